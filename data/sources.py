@@ -1,0 +1,84 @@
+"""Names of the data sources, and the one way to load rows from them.
+
+A source is a function ``rows(split, size=None, seed=0, **options) -> list[Row]``. It is imported
+only when it is asked for, so that naming a source costs nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from .rows import Row, RowError, check_rows
+
+SOURCES: dict[str, str] = {
+    "sql_idioms": "quince.data.sql_idioms:rows",
+    "strategies": "quince.data.strategies:rows",
+    "countdown": "quince.data.countdown:rows",
+    "gsm8k": "quince.data.benchmarks:gsm8k",
+    "math": "quince.data.benchmarks:math",
+    "math500": "quince.data.benchmarks:math500",
+    "aime24": "quince.data.benchmarks:aime24",
+    "amc23": "quince.data.benchmarks:amc23",
+    "olympiadbench": "quince.data.benchmarks:olympiadbench",
+    "minerva_math": "quince.data.benchmarks:minerva_math",
+    "college_math": "quince.data.benchmarks:college_math",
+    "spider": "quince.data.text_to_sql:spider",
+    "bird": "quince.data.text_to_sql:bird",
+    "jsonl": "quince.data.files:jsonl",
+}
+
+# Sources that can also write answers of a base model, right and wrong, for pretraining.
+DEMONSTRATIONS: dict[str, str] = {
+    "sql_idioms": "quince.data.sql_idioms:demonstrations",
+    "strategies": "quince.data.strategies:demonstrations",
+    "countdown": "quince.data.countdown:demonstrations",
+}
+
+
+def load_rows(kind: str, **options: Any) -> list[Row]:
+    """Load and check the rows of a source.
+
+    Args:
+        kind: A name in ``SOURCES``.
+        **options: Arguments of the source: ``split``, ``size``, ``seed`` and its own.
+
+    Raises:
+        RowError: If the kind or an option is unknown, or if a row is malformed.
+    """
+    return _load(SOURCES, kind, options)
+
+
+def load_demonstrations(kind: str, **options: Any) -> list[Row]:
+    """Load and check SFT rows (``messages``) of a generated task; as ``load_rows`` otherwise."""
+    return _load(DEMONSTRATIONS, kind, options)
+
+
+def _load(registry: dict[str, str], kind: str, options: dict[str, Any]) -> list[Row]:
+    if kind not in registry:
+        raise RowError(
+            f"data · kind · found {kind!r} · one of {', '.join(registry)}{_suggestion(kind, registry)}"
+        )
+    module, name = registry[kind].split(":")
+    source: Callable[..., list[Row]] = getattr(import_module(module), name)
+    _check_options(kind, source, options)
+    return check_rows(source(**options), kind)
+
+
+def _check_options(kind: str, source: Callable[..., list[Row]], options: dict[str, Any]) -> None:
+    signature = inspect.signature(source)
+    try:
+        signature.bind(**options)
+    except TypeError as error:
+        allowed = [name for name in signature.parameters]
+        unknown = [name for name in options if name not in allowed]
+        hint = _suggestion(unknown[0], allowed) if unknown else ""
+        raise RowError(f"data · {kind} · {error} · options are {', '.join(allowed)}{hint}") from None
+
+
+def _suggestion(found: str, allowed: list[str] | dict[str, str]) -> str:
+    close = difflib.get_close_matches(found, list(allowed), n=1)
+    return f" · did you mean {close[0]!r}?" if close else ""
