@@ -1,0 +1,173 @@
+"""Local files: where they are, how they are read, and the source of ready rows (kind ``jsonl``).
+
+A folder of data is named by the option ``root`` of a source or, for all sources at once, by the
+environment variable ``QUINCE_DATA``. Files are found by their stem, in any of the formats of
+``SUFFIXES``; a file is data only, nothing in it is ever executed.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import os
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from .rows import Row, RowError
+
+ROOT_VARIABLE = "QUINCE_DATA"
+SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet", ".csv", ".csv.gz")
+
+
+def jsonl(
+    split: str, size: int | None = None, seed: int = 0, *, path: str, root: str | None = None
+) -> list[Row]:
+    """Source of ready rows: a file whose records already are rows (columns: those of the file).
+
+    Args:
+        split: Put in the place of ``{split}`` in ``path``; otherwise only a label.
+        size: Number of rows, drawn with ``seed`` and kept in file order; default all.
+        seed: Seed of the draw.
+        path: File in any format of ``SUFFIXES``. A relative path starts at ``root``, else at
+            ``QUINCE_DATA``, else at the working directory.
+        root: Folder of a relative path.
+
+    Raises:
+        RowError: If the file is missing or a line of it is malformed.
+    """
+    file = (data_root(root) or Path()) / path.replace("{split}", split)
+    if not file.is_file():
+        raise RowError(
+            f"jsonl · path · found no file at {file} · give a file, or set root or {ROOT_VARIABLE}"
+        )
+    return take([record for _, record in read_records(file)], size, seed, str(file))
+
+
+def data_root(root: str | None = None) -> Path | None:
+    """Folder of local data: ``root``, else the one named by ``QUINCE_DATA``, else None.
+
+    Raises:
+        RowError: If a folder is named that does not exist.
+    """
+    name, value = ("root", root) if root else (ROOT_VARIABLE, os.environ.get(ROOT_VARIABLE))
+    if not value:
+        return None
+    folder = Path(value).expanduser().resolve()
+    if not folder.is_dir():
+        raise RowError(f"data · {name} · found no folder at {folder} · name an existing folder")
+    return folder
+
+
+def find_file(root: Path, stems: Sequence[str], where: str) -> Path:
+    """First existing file ``root/stem + suffix``.
+
+    Raises:
+        RowError: If there is none; the message lists what would have done.
+    """
+    for stem in stems:
+        for suffix in SUFFIXES:
+            file = root / (stem + suffix)
+            if file.is_file():
+                return file
+    raise RowError(f"{where} · file · found none under {root} · {wanted(stems)}")
+
+
+def wanted(stems: Sequence[str]) -> str:
+    """Advice that names the files that would do."""
+    return f"put one of {', '.join(stems)} there, ending in one of {' '.join(SUFFIXES)}"
+
+
+def read_records(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    """Records of a file with their number: the line for JSONL, otherwise counted from 1.
+
+    Raises:
+        RowError: If a record is not a mapping or the file cannot be parsed.
+    """
+    kind = path.name.removesuffix(".gz").rsplit(".", 1)[-1]
+    readers = {"jsonl": _read_jsonl, "json": _read_json, "csv": _read_csv, "parquet": _read_parquet}
+    if kind not in readers:
+        raise RowError(f"{path} · format · found .{kind} · one of {' '.join(SUFFIXES)}")
+    records = []
+    for number, record in readers[kind](path):
+        if not isinstance(record, dict):
+            raise RowError(f"{path}:{number} · record · found {shorten(record)} · give a JSON object")
+        records.append((number, record))
+    return records
+
+
+def take(rows: Sequence[Row], size: int | None, seed: int, where: str) -> list[Row]:
+    """``size`` rows drawn without replacement, in their old order; all of them for None.
+
+    Raises:
+        RowError: If more rows are asked for than there are.
+    """
+    if size is None:
+        return list(rows)
+    if not 0 < size <= len(rows):
+        raise RowError(f"{where} · size · found {size} · give 1 to {len(rows)}, the rows there are")
+    return [rows[index] for index in sorted(random.Random(seed).sample(range(len(rows)), size))]
+
+
+def field(record: Mapping[str, Any], names: Sequence[str], where: str) -> Any:
+    """Value of the first of ``names`` that the record has and that is not None.
+
+    Raises:
+        RowError: If it has none of them; the message shows the record.
+    """
+    for name in names:
+        if record.get(name) is not None:
+            return record[name]
+    raise malformed(where, " or ".join(names), None, "give this field", record)
+
+
+def malformed(where: str, name: str, found: Any, fix: str, record: Mapping[str, Any]) -> RowError:
+    """Error for one bad record; shows the record, shortened."""
+    return RowError(f"{where} · {name} · found {shorten(found, 60)} · {fix} · record: {shorten(record)}")
+
+
+def shorten(value: Any, limit: int = 300) -> str:
+    """``repr`` cut to ``limit`` characters."""
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _open(path: Path) -> IO[str]:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8", newline="")
+    return path.open(encoding="utf-8", newline="")
+
+
+def _read_jsonl(path: Path) -> Iterator[tuple[int, Any]]:
+    with _open(path) as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                yield number, _parse(line, f"{path}:{number}")
+
+
+def _read_json(path: Path) -> Iterator[tuple[int, Any]]:
+    with _open(path) as file:
+        records = _parse(file.read(), str(path))
+    if not isinstance(records, list):
+        raise RowError(f"{path} · file · found {shorten(records, 60)} · give a JSON list of objects")
+    yield from enumerate(records, start=1)
+
+
+def _read_csv(path: Path) -> Iterator[tuple[int, Any]]:
+    with _open(path) as file:
+        yield from enumerate(csv.DictReader(file), start=1)
+
+
+def _read_parquet(path: Path) -> Iterator[tuple[int, Any]]:
+    from pyarrow import parquet
+
+    yield from enumerate(parquet.read_table(path).to_pylist(), start=1)
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise RowError(f"{where} · JSON · found {shorten(text, 80)} · mend it: {error}") from None
