@@ -189,7 +189,7 @@ gsm8k = Benchmark(
 
 # train 7500, test 5000; columns subject, level. The answer is the last box of the solution, as the
 # field scores it: 48 solutions have several different boxes (several answers, or one in two forms).
-# One solution of train has an empty box, so its answer is empty and a grader skips it. Two problems of
+# Two solutions of train have an empty box; their answer is empty and a grader skips it. Two problems of
 # train are also in test; MATH-500 is inside test and shares none with train.
 math = Benchmark(
     "math",

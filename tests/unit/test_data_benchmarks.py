@@ -229,4 +229,4 @@ def test_jsonl_source_reads_ready_rows(tmp_path):
 def test_counts_of_the_real_files(kind, split, count):
     rows = load_rows(kind, split=split)
     assert len(rows) == count
-    assert sum(not row["answer"] for row in rows) == (1 if (kind, split) == ("math", "train") else 0)
+    assert sum(not row["answer"] for row in rows) == (2 if (kind, split) == ("math", "train") else 0)
