@@ -73,7 +73,7 @@ def _check_options(kind: str, source: Callable[..., list[Row]], options: dict[st
     try:
         signature.bind(**options)
     except TypeError as error:
-        allowed = [name for name in signature.parameters]
+        allowed = list(signature.parameters)
         unknown = [name for name in options if name not in allowed]
         hint = _suggestion(unknown[0], allowed) if unknown else ""
         raise RowError(f"data · {kind} · {error} · options are {', '.join(allowed)}{hint}") from None
