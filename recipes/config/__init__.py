@@ -1,0 +1,10 @@
+"""Recipes as YAML: reading, inheritance, overrides and strict checking. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from .errors import Problem, RecipeError, RecipeErrors
+from .library import library_recipes
+from .loaded import LoadedRecipe
+from .loader import load_recipe
+
+__all__ = ["LoadedRecipe", "Problem", "RecipeError", "RecipeErrors", "library_recipes", "load_recipe"]

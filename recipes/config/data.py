@@ -1,0 +1,129 @@
+"""The `data:` section: one schema per kind of source, with that source's own options."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from .section import Options, Positive, PositiveFloat, Section
+
+
+class Source(Section):
+    """What every source has.
+
+    `columns` are the columns its rows carry for rewards, beside `id`, `task` and `prompt`.
+    """
+
+    columns: ClassVar[tuple[str, ...] | None] = ()
+
+    kind: str
+    split: str = "train"
+    size: Positive | None = None
+    """Rows to take; null takes all there are (generated tasks: their own default)."""
+    seed: int = 0
+    """Chooses and orders the rows."""
+    share: PositiveFloat = 1.0
+    """Weight of this source when several are mixed."""
+
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments for `quince.data.sources.load_rows(kind, ...)`."""
+        return self.model_dump(exclude={"kind", "share"})
+
+
+class SqlIdioms(Source):
+    """Generated questions on small SQLite databases whose hidden quirks break some SQL idioms."""
+
+    columns = ("database", "gold_sql", "semantics")
+    kind: Literal["sql_idioms"]
+    split: Literal["train", "in_domain", "cross_domain"] = "train"
+
+
+class Strategies(Source):
+    """Generated arithmetic that several strategies solve; each row hides which ones it accepts."""
+
+    columns = ("accepted",)
+    kind: Literal["strategies"]
+    split: Literal["train", "test"] = "train"
+
+
+class Countdown(Source):
+    """Generated: reach a target from three or four numbers with + - *."""
+
+    columns = ("numbers", "target")
+    kind: Literal["countdown"]
+    split: Literal["train", "test"] = "train"
+
+
+class Benchmark(Source):
+    """A public set, read from the Hub or from a local folder."""
+
+    root: str | None = None
+    """Folder with the files; null reads `$QUINCE_DATA`, and the Hub where that is unset."""
+
+
+class MathSet(Benchmark):
+    """A public set of math problems with final answers."""
+
+    columns = ("answer",)
+
+
+class Gsm8k(MathSet):
+    """Grade-school word problems (hf.co/papers/2110.14168)."""
+
+    kind: Literal["gsm8k"]
+    split: Literal["train", "test"] = "train"
+
+
+class MathCompetition(MathSet):
+    """The MATH data set, full official split (hf.co/papers/2103.03874)."""
+
+    kind: Literal["math"]
+    split: Literal["train", "test"] = "train"
+
+
+class MathTest(MathSet):
+    """Sets that exist only for evaluation."""
+
+    kind: Literal["math500", "aime24", "amc23", "olympiadbench", "minerva_math", "college_math"]
+    split: Literal["test"] = "test"
+
+
+class TextToSql(Benchmark):
+    """Questions over real SQLite databases: Spider (hf.co/papers/1809.08887), BIRD (2305.03111)."""
+
+    columns = ("database", "gold_sql", "semantics")
+    kind: Literal["spider", "bird"]
+    split: Literal["train", "dev"] = "train"
+
+
+class Jsonl(Source):
+    """Ready rows in JSON-lines files; their columns are known only when they are read."""
+
+    columns = None
+    kind: Literal["jsonl"]
+    path: str
+
+
+class CustomSource(Source):
+    """Rows from your own installed code."""
+
+    columns = None
+    kind: Literal["custom"]
+    path: str
+    """`package.module:function`, called as `function(split, size, seed, **options)`."""
+    options: Options = Field(default_factory=dict)
+
+
+DataSource = Annotated[
+    SqlIdioms
+    | Strategies
+    | Countdown
+    | Gsm8k
+    | MathCompetition
+    | MathTest
+    | TextToSql
+    | Jsonl
+    | CustomSource,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,55 @@
+"""Where recipes are found: your own files, and the library shipped with Quince."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .errors import Problem, RecipeErrors, did_you_mean
+
+LIBRARY = Path(__file__).resolve().parent.parent / "library"
+
+
+def find_recipe(name_or_path: str) -> Path:
+    """The file of a recipe: a path, a name in the library, or the last part of such a name."""
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return path.resolve()
+    if (shipped := LIBRARY / f"{name_or_path.removesuffix('.yaml')}.yaml").is_file():
+        return shipped
+    names = library_recipes()
+    ends = [name for name in names if name.rpartition("/")[2] == name_or_path]
+    if len(ends) == 1:
+        return names[ends[0]]
+    hint = did_you_mean(name_or_path, [*names, *(name.rpartition("/")[2] for name in names)])
+    allowed = f"one of {', '.join(ends)}" if ends else "a YAML file, or a name that `quince list` prints"
+    raise RecipeErrors(name_or_path, [Problem(name_or_path, "", "no such recipe", allowed, hint)])
+
+
+def library_recipes() -> dict[str, Path]:
+    """The recipes shipped with Quince by name; folders that start with `_` hold parents only."""
+    files = {path.relative_to(LIBRARY): path for path in sorted(LIBRARY.rglob("*.yaml"))}
+    return {str(short.with_suffix("")): path for short, path in files.items() if short.parts[0][0] != "_"}
+
+
+def recipe_name(path: Path) -> str:
+    """The name a file goes by in messages and in `runs/`."""
+    return str(path.relative_to(LIBRARY).with_suffix("")) if path.is_relative_to(LIBRARY) else path.stem
+
+
+def find_parent(path: Path, extends: object) -> Path | None:
+    """The file that `extends` in the recipe at `path` means: beside it, or in the library."""
+    if not isinstance(extends, str):
+        return None
+    for folder in (path.parent, LIBRARY):
+        for candidate in (folder / extends, folder / f"{extends}.yaml"):
+            if candidate.is_file():
+                return candidate.resolve()
+    return None
+
+
+def accelerate_config(name: str) -> Path | None:
+    """The file for `accelerate launch --config_file`: a path, or a name in the library."""
+    for candidate in (Path(name).expanduser(), LIBRARY / "_accelerate" / f"{name}.yaml"):
+        if candidate.is_file():
+            return candidate.resolve()
+    return None

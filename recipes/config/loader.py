@@ -1,0 +1,116 @@
+"""Load a recipe: find it, follow `extends`, apply overrides, check everything, report at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from .checks import cross_checks
+from .errors import Problem, RecipeErrors, did_you_mean
+from .evaluation import EvalRecipe
+from .library import LIBRARY, find_parent, find_recipe, recipe_name
+from .loaded import LoadedRecipe, Recipe, value_origins
+from .pretrain import PretrainRecipe
+from .reading import display_path, read_file, read_overrides
+from .rlvr import RlvrRecipe
+from .trainer import check_trainer, installed_fields
+from .tree import Entry, merge, origin_of, plain
+from .validation import validate
+
+SCHEMAS: dict[str, type[Recipe]] = {
+    "rlvr": RlvrRecipe,
+    "pretrain": PretrainRecipe,
+    "eval": EvalRecipe,
+}
+
+
+def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> LoadedRecipe:
+    """Load and check a recipe without importing torch.
+
+    Args:
+        name_or_path: A name in the library (`rlvr/tiny_grpo`) or a YAML file.
+        overrides: `section.field=value` arguments, applied after inheritance.
+
+    Raises:
+        RecipeErrors: With every problem of the recipe, not only the first.
+    """
+    path = find_recipe(name_or_path)
+    tree, problems = _read_with_parents(path, ())
+    changes, more = read_overrides(list(overrides))
+    name = recipe_name(path)
+    tree = _with_output_dir(merge(tree, changes), name)
+    problems += more
+    recipe, found = _check(tree)
+    if problems or found or recipe is None:
+        raise RecipeErrors(name_or_path, _in_order([*problems, *found]))
+    return LoadedRecipe(name, path, recipe, value_origins(recipe, tree), _notes(recipe))
+
+
+def _read_with_parents(path: Path, children: tuple[Path, ...]) -> tuple[Entry, list[Problem]]:
+    tree, problems = read_file(path)
+    extends = tree.value.pop("extends", None)
+    if extends is None:
+        return tree, problems
+    parent = find_parent(path, extends.value)
+    if parent is None:
+        names = [str(file.relative_to(LIBRARY)) for file in LIBRARY.rglob("*.yaml")]
+        hint = did_you_mean(str(extends.value), names)
+        allowed = f"a file beside this one, or one of {LIBRARY.name}/"
+        problem = Problem(extends.origin, "extends", f"no such file {extends.value!r}", allowed, hint)
+        return tree, [*problems, problem]
+    chain = (*children, path)
+    if parent in chain:
+        circle = " -> ".join(display_path(file) for file in (*chain[chain.index(parent) :], parent))
+        return tree, [
+            *problems,
+            Problem(extends.origin, "extends", f"a circle: {circle}", "a parent that ends"),
+        ]
+    parent_tree, parent_problems = _read_with_parents(parent, chain)
+    return merge(parent_tree, tree), [*parent_problems, *problems]
+
+
+def _with_output_dir(tree: Entry, name: str) -> Entry:
+    written = tree.value.get("output_dir")
+    if written is not None and written.value is not None:
+        return tree
+    return Entry(tree.value | {"output_dir": Entry(f"runs/{name}", "the recipe's name")}, tree.origin)
+
+
+def _check(tree: Entry) -> tuple[Recipe | None, list[Problem]]:
+    kind = tree.value.get("kind", Entry(None, tree.origin))
+    if kind.value not in SCHEMAS:
+        found = "missing" if kind.value is None else f"found {kind.value!r}"
+        hint = did_you_mean(str(kind.value), SCHEMAS)
+        return None, [Problem(kind.origin, "kind", found, f"one of {', '.join(SCHEMAS)}", hint)]
+    recipe, by_field = validate(SCHEMAS[kind.value], tree)
+    trainer = plain(tree.value["trainer"]) if "trainer" in tree.value else None
+    if isinstance(trainer, dict) and kind.value != "eval":
+        for field, *words in check_trainer(trainer, kind.value):
+            path = ("trainer", field)
+            by_field[path] = Problem(origin_of(tree, path), ".".join(path), *words)
+    problems = list(by_field.values())
+    wrong = {".".join(path) for path in by_field}
+    for finding in cross_checks(recipe) if recipe is not None else ():
+        if not any(_overlap(field, bad) for field in finding.fields for bad in wrong):
+            where = origin_of(tree, finding.fields[0].split("."))
+            problems.append(Problem(where, finding.fields[0], finding.found, finding.allowed))
+    return recipe, problems
+
+
+def _overlap(field: str, other: str) -> bool:
+    return field == other or field.startswith(f"{other}.") or other.startswith(f"{field}.")
+
+
+def _in_order(problems: list[Problem]) -> list[Problem]:
+    def key(problem: Problem) -> tuple[str, int]:
+        file, _, line = problem.where.rpartition(":")
+        return (file, int(line)) if line.isdigit() else (problem.where, 0)
+
+    return sorted(dict.fromkeys(problems), key=key)
+
+
+def _notes(recipe: Recipe) -> tuple[str, ...]:
+    if isinstance(recipe, EvalRecipe) or installed_fields(recipe.kind) is not None:
+        return ()
+    library = "trl" if recipe.kind == "rlvr" else "transformers"
+    return (f"{library} is not installed: the names under `trainer:` were not checked",)

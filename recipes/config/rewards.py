@@ -1,0 +1,90 @@
+"""The `rewards:` section: one schema per kind of verifiable reward."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from .section import Options, Positive, PositiveFloat, Section
+
+
+class RewardSpec(Section):
+    """What every reward has.
+
+    `columns` are the row columns it reads; null means that only its own code knows.
+    """
+
+    columns: ClassVar[tuple[str, ...] | None] = ()
+
+    kind: str
+    weight: float = 1.0
+    """Factor of this reward in the sum of rewards."""
+
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments for `quince.rewards.registry.make_reward(kind, ...)`."""
+        return self.model_dump(exclude={"kind", "weight"}, exclude_unset=True)
+
+
+class SqlExecution(RewardSpec):
+    """1 if the query returns what the gold query returns, on the row's own database."""
+
+    columns = ("database", "gold_sql")
+    kind: Literal["sql_execution"]
+    timeout_s: PositiveFloat = 2.0
+    max_rows: Positive = 10_000
+    semantics: Literal["set", "bag", "ordered"] | None = None
+    """How results are compared; null takes the row's own."""
+
+
+class Math(RewardSpec):
+    """1 if math-verify finds the final answer equal to the gold one."""
+
+    columns = ("answer",)
+    kind: Literal["math"]
+    timeout_s: PositiveFloat = 5.0
+
+
+class CountdownReward(RewardSpec):
+    """1 if the expression uses each number at most once and reaches the target."""
+
+    columns = ("numbers", "target")
+    kind: Literal["countdown"]
+
+
+class ExactMatch(RewardSpec):
+    """1 if the answer is one of the accepted ones."""
+
+    columns = ("accepted",)
+    kind: Literal["exact_match"]
+
+
+class Format(RewardSpec):
+    """1 if the answer matches a regular expression."""
+
+    kind: Literal["format"]
+    pattern: str
+
+
+class Length(RewardSpec):
+    """Soft penalty for answers near the length limit (DAPO, hf.co/papers/2503.14476)."""
+
+    kind: Literal["length"]
+    max_length: Positive
+    buffer: Positive
+
+
+class CustomReward(RewardSpec):
+    """A reward from your own installed code."""
+
+    columns = None
+    kind: Literal["custom"]
+    path: str
+    """`package.module:Class`, a `quince.rewards.base.Reward`, made as `Class(**options)`."""
+    options: Options = Field(default_factory=dict)
+
+
+Reward = Annotated[
+    SqlExecution | Math | CountdownReward | ExactMatch | Format | Length | CustomReward,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,154 @@
+"""From a merged tree to a checked recipe, with every problem named where it was written."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from .errors import Problem, did_you_mean, show_value
+from .tree import Entry, origin_of, plain
+
+Path = tuple[str, ...]
+
+
+def validate(schema: type[BaseModel], tree: Entry) -> tuple[BaseModel | None, dict[Path, Problem]]:
+    """Check a tree against its schema.
+
+    Where fields are wrong they are left out and the rest is checked again, so that the checks that
+    look at several fields can still speak about the ones that are right.
+
+    Returns:
+        The recipe (None if even the rest is not one) and the problems by field.
+    """
+    problems: dict[Path, Problem] = {}
+    data = plain(tree)
+    for _ in range(4):
+        try:
+            return schema.model_validate(data), problems
+        except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                path = _field_path(detail, data)
+                problems.setdefault(path, _problem(schema, tree, data, path, detail))
+                _remove(data, path)
+    return None, problems
+
+
+def _problem(schema: type, tree: Entry, data: Any, path: Path, detail: Mapping[str, Any]) -> Problem:
+    field, kind, context = ".".join(path), detail["type"], detail.get("ctx", {})
+    where = origin_of(tree, path)
+    if kind == "extra_forbidden":
+        allowed = _field_names(schema, path[:-1], data)
+        hint = did_you_mean(path[-1], allowed)
+        return Problem(where, field, "no such field", f"one of {', '.join(allowed)}", hint)
+    if kind == "missing":
+        return Problem(where, field, "missing", "this field has no default")
+    if kind == "union_tag_not_found":
+        return Problem(where, field, "missing", "say which kind it is")
+    found = show_value(_value_at(data, path))
+    if kind == "union_tag_invalid":
+        options = [tag.strip("'") for tag in context["expected_tags"].split(", ")]
+        return Problem(
+            where, field, found, f"one of {', '.join(options)}", did_you_mean(context["tag"], options)
+        )
+    if kind == "literal_error":
+        options = [option.strip("'") for option in context["expected"].replace(" or ", ", ").split(", ")]
+        hint = did_you_mean(str(detail["input"]), options)
+        return Problem(where, field, found, f"one of {', '.join(options)}", hint)
+    return Problem(where, field, found, _allowed(detail))
+
+
+def _allowed(detail: Mapping[str, Any]) -> str:
+    text = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    text = text.removeprefix("a valid ")
+    if detail["type"].endswith("_type") and isinstance(detail["input"], str):
+        text += " (without quotes)" if _is_number(detail["input"]) else ""
+    return text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _field_path(detail: Mapping[str, Any], data: Any) -> Path:
+    """The location without the tags that discriminated unions put into it."""
+    path: list[str] = []
+    parts = list(detail["loc"])
+    for index, part in enumerate(parts):
+        last = index == len(parts) - 1
+        if isinstance(data, Mapping) and part not in data and not (last and detail["type"] == "missing"):
+            continue
+        path.append(str(part))
+        data = _step(data, part)
+    if detail["type"].startswith("union_tag"):
+        path.append("kind")
+    return tuple(path)
+
+
+def _step(data: Any, part: str | int) -> Any:
+    if isinstance(data, Mapping):
+        return data.get(str(part))
+    if isinstance(data, Sequence) and not isinstance(data, str) and str(part).isdigit():
+        return data[int(part)] if int(part) < len(data) else None
+    return None
+
+
+def _value_at(data: Any, path: Path) -> Any:
+    for part in path:
+        data = _step(data, part)
+    return data
+
+
+def _remove(data: Any, path: Path) -> None:
+    """Take a wrong field out; for a wrong kind or a missing field, the mapping around it."""
+    parent = _value_at(data, path[:-1])
+    gone = path if isinstance(parent, Mapping) and path[-1] in parent and path[-1] != "kind" else path[:-1]
+    container = _value_at(data, gone[:-1])
+    if isinstance(container, dict) and gone:
+        container.pop(gone[-1], None)
+    elif isinstance(container, list) and gone[-1].isdigit():
+        container[int(gone[-1])] = None
+        container[:] = [item for item in container if item is not None]
+
+
+def _field_names(schema: type, path: Path, data: Any) -> list[str]:
+    """The fields allowed at a path, for the kind that was written there."""
+    candidates = [schema]
+    for part in path:
+        data = _step(data, part)
+        inner = [
+            model
+            for candidate in candidates
+            if part in candidate.model_fields
+            for model in _models_in(candidate.model_fields[part].annotation)
+        ]
+        candidates = inner if inner else candidates
+        candidates = [model for model in candidates if _fits(model, data)] or candidates
+    return list(dict.fromkeys(name for model in candidates for name in model.model_fields))
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation) in (Union, types.UnionType, list) or hasattr(annotation, "__metadata__"):
+        for argument in get_args(annotation):
+            yield from _models_in(argument)
+
+
+def _fits(model: type[BaseModel], data: Any) -> bool:
+    """Whether the words that tell kinds apart (`kind`, `on`) agree with what was written."""
+    if not isinstance(data, Mapping):
+        return True
+    for name in ("kind", "on"):
+        field = model.model_fields.get(name)
+        if field is None or name not in data or get_origin(field.annotation) is not Literal:
+            continue
+        if data[name] not in get_args(field.annotation):
+            return False
+    return True
