@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Runs the tests, after setting up .venv if that is not done. Arguments go to pytest:
+#
+#   scripts/test.sh                    all tests
+#   scripts/test.sh -m "not slow"      the quick ones
+#   scripts/test.sh tests/unit/test_readme.py
+#
+# Tests that read real benchmark files want QUINCE_DATA to name their folder and are skipped without it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+bash scripts/setup_env.sh test
+# Nothing is downloaded and nothing is reported while tests run.
+export HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
+exec .venv/bin/python -m pytest "$@"
