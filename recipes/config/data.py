@@ -28,7 +28,7 @@ class Source(Section):
 
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments for `quince.data.sources.load_rows(kind, ...)`."""
-        return self.model_dump(exclude={"kind", "share"})
+        return self.model_dump(exclude={"kind", "share"}, exclude_none=True)
 
 
 class SqlIdioms(Source):
@@ -67,6 +67,11 @@ class MathSet(Benchmark):
 
     columns = ("answer",)
 
+    revision: str | None = None
+    """Commit on the Hub to read instead of the default one."""
+    instruction: str | None = None
+    """Last line of each prompt; null asks for steps and a boxed answer."""
+
 
 class Gsm8k(MathSet):
     """Grade-school word problems (hf.co/papers/2110.14168)."""
@@ -95,6 +100,10 @@ class TextToSql(Benchmark):
     columns = ("database", "gold_sql", "semantics")
     kind: Literal["spider", "bird"]
     split: Literal["train", "dev"] = "train"
+    style: Literal["full", "compact"] = "full"
+    """`full` shows CREATE TABLE statements; `compact` the short form of the generated SQL tasks."""
+    example_values: int = Field(2, ge=0)
+    """Example values beside each column in `full`."""
 
 
 class Jsonl(Source):
@@ -103,6 +112,9 @@ class Jsonl(Source):
     columns = None
     kind: Literal["jsonl"]
     path: str
+    """A JSON-lines, JSON, CSV or parquet file; `{split}` in it stands for the split."""
+    root: str | None = None
+    """Folder of a relative path; null takes `$QUINCE_DATA`, else the working directory."""
 
 
 class CustomSource(Source):
@@ -113,6 +125,15 @@ class CustomSource(Source):
     path: str
     """`package.module:function`, called as `function(split, size, seed, **options)`."""
     options: Options = Field(default_factory=dict)
+
+
+class Demonstrations(Section):
+    """Conversations of a generated task as a base model writes them, right and wrong."""
+
+    kind: Literal["sql_idioms", "strategies", "countdown", "everyday"]
+    size: Positive = 1000
+    """Conversations to generate."""
+    seed: int = 0
 
 
 DataSource = Annotated[

@@ -16,7 +16,7 @@ class TransformersEngine(Section):
     """Generation with transformers in this process."""
 
     kind: Literal["transformers"]
-    batch_tokens: Positive = 16_384
+    batch_tokens: Positive = 65_536
     """Prompt and answer tokens decoded together."""
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from .data import DataSource
+from .data import Demonstrations
 from .model import Launch
 from .section import Options, Positive, Section
 
@@ -41,7 +41,7 @@ class PretrainRecipe(Section):
     output_dir: str
     architecture: Architecture = Architecture()
     tokenizer: Tokenizer = Tokenizer()
-    mixture: list[DataSource] = Field(min_length=1)
+    mixture: list[Demonstrations] = Field(min_length=1)
     launch: Launch = Launch()
     trainer: Options = Field(default_factory=dict)
     """Fields of transformers' `TrainingArguments` under their own names."""

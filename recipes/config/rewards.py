@@ -23,7 +23,7 @@ class RewardSpec(Section):
 
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments for `quince.rewards.registry.make_reward(kind, ...)`."""
-        return self.model_dump(exclude={"kind", "weight"}, exclude_unset=True)
+        return self.model_dump(exclude={"kind", "weight"})
 
 
 class SqlExecution(RewardSpec):
@@ -60,7 +60,7 @@ class ExactMatch(RewardSpec):
 
 
 class Format(RewardSpec):
-    """1 if the answer matches a regular expression."""
+    """1 if the whole answer matches a regular expression."""
 
     kind: Literal["format"]
     pattern: str
@@ -70,8 +70,10 @@ class Length(RewardSpec):
     """Soft penalty for answers near the length limit (DAPO, hf.co/papers/2503.14476)."""
 
     kind: Literal["length"]
-    max_length: Positive
-    buffer: Positive
+    limit: Positive
+    """Longest useful answer, tokens."""
+    margin: Positive
+    """Width of the slope below it, tokens."""
 
 
 class CustomReward(RewardSpec):
