@@ -1,0 +1,159 @@
+"""Estimates and their uncertainty. The unit is the problem: samples of one problem are not independent.
+
+Sources: unbiased Pass@k from Chen et al. 2021 (arXiv 2107.03374, section 2.1); errors by problem, paired
+differences and power after Miller 2024 (arXiv 2411.00640).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import gammaln
+from scipy.stats import norm
+
+
+class StatisticsError(ValueError):
+    """An estimate that the data at hand cannot give."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with a two-sided interval.
+
+    Attributes:
+        estimate: The value on all problems.
+        low: Lower end.
+        high: Upper end.
+        level: Coverage that the ends aim at.
+        p_value: Two-sided, for a difference of 0; None where nothing is compared.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    level: float
+    p_value: float | None = None
+
+    def contains(self, value: float) -> bool:
+        """Whether a value lies between the ends."""
+        return self.low <= value <= self.high
+
+    def as_dict(self) -> dict[str, float | None]:
+        """Return plain data for JSON."""
+        return asdict(self)
+
+
+def pass_at_k(n: ArrayLike, correct: ArrayLike, k: ArrayLike) -> NDArray[np.float64]:
+    """Estimate the chance that at least one of k fresh samples is correct, without bias.
+
+    1 - C(n - c, k) / C(n, k), through logarithms of the gamma function, so that it is exact to about 1e-12
+    and needs no loop. The arguments broadcast: `n[:, None], correct[:, None], ks` gives `[problems, ks]`.
+
+    Args:
+        n: Samples judged, per problem.
+        correct: Correct ones among them.
+        k: Budget of samples.
+
+    Raises:
+        StatisticsError: k is larger than n (the estimator does not exist), or correct is not in [0, n].
+    """
+    n, correct, k = (np.asarray(x, dtype=np.float64) for x in (n, correct, k))
+    if n.size and k.size and k.max() > n.min():
+        raise StatisticsError(
+            f"pass@k: k = {int(k.max())} needs at least {int(k.max())} judged samples of every problem, "
+            f"a problem has {int(n.min())}; sample more or drop this k"
+        )
+    if k.size and k.min() < 1:
+        raise StatisticsError(f"pass@k: k starts at 1, got {int(k.min())}")
+    if np.any((correct < 0) | (correct > n)):
+        raise StatisticsError("pass@k: the number of correct samples lies between 0 and n")
+    wrong = n - correct
+    # log C(wrong, k) - log C(n, k); where wrong < k the first binomial is 0 and the estimate 1.
+    safe = np.maximum(wrong, k)
+    log_all_wrong = gammaln(safe + 1) - gammaln(safe - k + 1) - gammaln(n + 1) + gammaln(n - k + 1)
+    return np.where(wrong < k, 1.0, -np.expm1(np.minimum(log_all_wrong, 0.0)))
+
+
+def wilson(successes: int, trials: int, level: float = 0.95) -> Interval:
+    """Return Wilson's score interval of a share: for one sample a problem, where it keeps its coverage."""
+    if trials < 1 or not 0 <= successes <= trials:
+        raise StatisticsError(
+            f"wilson: 0 <= successes <= trials and trials >= 1; got {successes} of {trials}"
+        )
+    z = norm.ppf(0.5 + level / 2)
+    share = successes / trials
+    spread = 1 + z * z / trials
+    centre = (share + z * z / (2 * trials)) / spread
+    half = z / spread * np.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    return Interval(share, max(0.0, float(centre - half)), min(1.0, float(centre + half)), level)
+
+
+def bootstrap_means(values: ArrayLike, draws: int = 1_000, seed: int = 0) -> NDArray[np.float64]:
+    """Return means of problems drawn with replacement, `[draws, ...]` for `values[problems, ...]`.
+
+    A draw is a vector of multinomial counts, so that a whole table of metrics is resampled by one product.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    problems = _at_least_one(len(values))
+    counts = np.random.default_rng(seed).multinomial(problems, np.full(problems, 1 / problems), size=draws)
+    return (counts @ values.reshape(problems, -1) / problems).reshape(draws, *values.shape[1:])
+
+
+def bootstrap_mean(values: ArrayLike, draws: int = 1_000, seed: int = 0, level: float = 0.95) -> Interval:
+    """Return the mean over problems with a percentile bootstrap interval; `values` is `[problems]`."""
+    values = np.asarray(values, dtype=np.float64)
+    low, high = _ends(bootstrap_means(values, draws, seed), level)
+    return Interval(float(values.mean()), low, high, level)
+
+
+def paired_difference(
+    a: ArrayLike, b: ArrayLike, draws: int = 1_000, seed: int = 0, level: float = 0.95
+) -> Interval:
+    """Return mean(b - a) over the same problems, `[problems]` each, with an interval and a two-sided p.
+
+    Pairing removes the spread between easy and hard problems, which both share. The p-value is the share
+    of bootstrap differences, shifted to mean 0, at least as far from 0 as the one observed (with the +1
+    of Davison and Hinkley, so that it is never 0).
+
+    Raises:
+        StatisticsError: The two differ in length: they are not the same problems.
+    """
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if a.shape != b.shape:
+        raise StatisticsError(f"paired difference: {a.shape} and {b.shape} are not the same problems")
+    difference = b - a
+    means = bootstrap_means(difference, draws, seed)
+    estimate = float(difference.mean())
+    low, high = _ends(means, level)
+    # The slack keeps rounding from counting a draw equal to the estimate as nearer to 0.
+    beyond = int((np.abs(means - estimate) >= abs(estimate) - 1e-12).sum())
+    return Interval(estimate, low, high, level, (beyond + 1) / (draws + 1))
+
+
+def minimum_detectable_difference(differences: ArrayLike, power: float = 0.8, level: float = 0.95) -> float:
+    """Return the smallest true mean difference that as many problems would show with this power.
+
+    Args:
+        differences: Paired differences, `[problems]`; only their spread is read.
+        power: Chance of finding it.
+        level: 1 minus the two-sided error rate.
+    """
+    differences = np.asarray(differences, dtype=np.float64)
+    problems = len(differences)
+    if problems < 2:
+        raise StatisticsError(f"minimum detectable difference: needs 2 problems, got {problems}")
+    standard_error = differences.std(ddof=1) / np.sqrt(problems)
+    return float((norm.ppf(0.5 + level / 2) + norm.ppf(power)) * standard_error)
+
+
+def _ends(means: NDArray[np.float64], level: float) -> tuple[float, float]:
+    low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
+    return float(low), float(high)
+
+
+def _at_least_one(problems: int) -> int:
+    if problems < 1:
+        raise StatisticsError("bootstrap: there are no problems to draw from")
+    return problems

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import time
+from fractions import Fraction
+from math import comb
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from quince.eval.statistics import (
+    StatisticsError,
+    bootstrap_mean,
+    bootstrap_means,
+    minimum_detectable_difference,
+    paired_difference,
+    pass_at_k,
+    wilson,
+)
+
+
+@given(st.integers(1, 300).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
+def test_pass_at_k_is_exact(case):
+    n, correct, k = case
+    exact = 1 - Fraction(comb(n - correct, k), comb(n, k))
+    assert float(pass_at_k(n, correct, k)) == pytest.approx(float(exact), abs=1e-9)
+
+
+def test_pass_at_k_broadcasts_to_a_table():
+    table = pass_at_k(np.array([4, 8])[:, None], np.array([1, 0])[:, None], np.array([1, 2, 4]))
+    np.testing.assert_allclose(table, [[0.25, 0.5, 1.0], [0, 0, 0]])
+
+
+def test_pass_at_k_refuses_more_than_was_sampled():
+    with pytest.raises(StatisticsError, match=r"k = 8 needs at least 8 judged samples.*has 4"):
+        pass_at_k([16, 4], [1, 1], 8)
+
+
+@pytest.mark.parametrize(("n", "correct", "k"), [(4, 5, 1), (4, -1, 1), (4, 1, 0)])
+def test_pass_at_k_refuses_nonsense(n, correct, k):
+    with pytest.raises(StatisticsError):
+        pass_at_k(n, correct, k)
+
+
+def test_pass_at_k_is_unbiased():
+    rng = np.random.default_rng(0)
+    chance = 0.2
+    correct = rng.binomial(16, chance, size=200_000)
+    assert pass_at_k(16, correct, 8).mean() == pytest.approx(1 - (1 - chance) ** 8, abs=2e-3)
+
+
+def test_pass_at_k_is_fast():
+    rng = np.random.default_rng(0)
+    n, correct = np.full((10_000, 1), 256), rng.integers(0, 257, (10_000, 1))
+    start = time.process_time()
+    pass_at_k(n, correct, 2 ** np.arange(9))
+    assert time.process_time() - start < 0.25
+
+
+def test_wilson_against_a_published_value():
+    interval = wilson(81, 263)  # Newcombe 1998, table I
+    assert (interval.low, interval.high) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+
+
+@pytest.mark.parametrize(("successes", "end"), [(0, "low"), (10, "high")])
+def test_wilson_at_the_ends(successes, end):
+    interval = wilson(successes, 10)
+    assert 0 <= interval.low < interval.high <= 1
+    assert getattr(interval, end) == pytest.approx(successes / 10)
+
+
+def test_bootstrap_has_the_standard_error_of_the_mean():
+    values = np.random.default_rng(1).normal(size=400)
+    interval = bootstrap_mean(values, draws=4_000)
+    half = 1.96 * values.std() / 20
+    assert (interval.high - interval.low) / 2 == pytest.approx(half, rel=0.06)
+    assert interval.estimate == pytest.approx(values.mean())
+
+
+def test_bootstrap_resamples_a_table_as_it_does_a_column():
+    table = np.random.default_rng(1).normal(size=(50, 3))
+    np.testing.assert_allclose(bootstrap_means(table)[:, 1], bootstrap_means(table[:, 1]))
+
+
+def test_bootstrap_is_fast():
+    values = np.random.default_rng(1).random(500)
+    bootstrap_mean(values)
+    start = time.process_time()
+    bootstrap_mean(values)
+    assert time.process_time() - start < 0.4
+
+
+def test_pairing_finds_what_independent_intervals_hide():
+    rng = np.random.default_rng(2)
+    hard = rng.random(200)
+    a, b = hard, hard + 0.03 + rng.normal(0, 0.05, 200)
+    difference = paired_difference(a, b)
+    assert not difference.contains(0)
+    assert difference.p_value < 0.01
+    assert bootstrap_mean(a).high > bootstrap_mean(b).low
+
+
+def test_equal_models_are_not_different():
+    a = np.random.default_rng(3).random(100)
+    same = paired_difference(a, a)
+    assert (same.estimate, same.low, same.high, same.p_value) == (0, 0, 0, 1)
+
+
+def test_p_values_are_uniform_when_nothing_differs():
+    rng = np.random.default_rng(4)
+    p = [paired_difference(rng.random(60), rng.random(60), draws=200, seed=i).p_value for i in range(300)]
+    assert np.mean(np.array(p) < 0.1) == pytest.approx(0.1, abs=0.05)
+
+
+def test_unpaired_problems_are_refused():
+    with pytest.raises(StatisticsError, match="not the same problems"):
+        paired_difference([1, 2], [1, 2, 3])
+
+
+def test_power_is_what_it_says():
+    rng = np.random.default_rng(5)
+    spread = rng.normal(0, 0.3, 150)
+    effect = minimum_detectable_difference(spread, power=0.8)
+    found = [
+        abs(x.mean()) > 1.96 * x.std(ddof=1) / np.sqrt(150)
+        for x in rng.normal(effect, spread.std(ddof=1), (2_000, 150))
+    ]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.03)
+
+
+def test_empty_input_is_refused():
+    with pytest.raises(StatisticsError, match="no problems"):
+        bootstrap_mean([])
