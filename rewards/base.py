@@ -1,0 +1,145 @@
+"""What a reward is: a frozen, picklable judge of one completion, callable as TRL calls reward functions."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
+
+Outcome = Literal["correct", "wrong", "unparseable", "timeout", "error", "skipped"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One judgement.
+
+    Attributes:
+        value: The reward; `None` means "not judged" and is masked by the trainer, never read as 0.
+        outcome: `correct`, `wrong`, `unparseable` (the answer cannot be read: worth the low end of the
+            range), `timeout` (out of time or memory: not judged), `error` (the judge failed: not judged),
+            or `skipped` (the row cannot be judged at all, for example an empty or unreadable gold answer).
+        detail: One short line for people.
+    """
+
+    value: float | None
+    outcome: Outcome
+    detail: str = ""
+
+
+class Reward:
+    """Base of all rewards; a subclass is a frozen dataclass whose fields are its recipe options.
+
+    Class attributes:
+        name: Name in logs and in TRL's metrics.
+        columns: Row columns that `judge` needs. A row in which one is `None` is skipped, so that one run
+            can mix tasks.
+        range: Lowest and highest value.
+    """
+
+    name: ClassVar[str]
+    columns: ClassVar[tuple[str, ...]] = ()
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    @property
+    def __name__(self) -> str:
+        """The name under which TRL logs this reward."""
+        return self.name
+
+    def judge(self, completion: str, row: Mapping[str, Any]) -> Verdict:
+        """Judge one completion. What it raises becomes an `error` verdict in `judge_batch`."""
+        raise NotImplementedError
+
+    def judge_batch(self, completions: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Verdict]:
+        """Judge completions against their rows, in order; nothing in a completion or a row makes it raise."""
+        return [self._judge_or_error(text, row) for text, row in zip(completions, rows, strict=True)]
+
+    def canonical(self, completion: str, row: Mapping[str, Any]) -> str | None:
+        """Identity of the solution for diversity metrics: equal strings are one solution, `None` is none."""
+        return completion.strip() or None
+
+    def __call__(
+        self, prompts: Sequence[Any], completions: Sequence[Any], **columns: Any
+    ) -> list[float | None]:
+        """Rewards as TRL wants them: one float or `None` per completion.
+
+        Args:
+            prompts: Not used; TRL passes them.
+            completions: Plain strings, or conversational completions (lists of messages).
+            **columns: Row columns as lists, and TRL's own arguments, of which `log_metric` receives the
+                share of each outcome as `outcome/<reward>/<outcome>`.
+
+        Raises:
+            ValueError: A column that this reward needs is not in the data.
+        """
+        missing = [column for column in self.columns if column not in columns]
+        if missing:
+            raise ValueError(
+                f"reward {self.name} · column {', '.join(missing)} is not in the data · "
+                f"choose a data source with {', '.join(self.columns)}, or another reward"
+            )
+        rows = _rows(columns, len(completions))
+        verdicts = self.judge_batch([completion_text(item) for item in completions], rows)
+        _log_outcomes(self.name, verdicts, columns.get("log_metric"))
+        return [verdict.value for verdict in verdicts]
+
+    def _unjudgeable(self, row: Mapping[str, Any]) -> Verdict | None:
+        """The `skipped` verdict of a row that lacks a column this reward needs (a row of another task)."""
+        for column in self.columns:
+            if row.get(column) is None:
+                return Verdict(None, "skipped", f"the row has no {column}")
+        return None
+
+    def _judge_or_error(self, completion: str, row: Mapping[str, Any]) -> Verdict:
+        """`judge`, with a failure of the judge itself turned into a verdict that is not a reward."""
+        skipped = self._unjudgeable(row)
+        if skipped is not None:
+            return skipped
+        try:
+            return self.judge(completion, row)
+        except Exception as error:
+            return error_verdict(self.name, row, error)
+
+
+def error_verdict(name: str, row: Mapping[str, Any], error: Exception) -> Verdict:
+    """The verdict for a judge that raised; logged once per call, because it says the grader is broken."""
+    detail = f"{type(error).__name__}: {error}"[:200]
+    _log.warning("reward %s failed on row %s and is masked: %s", name, row.get("id", "?"), detail)
+    return Verdict(None, "error", detail)
+
+
+def completion_text(completion: Any) -> str:
+    """Text of a completion: the string itself, or the content of the last assistant message."""
+    if isinstance(completion, str):
+        return completion
+    for message in reversed(completion):
+        if message.get("role", "assistant") == "assistant":
+            return _content_text(message.get("content"))
+    return ""
+
+
+def _content_text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    return "".join(part.get("text") or "" for part in content or ())
+
+
+def _rows(columns: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
+    """Rows out of TRL's lists of columns; what is not one per completion (the trainer state) is left."""
+    lists = {key: value for key, value in columns.items() if isinstance(value, list) and len(value) == count}
+    return [{key: value[index] for key, value in lists.items()} for index in range(count)]
+
+
+def _log_outcomes(
+    name: str, verdicts: Sequence[Verdict], log_metric: Callable[[str, float], None] | None
+) -> None:
+    # All six every time, zeros too: TRL averages what it was given, so an absent zero would inflate the mean.
+    if log_metric is None or not verdicts:
+        return
+    counts = Counter(verdict.outcome for verdict in verdicts)
+    for outcome in OUTCOMES:
+        log_metric(f"outcome/{name}/{outcome}", counts[outcome] / len(verdicts))

@@ -1,0 +1,54 @@
+"""Reward kinds by name, imported when asked for (their graders pull in sqlglot or SymPy)."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+from typing import Any
+
+from .base import Reward
+
+REWARDS: dict[str, str] = {
+    "sql_execution": "quince.rewards.sql:SqlExecution",
+    "math": "quince.rewards.math:MathAnswer",
+    "countdown": "quince.rewards.countdown:Countdown",
+    "exact_match": "quince.rewards.text:ExactMatch",
+    "format": "quince.rewards.text:Format",
+    "length": "quince.rewards.text:Length",
+}
+
+
+def reward_class(kind: str) -> type[Reward]:
+    """The class of a reward kind.
+
+    Raises:
+        ValueError: Unknown kind; the message lists the known ones.
+    """
+    if kind not in REWARDS:
+        raise ValueError(f"reward kind · {kind!r} is unknown · {_hint(kind, list(REWARDS))}")
+    module, name = REWARDS[kind].split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def make_reward(kind: str, **options: Any) -> Reward:
+    """Build a reward from its kind and options.
+
+    Raises:
+        ValueError: Unknown kind, unknown option, or an option out of its range.
+    """
+    cls = reward_class(kind)
+    fields = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    for option in options:
+        if option not in fields:
+            raise ValueError(f"reward {kind} · option {option!r} is unknown · {_hint(option, fields)}")
+    try:
+        return cls(**options)
+    except TypeError as error:
+        raise ValueError(f"reward {kind} · {error} · options are {', '.join(fields)}") from None
+
+
+def _hint(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    guess = f"did you mean {close[0]!r}? " if close else ""
+    return f"{guess}known: {', '.join(known) or 'none'}"
