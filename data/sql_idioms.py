@@ -23,7 +23,6 @@ import sqlite3
 from collections import Counter
 from functools import lru_cache
 from itertools import zip_longest
-from pathlib import Path
 
 from .cache import cache_dir, write_atomic
 from .rows import Row, RowError
@@ -71,9 +70,9 @@ def rows(split: str, size: int | None = None, seed: int = 0) -> list[Row]:
     pool = [row for row in _pool("away" if split == "cross_domain" else "home") if _split_of(row) == split]
     if size is not None and size > len(pool):
         raise RowError(f"sql_idioms · size · found {size} · {split} has {len(pool)} questions")
-    files = _database_files()
+    paths = _write_databases()
     return [
-        {**row, "prompt": _user(row["prompt"]), "database": str(files[row["database"]])}
+        {**row, "prompt": _user(row["prompt"]), "database": paths[row["database"]]}
         for row in _in_turn(pool, seed)[:size]
     ]
 
@@ -192,21 +191,24 @@ def _in_turn(pool: list[Row], seed: int) -> list[Row]:
     return [row for turn in zip_longest(*by_template.values()) for row in turn if row is not None]
 
 
+def _write_databases() -> dict[str, str]:
+    """Write the SQLite files where they are missing, and return their paths by database name."""
+    folder = (cache_dir() / "sql_idioms" / _version()).absolute()
+    paths = {}
+    for database in (database for mix in MIXES for database in _world(mix)):
+        path = folder / f"{database.name}.sqlite"
+        if not path.exists():
+            write_atomic(path, database.serialize())
+        paths[database.name] = str(path)
+    return paths
+
+
 @lru_cache
-def _database_files() -> dict[str, Path]:
-    return _write_databases(cache_dir())
-
-
-def _write_databases(root: Path) -> dict[str, Path]:
-    """Write the SQLite files where they are missing; the folder is named by their content."""
+def _version() -> str:
+    """Hash of all content, so that a changed generator never reads old files."""
     databases = [database for mix in MIXES for database in _world(mix)]
     content = repr([(d.name, d.schema, d.parents, d.children) for d in databases])
-    folder = root / "sql_idioms" / hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
-    files = {database.name: (folder / f"{database.name}.sqlite").absolute() for database in databases}
-    for database in databases:
-        if not files[database.name].exists():
-            write_atomic(files[database.name], database.serialize())
-    return files
+    return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
 
 
 def _pretrain_row(index: int, seed: int, rng: random.Random, error_rate: float) -> Row:

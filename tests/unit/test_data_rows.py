@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+from quince.data.cache import cache_dir, write_atomic
+from quince.data.rows import RowError, check_row, check_rows
+from quince.data.sources import DEMONSTRATIONS, SOURCES, load_demonstrations, load_rows
+
+GOOD = {"id": "a", "task": "t", "prompt": [{"role": "user", "content": "hi"}]}
+
+
+def test_a_good_row_passes_unchanged() -> None:
+    assert check_row(GOOD, "here") == GOOD
+    call = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f"}}]}
+    check_row({"id": "a", "task": "t", "messages": [call], "tools": "[]"}, "here")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"id": ""}, "here · id"),
+        ({"task": 3}, "here · task"),
+        ({"prompt": None}, "found neither"),
+        ({"messages": GOOD["prompt"]}, "found prompt and messages"),
+        ({"prompt": "hi"}, "non-empty list of messages"),
+        ({"prompt": []}, "non-empty list of messages"),
+        ({"prompt": [{"role": "robot", "content": "x"}]}, "prompt[0] · role · found 'robot'"),
+        ({"prompt": [{"role": "user", "content": 3}]}, "prompt[0] · content"),
+        ({"tools": [{}]}, "JSON string"),
+        ({"tools": "{"}, "JSON string"),
+        ({"tools": "[1]"}, "JSON string"),
+    ],
+)
+def test_a_malformed_row_is_named(change: dict, message: str) -> None:
+    with pytest.raises(RowError) as error:
+        check_row({**GOOD, **change}, "here")
+    assert message in str(error.value)
+
+
+def test_ids_are_unique() -> None:
+    with pytest.raises(RowError, match=r"rows\[1\] · id · 'a' is also the id of row 0"):
+        check_rows([GOOD, GOOD], "rows")
+
+
+def test_unknown_source_and_option_get_a_suggestion() -> None:
+    with pytest.raises(RowError, match="did you mean 'sql_idioms'"):
+        load_rows("sql_idiom", split="train")
+    with pytest.raises(RowError, match="did you mean 'size'"):
+        load_rows("strategies", split="train", sizes=3)
+    with pytest.raises(RowError, match="options are split"):
+        load_rows("strategies")
+
+
+@pytest.mark.parametrize("kind", DEMONSTRATIONS)
+def test_generated_sources_load(kind: str, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("QUINCE_CACHE", str(tmp_path))
+    assert kind in SOURCES
+    assert len(load_rows(kind, split="train", size=5, seed=1)) == 5
+    assert len(load_demonstrations(kind, split="pretrain", size=5)) == 5
+
+
+def test_write_atomic_replaces_and_leaves_nothing_else(tmp_path) -> None:
+    target = tmp_path / "deep" / "file.txt"
+    write_atomic(target, "old")
+    write_atomic(target, b"new")
+    assert target.read_text() == "new"
+    assert os.listdir(target.parent) == ["file.txt"]
+
+
+def test_cache_dir_follows_the_environment(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("QUINCE_CACHE", str(tmp_path / "c"))
+    assert cache_dir() == tmp_path / "c"
