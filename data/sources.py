@@ -36,6 +36,7 @@ DEMONSTRATIONS: dict[str, str] = {
     "sql_idioms": "quince.data.sql_idioms:demonstrations",
     "strategies": "quince.data.strategies:demonstrations",
     "countdown": "quince.data.countdown:demonstrations",
+    "everyday": "quince.data.everyday:demonstrations",
 }
 
 

@@ -1,0 +1,37 @@
+"""The README of a trained model: what it is, and everything needed to make it again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .config.loader import LoadedRecipe
+
+
+def model_card(loaded: LoadedRecipe) -> str:
+    """Markdown with the model card metadata of the Hugging Face Hub and the resolved recipe."""
+    recipe = loaded.recipe
+    base = getattr(getattr(recipe, "model", None), "id", None)
+    header = ["---", "library_name: transformers", "tags: [quince, " + recipe.kind + "]"]
+    if base and base != "tiny":
+        header.append(f"base_model: {base}")
+    return "\n".join(
+        [
+            *header,
+            "---",
+            f"# {loaded.name}",
+            "",
+            recipe.description or f"Made by the Quince recipe `{loaded.name}`.",
+            "",
+            "```bash",
+            f"quince train {loaded.name}",
+            "```",
+            "",
+            "The resolved recipe:",
+            "",
+            "```yaml",
+            loaded.to_yaml().rstrip(),
+            "```",
+            "",
+        ]
+    )

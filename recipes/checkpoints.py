@@ -1,0 +1,111 @@
+"""Checkpoints that are whole or not there: written aside, then renamed; the newest whole one is the one to resume.
+
+The Trainer writes straight into `checkpoint-N` and takes the highest number as the latest, so that a kill while
+saving leaves a folder it would load, in the worst case with a fresh optimizer and no word about it.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import Trainer
+
+    _Base = Trainer
+else:
+    _Base = object
+
+logger = logging.getLogger(__name__)
+
+STAGING = "checkpoints.partial"
+REQUIRED = ("trainer_state.json", "scheduler.pt")
+
+
+class CheckpointError(RuntimeError):
+    """No checkpoint can be resumed, or the one asked for lacks a part."""
+
+
+class AtomicCheckpoints(_Base):
+    """Mixin for a `Trainer`: `checkpoint-N` appears by one rename, after all its files are written."""
+
+    _staging = False
+
+    def _get_output_dir(self, trial: Any) -> str:
+        folder = super()._get_output_dir(trial)
+        return str(Path(folder) / STAGING) if self._staging else folder
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        folder = Path(super()._get_output_dir(trial))
+        name = f"checkpoint-{self.state.global_step}"
+        if self.is_world_process_zero():
+            shutil.rmtree(folder / STAGING, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+        self._staging = True
+        try:
+            super()._save_checkpoint(model, trial)
+            self.save_extra_state(folder / STAGING / name)
+        finally:
+            self._staging = False
+        self.accelerator.wait_for_everyone()
+        if self.is_world_process_zero():
+            publish(folder, name, self.args.save_total_limit)
+
+    def save_extra_state(self, folder: Path) -> None:
+        """Add what a subclass needs to resume exactly; called on every process."""
+
+
+def publish(folder: Path, name: str, limit: int | None) -> None:
+    """Rename a written checkpoint into place and delete the oldest beyond `limit`."""
+    target = folder / name
+    shutil.rmtree(target, ignore_errors=True)
+    (folder / STAGING / name).rename(target)
+    shutil.rmtree(folder / STAGING, ignore_errors=True)
+    if limit:
+        for old in sorted_checkpoints(folder)[:-limit]:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def sorted_checkpoints(folder: Path) -> list[Path]:
+    """Checkpoint folders by step, oldest first."""
+    found = [path for path in folder.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdigit()]
+    return sorted(found, key=lambda path: int(path.name.removeprefix("checkpoint-")))
+
+
+def missing_parts(checkpoint: Path) -> list[str]:
+    """Name what a checkpoint lacks to continue exactly; empty if it is whole."""
+    missing = [name for name in REQUIRED if not (checkpoint / name).is_file()]
+    if not any(checkpoint.glob("optimizer*")):
+        missing.append("optimizer state")
+    weights = list(checkpoint.glob("*.safetensors")) or list(checkpoint.glob("pytorch_model_fsdp*"))
+    if not weights:
+        missing.append("weights")
+    missing += [f"{file.name} (cut short)" for file in weights if file.is_file() and not readable(file)]
+    return missing
+
+
+def readable(file: Path) -> bool:
+    """True if a safetensors file has all the bytes that its header promises."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="numpy"):
+            return True
+    except (OSError, SafetensorError):
+        return False
+
+
+def newest_whole_checkpoint(folder: Path) -> Path:
+    """The checkpoint to resume from; damaged ones are named and skipped.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    for checkpoint in reversed(sorted_checkpoints(folder)):
+        missing = missing_parts(checkpoint)
+        if not missing:
+            return checkpoint
+        logger.warning("%s is skipped: it lacks %s", checkpoint, ", ".join(missing))
+    raise CheckpointError(f"{folder} · no whole checkpoint to resume from · start without --resume")

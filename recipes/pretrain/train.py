@@ -1,0 +1,178 @@
+"""Run a `pretrain` recipe: a small Qwen3-architecture model from scratch on generated demonstrations.
+
+The loss is on answers only: prompts of generated tasks are random names and numbers, which nothing can predict.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM, Trainer, TrainingArguments
+
+from ...data.formatting import render_messages, render_prompt
+from ...data.rows import Row
+from ...data.sources import load_demonstrations
+from ..cards import model_card
+from ..run_folder import MODEL_FOLDER, MetricsFile, is_finished, open_run_folder
+from .tokenizer import train_tokenizer
+
+if TYPE_CHECKING:
+    from ..config.loader import LoadedRecipe
+    from ..config.pretrain import Architecture
+
+Example = dict[str, list[int]]
+
+
+def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
+    """Train tokenizer and model; the model with its card ends in `<output_dir>/model`."""
+    recipe = loaded.recipe
+    folder = Path(recipe.output_dir)
+    if is_finished(loaded):
+        print(f"{folder} is finished; delete it to train again")
+        return folder
+    open_run_folder(loaded)
+    tokenizer = train_tokenizer(
+        [
+            row
+            for source in recipe.mixture
+            for row in demonstrations(source, recipe.tokenizer.rows_per_source)
+        ],
+        recipe.tokenizer.vocab_size,
+        recipe.architecture.max_positions,
+    )
+    arguments = TrainingArguments(
+        **{
+            "output_dir": str(folder),
+            "seed": recipe.seed,
+            "report_to": "none",
+            "remove_unused_columns": False,
+            "use_cpu": not torch.cuda.is_available(),
+            **recipe.trainer,
+        }
+    )
+    examples = encode([row for source in recipe.mixture for row in demonstrations(source)], tokenizer)
+    torch.manual_seed(recipe.seed)
+    model = new_model(recipe.architecture, tokenizer)
+    trainer = BucketedTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=bucketed(examples, arguments.train_batch_size, recipe.seed),
+        data_collator=lambda batch: collate(batch, tokenizer.pad_token_id),
+        callbacks=[MetricsFile(folder)],
+    )
+    trainer.train()
+    staged = folder / f"{MODEL_FOLDER}.partial"
+    shutil.rmtree(staged, ignore_errors=True)
+    model.save_pretrained(staged)
+    tokenizer.save_pretrained(staged)
+    (staged / "README.md").write_text(model_card(loaded), encoding="utf-8")
+    shutil.rmtree(folder / MODEL_FOLDER, ignore_errors=True)
+    staged.rename(folder / MODEL_FOLDER)
+    return folder
+
+
+def demonstrations(source: Any, size: int | None = None) -> list[Row]:
+    """SFT rows of one mixture source, `size` of them if given."""
+    return load_demonstrations(source.kind, split="pretrain", size=size or source.size, seed=source.seed)
+
+
+def new_model(architecture: Architecture, tokenizer: Any) -> Qwen3ForCausalLM:
+    """A randomly initialised model in float32 with tied embeddings."""
+    config = Qwen3Config(
+        vocab_size=-(-len(tokenizer) // 64) * 64,
+        hidden_size=architecture.hidden_size,
+        num_hidden_layers=architecture.layers,
+        num_attention_heads=architecture.heads,
+        num_key_value_heads=architecture.kv_heads,
+        head_dim=architecture.head_dim,
+        intermediate_size=architecture.intermediate_size,
+        max_position_embeddings=architecture.max_positions,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        dtype="float32",
+    )
+    model = Qwen3ForCausalLM(config)
+    model.generation_config = GenerationConfig(
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, do_sample=True
+    )
+    return model
+
+
+def encode(rows: Sequence[Row], tokenizer: Any) -> list[Example]:
+    """Token ids of each conversation, with the length of the part that is only read."""
+    examples = []
+    for row in rows:
+        prompt = render_prompt({**row, "prompt": row["messages"][:-1]}, tokenizer)
+        whole = render_messages(row, tokenizer)
+        # The template ends a turn with a newline that the model never has to write.
+        end = len(whole) - whole[::-1].index(tokenizer.eos_token_id)
+        examples.append({"input_ids": whole[:end], "read": [len(prompt)]})
+    return examples
+
+
+def bucketed(examples: Sequence[Example], batch_size: int, seed: int) -> list[Example]:
+    """Order examples so that each batch holds similar lengths and the batches come in random order."""
+    rng = random.Random(seed)
+    order = list(examples)
+    rng.shuffle(order)
+    pool = 32 * batch_size
+    batches = [
+        batch
+        for start in range(0, len(order), pool)
+        for batch in by_length(order[start : start + pool], batch_size)
+    ]
+    full = [batch for batch in batches if len(batch) == batch_size]
+    rng.shuffle(full)
+    return [example for batch in full for example in batch]
+
+
+def by_length(pool: list[Example], batch_size: int) -> Iterator[list[Example]]:
+    """Cut a pool into batches of similar length."""
+    pool.sort(key=lambda example: len(example["input_ids"]))
+    for start in range(0, len(pool), batch_size):
+        yield pool[start : start + batch_size]
+
+
+def collate(batch: Sequence[Example], pad_token_id: int) -> dict[str, torch.Tensor]:
+    """Right-padded `[batch, tokens]`; labels only on answers."""
+    ids = [torch.tensor(example["input_ids"]) for example in batch]
+    labels = [
+        torch.where(torch.arange(len(i)) < e["read"][0], -100, i) for i, e in zip(ids, batch, strict=True)
+    ]
+    return {
+        "input_ids": pad_sequence(ids, batch_first=True, padding_value=pad_token_id),
+        "attention_mask": pad_sequence([torch.ones_like(i) for i in ids], batch_first=True),
+        "labels": pad_sequence(labels, batch_first=True, padding_value=-100),
+    }
+
+
+class BucketedTrainer(Trainer):
+    """A `Trainer` that reads its examples in the order given and computes logits for answers only."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler:
+        return torch.utils.data.SequentialSampler(self.train_dataset)
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """Mean cross-entropy over answer tokens; the head runs on those positions only."""
+        hidden = model.model(
+            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]
+        ).last_hidden_state
+        targets = inputs["labels"][:, 1:]
+        answered = targets != -100
+        logits = model.lm_head(hidden[:, :-1][answered])
+        loss = torch.nn.functional.cross_entropy(logits, targets[answered])
+        return (loss, logits) if return_outputs else loss

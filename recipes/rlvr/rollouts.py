@@ -1,0 +1,188 @@
+"""What happens to a batch of rollouts between generation and loss: rewards joined, dull rows dropped, buffers kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn.functional import pad
+
+if TYPE_CHECKING:
+    from .trainer import RlvrTrainer
+
+LEFT_PADDED = ("prompt_ids", "prompt_mask")
+
+
+def applicable(inputs: list[dict[str, Any]], rewards: list[Any]) -> Tensor:
+    """Which rewards judge which rows: those whose columns the row has, `[batch, rewards]` of bool."""
+    columns = [getattr(reward, "columns", ()) for reward in rewards]
+    table = [[all(row.get(name) is not None for name in names) for names in columns] for row in inputs]
+    return torch.tensor(table, dtype=torch.bool)
+
+
+def combine(rewards: Tensor, applies: Tensor, weights: Tensor) -> Tensor:
+    """Weighted sum of the rewards that apply, NaN where one of them could not judge.
+
+    TRL counts a missing reward as 0 when another reward is there, which would turn a time-out into a wrong answer.
+
+    Args:
+        rewards: `[batch, rewards]`, NaN where a reward gave None.
+        applies: `[batch, rewards]`.
+        weights: `[rewards]`.
+
+    Returns:
+        `[batch]`.
+    """
+    applies = applies & (weights != 0)
+    total = (torch.where(applies, rewards, torch.zeros_like(rewards)) * weights).sum(1)
+    return torch.where(applies.any(1), total, torch.full_like(total, torch.nan))
+
+
+def loss_mask(batch: dict[str, Any]) -> Tensor:
+    """Completion tokens that the policy wrote itself, `[batch, completion_tokens]`."""
+    mask = batch["completion_mask"]
+    return mask * batch["tool_mask"] if "tool_mask" in batch else mask
+
+
+def informative(batch: dict[str, Any], loss_type: str) -> tuple[dict[str, Any], float]:
+    """Keep the rows with a non-zero advantage, and the factor that keeps the loss and its gradient what they were.
+
+    A row with advantage 0 adds exactly 0 to the policy gradient. Losses that average over rows (`grpo`, `dr_grpo`,
+    ...) or over the micro-batch's tokens (`bnpo`) are scaled by the share kept; those normalised by the whole
+    generation batch (`dapo`, ...) are not. One row always stays, so that every process runs its forward pass.
+    """
+    keep = batch["advantages"].reshape(len(batch["advantages"]), -1).abs().sum(1) > 0
+    if keep.all():
+        return batch, 1.0
+    if not keep.any():
+        keep[0] = True
+    mask = loss_mask(batch)
+    factors = {
+        "bnpo": (mask[keep].sum() / mask.sum().clamp(min=1)).item(),
+        "dapo": 1.0,
+        "cispo": 1.0,
+        "vespo": 1.0,
+    }
+    kept = {name: rows(value, keep) for name, value in batch.items()}
+    return trim(kept), factors.get(loss_type, keep.float().mean().item())
+
+
+def rows(value: Any, keep: Tensor) -> Any:
+    """Select rows of a batched tensor; scalars pass."""
+    return value[keep] if isinstance(value, Tensor) and value.dim() > 0 and len(value) == len(keep) else value
+
+
+def trim(batch: dict[str, Any]) -> dict[str, Any]:
+    """Drop prompt and completion columns that are padding in every row."""
+    prompt = int(batch["prompt_mask"].sum(1).max())
+    width = batch["completion_mask"].shape[1]
+    completion = max(1, int(batch["completion_mask"].sum(1).max()))
+    trimmed = {}
+    for name, value in batch.items():
+        if name in LEFT_PADDED:
+            value = value[:, value.shape[1] - prompt :]
+        elif isinstance(value, Tensor) and value.dim() == 2 and value.shape[1] == width:
+            value = value[:, :completion]
+        trimmed[name] = value
+    return trimmed
+
+
+def concatenate(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """Join two rollout batches row-wise, padding both to the longer prompt and completion."""
+    joined = {}
+    for name, a in first.items():
+        b = second[name]
+        if not isinstance(a, Tensor) or a.dim() == 0:
+            joined[name] = a
+            continue
+        if a.dim() == 2 and a.shape[1] != b.shape[1]:
+            width = max(a.shape[1], b.shape[1])
+            a, b = (widen(side, width, name in LEFT_PADDED) for side in (a, b))
+        joined[name] = torch.cat([a, b])
+    return joined
+
+
+def widen(value: Tensor, width: int, left: bool) -> Tensor:
+    """Pad `[rows, columns]` with zeros to `width` columns; masked positions never count, so any value serves."""
+    missing = width - value.shape[1]
+    return pad(value, (missing, 0) if left else (0, missing))
+
+
+class Reserve:
+    """Dynamic sampling (DAPO, https://huggingface.co/papers/2503.14476): dull groups give way to fresh prompts.
+
+    A group whose advantages are all 0 teaches nothing. Up to `rounds` times, a whole batch of fresh prompts is rolled
+    out and its informative groups take the places of dull ones; all processes do the same number of rounds.
+    """
+
+    def __init__(self, trainer: RlvrTrainer, rounds: int) -> None:
+        self.trainer, self.rounds = trainer, rounds
+        self._fresh = self._prompts()
+
+    def replace_uninformative(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Return a batch of the same number of rows with as few dull groups as the rounds allow."""
+        size, local = self.trainer.num_generations, len(batch["advantages"])
+        wanted, used = local // size, 0
+        for used in range(1, self.rounds + 1):
+            dull = wanted - int(informative_groups(batch, size).sum())
+            if not self.trainer.accelerator.reduce(
+                torch.tensor(dull, device=batch["advantages"].device)
+            ).item():
+                used -= 1
+                break
+            inputs = [row for _ in range(wanted) for row in [next(self._fresh)] * size]
+            batch = best_groups(concatenate(batch, self.trainer._scored(inputs)), size, wanted)
+        self.trainer._log("dynamic_sampling/rounds", float(used))
+        tokens = self.trainer.accelerator.gather(loss_mask(batch).sum()).sum()
+        return {**batch, "num_items_in_batch": tokens}
+
+    def _prompts(self) -> Iterator[dict[str, Any]]:
+        dataset, accelerator = self.trainer.train_dataset, self.trainer.accelerator
+        generator = torch.Generator().manual_seed(self.trainer.args.seed + 1)
+        while True:
+            order = torch.randperm(len(dataset), generator=generator).tolist()
+            for index in order[accelerator.process_index :: accelerator.num_processes]:
+                yield dataset[index]
+
+
+def informative_groups(batch: dict[str, Any], size: int) -> Tensor:
+    """True for groups with a non-zero advantage, `[groups]`."""
+    return batch["advantages"].reshape(-1, size).abs().sum(1) > 0
+
+
+def best_groups(batch: dict[str, Any], size: int, wanted: int) -> dict[str, Any]:
+    """Keep `wanted` groups, informative ones first, in their order."""
+    dull_last = torch.argsort(~informative_groups(batch, size), stable=True)[:wanted]
+    keep = (dull_last.unsqueeze(1) * size + torch.arange(size, device=dull_last.device)).reshape(-1)
+    total = len(batch["advantages"])
+    return {
+        name: value[keep] if isinstance(value, Tensor) and value.dim() > 0 and len(value) == total else value
+        for name, value in batch.items()
+    }
+
+
+def save_buffer(buffer: list[dict[str, Any]], file: Path) -> None:
+    """Write the micro-batches of a rollout buffer to one safetensors file."""
+    tensors = {
+        f"{index}.{name}": value.contiguous()
+        for index, batch in enumerate(buffer)
+        for name, value in batch.items()
+        if isinstance(value, Tensor)
+    }
+    save_file(tensors, file, metadata={"batches": json.dumps(len(buffer))})
+
+
+def load_buffer(file: Path, device: torch.device) -> list[dict[str, Any]]:
+    """Read what `save_buffer` wrote."""
+    with safe_open(file, framework="pt", device=str(device)) as stored:
+        batches: list[dict[str, Any]] = [{} for _ in range(json.loads(stored.metadata()["batches"]))]
+        for key in stored.keys():  # noqa: SIM118 - not a mapping
+            index, name = key.split(".", 1)
+            batches[int(index)][name] = stored.get_tensor(key)
+    return batches

@@ -1,0 +1,256 @@
+"""The split: which prompts the initial policy already solves, and fresh right answers to rehearse them.
+
+For every prompt `rollouts` answers are sampled at temperature 1 with nothing truncated, so that they are a sample of
+π_ref itself (the paper's code samples at top-p 0.9 and 0.95). A prompt with at least `threshold` right answers is
+near-perfect (D_pef); fresh answers are drawn for it and kept if right, since answers chosen by the draw that selected
+the prompt would be luckier than the policy. A prompt without a confirmed answer goes to exploration (D_exp).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...data.cache import write_atomic
+from ...data.formatting import render_prompt
+from ...data.rows import Row
+from ..engines import build_engine
+from ..models import load_policy, load_tokenizer, model_path
+from ..rewards import build_rewards
+from ..rows import load_sources
+from .fingerprint import files_fingerprint, model_fingerprint, tokenizer_fingerprint
+from .rehearsal import Origin, RehearsalRow, StoreError, write_store
+
+if TYPE_CHECKING:
+    from ...eval.engines.base import Completion, Engine
+    from ..config.loader import LoadedRecipe
+    from ..config.rlvr import RlvrRecipe
+
+FRESH_SEED = 1_000_003
+"""Added to the recipe's seed for the confirming draw, so that it shares nothing with the selecting one."""
+
+
+@dataclass(frozen=True)
+class SplitResult:
+    """What a split decided.
+
+    Attributes:
+        folder: Where it is kept.
+        near_perfect: Ids of D_pef.
+        explore: Ids of D_exp.
+        dropped: Ids left out of training (all answers wrong, if the recipe says so).
+        train_on: `all` or `exp`.
+    """
+
+    folder: Path
+    near_perfect: tuple[str, ...]
+    explore: tuple[str, ...]
+    dropped: tuple[str, ...]
+    train_on: str
+
+    @property
+    def store(self) -> Path:
+        """Folder of the rehearsal store."""
+        return self.folder / "store"
+
+    def training_rows(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows that reinforcement learning sees."""
+        wanted = set(self.explore) if self.train_on == "exp" else {*self.explore, *self.near_perfect}
+        return [row for row in rows if row["id"] in wanted]
+
+
+def needs_split(recipe: RlvrRecipe) -> bool:
+    """True if training uses D_exp or the rehearsal store."""
+    rehearses = (
+        recipe.divergence.kind != "none" and getattr(recipe.divergence, "on", "rehearsal") == "rehearsal"
+    )
+    return recipe.split is not None and (rehearses or recipe.split.train_on == "exp")
+
+
+def run(loaded: LoadedRecipe) -> Path:
+    """Split the recipe's data, or find it done; `quince split RECIPE`."""
+    result = ensure_split(loaded.recipe, load_sources(loaded.recipe.data))
+    sizes = f"{len(result.near_perfect)} near-perfect, {len(result.explore)} to explore, {len(result.dropped)} dropped"
+    print(f"{result.folder}: {sizes}")
+    return result.folder
+
+
+def ensure_split(recipe: RlvrRecipe, rows: Sequence[Row]) -> SplitResult:
+    """Read the split of this model and data, making it first if there is none.
+
+    Raises:
+        StoreError: several processes train and the split is missing; it is made by one.
+    """
+    folder = split_folder(recipe)
+    if not (folder / "split.json").exists():
+        import torch.distributed
+
+        if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
+            raise StoreError(f"{folder} · no split · run `quince split` on this recipe first, in one process")
+        make_split(recipe, rows, folder)
+    record = json.loads((folder / "split.json").read_text(encoding="utf-8"))
+    names = ("near_perfect", "explore", "dropped")
+    return SplitResult(folder, *(tuple(record[name]) for name in names), train_on=recipe.split.train_on)
+
+
+def split_folder(recipe: RlvrRecipe) -> Path:
+    """Beside the run folders, named by everything that decides a split, so that runs share it."""
+    path = Path(model_path(recipe.model.id))
+    settings = {
+        "model": files_fingerprint(path) if path.is_dir() else [recipe.model.id, recipe.model.revision],
+        "dtype": recipe.model.dtype,
+        "data": [source.model_dump() for source in recipe.data],
+        "rewards": [reward.model_dump() for reward in recipe.rewards],
+        "split": recipe.split.model_dump(exclude={"train_on"}),
+        "max_tokens": max_tokens(recipe),
+        "seed": recipe.seed,
+    }
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:12]
+    return Path(recipe.output_dir).parent / "splits" / digest
+
+
+def make_split(recipe: RlvrRecipe, rows: Sequence[Row], folder: Path) -> None:
+    """Sample, judge, confirm, and write `store/` and then `split.json`."""
+    section = recipe.split
+    tokenizer = load_tokenizer(recipe.model)
+    engine = build_engine(recipe.model, section.engine, tokenizer)
+    try:
+        draw = Draw(recipe, engine, tokenizer)
+        first = draw(rows, section.rollouts, recipe.seed)
+        counts = [sum(right for _, right in answers) for answers in first]
+        candidates = [row for row, count in zip(rows, counts, strict=True) if count >= section.threshold]
+        answers = confirmed(draw, candidates, section, first, rows, recipe.seed)
+        origin = draw.origin(section.rollouts)
+    finally:
+        engine.close()
+    rows_of_store, ids = store_rows(candidates, answers, tokenizer)
+    write_store(folder / "store", rows_of_store, ids, origin)
+    record = describe(rows, counts, set(ids), section) | {"origin": asdict(origin)}
+    write_atomic(folder / "split.json", json.dumps(record, indent=1, ensure_ascii=False))
+
+
+class Draw:
+    """Samples answers and says which are right: all rewards that judge a row give it their highest value."""
+
+    def __init__(self, recipe: RlvrRecipe, engine: Engine, tokenizer: Any) -> None:
+        self.recipe, self.engine, self.tokenizer = recipe, engine, tokenizer
+        weighted = zip(build_rewards(recipe.rewards), recipe.rewards, strict=True)
+        self.rewards = [reward for reward, section in weighted if section.weight > 0]
+
+    def __call__(self, rows: Sequence[Row], n: int, seed: int) -> list[list[tuple[Completion, bool]]]:
+        """`n` judged answers for each row."""
+        from ...eval.engines.base import Sampling
+
+        prompts = [render_prompt(row, self.tokenizer) for row in rows]
+        sampling = Sampling(n=n, temperature=1.0, top_p=1.0, max_tokens=max_tokens(self.recipe), seed=seed)
+        drawn = self.engine.generate(prompts, sampling)
+        texts = [completion.text for answers in drawn for completion in answers]
+        repeated = [row for row in rows for _ in range(n)]
+        right = self._right(texts, repeated)
+        return [
+            [(completion, right[index * n + place]) for place, completion in enumerate(answers)]
+            for index, answers in enumerate(drawn)
+        ]
+
+    def _right(self, texts: Sequence[str], rows: Sequence[Row]) -> list[bool]:
+        columns = [reward.judge_batch(texts, rows) for reward in self.rewards]
+        tops = [reward.range[1] for reward in self.rewards]
+        return [
+            any(v.outcome != "skipped" for v in verdicts)
+            and all(
+                v.outcome == "skipped" or (v.value is not None and v.value >= top)
+                for v, top in zip(verdicts, tops, strict=True)
+            )
+            for verdicts in zip(*columns, strict=True)
+        ]
+
+    def origin(self, rollouts: int) -> Origin:
+        """What made this draw."""
+        policy = getattr(self.engine, "model", None)
+        model = policy if policy is not None else load_policy(self.recipe.model)
+        return Origin(
+            model=self.recipe.model.id,
+            model_fingerprint=model_fingerprint(model),
+            tokenizer_fingerprint=tokenizer_fingerprint(self.tokenizer),
+            dtype=str(model.dtype).removeprefix("torch."),
+            sampling={
+                "temperature": 1.0,
+                "top_p": 1.0,
+                "rollouts": rollouts,
+                "max_tokens": max_tokens(self.recipe),
+                "seed": self.recipe.seed,
+                "engine": self.engine.name,
+            },
+        )
+
+
+def confirmed(
+    draw: Draw,
+    candidates: Sequence[Row],
+    section: Any,
+    first: Sequence[Any],
+    rows: Sequence[Row],
+    seed: int,
+) -> list[list[Completion]]:
+    """Right answers of each candidate: fresh ones, or the selecting draw's own where `confirm` is off."""
+    if section.confirm:
+        judged = draw(candidates, section.samples_per_prompt, seed + FRESH_SEED) if candidates else []
+    else:
+        by_id = {row["id"]: answers for row, answers in zip(rows, first, strict=True)}
+        judged = [by_id[row["id"]] for row in candidates]
+    return [
+        [answer for answer, right in answers if right][: section.samples_per_prompt] for answers in judged
+    ]
+
+
+def store_rows(
+    candidates: Sequence[Row], answers: Sequence[Sequence[Completion]], tokenizer: Any
+) -> tuple[list[RehearsalRow], list[str]]:
+    """Store rows and the prompt id of each; answers cut off at the token limit are left out."""
+    found = [
+        (row, completion)
+        for row, completions in zip(candidates, answers, strict=True)
+        for completion in completions
+        if completion.finish_reason == "stop"
+    ]
+    stored = [
+        RehearsalRow(
+            np.asarray(render_prompt(row, tokenizer), np.int32),
+            np.asarray(completion.token_ids, np.int32),
+            np.asarray(completion.logprobs, np.float32),
+        )
+        for row, completion in found
+    ]
+    return stored, [row["id"] for row, _ in found]
+
+
+def describe(
+    rows: Sequence[Row], counts: Sequence[int], confirmed_ids: set[str], section: Any
+) -> dict[str, Any]:
+    """The record of a split: sizes, settings, and where each prompt went with its number of right answers."""
+    dropped = {
+        row["id"]
+        for row, count in zip(rows, counts, strict=True)
+        if count == 0 and section.all_wrong == "drop"
+    }
+    explore = [row["id"] for row in rows if row["id"] not in confirmed_ids and row["id"] not in dropped]
+    return {
+        "settings": section.model_dump(),
+        "sizes": {"near_perfect": len(confirmed_ids), "explore": len(explore), "dropped": len(dropped)},
+        "candidates": sum(count >= section.threshold for count in counts),
+        "near_perfect": [row["id"] for row in rows if row["id"] in confirmed_ids],
+        "explore": explore,
+        "dropped": sorted(dropped),
+        "right_of_rollouts": {row["id"]: count for row, count in zip(rows, counts, strict=True)},
+    }
+
+
+def max_tokens(recipe: RlvrRecipe) -> int:
+    """Longest answer of the split in tokens: its own limit, else the trainer's."""
+    return recipe.split.max_tokens or recipe.trainer.get("max_completion_length", 256)

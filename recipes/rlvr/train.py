@@ -1,0 +1,202 @@
+"""Run an `rlvr` recipe: `quince train RECIPE`, or `accelerate launch -m quince.recipes.rlvr.train RECIPE key=value`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...data.rows import Row
+from ..rows import load_sources
+from . import divergences
+from .advantages import Advantage, dr_grpo, focal, group, leave_one_out, pass_at_k, pkpo, w_reinforce
+
+if TYPE_CHECKING:
+    from ...rewards.base import Reward
+    from ..config.loader import LoadedRecipe
+    from ..config.rlvr import RlvrRecipe
+    from .rehearsal_loss import Rehearsal
+    from .split import SplitResult
+    from .trainer import RlvrTrainer, RolloutDivergence
+
+
+def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
+    """Train and return the run folder; a finished run of the same recipe is left as it is.
+
+    Args:
+        loaded: From `load_recipe`.
+        resume: Continue from the newest whole checkpoint of the run folder.
+
+    Raises:
+        CheckpointError: `resume` without a whole checkpoint.
+        StoreError: The rehearsal store belongs to another model.
+    """
+    from ..checkpoints import newest_whole_checkpoint
+    from ..run_folder import MODEL_FOLDER, is_finished, open_run_folder
+
+    folder = Path(loaded.recipe.output_dir)
+    if is_finished(loaded):
+        print(f"{folder} is finished; delete it to train again")
+        return folder
+    checkpoint = str(newest_whole_checkpoint(folder)) if resume else None
+    open_run_folder(loaded)
+    trainer = build_trainer(loaded)
+    trainer.train(resume_from_checkpoint=checkpoint)
+    save_final(trainer, folder / MODEL_FOLDER, loaded)
+    return folder
+
+
+def build_trainer(loaded: LoadedRecipe) -> RlvrTrainer:
+    """Put rows, rewards, policy, store and divergence together."""
+    from ..models import adapter_config, load_policy, load_tokenizer
+    from ..rewards import build_rewards
+    from ..run_folder import MetricsFile
+    from .samples import SamplesFile
+    from .split import ensure_split, needs_split
+    from .trainer import RlvrTrainer
+
+    recipe: RlvrRecipe = loaded.recipe
+    folder = Path(recipe.output_dir)
+    rows = load_sources(recipe.data)
+    split = ensure_split(recipe, rows) if needs_split(recipe) else None
+    tokenizer = load_tokenizer(recipe.model)
+    policy = load_policy(recipe.model)
+    rewards = build_rewards(recipe.rewards)
+    trainer = RlvrTrainer(
+        model=policy,
+        reward_funcs=rewards,
+        args=trainer_arguments(recipe),
+        train_dataset=dataset(rows if split is None else split.training_rows(rows), rewards),
+        processing_class=tokenizer,
+        peft_config=adapter_config(recipe.model),
+        callbacks=[MetricsFile(folder)],
+        advantage=make_advantage(recipe.advantage),
+        unlikeliness_strength=getattr(recipe.advantage, "strength", None),
+        skip_zero_variance=recipe.advantage.skip_zero_variance,
+        dynamic_sampling_rounds=recipe.advantage.dynamic_sampling_rounds,
+        rehearsal=make_rehearsal(recipe, split, policy, tokenizer),
+        rollout_divergence=make_rollout_divergence(recipe.divergence),
+    )
+    trainer.add_callback(SamplesFile(folder, trainer))
+    return trainer
+
+
+def trainer_arguments(recipe: RlvrRecipe) -> Any:
+    """The recipe's `trainer:` block as a `GRPOConfig`, with what the recipe itself decides filled in."""
+    import torch
+    from trl import GRPOConfig
+
+    options: dict[str, Any] = {
+        "output_dir": recipe.output_dir,
+        "seed": recipe.seed,
+        "report_to": "none",
+        "remove_unused_columns": False,
+        "logging_nan_inf_filter": False,
+        "bf16": torch.cuda.is_available(),
+        "use_cpu": not torch.cuda.is_available(),
+        "reward_weights": [reward.weight for reward in recipe.rewards],
+        "beta": recipe.divergence.weight if needs_reference(recipe.divergence) else 0.0,
+    }
+    return GRPOConfig(**{**options, **recipe.trainer})
+
+
+def dataset(rows: Sequence[Row], rewards: Sequence[Reward]) -> Any:
+    """Rows as a `datasets.Dataset` of the prompt and the columns that rewards read.
+
+    Columns that no reward reads are left out: sources differ in them, and Arrow would fill the gaps with nulls.
+    """
+    from datasets import Dataset
+
+    columns = {"id", "task", "prompt", *(name for reward in rewards for name in reward.columns)}
+    return Dataset.from_list([{name: row.get(name) for name in sorted(columns)} for row in rows])
+
+
+def make_advantage(section: Any) -> Advantage:
+    """The advantage function of the recipe's `advantage:` section."""
+    makers: dict[str, Callable[[Any], Advantage]] = {
+        "group": lambda _: group,
+        "dr_grpo": lambda _: dr_grpo,
+        "leave_one_out": lambda _: leave_one_out,
+        "pass_at_k": lambda s: pass_at_k(s.k),
+        "pkpo": lambda s: pkpo(s.k),
+        "w_reinforce": lambda s: w_reinforce(s.positive_weight),
+        "focal": lambda s: focal(s.gamma),
+        "unlikeliness": lambda _: group,
+    }
+    return makers[section.kind](section)
+
+
+def needs_reference(divergence: Any) -> bool:
+    """True if the divergence acts on rollouts and so needs log-probs of a live reference model."""
+    return divergence.kind == "jensen_shannon_definition" or getattr(divergence, "on", "") == "rollouts"
+
+
+def make_rollout_divergence(divergence: Any) -> RolloutDivergence | None:
+    """The divergence on rollouts, or None."""
+    from .trainer import RolloutDivergence
+
+    if not needs_reference(divergence):
+        return None
+    if divergence.kind == "jensen_shannon_definition":
+        return RolloutDivergence(divergences.js_policy_half, divergence.weight)
+    if divergence.kind == "reverse_kl":
+        estimators = {"k1_reward": None, "k2_loss": divergences.k2, "k3_loss": divergences.k3}
+        return RolloutDivergence(estimators[divergence.estimator], divergence.weight)
+    generator = divergences.make_generator(divergence.kind, getattr(divergence, "alpha", 0.5))
+    return RolloutDivergence(divergences.on_policy(generator), divergence.weight)
+
+
+def make_rehearsal(
+    recipe: RlvrRecipe, split: SplitResult | None, policy: Any, tokenizer: Any
+) -> Rehearsal | None:
+    """The rehearsal term, its store checked against the policy that training starts from; or None."""
+    from .fingerprint import model_fingerprint, tokenizer_fingerprint
+    from .rehearsal import Origin, RehearsalStore
+    from .rehearsal_loss import Rehearsal, RehearsalSettings
+
+    divergence = recipe.divergence
+    if divergence.kind == "none" or (
+        needs_reference(divergence) and divergence.kind != "jensen_shannon_definition"
+    ):
+        return None
+    store = RehearsalStore(split.store)
+    dtype = str(policy.dtype).removeprefix("torch.")
+    store.require(
+        Origin(
+            recipe.model.id, model_fingerprint(policy), tokenizer_fingerprint(tokenizer), dtype, sampling={}
+        )
+    )
+    given = divergence.model_dump(exclude={"on", "top_k"}) | recipe.rehearsal.model_dump()
+    settings = RehearsalSettings(**given, top_k=getattr(divergence, "top_k", None) or 20)
+    return Rehearsal(store, settings, tokenizer.pad_token_id)
+
+
+def save_final(trainer: RlvrTrainer, folder: Path, loaded: LoadedRecipe) -> None:
+    """Save the trained model with its card, aside first, so that a model folder is always whole."""
+    import shutil
+
+    from ..cards import model_card
+
+    staged = folder.with_name(folder.name + ".partial")
+    if trainer.is_world_process_zero():
+        shutil.rmtree(staged, ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
+    trainer.save_model(str(staged))
+    if trainer.is_world_process_zero():
+        (staged / "README.md").write_text(model_card(loaded), encoding="utf-8")
+        (staged / "training_args.bin").unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        staged.rename(folder)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Entry for `accelerate launch -m`: a recipe, overrides, `--resume`."""
+    from ..config.loader import load_recipe
+
+    words = [word for word in arguments if word != "--resume"]
+    run(load_recipe(words[0], words[1:]), resume="--resume" in arguments)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,277 @@
+"""GRPO with the pieces of DPH-RL, added to TRL's `GRPOTrainer` through its own methods.
+
+Added: any advantage function; masking of unjudged completions; zero-variance groups that cost no training tokens;
+rehearsal of stored answers in forward passes of their own; divergences on rollouts with the estimator named; exact
+resume in the middle of a rollout buffer; whole checkpoints only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import gather
+from torch import Tensor
+from trl import GRPOTrainer
+
+from ..checkpoints import AtomicCheckpoints
+from . import divergences, rollouts
+from .advantages import Advantage, unlikeliness
+from .rehearsal_loss import Rehearsal, Share
+
+FIRST_STEP_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.02}
+"""Largest mean |log u| (nats) before the first step; only kernels and padding may differ from the reference pass."""
+
+
+@dataclass(frozen=True)
+class RolloutDivergence:
+    """A divergence from the initial policy on rollouts; needs a reference model.
+
+    Attributes:
+        generator: Value and coefficient on samples of π_θ, or None for k1 in the reward.
+        weight: β, on the mean over rollout tokens; for k1 in the reward, per nat of sequence log-ratio.
+    """
+
+    generator: divergences.Generator | None
+    weight: float
+
+
+class RlvrTrainer(AtomicCheckpoints, GRPOTrainer):
+    """`GRPOTrainer` with our advantages, rehearsal and divergences.
+
+    Args:
+        advantage: Pure function of rewards `[groups, group_size]`.
+        unlikeliness_strength: If set, rewards are re-weighted by rarity first (see `advantages.unlikeliness`).
+        skip_zero_variance: Leave completions with advantage 0 out of the training forward pass.
+        dynamic_sampling_rounds: How often prompts with zero variance are replaced by fresh ones (DAPO); 0 is never.
+        rehearsal: The store and its divergence, or None.
+        rollout_divergence: Or None; the trainer arguments must then have `beta > 0` so that TRL keeps a reference.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        advantage: Advantage,
+        unlikeliness_strength: float | None = None,
+        skip_zero_variance: bool = True,
+        dynamic_sampling_rounds: int = 0,
+        rehearsal: Rehearsal | None = None,
+        rollout_divergence: RolloutDivergence | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.advantage = advantage
+        self.unlikeliness_strength = unlikeliness_strength
+        self.rehearsal = rehearsal
+        self.rollout_divergence = rollout_divergence
+        # A completion with advantage 0 may still be pulled by an entropy bonus or a divergence on rollouts.
+        self.skip_zero_variance = (
+            skip_zero_variance and not rollout_divergence and not self._entropy_bonus_enabled
+        )
+        self.reserve = rollouts.Reserve(self, dynamic_sampling_rounds) if dynamic_sampling_rounds else None
+        self._rewards: Tensor | None = None
+        self._policy_log_probs: Tensor | None = None
+        self._checked_first_step = False
+
+    # --- rollouts and advantages ------------------------------------------------------------------------------------
+
+    def _calculate_rewards(
+        self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
+    ) -> Tensor:
+        with self.timed("reward"):
+            rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        applies = rollouts.applicable(inputs, self.reward_funcs).to(rewards.device)
+        self._rewards = rollouts.combine(rewards, gather(applies), self.reward_weights.to(rewards.device))
+        return rewards
+
+    def _generate(self, prompts: list[Any]) -> Any:
+        with self.timed("generate"):
+            return super()._generate(prompts)
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        output = self._scored(inputs)
+        if self.reserve is not None and self.model.training:
+            output = self.reserve.replace_uninformative(output)
+        return output
+
+    def _scored(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        """Generate and judge one batch, with our advantages in place of TRL's."""
+        output = super()._generate_and_score_completions(inputs)
+        size = self.num_generations if self.model.training else self.num_generations_eval
+        rewards = self._rewards
+        self._log("reward/unjudged", torch.isnan(rewards).float().mean().item())
+        if self.rollout_divergence is not None and self.rollout_divergence.generator is None:
+            ratio = self._sampled_log_probs(output) - output["ref_per_token_logps"]
+            rewards = rewards - self.rollout_divergence.weight * gather(self._sequence_sum(ratio, output))
+        grouped = rewards.view(-1, size)
+        if self.unlikeliness_strength is None:
+            advantages = self.advantage(grouped)
+        else:
+            log_probs = gather(self._sequence_sum(self._sampled_log_probs(output), output)).view(-1, size)
+            advantages = unlikeliness(grouped, log_probs, self.unlikeliness_strength)
+        rank, local = self.accelerator.process_index, len(inputs)
+        output["advantages"] = advantages.reshape(-1)[rank * local : (rank + 1) * local]
+        return output
+
+    def _sampled_log_probs(self, output: dict[str, Any]) -> Tensor:
+        """Log-probs of the rollouts under the policy that made them, `[batch, completion_tokens]`."""
+        if "old_per_token_logps" not in output:
+            ids = torch.cat([output["prompt_ids"], output["completion_ids"]], 1)
+            mask = torch.cat([output["prompt_mask"], output["completion_mask"]], 1)
+            tokens = output["completion_ids"].shape[1]
+            with torch.no_grad():
+                log_probs, _, _ = self._get_per_token_logps_and_entropies(
+                    self.model, ids, mask, tokens, self.args.per_device_train_batch_size
+                )
+            output["old_per_token_logps"] = log_probs
+        return output["old_per_token_logps"]
+
+    @staticmethod
+    def _sequence_sum(values: Tensor, output: dict[str, Any]) -> Tensor:
+        return (values * rollouts.loss_mask(output)).sum(1)
+
+    # --- loss -------------------------------------------------------------------------------------------------------
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
+        with self.timed("policy"):
+            loss = self._policy_loss(model, inputs)
+        if self.rehearsal is not None and self.model.training:
+            with self.timed("rehearsal"):
+                loss = loss + self.rehearsal.settings.weight * self._rehearsal_loss(model)
+        return loss
+
+    def _policy_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
+        scale = 1.0
+        if self.skip_zero_variance and self.model.training:
+            inputs, scale = rollouts.informative(inputs, self.loss_type)
+        mask = rollouts.loss_mask(inputs)
+        self._log("tokens/trained", float(mask.sum()))
+        with self._own_divergence():
+            loss = super()._compute_loss(model, inputs) * scale
+        if self.rollout_divergence is not None and self.rollout_divergence.generator is not None:
+            log_ratio = self._policy_log_probs - inputs["ref_per_token_logps"]
+            values = divergences.differentiable(self.rollout_divergence.generator, log_ratio)
+            mean = (values * mask).sum() / self._step_tokens(inputs)
+            self._log("divergence/rollouts", mean.item() * self.current_gradient_accumulation_steps)
+            loss = loss + self.rollout_divergence.weight * mean
+        return loss
+
+    def _step_tokens(self, inputs: dict[str, Any]) -> Tensor:
+        """This process's share of the rollout tokens of one optimizer step."""
+        buffered = inputs["num_items_in_batch"].clamp(min=1) / self.accelerator.num_processes
+        return buffered * self.current_gradient_accumulation_steps / self.args.steps_per_generation
+
+    @contextmanager
+    def _own_divergence(self) -> Iterator[None]:
+        """Keep TRL from adding its k3 term for `beta`, which is set only so that it holds a reference model."""
+        beta, self.beta = self.beta, 0.0 if self.rollout_divergence is not None else self.beta
+        try:
+            yield
+        finally:
+            self.beta = beta
+
+    def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
+        result = super()._get_per_token_logps_and_entropies(*args, **kwargs)
+        if torch.is_grad_enabled() and self.rollout_divergence is not None:
+            self._policy_log_probs = result[0]
+        return result
+
+    def _rehearsal_loss(self, model: Any) -> Tensor:
+        """This process's part of the rehearsal loss, scaled so that averaging over processes gives the mean."""
+        micros = self.current_gradient_accumulation_steps
+        share = Share(
+            step=self.state.global_step,
+            micro=self._step % micros,
+            micros=micros,
+            rank=self.accelerator.process_index,
+            world=self.accelerator.num_processes,
+        )
+        batch = self.rehearsal.batch(share).to(self.accelerator.device)
+        log_probs = self._rehearsal_log_probs(
+            model, batch.input_ids, batch.attention_mask, batch.mask.shape[1]
+        )
+        loss, log_ratio = self.rehearsal.loss(batch, log_probs)
+        drift = (log_ratio.abs() * batch.mask).sum() / batch.mask.sum()
+        self._check_first_step(drift.item())
+        self._log("divergence/rehearsal", loss.item() * micros * share.world)
+        self._log("rehearsal/abs_log_ratio", drift.item())
+        self._log("rehearsal/weight", self.rehearsal.settings.weight)
+        self._log("tokens/rehearsed", float(batch.mask.sum()))
+        return loss * share.world
+
+    def _rehearsal_log_probs(self, model: Any, ids: Tensor, mask: Tensor, tokens: int) -> Tensor:
+        if not self.rehearsal.whole_distribution:
+            return super()._get_per_token_logps_and_entropies(model, ids, mask, tokens)[0]
+        with self.accelerator.autocast():
+            logits = model(input_ids=ids, attention_mask=mask, logits_to_keep=tokens + 1).logits
+        return torch.log_softmax(logits[:, :-1].float() / self.temperature, -1)
+
+    def _check_first_step(self, drift: float) -> None:
+        if self._checked_first_step or self.state.global_step > 0:
+            return
+        self._checked_first_step = True
+        precision = (
+            torch.bfloat16 if self.args.bf16 else torch.float16 if self.args.fp16 else self.model.dtype
+        )
+        if drift > FIRST_STEP_TOLERANCE[precision]:
+            raise RuntimeError(
+                f"rehearsal · mean |log u| before the first step is {drift:.2e} nats, allowed "
+                f"{FIRST_STEP_TOLERANCE[precision]:.0e} · the policy is not the one whose log-probabilities are stored"
+                " · delete reference.safetensors in the run folder, or run `quince split` again"
+            )
+
+    # --- a run that survives ----------------------------------------------------------------------------------------
+
+    def _inner_training_loop(self, *args: Any, **kwargs: Any) -> Any:
+        if self.rehearsal is not None:
+            file = Path(self.args.output_dir) / "reference.safetensors"
+            with self.accelerator.main_process_first():
+                self.rehearsal.measure_reference(
+                    file, self._reference_log_probs, self.args.per_device_train_batch_size
+                )
+        return super()._inner_training_loop(*args, **kwargs)
+
+    def _reference_log_probs(self, ids: Tensor, mask: Tensor, tokens: int) -> Tensor:
+        was_training = self.model.training
+        self.model.eval()
+        device = self.accelerator.device
+        with torch.no_grad():
+            values = self._rehearsal_log_probs(self.model.to(device), ids.to(device), mask.to(device), tokens)
+        self.model.train(was_training)
+        return values
+
+    def save_extra_state(self, folder: Path) -> None:
+        """Keep the rollout buffer, so that a resume in the middle of it continues exactly."""
+        if self.args.steps_per_generation * self.num_iterations > self.args.gradient_accumulation_steps:
+            rollouts.save_buffer(self._buffered_inputs, folder / self._buffer_name())
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is None:
+            return
+        buffer = Path(checkpoint) / self._buffer_name()
+        self._step = self.state.global_step * self.args.gradient_accumulation_steps
+        if buffer.exists():
+            self._buffered_inputs = rollouts.load_buffer(buffer, self.accelerator.device)
+
+    def _buffer_name(self) -> str:
+        return f"rollouts-{self.accelerator.process_index}.safetensors"
+
+    # --- log --------------------------------------------------------------------------------------------------------
+
+    def _log(self, name: str, value: float) -> None:
+        self._metrics["train" if self.model.training else "eval"][name].append(value)
+
+    @contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        """Add the seconds of a phase to the log as `seconds/<phase>`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._log(f"seconds/{phase}", time.perf_counter() - start)

@@ -1,0 +1,45 @@
+"""Rows of several sources as one list."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+from ..data.rows import Row, check_rows
+from ..data.sources import load_rows
+
+
+def load_sources(sources: Sequence[Any]) -> list[Row]:
+    """Load the recipe's `data:` sources and mix them.
+
+    Sources of equal share are joined whole. Different shares thin the sources out until their sizes stand in that
+    proportion; rows are never repeated.
+
+    Args:
+        sources: Sections of the `data:` list.
+    """
+    loaded = [load_source(source) for source in sources]
+    shares = [source.share for source in sources]
+    if len(set(shares)) > 1:
+        scale = min(len(rows) / share for rows, share in zip(loaded, shares, strict=True))
+        loaded = [
+            random.Random(source.seed).sample(rows, min(len(rows), round(source.share * scale)))
+            for rows, source in zip(loaded, sources, strict=True)
+        ]
+    return check_rows([row for rows in loaded for row in rows], "data")
+
+
+def load_source(source: Any) -> list[Row]:
+    """Rows of one source section, built-in or custom."""
+    if source.kind != "custom":
+        return load_rows(source.kind, **source.arguments())
+    make = import_path(source.path)
+    return check_rows(make(source.split, source.size, source.seed, **source.options), source.path)
+
+
+def import_path(path: str) -> Callable[..., Any]:
+    """Import `package.module:Name` from installed code."""
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
