@@ -22,7 +22,9 @@ TAGS = (
     "<think>",
 )
 """One token each but plain text when decoded, as in Qwen3: tool parsers read them."""
-PATTERN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 """Qwen's pre-tokenizer: words with their space, digits one by one."""
 
 
@@ -62,10 +64,7 @@ def train_tokenizer(rows: Iterable[Row], vocab_size: int, max_length: int) -> Pr
         show_progress=False,
     )
     texts = (
-        text
-        for row in rows
-        for message in row["messages"]
-        for text in (message["role"], message["content"] or "")
+        text for row in rows for message in row["messages"] for text in (message["role"], message["content"] or "")
     )
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.add_tokens([AddedToken(tag, normalized=False) for tag in (*TAGS, "</think>")])
@@ -77,7 +76,5 @@ def train_tokenizer(rows: Iterable[Row], vocab_size: int, max_length: int) -> Pr
         model_max_length=max_length,
         clean_up_tokenization_spaces=False,
     )
-    wrapped.chat_template = (files("quince.data") / "chat_templates" / "qwen.jinja").read_text(
-        encoding="utf-8"
-    )
+    wrapped.chat_template = (files("quince.data") / "chat_templates" / "qwen.jinja").read_text(encoding="utf-8")
     return wrapped

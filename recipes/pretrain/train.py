@@ -38,11 +38,7 @@ def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
         return folder
     open_run_folder(loaded)
     tokenizer = train_tokenizer(
-        [
-            row
-            for source in recipe.mixture
-            for row in demonstrations(source, recipe.tokenizer.rows_per_source)
-        ],
+        [row for source in recipe.mixture for row in demonstrations(source, recipe.tokenizer.rows_per_source)],
         recipe.tokenizer.vocab_size,
         recipe.architecture.max_positions,
     )
@@ -125,9 +121,7 @@ def bucketed(examples: Sequence[Example], batch_size: int, seed: int) -> list[Ex
     rng.shuffle(order)
     pool = 32 * batch_size
     batches = [
-        batch
-        for start in range(0, len(order), pool)
-        for batch in by_length(order[start : start + pool], batch_size)
+        batch for start in range(0, len(order), pool) for batch in by_length(order[start : start + pool], batch_size)
     ]
     full = [batch for batch in batches if len(batch) == batch_size]
     rng.shuffle(full)
@@ -144,9 +138,7 @@ def by_length(pool: list[Example], batch_size: int) -> Iterator[list[Example]]:
 def collate(batch: Sequence[Example], pad_token_id: int) -> dict[str, torch.Tensor]:
     """Right-padded `[batch, tokens]`; labels only on answers."""
     ids = [torch.tensor(example["input_ids"]) for example in batch]
-    labels = [
-        torch.where(torch.arange(len(i)) < e["read"][0], -100, i) for i, e in zip(ids, batch, strict=True)
-    ]
+    labels = [torch.where(torch.arange(len(i)) < e["read"][0], -100, i) for i, e in zip(ids, batch, strict=True)]
     return {
         "input_ids": pad_sequence(ids, batch_first=True, padding_value=pad_token_id),
         "attention_mask": pad_sequence([torch.ones_like(i) for i in ids], batch_first=True),
@@ -168,9 +160,7 @@ class BucketedTrainer(Trainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         """Mean cross-entropy over answer tokens; the head runs on those positions only."""
-        hidden = model.model(
-            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]
-        ).last_hidden_state
+        hidden = model.model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).last_hidden_state
         targets = inputs["labels"][:, 1:]
         answered = targets != -100
         logits = model.lm_head(hidden[:, :-1][answered])

@@ -59,9 +59,7 @@ def alpha_divergence(alpha: float) -> Generator:
         ValueError: alpha is outside [0, 1].
     """
     if not 0.0 <= alpha <= 1.0:
-        raise ValueError(
-            f"divergence.alpha · found {alpha} · allowed: 0 to 1 (0 = reverse KL, 1 = forward KL)"
-        )
+        raise ValueError(f"divergence.alpha · found {alpha} · allowed: 0 to 1 (0 = reverse KL, 1 = forward KL)")
 
     def near_reverse(x: Tensor) -> tuple[Tensor, Tensor]:
         scaled = x if alpha == 0 else -torch.expm1(-alpha * x) / alpha
@@ -174,9 +172,7 @@ def categorical_divergence(generator: Generator, log_p: Tensor, log_q: Tensor) -
     rest_p, rest_q = (log_remainder(side) for side in (log_p, log_q))
     has_rest = (rest_q.detach() > -15) & (rest_p.detach() > -15)
     ratio = torch.where(has_rest, rest_p - rest_q, torch.zeros_like(rest_p))
-    return inside + torch.where(
-        has_rest, rest_q.exp() * differentiable(generator, ratio), torch.zeros_like(inside)
-    )
+    return inside + torch.where(has_rest, rest_q.exp() * differentiable(generator, ratio), torch.zeros_like(inside))
 
 
 def log_remainder(log_probs: Tensor) -> Tensor:
@@ -184,9 +180,7 @@ def log_remainder(log_probs: Tensor) -> Tensor:
     return torch.log1p(-log_probs.exp().sum(-1).clamp(max=1 - 1.2e-7))
 
 
-def aggregate(
-    values: Tensor, mask: Tensor, how: Literal["token_mean", "sequence_mean", "sequence_sum"]
-) -> Tensor:
+def aggregate(values: Tensor, mask: Tensor, how: Literal["token_mean", "sequence_mean", "sequence_sum"]) -> Tensor:
     """Sum per-token values `[batch, tokens]` under `mask`, weighted so that dividing by the count gives the mean.
 
     The caller divides by the number of tokens (`token_mean`) or of sequences (the other two) of the whole step, all

@@ -68,14 +68,10 @@ class RehearsalStore:
             self.metadata = json.loads((folder / "store.json").read_text(encoding="utf-8"))
             self._file = safe_open(folder / "store.safetensors", framework="numpy")
         except (OSError, ValueError) as error:
-            raise StoreError(
-                f"{folder} · no readable rehearsal store ({error}) · run `quince split` again"
-            ) from error
+            raise StoreError(f"{folder} · no readable rehearsal store ({error}) · run `quince split` again") from error
         if self.metadata.get("format") != FORMAT:
             found = self.metadata.get("format")
-            raise StoreError(
-                f"{folder} · format {found!r} · this version reads {FORMAT!r} · run `quince split` again"
-            )
+            raise StoreError(f"{folder} · format {found!r} · this version reads {FORMAT!r} · run `quince split` again")
         self.folder = folder
         self.origin = Origin(**self.metadata["origin"])
         self._prompt_ends = self._file.get_tensor("prompt_ends")
@@ -110,9 +106,7 @@ class RehearsalStore:
         """
         wanted, found = asdict(origin), asdict(self.origin)
         keys = ("model_fingerprint", "tokenizer_fingerprint", "dtype")
-        differing = [
-            f"{key}: {found[key]} (store) ≠ {wanted[key]} (run)" for key in keys if found[key] != wanted[key]
-        ]
+        differing = [f"{key}: {found[key]} (store) ≠ {wanted[key]} (run)" for key in keys if found[key] != wanted[key]]
         if differing:
             raise StoreError(
                 f"{self.folder} · made by another initial policy · {'; '.join(differing)} · "
@@ -172,8 +166,6 @@ class RehearsalOrder:
     def take(self, start: int, count: int) -> np.ndarray:
         """Return `count` row indices from position `start` on, `[count]`."""
         epochs = range(start // self.rows, (start + count - 1) // self.rows + 1)
-        order = np.concatenate(
-            [np.random.default_rng((self.seed, epoch)).permutation(self.rows) for epoch in epochs]
-        )
+        order = np.concatenate([np.random.default_rng((self.seed, epoch)).permutation(self.rows) for epoch in epochs])
         offset = start - epochs[0] * self.rows
         return order[offset : offset + count]

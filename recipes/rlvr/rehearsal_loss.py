@@ -190,11 +190,7 @@ class Rehearsal:
         values = log_probs(batch.input_ids, batch.attention_mask, batch.mask.shape[1])
         if not self.whole_distribution:
             return values, batch.input_ids[:, -batch.mask.shape[1] :]
-        k = (
-            values.shape[-1]
-            if self.settings.estimator == "full"
-            else min(self.settings.top_k, values.shape[-1])
-        )
+        k = values.shape[-1] if self.settings.estimator == "full" else min(self.settings.top_k, values.shape[-1])
         top = values.topk(k, dim=-1)
         return top.values, top.indices
 
@@ -226,6 +222,4 @@ def pad(arrays: list[np.ndarray], value: float, left: bool = False) -> Tensor:
     """Stack arrays `[tokens, ...]` of different lengths into `[rows, tokens, ...]`; integers become int64."""
     tensors = [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
     tensors = [t if t.is_floating_point() else t.long() for t in tensors]
-    return pad_sequence(
-        tensors, batch_first=True, padding_value=value, padding_side="left" if left else "right"
-    )
+    return pad_sequence(tensors, batch_first=True, padding_value=value, padding_side="left" if left else "right")

@@ -131,9 +131,7 @@ class Reserve:
         wanted, used = local // size, 0
         for used in range(1, self.rounds + 1):
             dull = wanted - int(informative_groups(batch, size).sum())
-            if not self.trainer.accelerator.reduce(
-                torch.tensor(dull, device=batch["advantages"].device)
-            ).item():
+            if not self.trainer.accelerator.reduce(torch.tensor(dull, device=batch["advantages"].device)).item():
                 used -= 1
                 break
             inputs = [row for _ in range(wanted) for row in [next(self._fresh)] * size]

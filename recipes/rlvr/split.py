@@ -67,9 +67,7 @@ class SplitResult:
 
 def needs_split(recipe: RlvrRecipe) -> bool:
     """True if training uses D_exp or the rehearsal store."""
-    rehearses = (
-        recipe.divergence.kind != "none" and getattr(recipe.divergence, "on", "rehearsal") == "rehearsal"
-    )
+    rehearses = recipe.divergence.kind != "none" and getattr(recipe.divergence, "on", "rehearsal") == "rehearsal"
     return recipe.split is not None and (rehearses or recipe.split.train_on == "exp")
 
 
@@ -204,9 +202,7 @@ def confirmed(
     else:
         by_id = {row["id"]: answers for row, answers in zip(rows, first, strict=True)}
         judged = [by_id[row["id"]] for row in candidates]
-    return [
-        [answer for answer, right in answers if right][: section.samples_per_prompt] for answers in judged
-    ]
+    return [[answer for answer, right in answers if right][: section.samples_per_prompt] for answers in judged]
 
 
 def store_rows(
@@ -230,15 +226,9 @@ def store_rows(
     return stored, [row["id"] for row, _ in found]
 
 
-def describe(
-    rows: Sequence[Row], counts: Sequence[int], confirmed_ids: set[str], section: Any
-) -> dict[str, Any]:
+def describe(rows: Sequence[Row], counts: Sequence[int], confirmed_ids: set[str], section: Any) -> dict[str, Any]:
     """The record of a split: sizes, settings, and where each prompt went with its number of right answers."""
-    dropped = {
-        row["id"]
-        for row, count in zip(rows, counts, strict=True)
-        if count == 0 and section.all_wrong == "drop"
-    }
+    dropped = {row["id"] for row, count in zip(rows, counts, strict=True) if count == 0 and section.all_wrong == "drop"}
     explore = [row["id"] for row in rows if row["id"] not in confirmed_ids and row["id"] not in dropped]
     return {
         "settings": section.model_dump(),

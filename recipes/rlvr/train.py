@@ -147,25 +147,19 @@ def make_rollout_divergence(divergence: Any) -> RolloutDivergence | None:
     return RolloutDivergence(divergences.on_policy(generator), divergence.weight)
 
 
-def make_rehearsal(
-    recipe: RlvrRecipe, split: SplitResult | None, policy: Any, tokenizer: Any
-) -> Rehearsal | None:
+def make_rehearsal(recipe: RlvrRecipe, split: SplitResult | None, policy: Any, tokenizer: Any) -> Rehearsal | None:
     """The rehearsal term, its store checked against the policy that training starts from; or None."""
     from .fingerprint import model_fingerprint, tokenizer_fingerprint
     from .rehearsal import Origin, RehearsalStore
     from .rehearsal_loss import Rehearsal, RehearsalSettings
 
     divergence = recipe.divergence
-    if divergence.kind == "none" or (
-        needs_reference(divergence) and divergence.kind != "jensen_shannon_definition"
-    ):
+    if divergence.kind == "none" or (needs_reference(divergence) and divergence.kind != "jensen_shannon_definition"):
         return None
     store = RehearsalStore(split.store)
     dtype = str(policy.dtype).removeprefix("torch.")
     store.require(
-        Origin(
-            recipe.model.id, model_fingerprint(policy), tokenizer_fingerprint(tokenizer), dtype, sampling={}
-        )
+        Origin(recipe.model.id, model_fingerprint(policy), tokenizer_fingerprint(tokenizer), dtype, sampling={})
     )
     given = divergence.model_dump(exclude={"on", "top_k"}) | recipe.rehearsal.model_dump()
     settings = RehearsalSettings(**given, top_k=getattr(divergence, "top_k", None) or 20)

@@ -70,9 +70,7 @@ class RlvrTrainer(AtomicCheckpoints, GRPOTrainer):
         self.rehearsal = rehearsal
         self.rollout_divergence = rollout_divergence
         # A completion with advantage 0 may still be pulled by an entropy bonus or a divergence on rollouts.
-        self.skip_zero_variance = (
-            skip_zero_variance and not rollout_divergence and not self._entropy_bonus_enabled
-        )
+        self.skip_zero_variance = skip_zero_variance and not rollout_divergence and not self._entropy_bonus_enabled
         self.reserve = rollouts.Reserve(self, dynamic_sampling_rounds) if dynamic_sampling_rounds else None
         self._rewards: Tensor | None = None
         self._policy_log_probs: Tensor | None = None
@@ -80,9 +78,7 @@ class RlvrTrainer(AtomicCheckpoints, GRPOTrainer):
 
     # --- rollouts and advantages ------------------------------------------------------------------------------------
 
-    def _calculate_rewards(
-        self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
-    ) -> Tensor:
+    def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> Tensor:
         with self.timed("reward"):
             rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         applies = rollouts.applicable(inputs, self.reward_funcs).to(rewards.device)
@@ -192,9 +188,7 @@ class RlvrTrainer(AtomicCheckpoints, GRPOTrainer):
             world=self.accelerator.num_processes,
         )
         batch = self.rehearsal.batch(share).to(self.accelerator.device)
-        log_probs = self._rehearsal_log_probs(
-            model, batch.input_ids, batch.attention_mask, batch.mask.shape[1]
-        )
+        log_probs = self._rehearsal_log_probs(model, batch.input_ids, batch.attention_mask, batch.mask.shape[1])
         loss, log_ratio = self.rehearsal.loss(batch, log_probs)
         drift = (log_ratio.abs() * batch.mask).sum() / batch.mask.sum()
         self._check_first_step(drift.item())
@@ -215,9 +209,7 @@ class RlvrTrainer(AtomicCheckpoints, GRPOTrainer):
         if self._checked_first_step or self.state.global_step > 0:
             return
         self._checked_first_step = True
-        precision = (
-            torch.bfloat16 if self.args.bf16 else torch.float16 if self.args.fp16 else self.model.dtype
-        )
+        precision = torch.bfloat16 if self.args.bf16 else torch.float16 if self.args.fp16 else self.model.dtype
         if drift > FIRST_STEP_TOLERANCE[precision]:
             raise RuntimeError(
                 f"rehearsal · mean |log u| before the first step is {drift:.2e} nats, allowed "
@@ -231,9 +223,7 @@ class RlvrTrainer(AtomicCheckpoints, GRPOTrainer):
         if self.rehearsal is not None:
             file = Path(self.args.output_dir) / "reference.safetensors"
             with self.accelerator.main_process_first():
-                self.rehearsal.measure_reference(
-                    file, self._reference_log_probs, self.args.per_device_train_batch_size
-                )
+                self.rehearsal.measure_reference(file, self._reference_log_probs, self.args.per_device_train_batch_size)
         return super()._inner_training_loop(*args, **kwargs)
 
     def _reference_log_probs(self, ids: Tensor, mask: Tensor, tokens: int) -> Tensor:
