@@ -93,9 +93,7 @@ class Benchmark:
             )
         return files.take(rows, size, seed, f"data · {self.task}[{split}]")
 
-    def _records(
-        self, split: str, root: str | None, revision: str | None
-    ) -> list[tuple[str, dict[str, Any]]]:
+    def _records(self, split: str, root: str | None, revision: str | None) -> list[tuple[str, dict[str, Any]]]:
         """Records of a split, each with its place for messages."""
         stems = self.splits[split]
         folder = files.data_root(root)

@@ -22,9 +22,7 @@ ROOT_VARIABLE = "QUINCE_DATA"
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet", ".csv", ".csv.gz")
 
 
-def jsonl(
-    split: str, size: int | None = None, seed: int = 0, *, path: str, root: str | None = None
-) -> list[Row]:
+def jsonl(split: str, size: int | None = None, seed: int = 0, *, path: str, root: str | None = None) -> list[Row]:
     """Source of ready rows: a file whose records already are rows (columns: those of the file).
 
     Args:
@@ -40,9 +38,7 @@ def jsonl(
     """
     file = (data_root(root) or Path()) / path.replace("{split}", split)
     if not file.is_file():
-        raise RowError(
-            f"jsonl · path · found no file at {file} · give a file, or set root or {ROOT_VARIABLE}"
-        )
+        raise RowError(f"jsonl · path · found no file at {file} · give a file, or set root or {ROOT_VARIABLE}")
     return take([record for _, record in read_records(file)], size, seed, str(file))
 
 

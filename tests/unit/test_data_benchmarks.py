@@ -106,8 +106,7 @@ def test_ids_do_not_depend_on_order_and_are_unique(tmp_path):
     write_jsonl(tmp_path / "one/gsm8k/test.jsonl", records)
     write_jsonl(tmp_path / "two/gsm8k/test.jsonl", records[::-1])
     one, two = (
-        {row["id"] for row in load_rows("gsm8k", split="test", root=str(tmp_path / name))}
-        for name in ("one", "two")
+        {row["id"] for row in load_rows("gsm8k", split="test", root=str(tmp_path / name))} for name in ("one", "two")
     )
     assert one == two and len(one) == 3
 
@@ -121,9 +120,7 @@ def test_size_draws_with_the_seed_and_keeps_order(tmp_path):
         take(rows, 51, seed=1, where="rows")
 
 
-@pytest.mark.parametrize(
-    "kind", ["math500", "aime24", "amc23", "olympiadbench", "minerva_math", "college_math"]
-)
+@pytest.mark.parametrize("kind", ["math500", "aime24", "amc23", "olympiadbench", "minerva_math", "college_math"])
 def test_a_test_set_has_no_train_split(kind, tmp_path):
     with pytest.raises(RowError, match="found 'train' · one of test"):
         load_rows(kind, split="train", root=str(tmp_path))
@@ -155,18 +152,14 @@ def test_without_a_connection_the_local_files_are_named(monkeypatch):
     monkeypatch.delenv("QUINCE_DATA", raising=False)
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(
-        RowError, match=r"hub · openai/gsm8k/main\[test\] · .* QUINCE_DATA: put one of gsm8k/test"
-    ):
+    with pytest.raises(RowError, match=r"hub · openai/gsm8k/main\[test\] · .* QUINCE_DATA: put one of gsm8k/test"):
         load_rows("gsm8k", split="test")
 
 
 RECORDS = [{"a": "x", "b": "1"}, {"a": "y", "b": "2"}]
 
 
-@pytest.mark.parametrize(
-    "name", ["r.jsonl", "r.jsonl.gz", "r.json", "r.json.gz", "r.csv", "r.csv.gz", "r.parquet"]
-)
+@pytest.mark.parametrize("name", ["r.jsonl", "r.jsonl.gz", "r.json", "r.json.gz", "r.csv", "r.csv.gz", "r.parquet"])
 def test_every_format_reads_the_same_records(tmp_path, name):
     path = tmp_path / name
     if ".jsonl" in name:
