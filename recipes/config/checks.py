@@ -1,205 +1,30 @@
-"""Checks that look at several fields at once, with the numbers and the nearest valid values."""
+"""Checks that look at several fields at once."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from .data import Source
 from .evaluation import EvalRecipe
-from .library import accelerate_config
-from .plugins import plugin_problem
+from .finding import Finding
+from .judging_checks import judging_checks, plugin_checks
 from .pretrain import PretrainRecipe
-from .rewards import RewardSpec
-from .rlvr import GeneratorTerm, JensenShannonDefinition, PassAtK, Pkpo, RehearsalTerm, RlvrRecipe
-from .shapes import shape_of
-from .trainer import trainer_value
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One disagreement between fields; the first field is where it is reported."""
-
-    fields: tuple[str, ...]
-    found: str
-    allowed: str
+from .rlvr import RlvrRecipe
+from .rlvr_checks import rlvr_checks
 
 
 def cross_checks(recipe: BaseModel) -> Iterator[Finding]:
     """Everything in a recipe that is right alone and wrong together."""
     if isinstance(recipe, RlvrRecipe):
-        for check in _RLVR:
-            yield from check(recipe)
+        yield from rlvr_checks(recipe)
+        yield from judging_checks("data", recipe.data, "rewards", recipe.rewards)
+        items = [(f"data.{index}", source) for index, source in enumerate(recipe.data)]
+        yield from plugin_checks(items + [(f"rewards.{index}", item) for index, item in enumerate(recipe.rewards)])
     elif isinstance(recipe, EvalRecipe):
         yield from _eval_checks(recipe)
     elif isinstance(recipe, PretrainRecipe):
         yield from _pretrain_checks(recipe)
-
-
-def nearest_multiples(value: int, step: int) -> str:
-    """The multiples of `step` around `value`: `4 or 8`."""
-    below = value // step * step
-    return f"{below} or {below + step}" if below > 0 else str(step)
-
-
-def _groups(recipe: RlvrRecipe) -> Iterator[Finding]:
-    trainer, processes = recipe.trainer, recipe.launch.processes
-    group = trainer_value(trainer, "num_generations")
-    batch = trainer_value(trainer, "per_device_train_batch_size")
-    if trainer.get("generation_batch_size") or not _counts(group, batch):
-        return
-    name, steps = _steps_per_generation(recipe)
-    total = batch * steps * processes
-    if total % group:
-        step = group // math.gcd(group, steps * processes)
-        yield Finding(
-            (
-                "trainer.per_device_train_batch_size",
-                "trainer.num_generations",
-                f"trainer.{name}",
-                "launch.processes",
-            ),
-            f"{batch} x {steps} ({name}) x {processes} (processes) = {total} answers hold no whole number of "
-            f"groups of {group}",
-            f"{nearest_multiples(batch, step)}, or num_generations that divides {total}",
-        )
-
-
-def _steps_per_generation(recipe: RlvrRecipe) -> tuple[str, int]:
-    steps = trainer_value(recipe.trainer, "steps_per_generation")
-    if _counts(steps):
-        return "steps_per_generation", steps
-    steps = trainer_value(recipe.trainer, "gradient_accumulation_steps")
-    return "gradient_accumulation_steps", steps if _counts(steps) else 1
-
-
-def _pass_at_k(recipe: RlvrRecipe) -> Iterator[Finding]:
-    group = trainer_value(recipe.trainer, "num_generations")
-    advantage = recipe.advantage
-    if isinstance(advantage, (PassAtK, Pkpo)) and _counts(group) and advantage.k > group:
-        yield Finding(
-            ("advantage.k", "trainer.num_generations"),
-            f"k = {advantage.k} with groups of {group} answers",
-            f"at most num_generations = {group}",
-        )
-
-
-def _split(recipe: RlvrRecipe) -> Iterator[Finding]:
-    split = recipe.split
-    if split is not None and split.threshold > split.rollouts:
-        yield Finding(
-            ("split.threshold", "split.rollouts"),
-            f"{split.threshold} right answers of {split.rollouts}",
-            f"at most rollouts = {split.rollouts}",
-        )
-    if split is None and rehearses(recipe):
-        yield Finding(
-            ("divergence", "split"),
-            f"`{recipe.divergence.kind}` needs stored answers, and there is no `split`",
-            "add `split: {rollouts: 8, threshold: 6}`",
-        )
-
-
-def _rehearsal(recipe: RlvrRecipe) -> Iterator[Finding]:
-    accumulation = trainer_value(recipe.trainer, "gradient_accumulation_steps")
-    step = recipe.launch.processes * (accumulation if _counts(accumulation) else 1)
-    rows = recipe.rehearsal.batch_size
-    if rehearses(recipe) and rows % step:
-        yield Finding(
-            ("rehearsal.batch_size", "launch.processes", "trainer.gradient_accumulation_steps"),
-            f"{rows} rows for {recipe.launch.processes} processes x {accumulation} accumulation steps",
-            nearest_multiples(rows, step),
-        )
-
-
-def _top_k(recipe: RlvrRecipe) -> Iterator[Finding]:
-    term = recipe.divergence
-    if not isinstance(term, GeneratorTerm) or (term.estimator == "top_k") == (term.top_k is not None):
-        return
-    if term.top_k is None:
-        yield Finding(
-            ("divergence.top_k", "divergence.estimator"), "missing", "a count, for `estimator: top_k`"
-        )
-    else:
-        found = f"{term.top_k} with `estimator: {term.estimator}`"
-        yield Finding(("divergence.top_k", "divergence.estimator"), found, "only with `estimator: top_k`")
-
-
-def _lengths(recipe: RlvrRecipe) -> Iterator[Finding]:
-    shape = shape_of(recipe.model.id)
-    engine = trainer_value(recipe.trainer, "vllm_max_model_length")
-    limits = {"the model's context": shape.context if shape else None}
-    limits["vllm_max_model_length"] = engine
-    lengths = {"trainer.max_completion_length": trainer_value(recipe.trainer, "max_completion_length")}
-    if recipe.split is not None:
-        lengths["split.max_tokens"] = recipe.split.max_tokens
-    for field, length in lengths.items():
-        for name, limit in limits.items():
-            if _counts(length, limit) and length >= limit:
-                found = f"{length} leaves no room for a prompt in {name} of {limit}"
-                yield Finding(
-                    (field, "model.id", "trainer.vllm_max_model_length"), found, f"less than {limit}"
-                )
-
-
-def _vllm(recipe: RlvrRecipe) -> Iterator[Finding]:
-    trainer, processes = recipe.trainer, recipe.launch.processes
-    size = trainer_value(trainer, "vllm_tensor_parallel_size")
-    colocated = trainer_value(trainer, "use_vllm") and trainer_value(trainer, "vllm_mode") == "colocate"
-    if colocated and _counts(size) and processes % size:
-        valid = [str(number) for number in range(1, processes + 1) if processes % number == 0]
-        yield Finding(
-            ("trainer.vllm_tensor_parallel_size", "launch.processes"),
-            f"{size} GPUs to each engine do not divide {processes} processes",
-            f"one of {', '.join(valid)}",
-        )
-
-
-def _columns(recipe: RlvrRecipe) -> Iterator[Finding]:
-    yield from _unjudged("data", recipe.data, "rewards", recipe.rewards)
-
-
-def _unjudged(
-    data_field: str, sources: Sequence[Source], reward_field: str, rewards: Sequence[RewardSpec]
-) -> Iterator[Finding]:
-    """Rewards that can read no source, and sources that no reward with columns can read."""
-    for index, reward in enumerate(rewards):
-        field = f"{reward_field}.{index}" if len(rewards) > 1 or reward_field == "rewards" else reward_field
-        if not any(_readable(reward, source) for source in sources):
-            have = "; ".join(f"{source.kind} has {', '.join(source.columns or ())}" for source in sources)
-            needs = ", ".join(reward.columns or ())
-            yield Finding((field, data_field), f"`{reward.kind}` needs the columns {needs}", have)
-    for index, source in enumerate(sources):
-        judges = [reward for reward in rewards if reward.columns is None or reward.columns]
-        if judges and not any(_readable(reward, source) for reward in judges):
-            kinds = ", ".join(reward.kind for reward in judges)
-            found = f"no reward can judge rows of `{source.kind}` (there is {kinds})"
-            yield Finding((f"{data_field}.{index}", reward_field), found, "a reward that reads its columns")
-
-
-def _readable(reward: RewardSpec, source: Source) -> bool:
-    return reward.columns is None or source.columns is None or set(reward.columns) <= set(source.columns)
-
-
-def _plugins(recipe: RlvrRecipe) -> Iterator[Finding]:
-    items = [(f"data.{index}", source) for index, source in enumerate(recipe.data)]
-    items += [(f"rewards.{index}", reward) for index, reward in enumerate(recipe.rewards)]
-    yield from _custom(items)
-
-
-def _custom(items: list[tuple[str, Source | RewardSpec]]) -> Iterator[Finding]:
-    for field, item in items:
-        if item.kind == "custom" and (problem := plugin_problem(item.path)):
-            yield Finding((f"{field}.path",), problem, "`package.module:name` from installed code")
-
-
-def _files(recipe: RlvrRecipe) -> Iterator[Finding]:
-    config = recipe.launch.accelerate_config
-    if config is not None and accelerate_config(config) is None:
-        yield Finding(("launch.accelerate_config",), f"no such file {config!r}", "a path, or a shipped name")
 
 
 def _eval_checks(recipe: EvalRecipe) -> Iterator[Finding]:
@@ -210,9 +35,9 @@ def _eval_checks(recipe: EvalRecipe) -> Iterator[Finding]:
             yield Finding((f"{here}.ks", f"{here}.sampling.n"), found, f"k of at most {suite.sampling.n}")
         if suite.name in [other.name for other in recipe.suites[:index]]:
             yield Finding((f"{here}.name",), f"a second suite {suite.name!r}", "names that differ")
-        yield from _unjudged(f"{here}.data", suite.data, f"{here}.reward", [suite.reward])
+        yield from judging_checks(f"{here}.data", suite.data, f"{here}.reward", [suite.reward])
         items = [(f"{here}.data.{number}", source) for number, source in enumerate(suite.data)]
-        yield from _custom([*items, (f"{here}.reward", suite.reward)])
+        yield from plugin_checks([*items, (f"{here}.reward", suite.reward)])
 
 
 def _pretrain_checks(recipe: PretrainRecipe) -> Iterator[Finding]:
@@ -222,27 +47,3 @@ def _pretrain_checks(recipe: PretrainRecipe) -> Iterator[Finding]:
         found = f"{sizes.kv_heads} do not divide {sizes.heads} heads"
         fields = ("architecture.kv_heads", "architecture.heads")
         yield Finding(fields, found, f"one of {', '.join(valid)}")
-
-
-def rehearses(recipe: RlvrRecipe) -> bool:
-    """Whether a run reads stored answers."""
-    return isinstance(recipe.divergence, (RehearsalTerm, JensenShannonDefinition))
-
-
-def _counts(*values: object) -> bool:
-    """Whether all are positive integers; anything else is another check's matter."""
-    return all(isinstance(value, int) and not isinstance(value, bool) and value > 0 for value in values)
-
-
-_RLVR: tuple[Callable[[RlvrRecipe], Iterator[Finding]], ...] = (
-    _groups,
-    _pass_at_k,
-    _split,
-    _rehearsal,
-    _top_k,
-    _lengths,
-    _vllm,
-    _columns,
-    _plugins,
-    _files,
-)

@@ -45,6 +45,8 @@ class Strategies(Source):
     columns = ("accepted",)
     kind: Literal["strategies"]
     split: Literal["train", "test"] = "train"
+    world: int = 0
+    """Key of the hash that decides what a row accepts."""
 
 
 class Countdown(Source):
@@ -137,14 +139,6 @@ class Demonstrations(Section):
 
 
 DataSource = Annotated[
-    SqlIdioms
-    | Strategies
-    | Countdown
-    | Gsm8k
-    | MathCompetition
-    | MathTest
-    | TextToSql
-    | Jsonl
-    | CustomSource,
+    SqlIdioms | Strategies | Countdown | Gsm8k | MathCompetition | MathTest | TextToSql | Jsonl | CustomSource,
     Field(discriminator="kind"),
 ]

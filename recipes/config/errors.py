@@ -21,9 +21,7 @@ class Problem:
 
     def __str__(self) -> str:
         """Join the parts that are there with a middle dot."""
-        return " · ".join(
-            part for part in (self.where, self.field, self.found, self.allowed, self.hint) if part
-        )
+        return " · ".join(part for part in (self.where, self.field, self.found, self.allowed, self.hint) if part)
 
 
 class RecipeError(ValueError):
@@ -46,9 +44,18 @@ class RecipeErrors(RecipeError):
 
 
 def did_you_mean(found: str, allowed: Iterable[str]) -> str:
-    """``did you mean `x`?`` for the closest allowed name, or an empty string."""
-    close = difflib.get_close_matches(found, [str(name) for name in allowed], n=1, cutoff=0.6)
-    return f"did you mean `{close[0]}`?" if close else ""
+    """``did you mean `x`?`` for the name that begins like it or looks like it, or an empty string."""
+    names = [str(name) for name in allowed]
+    begins = [name for name in names if len(found) > 2 and name.startswith(found) and name != found]
+    close = begins or difflib.get_close_matches(found, names, n=1, cutoff=0.6)
+    return f"did you mean `{close[0]}`?" if close and close[0] != found else ""
+
+
+def one_of(names: Iterable[str], limit: int = 16) -> str:
+    """`one of a, b, c`, cut where it would no longer be read."""
+    shown = list(names)
+    more = f", ... ({len(shown)} in all)" if len(shown) > limit else ""
+    return f"one of {', '.join(shown[:limit])}{more}"
 
 
 def show_value(value: Any, limit: int = 60) -> str:

@@ -53,3 +53,37 @@ def accelerate_config(name: str) -> Path | None:
         if candidate.is_file():
             return candidate.resolve()
     return None
+
+
+def copy_recipe(name_or_path: str, target: Path) -> Path:
+    """Copy a recipe file; its parents stay in the library, where `extends` still finds them.
+
+    Args:
+        name_or_path: The recipe.
+        target: A folder, or a file that is not there yet.
+
+    Returns:
+        The new file.
+
+    Raises:
+        RecipeErrors: If the file is there already.
+    """
+    source = find_recipe(name_or_path)
+    file = target if target.suffix in (".yaml", ".yml") else target / source.name
+    if file.exists():
+        raise RecipeErrors(str(file), [Problem(str(file), "", "the file exists", "another name or folder")])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(_with_library_parent(source), encoding="utf-8")
+    return file
+
+
+def _with_library_parent(source: Path) -> str:
+    """The text of a recipe with `extends` as a name in the library instead of a path beside the file."""
+    lines = source.read_text(encoding="utf-8").splitlines(keepends=True)
+    for index, line in enumerate(lines):
+        key, colon, value = line.partition(":")
+        if key == "extends" and colon:
+            parent = find_parent(source, value.strip())
+            if parent is not None and parent.is_relative_to(LIBRARY):
+                lines[index] = f"extends: {parent.relative_to(LIBRARY).as_posix()}\n"
+    return "".join(lines)

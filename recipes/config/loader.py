@@ -8,13 +8,14 @@ from pathlib import Path
 from .checks import cross_checks
 from .errors import Problem, RecipeErrors, did_you_mean
 from .evaluation import EvalRecipe
+from .finding import Finding
 from .library import LIBRARY, find_parent, find_recipe, recipe_name
 from .loaded import LoadedRecipe, Recipe, value_origins
 from .pretrain import PretrainRecipe
 from .reading import display_path, read_file, read_overrides
 from .rlvr import RlvrRecipe
 from .trainer import check_trainer, installed_fields
-from .tree import Entry, merge, origin_of, plain
+from .tree import COMMAND_LINE, Entry, merge, origin_of, plain
 from .validation import validate
 
 SCHEMAS: dict[str, type[Recipe]] = {
@@ -40,7 +41,7 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> LoadedRecip
     name = recipe_name(path)
     tree = _with_output_dir(merge(tree, changes), name)
     problems += more
-    recipe, found = _check(tree)
+    recipe, found = _check(tree, display_path(path))
     if problems or found or recipe is None:
         raise RecipeErrors(name_or_path, _in_order([*problems, *found]))
     return LoadedRecipe(name, path, recipe, value_origins(recipe, tree), _notes(recipe))
@@ -76,7 +77,7 @@ def _with_output_dir(tree: Entry, name: str) -> Entry:
     return Entry(tree.value | {"output_dir": Entry(f"runs/{name}", "the recipe's name")}, tree.origin)
 
 
-def _check(tree: Entry) -> tuple[Recipe | None, list[Problem]]:
+def _check(tree: Entry, own_file: str) -> tuple[Recipe | None, list[Problem]]:
     kind = tree.value.get("kind", Entry(None, tree.origin))
     if kind.value not in SCHEMAS:
         found = "missing" if kind.value is None else f"found {kind.value!r}"
@@ -92,9 +93,18 @@ def _check(tree: Entry) -> tuple[Recipe | None, list[Problem]]:
     wrong = {".".join(path) for path in by_field}
     for finding in cross_checks(recipe) if recipe is not None else ():
         if not any(_overlap(field, bad) for field in finding.fields for bad in wrong):
-            where = origin_of(tree, finding.fields[0].split("."))
-            problems.append(Problem(where, finding.fields[0], finding.found, finding.allowed))
+            field, where = _nearest(finding, tree, own_file)
+            problems.append(Problem(where, field, finding.found, finding.allowed))
     return recipe, problems
+
+
+def _nearest(finding: Finding, tree: Entry, own_file: str) -> tuple[str, str]:
+    """The field of a finding that the reader wrote, rather than one from a parent."""
+    places = [(field, origin_of(tree, field.split("."))) for field in finding.fields]
+    for field, where in places:
+        if where == COMMAND_LINE or where.rpartition(":")[0] == own_file:
+            return field, where
+    return places[0]
 
 
 def _overlap(field: str, other: str) -> bool:

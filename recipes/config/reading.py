@@ -127,16 +127,12 @@ class _Builder:
 
     def build(self, node: yaml.Node, path: tuple[str, ...]) -> Entry:
         if id(node) in self.seen:
-            self._problem(
-                node, path, "a YAML alias (`*name`)", "write the value out, or inherit it with `extends`"
-            )
+            self._problem(node, path, "a YAML alias (`*name`)", "write the value out, or inherit it with `extends`")
             return Entry(None, self._origin(node))
         self.seen.add(id(node))
         if not node.tag.startswith("tag:yaml.org,2002:") or "python" in node.tag:
             shown = node.tag.replace("tag:yaml.org,2002:", "!!")
-            self._problem(
-                node, path, f"the tag {shown}", "plain values only; a recipe never runs or builds objects"
-            )
+            self._problem(node, path, f"the tag {shown}", "plain values only; a recipe never runs or builds objects")
             return Entry(None, self._origin(node))
         if isinstance(node, yaml.MappingNode):
             return Entry(self._mapping(node, path), self._origin(node))

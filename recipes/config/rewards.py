@@ -31,10 +31,14 @@ class SqlExecution(RewardSpec):
 
     columns = ("database", "gold_sql")
     kind: Literal["sql_execution"]
-    timeout_s: PositiveFloat = 2.0
-    max_rows: Positive = 10_000
+    timeout_s: PositiveFloat = 5.0
+    """Deadline of a query; out of time is not judged, whoever's fault it was."""
+    max_rows: Positive = 100_000
+    max_bytes: Positive = 64 * 2**20
     semantics: Literal["set", "bag", "ordered"] | None = None
     """How results are compared; null takes the row's own."""
+    permute_columns: bool = False
+    """Accept the columns in any order, as Spider's test suite does."""
 
 
 class Math(RewardSpec):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from .data import DataSource
 from .evaluation import Engine, TransformersEngine
@@ -66,7 +66,7 @@ class RehearsalTerm(Section):
 
 
 class GeneratorTerm(RehearsalTerm):
-    """An f-divergence written with its generator, E_ref[f(pi / ref)]."""
+    """An f-divergence written with its generator f, as E_ref[f(pi / ref)]."""
 
     estimator: Literal["sampled", "top_k", "full"] = "sampled"
     """From the stored token only, from the `top_k` likeliest tokens, or from the whole vocabulary."""
@@ -95,7 +95,7 @@ class Alpha(GeneratorTerm):
     """The alpha family: 1 is forward KL, 0 is reverse KL."""
 
     kind: Literal["alpha"]
-    alpha: float = Field(0.5, gt=0, lt=1)
+    alpha: float = Field(0.5, ge=0, le=1)
 
 
 class Nll(RehearsalTerm):
@@ -207,9 +207,15 @@ class Unlikeliness(AdvantageBase):
     strength: Share = 0.25
 
 
+def _with_kind(value: Any) -> Any:
+    """Let `advantage: {skip_zero_variance: false}` mean the usual kind."""
+    return {"kind": "group"} | value if isinstance(value, dict) else value
+
+
 Advantage = Annotated[
     Group | DrGrpo | LeaveOneOut | PassAtK | Pkpo | WReinforce | Focal | Unlikeliness,
     Field(discriminator="kind"),
+    BeforeValidator(_with_kind),
 ]
 
 

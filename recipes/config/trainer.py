@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from .errors import did_you_mean, show_value
+from .errors import did_you_mean, one_of, show_value
 from .trainer_rules import CHOICES, RANGES, RESERVED
 
 Target = Literal["rlvr", "pretrain"]
@@ -75,7 +75,8 @@ def check_trainer(values: Mapping[str, Any], target: Target) -> Iterator[tuple[s
             yield name, f"no such field in {fields.library}", "", did_you_mean(name, fields.annotations)
         elif fields is not None and not _accepts(fields.annotations[name], value, fields.enums):
             allowed = _describe(fields.annotations[name], fields.enums)
-            yield name, show_value(value), allowed, did_you_mean(str(value), allowed.split(", "))
+            hint = did_you_mean(str(value), _strings(fields.annotations[name], fields.enums))
+            yield name, show_value(value), allowed, hint
         elif name in CHOICES and value not in CHOICES[name]:
             allowed = ", ".join(map(str, CHOICES[name]))
             yield (
@@ -179,5 +180,10 @@ def _describe(annotation: ast.expr, enums: Mapping[str, tuple[str, ...]]) -> str
     parts = []
     for member in _choices(_members(annotation), enums):
         text = ast.unparse(member)
-        parts.append(", ".join(enums[text]) if text in enums else words.get(text, text))
+        parts.append(one_of(enums[text]) if text in enums else words.get(text, text))
     return " or ".join(parts)
+
+
+def _strings(annotation: ast.expr, enums: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """The strings that the enums of a type allow."""
+    return [text for member in _members(annotation) for text in enums.get(ast.unparse(member), ())]

@@ -8,32 +8,54 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from .errors import Problem, did_you_mean, show_value
+from .errors import Problem, did_you_mean, one_of, show_value
 from .tree import Entry, origin_of, plain
 
 Path = tuple[str, ...]
 
 
+# Stand-ins for required sections that are wrong; they need no columns and so raise no findings.
+_SOURCE = {"kind": "jsonl", "path": "?"}
+_REWARD = {"kind": "format", "pattern": "."}
+_STAND_INS: dict[str, Any] = {
+    "output_dir": "?",
+    "model": {"id": "?"},
+    "data": [_SOURCE],
+    "rewards": [_REWARD],
+    "suites": [{"name": "?", "data": [_SOURCE], "reward": _REWARD}],
+    "mixture": [{"kind": "countdown"}],
+}
+
+
 def validate(schema: type[BaseModel], tree: Entry) -> tuple[BaseModel | None, dict[Path, Problem]]:
     """Check a tree against its schema.
 
-    Where fields are wrong they are left out and the rest is checked again, so that the checks that
-    look at several fields can still speak about the ones that are right.
+    Where fields are wrong, defaults or stand-ins take their place, so that the checks that look at
+    several fields can still speak about the ones that are right.
 
     Returns:
         The recipe (None if even the rest is not one) and the problems by field.
     """
-    problems: dict[Path, Problem] = {}
     data = plain(tree)
-    for _ in range(4):
-        try:
-            return schema.model_validate(data), problems
-        except ValidationError as error:
-            for detail in error.errors(include_url=False):
-                path = _field_path(detail, data)
-                problems.setdefault(path, _problem(schema, tree, data, path, detail))
-                _remove(data, path)
-    return None, problems
+    try:
+        return schema.model_validate(data), {}
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    paths = [_field_path(detail, data) for detail in details]
+    problems: dict[Path, Problem] = {}
+    for path, detail in zip(paths, details, strict=True):
+        problems.setdefault(path, _problem(schema, tree, data, path, detail))
+    for path in paths:
+        _replace_field(data, path)
+    try:
+        return schema.model_validate(data), problems
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            _replace_section(data, str(detail["loc"][0]))
+    try:
+        return schema.model_validate(data), problems
+    except ValidationError:
+        return None, problems
 
 
 def _problem(schema: type, tree: Entry, data: Any, path: Path, detail: Mapping[str, Any]) -> Problem:
@@ -42,21 +64,20 @@ def _problem(schema: type, tree: Entry, data: Any, path: Path, detail: Mapping[s
     if kind == "extra_forbidden":
         allowed = _field_names(schema, path[:-1], data)
         hint = did_you_mean(path[-1], allowed)
-        return Problem(where, field, "no such field", f"one of {', '.join(allowed)}", hint)
+        return Problem(where, field, "no such field", one_of(allowed), hint)
     if kind == "missing":
         return Problem(where, field, "missing", "this field has no default")
     if kind == "union_tag_not_found":
         return Problem(where, field, "missing", "say which kind it is")
     found = show_value(_value_at(data, path))
     if kind == "union_tag_invalid":
-        options = [tag.strip("'") for tag in context["expected_tags"].split(", ")]
-        return Problem(
-            where, field, found, f"one of {', '.join(options)}", did_you_mean(context["tag"], options)
-        )
+        tags = [tag.strip("'") for tag in context["expected_tags"].split(", ")]
+        options = list(dict.fromkeys(tag.partition(" ")[0] for tag in tags))
+        return Problem(where, field, found, one_of(options), did_you_mean(context["tag"], options))
     if kind == "literal_error":
         options = [option.strip("'") for option in context["expected"].replace(" or ", ", ").split(", ")]
         hint = did_you_mean(str(detail["input"]), options)
-        return Problem(where, field, found, f"one of {', '.join(options)}", hint)
+        return Problem(where, field, found, one_of(options), hint)
     return Problem(where, field, found, _allowed(detail))
 
 
@@ -105,16 +126,22 @@ def _value_at(data: Any, path: Path) -> Any:
     return data
 
 
-def _remove(data: Any, path: Path) -> None:
-    """Take a wrong field out; for a wrong kind or a missing field, the mapping around it."""
+def _replace_field(data: Any, path: Path) -> None:
+    """Take a wrong field out, or put a stand-in where a wrong list item was."""
     parent = _value_at(data, path[:-1])
-    gone = path if isinstance(parent, Mapping) and path[-1] in parent and path[-1] != "kind" else path[:-1]
-    container = _value_at(data, gone[:-1])
-    if isinstance(container, dict) and gone:
-        container.pop(gone[-1], None)
-    elif isinstance(container, list) and gone[-1].isdigit():
-        container[int(gone[-1])] = None
-        container[:] = [item for item in container if item is not None]
+    if path[-1] == "kind" or not isinstance(parent, (dict, list)):
+        path, parent = path[:-1], _value_at(data, path[:-2])
+    if isinstance(parent, dict):
+        parent.pop(path[-1], None)
+    elif isinstance(parent, list) and path[0] in _STAND_INS:
+        parent[int(path[-1])] = _STAND_INS[path[0]][0]
+
+
+def _replace_section(data: dict[str, Any], name: str) -> None:
+    if name in _STAND_INS:
+        data[name] = _STAND_INS[name]
+    else:
+        data.pop(name, None)
 
 
 def _field_names(schema: type, path: Path, data: Any) -> list[str]:

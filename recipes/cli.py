@@ -1,0 +1,192 @@
+"""The `quince` command: thin, every verb calls one function; torch is imported only by those that need it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from .config import LoadedRecipe
+
+app = typer.Typer(
+    name="quince",
+    help="Training recipes that teach a language model something new and keep what it already knew.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+preview_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(preview_app, name="preview", help="Look at rows and rewards before anything is trained.")
+
+Recipe = Annotated[str, typer.Argument(help="A name from `quince list`, or a YAML file.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="For example trainer.learning_rate=2e-6")
+]
+Rows = Annotated[int, typer.Option("--rows", "-n", min=1, help="Rows of each source.")]
+
+_TRAINERS = {"rlvr": "quince.recipes.rlvr.train", "pretrain": "quince.recipes.pretrain.train"}
+
+
+@app.command("list")
+def list_recipes() -> None:
+    """The recipes shipped with Quince."""
+    from .config import library_recipes
+    from .show import recipe_table
+
+    print(recipe_table(library_recipes()))
+
+
+@app.command()
+def show(
+    recipe: Annotated[str | None, typer.Argument(help="A name from `quince list`, or a YAML file.")] = None,
+    overrides: Overrides = None,
+    schema: Annotated[
+        str | None, typer.Option(help="Print the JSON schema of a kind instead: rlvr, pretrain or eval.")
+    ] = None,
+) -> None:
+    """The resolved recipe with the origin of each value; itself a runnable recipe."""
+    from .show import json_schema
+
+    if schema is not None:
+        print(json_schema(schema))
+    elif recipe is None:
+        raise typer.BadParameter("name a recipe, or --schema rlvr|pretrain|eval")
+    else:
+        print(_load(recipe, overrides).to_yaml(origins=True), end="")
+
+
+@app.command()
+def validate(recipe: Recipe, overrides: Overrides = None) -> None:
+    """Check a recipe; every problem at once, exit code 2 if there is one."""
+    loaded = _load(recipe, overrides)
+    for note in loaded.notes:
+        print(f"note: {note}")
+    print(f"{loaded.name}: valid")
+
+
+@app.command()
+def plan(recipe: Recipe, overrides: Overrides = None) -> None:
+    """Memory, tokens, steps, disk and the launch line, before anything is loaded."""
+    from .plan import make_plan
+
+    print(make_plan(_load(recipe, overrides)))
+
+
+@app.command()
+def copy(
+    recipe: Recipe,
+    to: Annotated[Path, typer.Argument(help="A folder or a file name.")] = Path("."),
+) -> None:
+    """Write a shipped recipe into your folder, to change it there."""
+    from .config.library import copy_recipe
+
+    print(copy_recipe(recipe, to))
+
+
+@preview_app.command("data")
+def preview_data(recipe: Recipe, overrides: Overrides = None, rows: Rows = 2) -> None:
+    """Rows as the model sees them: dim what it reads, green what it learns to write."""
+    from .preview import show_data
+
+    show_data(_load(recipe, overrides), rows)
+
+
+@preview_app.command("rewards")
+def preview_rewards(recipe: Recipe, overrides: Overrides = None, rows: Rows = 3) -> None:
+    """What the rewards give to gold, empty and near-miss answers."""
+    from .preview import show_rewards
+
+    show_rewards(_load(recipe, overrides), rows)
+
+
+@app.command()
+def split(recipe: Recipe, overrides: Overrides = None) -> None:
+    """Find the prompts that the initial model already solves, and store its answers to them."""
+    loaded = _load(recipe, overrides)
+    if loaded.recipe.kind != "rlvr" or loaded.recipe.split is None:
+        raise typer.BadParameter(f"{loaded.name} has no `split` section")
+    _call("quince.recipes.rlvr.split", loaded)
+
+
+@app.command()
+def train(
+    recipe: Recipe,
+    overrides: Overrides = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+) -> None:
+    """Train; with `launch.processes` above 1 through `accelerate launch`."""
+    from .launching import launch_command, run_launched
+
+    loaded = _load(recipe, overrides)
+    if loaded.recipe.kind not in _TRAINERS:
+        raise typer.BadParameter(f"{loaded.name} is for `quince {loaded.recipe.kind}`")
+    arguments = [recipe, *(overrides or []), *(["--resume"] if resume else [])]
+    if command := launch_command(loaded.recipe.launch, arguments):
+        run_launched(loaded, command, arguments)
+    else:
+        _call(_TRAINERS[loaded.recipe.kind], loaded, resume=resume)
+
+
+@app.command("eval")
+def evaluate(recipe: Recipe, overrides: Overrides = None) -> None:
+    """Answer the questions of an eval recipe and write its records."""
+    loaded = _load(recipe, overrides)
+    if loaded.recipe.kind != "eval":
+        raise typer.BadParameter(f"{loaded.name} is for `quince train`")
+    _call("quince.recipes.evaluation", loaded)
+
+
+@app.command()
+def board(
+    records: Annotated[list[Path], typer.Argument(help="Folders of records.")],
+    out: Annotated[Path, typer.Option(help="Folder for the page.")] = Path("board"),
+) -> None:
+    """A static page that compares evaluations: open index.html in a browser."""
+    from ..eval.board import build_board
+
+    print(build_board(records, out))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; what a user can put right is a message and an exit code, not a traceback."""
+    try:
+        app(args=arguments, prog_name="quince")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (ValueError, RuntimeError, OSError) as error:
+        if not _is_for_the_user(error):
+            raise
+        _say(error)
+        sys.exit(2)
+
+
+def _load(recipe: str, overrides: Sequence[str] | None) -> LoadedRecipe:
+    from .config import load_recipe
+
+    return load_recipe(recipe, overrides or ())
+
+
+def _call(module: str, loaded: LoadedRecipe, **options: Any) -> None:
+    import_module(module).run(loaded, **options)
+
+
+def _is_for_the_user(error: Exception) -> bool:
+    """Errors of the file system, and the error classes of this package, which name a way out."""
+    return isinstance(error, OSError) or type(error).__module__.startswith("quince.")
+
+
+def _say(error: Exception) -> None:
+    from .config.errors import is_rank_zero
+
+    if is_rank_zero():
+        print(error, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

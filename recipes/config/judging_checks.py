@@ -1,0 +1,41 @@
+"""Whether rewards can judge the rows they will be given, and whether your own code is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from .data import Source
+from .finding import Finding
+from .plugins import plugin_problem
+from .rewards import RewardSpec
+
+
+def judging_checks(
+    data_field: str, sources: Sequence[Source], reward_field: str, rewards: Sequence[RewardSpec]
+) -> Iterator[Finding]:
+    """Rewards that can read no source, and sources that no reward with columns can read."""
+    judges: list[RewardSpec] = []
+    for index, reward in enumerate(rewards):
+        field = f"{reward_field}.{index}" if len(rewards) > 1 or reward_field == "rewards" else reward_field
+        if any(_readable(reward, source) for source in sources):
+            judges += [reward] if reward.columns != () else []
+        else:
+            have = "; ".join(f"{source.kind} has {', '.join(source.columns or ())}" for source in sources)
+            needs = ", ".join(reward.columns or ())
+            yield Finding((field, data_field), f"`{reward.kind}` needs the columns {needs}", have)
+    for index, source in enumerate(sources):
+        if judges and not any(_readable(reward, source) for reward in judges):
+            kinds = ", ".join(reward.kind for reward in judges)
+            found = f"no reward can judge rows of `{source.kind}` (there is {kinds})"
+            yield Finding((f"{data_field}.{index}", reward_field), found, "a reward that reads its columns")
+
+
+def _readable(reward: RewardSpec, source: Source) -> bool:
+    return reward.columns is None or source.columns is None or set(reward.columns) <= set(source.columns)
+
+
+def plugin_checks(items: Sequence[tuple[str, Source | RewardSpec]]) -> Iterator[Finding]:
+    """Paths of `kind: custom` that name nothing that can be called."""
+    for field, item in items:
+        if item.kind == "custom" and (problem := plugin_problem(item.path)):
+            yield Finding((f"{field}.path",), problem, "`package.module:name` from installed code")

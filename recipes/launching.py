@@ -1,0 +1,44 @@
+"""Training with several processes: the same command again, under `accelerate launch`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from .config.library import accelerate_config
+
+if TYPE_CHECKING:
+    from .config import LoadedRecipe
+    from .config.model import Launch
+
+
+def launch_command(launch: Launch, arguments: Sequence[str]) -> list[str]:
+    """The command that starts all processes; empty if this process should train itself.
+
+    Args:
+        launch: The recipe's `launch:` section.
+        arguments: What follows `quince train`.
+    """
+    if launch.processes == 1 or "LOCAL_RANK" in os.environ:
+        return []
+    command = ["accelerate", "launch", "--num_processes", str(launch.processes)]
+    config = launch.accelerate_config and accelerate_config(launch.accelerate_config)
+    # Without a file, --multi_gpu means torchrun; on a machine without GPUs that is gloo on CPU.
+    command += ["--config_file", str(config)] if config else ["--multi_gpu", "--mixed_precision", "no"]
+    return [*command, "-m", "quince.recipes.cli", "train", *arguments]
+
+
+def run_launched(loaded: LoadedRecipe, command: Sequence[str], arguments: Sequence[str]) -> NoReturn:
+    """Make the split in one process if it is missing, then become the launcher."""
+    if getattr(loaded.recipe, "split", None) is not None:
+        overrides = [argument for argument in arguments if argument != "--resume"]
+        # A process of its own, so that the sampling engine's memory is free again for training.
+        done = subprocess.run([sys.executable, "-m", "quince.recipes.cli", "split", *overrides], check=False)
+        if done.returncode:
+            sys.exit(done.returncode)
+    sys.stdout.flush()
+    module = ["-m", "accelerate.commands.launch", *command[2:]]
+    os.execv(sys.executable, [sys.executable, *module])

@@ -1,0 +1,145 @@
+"""`quince preview`: real rows as the model sees them, and what the rewards say to known answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..data.formatting import render_prompt
+from ..data.rows import Row
+from .config.evaluation import EvalRecipe
+from .config.pretrain import PretrainRecipe
+from .config.rlvr import RlvrRecipe
+from .rewards import build_reward
+from .rows import load_source
+
+if TYPE_CHECKING:
+    from ..rewards.base import Reward
+    from .config import LoadedRecipe
+    from .config.data import Source
+
+Example = tuple[Row, list[Any]]
+
+
+def show_data(loaded: LoadedRecipe, rows: int) -> None:
+    """Print rows of every source: dim what the model reads, green what it writes.
+
+    In RL the model writes its own answer; a gold one stands in for it here.
+    """
+    console = Console(highlight=False)
+    recipe = loaded.recipe
+    if isinstance(recipe, PretrainRecipe):
+        for row in _demonstrations(recipe, rows):
+            console.print(Text(f"{row['task']} {row['id']}", style="bold"))
+            console.print(_coloured(row["messages"][:-1], row["messages"][-1]["content"]))
+        return
+    tokenizer = _tokenizer(recipe)
+    for row, _ in _examples(recipe, rows):
+        prompt = render_prompt(row, tokenizer, **_template_options(recipe))
+        console.print(Text(f"{row['task']} {row['id']}: {len(prompt)} prompt tokens", style="bold"))
+        text = Text(tokenizer.decode(prompt), style="dim")
+        console.print(text.append(gold_answer(row) or "", style="not dim green"))
+        others = {name: value for name, value in row.items() if name not in ("id", "task", "prompt")}
+        console.print(Text(f"for rewards: {json.dumps(others, ensure_ascii=False, default=str)}\n", style="blue"))
+
+
+def show_rewards(loaded: LoadedRecipe, rows: int) -> None:
+    """Print a table of what each reward gives to gold, empty and near-miss answers."""
+    recipe = loaded.recipe
+    if isinstance(recipe, PretrainRecipe):
+        print(f"{loaded.name} trains on text and has no rewards")
+        return
+    table = Table("row", "answer", "reward", "value", "outcome", "detail", box=None)
+    for number, (row, sections) in enumerate(_examples(recipe, rows), start=1):
+        for section in sections:
+            for name, answer in _trial_answers(row).items():
+                table.add_row(
+                    f"{number} {row['task']}", name, section.kind, *_verdict(build_reward(section), answer, row)
+                )
+    Console(highlight=False).print(table)
+
+
+def gold_answer(row: Mapping[str, Any]) -> str | None:
+    """A right answer to a row, from the columns that rewards read; None where they hold none."""
+    if "gold_sql" in row:
+        return str(row["gold_sql"])
+    if "answer" in row:
+        return f"\\boxed{{{row['answer']}}}"
+    if "accepted" in row:
+        return next(iter(json.loads(row["accepted"])), None)
+    if "numbers" in row:
+        from ..data.countdown import solutions
+
+        return next(iter(solutions(row["numbers"], row["target"])), None)
+    return None
+
+
+def near_miss(row: Mapping[str, Any]) -> str | None:
+    """An answer that is almost right and should be judged wrong."""
+    gold = gold_answer(row)
+    if gold is None:
+        return None
+    if "gold_sql" in row:
+        query = re.sub(r"[;\s]+$", "", gold)
+        return f"SELECT * FROM ({query}) LIMIT -1 OFFSET 1"
+    if "answer" in row:
+        return f"\\boxed{{{row['answer']}1}}"
+    return gold[:-1] if "accepted" in row else f"{gold} + 1"
+
+
+def _trial_answers(row: Mapping[str, Any]) -> dict[str, str]:
+    answers = {"gold": gold_answer(row), "empty": "", "near miss": near_miss(row)}
+    return {name: answer for name, answer in answers.items() if answer is not None}
+
+
+def _verdict(reward: Reward, answer: str, row: Row) -> tuple[str, str, str]:
+    verdict = reward.judge_batch([answer], [row])[0]
+    value = "not judged" if verdict.value is None else f"{verdict.value:g}"
+    return value, verdict.outcome, verdict.detail
+
+
+def _examples(recipe: RlvrRecipe | EvalRecipe, count: int) -> Iterator[Example]:
+    """The first rows of every source, each with the reward sections that judge it."""
+    if isinstance(recipe, RlvrRecipe):
+        pairs: list[tuple[Source, list[Any]]] = [(source, list(recipe.rewards)) for source in recipe.data]
+    else:
+        pairs = [(source, [suite.reward]) for suite in recipe.suites for source in suite.data]
+    for source, sections in pairs:
+        readable = [
+            section
+            for section in sections
+            if section.columns is None or source.columns is None or set(section.columns) <= set(source.columns)
+        ]
+        for row in load_source(source)[:count]:
+            yield row, readable
+
+
+def _demonstrations(recipe: PretrainRecipe, count: int) -> Iterator[Row]:
+    from ..data.sources import load_demonstrations
+
+    for source in recipe.mixture:
+        yield from load_demonstrations(source.kind, split="pretrain", size=count, seed=source.seed)
+
+
+def _coloured(read: list[dict[str, Any]], written: str) -> Text:
+    text = Text("\n".join(f"{message['role']}: {message['content']}" for message in read), style="dim")
+    return text.append(f"\n{written}\n", style="not dim green")
+
+
+def _tokenizer(recipe: RlvrRecipe | EvalRecipe) -> Any:
+    from .models import load_tokenizer
+
+    return load_tokenizer(recipe.model)
+
+
+def _template_options(recipe: RlvrRecipe | EvalRecipe) -> dict[str, Any]:
+    if isinstance(recipe, EvalRecipe):
+        return {}
+    options = recipe.trainer.get("chat_template_kwargs") or {}
+    return options if isinstance(options, dict) else json.loads(options)
