@@ -15,7 +15,6 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM, Trainer, TrainingArguments
 
-from ...data.formatting import render_messages, render_prompt
 from ...data.rows import Row
 from ...data.sources import load_demonstrations
 from ..cards import model_card
@@ -104,14 +103,15 @@ def new_model(architecture: Architecture, tokenizer: Any) -> Qwen3ForCausalLM:
 
 def encode(rows: Sequence[Row], tokenizer: Any) -> list[Example]:
     """Token ids of each conversation, with the length of the part that is only read."""
-    examples = []
-    for row in rows:
-        prompt = render_prompt({**row, "prompt": row["messages"][:-1]}, tokenizer)
-        whole = render_messages(row, tokenizer)
-        # The template ends a turn with a newline that the model never has to write.
-        end = len(whole) - whole[::-1].index(tokenizer.eos_token_id)
-        examples.append({"input_ids": whole[:end], "read": [len(prompt)]})
-    return examples
+    conversations = [row["messages"] for row in rows]
+    prompts = tokenizer.apply_chat_template(
+        [messages[:-1] for messages in conversations], tokenize=False, add_generation_prompt=True
+    )
+    whole = tokenizer.apply_chat_template(conversations, tokenize=False)
+    read = tokenizer(prompts, add_special_tokens=False)["input_ids"]
+    # The template ends a turn with a newline that the model never has to write.
+    ids = tokenizer([text.removesuffix("\n") for text in whole], add_special_tokens=False)["input_ids"]
+    return [{"input_ids": row, "read": [len(prompt)]} for row, prompt in zip(ids, read, strict=True)]
 
 
 def bucketed(examples: Sequence[Example], batch_size: int, seed: int) -> list[Example]:

@@ -44,7 +44,8 @@ def pass_at_k(k: int) -> Advantage:
     """
 
     def advantage(rewards: Tensor) -> Tensor:
-        count, correct = judged(rewards).sum(1, keepdim=True), (rewards > 0.5).sum(1, keepdim=True)
+        count = judged(rewards).sum(1, keepdim=True).to(rewards.dtype)
+        correct = (rewards > 0.5).sum(1, keepdim=True).to(rewards.dtype)
         wrong = count - correct
         mean = 1 - choose_ratio(wrong, count, k)
         spread = (mean * (1 - mean)).sqrt() + EPSILON

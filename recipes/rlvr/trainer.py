@@ -20,7 +20,7 @@ from torch import Tensor
 from trl import GRPOTrainer
 
 from ..checkpoints import AtomicCheckpoints
-from . import divergences, rollouts
+from . import divergences, generation, rollouts
 from .advantages import Advantage, unlikeliness
 from .rehearsal_loss import Rehearsal, Share
 
@@ -64,7 +64,10 @@ class RlvrTrainer(AtomicCheckpoints, GRPOTrainer):
         rollout_divergence: RolloutDivergence | None = None,
         **kwargs: Any,
     ) -> None:
+        if generation.can_use_engine(kwargs["args"]):
+            kwargs["rollout_func"] = generation.engine_rollouts
         super().__init__(*args, **kwargs)
+        self.generations = 0  # within the current rollout batch: 0 is the first, then come dynamic sampling's
         self.advantage = advantage
         self.unlikeliness_strength = unlikeliness_strength
         self.rehearsal = rehearsal
@@ -90,6 +93,7 @@ class RlvrTrainer(AtomicCheckpoints, GRPOTrainer):
             return super()._generate(prompts)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        self.generations = 0
         output = self._scored(inputs)
         if self.reserve is not None and self.model.training:
             output = self.reserve.replace_uninformative(output)
@@ -98,6 +102,7 @@ class RlvrTrainer(AtomicCheckpoints, GRPOTrainer):
     def _scored(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """Generate and judge one batch, with our advantages in place of TRL's."""
         output = super()._generate_and_score_completions(inputs)
+        self.generations += 1
         size = self.num_generations if self.model.training else self.num_generations_eval
         rewards = self._rewards
         self._log("reward/unjudged", torch.isnan(rewards).float().mean().item())
