@@ -98,9 +98,7 @@ def sampled_kl(
     """
     pairs = [(p, c.token_ids) for p, own in zip(prompts, answers, strict=True) for c in own]
     given, ids = [p for p, _ in pairs], [c for _, c in pairs]
-    ratios = [
-        sum(a) - sum(b) for a, b in zip(sampler.score(given, ids), other.score(given, ids), strict=True)
-    ]
+    ratios = [sum(a) - sum(b) for a, b in zip(sampler.score(given, ids), other.score(given, ids), strict=True)]
     sizes = [len(own) for own in answers]
     means = [float(np.mean(part)) for part in np.split(np.asarray(ratios), np.cumsum(sizes)[:-1])]
     return bootstrap_mean(means)

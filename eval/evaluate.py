@@ -138,9 +138,7 @@ def judge(
             for completion, count in _distinct(sampled[index])
         )
         best = [_answer(c, 1, reward, *judged[index, c.text]) for c in greedy[index]]
-        problems.append(
-            Problem(row["id"], row["task"], _question(row), _reference(row, reward), answers, *best)
-        )
+        problems.append(Problem(row["id"], row["task"], _question(row), _reference(row, reward), answers, *best))
     return problems
 
 
@@ -169,9 +167,7 @@ def _distinct(completions: Sequence[Completion]) -> list[tuple[Completion, int]]
     return [(firsts[ids], count) for ids, count in counts.items()]
 
 
-def _answer(
-    completion: Completion, count: int, reward: Reward, verdict: Verdict, solution: str | None
-) -> Answer:
+def _answer(completion: Completion, count: int, reward: Reward, verdict: Verdict, solution: str | None) -> Answer:
     return Answer(
         text=completion.text,
         count=count,

@@ -45,9 +45,7 @@ def per_problem(problems: Sequence[Problem], ks: Sequence[int]) -> dict[str, NDA
         columns["greedy"] = np.array([_greedy(p) for p in problems])
     columns["mean_reward"] = _each(problems, lambda p: _weighted(p, lambda a: a.value))
     columns["distinct_correct"] = _each(problems, lambda p: len(p.solutions))
-    columns["idiom_entropy"] = _each(
-        problems, lambda p: entropy(p.solutions.values()) if p.solutions else None
-    )
+    columns["idiom_entropy"] = _each(problems, lambda p: entropy(p.solutions.values()) if p.solutions else None)
     columns["tokens"] = _each(problems, lambda p: _weighted(p, lambda a: a.tokens))
     columns["truncated"] = _each(problems, lambda p: _weighted(p, lambda a: float(a.truncated)))
     for outcome in OUTCOMES:
@@ -63,9 +61,7 @@ def measure(problems: Sequence[Problem], ks: Sequence[int], level: float = 0.95)
         if len(held):
             # One sample a problem is a share of trials, for which Wilson's interval keeps its coverage.
             single = name == "greedy"
-            interval = (
-                wilson(int(held.sum()), len(held), level) if single else bootstrap_mean(held, level=level)
-            )
+            interval = wilson(int(held.sum()), len(held), level) if single else bootstrap_mean(held, level=level)
             metrics[name] = Metric(name, unit_of(name), interval, len(held))
     return metrics
 

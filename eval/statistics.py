@@ -79,9 +79,7 @@ def pass_at_k(n: ArrayLike, correct: ArrayLike, k: ArrayLike) -> NDArray[np.floa
 def wilson(successes: int, trials: int, level: float = 0.95) -> Interval:
     """Return Wilson's score interval of a share: for one sample a problem, where it keeps its coverage."""
     if trials < 1 or not 0 <= successes <= trials:
-        raise StatisticsError(
-            f"wilson: 0 <= successes <= trials and trials >= 1; got {successes} of {trials}"
-        )
+        raise StatisticsError(f"wilson: 0 <= successes <= trials and trials >= 1; got {successes} of {trials}")
     z = norm.ppf(0.5 + level / 2)
     share = successes / trials
     spread = 1 + z * z / trials
@@ -108,9 +106,7 @@ def bootstrap_mean(values: ArrayLike, draws: int = 1_000, seed: int = 0, level: 
     return Interval(float(values.mean()), low, high, level)
 
 
-def paired_difference(
-    a: ArrayLike, b: ArrayLike, draws: int = 1_000, seed: int = 0, level: float = 0.95
-) -> Interval:
+def paired_difference(a: ArrayLike, b: ArrayLike, draws: int = 1_000, seed: int = 0, level: float = 0.95) -> Interval:
     """Return mean(b - a) over the same problems, `[problems]` each, with an interval and a two-sided p.
 
     Pairing removes the spread between easy and hard problems, which both share. The p-value is the share

@@ -41,9 +41,7 @@ class Sampling:
         if not 0 < self.top_p <= 1:
             raise EngineError(f"sampling: top_p lies in (0, 1]; got {self.top_p}")
         if self.greedy and self.n > 1:
-            raise EngineError(
-                f"sampling: greedy decoding has one answer, n is {self.n}; set n: 1 or temperature > 0"
-            )
+            raise EngineError(f"sampling: greedy decoding has one answer, n is {self.n}; set n: 1 or temperature > 0")
 
     @property
     def greedy(self) -> bool:
@@ -79,12 +77,18 @@ class Engine(Protocol):
         """Return `sampling.n` completions for each prompt of token ids, in the order given."""
         ...
 
-    def score(
-        self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]
-    ) -> list[list[float]]:
+    def score(self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]) -> list[list[float]]:
         """Return the log-prob (nats, temperature 1) of every token of `completions[i]` after `prompts[i]`."""
         ...
 
     def close(self) -> None:
         """Give back memory and worker processes."""
         ...
+
+
+def decode(tokenizer: Any, rows: Sequence[tuple[int, ...]]) -> list[str]:
+    """Return the texts of token ids without special tokens; equal rows are decoded once."""
+    distinct = list(dict.fromkeys(rows))
+    texts = tokenizer.batch_decode(distinct, skip_special_tokens=True)
+    table = dict(zip(distinct, texts, strict=True))
+    return [table[row] for row in rows]

@@ -16,9 +16,7 @@ from transformers.cache_utils import DynamicLayer
 
 _ATTENTION = "quince_shared_prefix"
 # Plain causal attention, scaled dot products, nothing else in the score: what `_attend` computes.
-SHARED_PREFIX_MODELS = frozenset(
-    {"llama", "mistral", "qwen2", "qwen3", "phi3", "smollm3", "granite", "olmo2"}
-)
+SHARED_PREFIX_MODELS = frozenset({"llama", "mistral", "qwen2", "qwen3", "phi3", "smollm3", "granite", "olmo2"})
 _FIRST_BLOCK = 32
 
 
@@ -87,9 +85,7 @@ class SharedPrefix:
         AttentionInterface.register(_ATTENTION, _attend)
         bias = torch.zeros(mask.shape, dtype=torch.float32, device=mask.device)
         self._bias = bias.masked_fill_(~mask.bool(), torch.finfo(torch.float32).min)[:, None, None, :]
-        self._layers = [
-            _SharedPrefixLayer(layer.keys, layer.values, self._bias, samples) for layer in cache.layers
-        ]
+        self._layers = [_SharedPrefixLayer(layer.keys, layer.values, self._bias, samples) for layer in cache.layers]
         self._cache = Cache(layers=self._layers)
         self._model = model
         self._positions = mask.sum(-1, keepdim=True).repeat_interleave(samples, 0)
@@ -143,9 +139,7 @@ class _SharedPrefixLayer(DynamicLayer):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Write the new token's keys and values, `[rows, heads, 1, width]`, in place."""
         if self.used == self.keys.shape[-2]:
-            self.keys, self.values = (
-                torch.cat([x, torch.empty_like(x)], dim=-2) for x in (self.keys, self.values)
-            )
+            self.keys, self.values = (torch.cat([x, torch.empty_like(x)], dim=-2) for x in (self.keys, self.values))
         self.keys[:, :, :, self.used] = self._by_prompt(key_states)
         self.values[:, :, :, self.used] = self._by_prompt(value_states)
         self.used += 1

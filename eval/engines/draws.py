@@ -43,9 +43,7 @@ def uniforms(keys: np.ndarray, step: int) -> np.ndarray:
     return (bits >> np.uint64(40)).astype(np.float32) * np.float32(2**-24)
 
 
-def choose(
-    logits: torch.Tensor, draws: torch.Tensor, sampling: Sampling
-) -> tuple[torch.Tensor, torch.Tensor]:
+def choose(logits: torch.Tensor, draws: torch.Tensor, sampling: Sampling) -> tuple[torch.Tensor, torch.Tensor]:
     """Pick a token for each row by inverting the cumulative distribution.
 
     Args:

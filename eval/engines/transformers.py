@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .base import Completion, EngineError, Sampling
+from .base import Completion, EngineError, Sampling, decode
 from .decoders import Decoder, make_decoder
 from .draws import choose, prompt_key, stream_keys, uniforms
 
@@ -75,9 +75,7 @@ class TransformersEngine:
                     answers[request.index].extend(own)
         return answers
 
-    def score(
-        self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]
-    ) -> list[list[float]]:
+    def score(self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]) -> list[list[float]]:
         """See `Engine.score`. Rows are padded on the right, where causal attention never looks."""
         if any(len(prompt) == 0 for prompt in prompts):
             raise EngineError("engine: an empty prompt cannot be scored; give at least one token")
@@ -130,19 +128,13 @@ class TransformersEngine:
         logits = output.logits[:, -1].repeat_interleave(samples, 0)
         return _loop(decoder, logits, keys, stop, sampling, samples)
 
-    def _completions(
-        self, tokens: torch.Tensor, logprobs: torch.Tensor, sampling: Sampling
-    ) -> list[Completion]:
+    def _completions(self, tokens: torch.Tensor, logprobs: torch.Tensor, sampling: Sampling) -> list[Completion]:
         lengths = (tokens >= 0).sum(-1).tolist()
         stop = self._stop | set(sampling.stop_token_ids)
         ids = [tuple(row[:length]) for row, length in zip(tokens.tolist(), lengths, strict=True)]
-        distinct = list(dict.fromkeys(ids))
-        texts = dict(
-            zip(distinct, self.tokenizer.batch_decode(distinct, skip_special_tokens=True), strict=True)
-        )
         return [
-            Completion(texts[row], row, tuple(logprob[: len(row)]), "stop" if row[-1] in stop else "length")
-            for row, logprob in zip(ids, logprobs.tolist(), strict=True)
+            Completion(text, row, tuple(logprob[: len(row)]), "stop" if row[-1] in stop else "length")
+            for text, row, logprob in zip(decode(self.tokenizer, ids), ids, logprobs.tolist(), strict=True)
         ]
 
     def _score_batches(
@@ -157,12 +149,8 @@ class TransformersEngine:
             yield order[start : start + rows]
             start += rows
 
-    def _score_batch(
-        self, prompts: list[Sequence[int]], completions: list[Sequence[int]]
-    ) -> list[list[float]]:
-        ids, _ = _pad(
-            [[*p, *c] for p, c in zip(prompts, completions, strict=True)], self.model.device, left=False
-        )
+    def _score_batch(self, prompts: list[Sequence[int]], completions: list[Sequence[int]]) -> list[list[float]]:
+        ids, _ = _pad([[*p, *c] for p, c in zip(prompts, completions, strict=True)], self.model.device, left=False)
         first = min(len(p) for p in prompts) - 1
         logits = self.model(input_ids=ids, logits_to_keep=ids.shape[1] - first, use_cache=False).logits
         logprobs = logits[:, :-1].float().log_softmax(-1)
@@ -230,9 +218,7 @@ def _batches(
     batch: list[_Request] = []
     rows = 0
     for request in requests:
-        if batch and (
-            request.samples != batch[0].samples or len(batch) * request.samples + request.samples > rows
-        ):
+        if batch and (request.samples != batch[0].samples or len(batch) * request.samples + request.samples > rows):
             yield batch
             batch = []
         if not batch:
@@ -242,9 +228,7 @@ def _batches(
         yield batch
 
 
-def _pad(
-    rows: Sequence[Sequence[int]], device: torch.device, *, left: bool
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _pad(rows: Sequence[Sequence[int]], device: torch.device, *, left: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """Pad with id 0 to `[rows, width]`; the mask is True at real tokens."""
     width = max(len(row) for row in rows)
     ids = np.zeros((len(rows), width), dtype=np.int64)
