@@ -62,9 +62,7 @@ class Reward:
         """Identity of the solution for diversity metrics: equal strings are one solution, `None` is none."""
         return completion.strip() or None
 
-    def __call__(
-        self, prompts: Sequence[Any], completions: Sequence[Any], **columns: Any
-    ) -> list[float | None]:
+    def __call__(self, prompts: Sequence[Any], completions: Sequence[Any], **columns: Any) -> list[float | None]:
         """Rewards as TRL wants them: one float or `None` per completion.
 
         Args:
@@ -134,9 +132,7 @@ def _rows(columns: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
     return [{key: value[index] for key, value in lists.items()} for index in range(count)]
 
 
-def _log_outcomes(
-    name: str, verdicts: Sequence[Verdict], log_metric: Callable[[str, float], None] | None
-) -> None:
+def _log_outcomes(name: str, verdicts: Sequence[Verdict], log_metric: Callable[[str, float], None] | None) -> None:
     # All six every time, zeros too: TRL averages what it was given, so an absent zero would inflate the mean.
     if log_metric is None or not verdicts:
         return

@@ -82,9 +82,7 @@ class SqlExecution(Reward):
         sql = extract_sql(completion)
         return fingerprint(sql) if sql else None
 
-    def _judge(
-        self, completion: str, row: Mapping[str, Any], ran: dict[tuple[str, str, bool], Result]
-    ) -> Verdict:
+    def _judge(self, completion: str, row: Mapping[str, Any], ran: dict[tuple[str, str, bool], Result]) -> Verdict:
         semantics = self._semantics(row)
         distinct = semantics == "set"
         database, gold_sql = row["database"], row["gold_sql"]
@@ -96,9 +94,7 @@ class SqlExecution(Reward):
         sql = extract_sql(completion)
         key = (database, sql, distinct)
         if key not in ran:
-            ran[key] = (
-                gold if sql == gold_sql else _result(database, sql, self._limits(self.timeout_s), distinct)
-            )
+            ran[key] = gold if sql == gold_sql else _result(database, sql, self._limits(self.timeout_s), distinct)
         return self._compared(gold, ran[key], sql, semantics)
 
     def _compared(self, gold: Table, result: Result, sql: str, semantics: Semantics) -> Verdict:

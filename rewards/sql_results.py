@@ -52,9 +52,7 @@ def _same_rows(gold: list[Row], predicted: list[Row], semantics: Semantics) -> b
 
 def _close_rows(gold: Sequence[Row], predicted: Sequence[Row]) -> bool:
     return len(gold) == len(predicted) and all(
-        _close(a, b)
-        for left, right in zip(gold, predicted, strict=True)
-        for a, b in zip(left, right, strict=True)
+        _close(a, b) for left, right in zip(gold, predicted, strict=True) for a, b in zip(left, right, strict=True)
     )
 
 
@@ -70,9 +68,7 @@ def _close_unordered(gold: list[Row], predicted: list[Row], distinct: bool) -> b
     Rows are put in order by their values at seven digits, where noise of 1e-9 almost never shows, and then
     compared.
     """
-    floats = {
-        column for row in (*gold, *predicted) for column, cell in enumerate(row) if isinstance(cell, float)
-    }
+    floats = {column for row in (*gold, *predicted) for column, cell in enumerate(row) if isinstance(cell, float)}
     if not floats or (not distinct and len(gold) != len(predicted)):
         return False
     left, right = _by_rounded(gold, floats, distinct), _by_rounded(predicted, floats, distinct)

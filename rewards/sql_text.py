@@ -10,9 +10,7 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
 # A tag is a language only when it is SQL's or ends its line: "```SELECT 1```" has none.
-_FENCE = re.compile(
-    r"```(?:(?P<sql>sql(?:ite)?\b)|[\w+-]*(?=[ \t]*\n))?(?P<body>.*?)(?:```|\Z)", re.DOTALL | re.I
-)
+_FENCE = re.compile(r"```(?:(?P<sql>sql(?:ite)?\b)|[\w+-]*(?=[ \t]*\n))?(?P<body>.*?)(?:```|\Z)", re.DOTALL | re.I)
 _SYNTAX_ERROR = re.compile(r"syntax error|incomplete input|unrecognized token|returns rows")
 _LONGEST_PARSED = 8_000  # characters; sqlglot takes about a millisecond per hundred
 _DEEPEST_PARSED = 60  # nested parentheses; each level is a dozen Python frames in sqlglot
@@ -86,9 +84,7 @@ def _parse(sql: str) -> exp.Expression | None:
         return None
     try:
         trees = sqlglot.parse(sql, read="sqlite")
-    except (
-        Exception
-    ):  # ParseError and TokenError for noise, others for corners of sqlglot: none of them is SQL
+    except Exception:  # ParseError and TokenError for noise, others for corners of sqlglot: none of them is SQL
         return None
     statements = [tree for tree in trees if tree is not None]
     return statements[0] if len(statements) == 1 and isinstance(statements[0], sqlglot.exp.Query) else None

@@ -72,7 +72,7 @@ _FUNCTIONS = frozenset(
     ltrim max min mod nth_value ntile nullif octet_length percent_rank pi pow power printf quote
     radians rank replace round row_number rtrim sign sqrt strftime string_agg substr substring sum
     time timediff total trim trunc typeof unicode unixepoch unlikely upper -> ->>
-    """.split()  # noqa: SIM905
+    """.split()
 )
 
 _ALLOWED = frozenset((sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE))
@@ -95,8 +95,8 @@ _HEAVY_LIMITS = _COMMON_LIMITS | {
     sqlite3.SQLITE_LIMIT_VDBE_OP: 100_000,
     sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 1_000,
 }
-_STEPS_PER_LOOK = 1_000  # VM instructions between two looks at the clock
-_HEAP_BYTES = 96 * 2**20  # of all SQLite connections of a process; SQLite has no limit per connection
+_STEPS_PER_LOOK = 2_000  # VM instructions between two looks at the clock
+_HEAP_BYTES = 64 * 2**20  # of all SQLite connections of a process; SQLite has no limit per connection
 _WORKER_BYTES = 224 * 2**20
 _WORKERS = 2
 _CONNECTIONS = 16  # kept open per thread
@@ -107,6 +107,9 @@ _MACHINERY_ERRORS = frozenset(
 # Each occurrence can cost a copy of a subquery, a join or a function call that no deadline interrupts.
 _COSTLY = re.compile(r"[(,]|->|\b(?:select|join|like|glob)\b", re.IGNORECASE)
 _COSTLY_IN_PROCESS = 40
+_LONGEST_IN_PROCESS = 8_000  # characters of SQL
+# Functions of which one call can take seconds whatever the limits: printf('%.*c', 1000000000, 'x').
+_UNBOUNDED = re.compile(r"printf|format|trim", re.IGNORECASE)
 
 
 def run_query(database: str, sql: str, limits: Limits, distinct: bool = False) -> Table:
@@ -124,13 +127,19 @@ def run_query(database: str, sql: str, limits: Limits, distinct: bool = False) -
         DatabaseFailure: No fault of the query.
     """
     start = time.perf_counter()
-    if len(sql) <= 8_000 and len(_COSTLY.findall(sql)) <= _COSTLY_IN_PROCESS:
+    if _fits_in_process(sql):
         try:
             return _run(_connection(database, light=True), sql, limits, distinct)
         except _TooHeavy:
             pass
     left = limits.seconds - (time.perf_counter() - start)
     return _run_in_worker(database, sql, Limits(max(left, 0.01), limits.rows, limits.bytes), distinct)
+
+
+def _fits_in_process(sql: str) -> bool:
+    if len(sql) > _LONGEST_IN_PROCESS or _UNBOUNDED.search(sql):
+        return False
+    return len(_COSTLY.findall(sql)) <= _COSTLY_IN_PROCESS
 
 
 def database_version(database: str) -> tuple[int, int, int]:
@@ -170,9 +179,7 @@ class _Guarded:
 
 
 def _authorize(action: int, _: str | None, function: str | None, *__: str | None) -> int:
-    if action in _ALLOWED or (
-        action == sqlite3.SQLITE_FUNCTION and function and function.lower() in _FUNCTIONS
-    ):
+    if action in _ALLOWED or (action == sqlite3.SQLITE_FUNCTION and function and function.lower() in _FUNCTIONS):
         return sqlite3.SQLITE_OK
     return sqlite3.SQLITE_DENY
 

@@ -76,9 +76,7 @@ class Length(Reward):
 
     def __post_init__(self) -> None:
         if not 0 < self.margin <= self.limit:
-            raise ValueError(
-                f"reward length · margin {self.margin}, limit {self.limit} · give 0 < margin <= limit"
-            )
+            raise ValueError(f"reward length · margin {self.margin}, limit {self.limit} · give 0 < margin <= limit")
 
     def judge(self, completion: str, row: Mapping[str, Any]) -> Verdict:
         """See the class."""

@@ -54,9 +54,7 @@ class Worker:
             env=environment,
             start_new_session=True,
         )
-        self._pid: int | None = (
-            None  # the forked process that does the work; None until it says that it is ready
-        )
+        self._pid: int | None = None  # the forked process that does the work; None until it says that it is ready
         self._buffer = bytearray()
 
     def run(self, task: Any, timeout_s: float) -> Any:
