@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from .statistics import Interval, StatisticsError, bootstrap_mean
+from .statistics import Interval, StatisticsError, bootstrap_mean, bootstrap_means
 
 if TYPE_CHECKING:
     from .engines.base import Completion, Engine
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class KeepExplore:
-    """Shares of problems, None where there is no problem of the kind.
+    """Shares with intervals over problems, None where there is no problem of the kind.
 
     Attributes:
-        keep: Of the problems the base solves, the share still solved.
-        explore: Of the problems the base does not solve, the share newly solved.
-        base_solved: Number of problems the base solves.
+        keep: Of what the base solves, the share still solved.
+        explore: Of what the base does not solve, the share newly solved.
+        base_solved: Expected number of problems the base solves.
         problems: Number of problems.
     """
 
-    keep: float | None
-    explore: float | None
-    base_solved: int
+    keep: Interval | None
+    explore: Interval | None
+    base_solved: float
     problems: int
 
 
@@ -39,19 +39,29 @@ def keep_explore(base_solved: ArrayLike, solved: ArrayLike) -> KeepExplore:
         base_solved: Per problem, whether the base solves it, or the probability that it does (its Pass@k).
         solved: The same for the other model.
 
-    Probabilities give expected shares under independent samples: sum(base * new) / sum(base), which does
-    not depend on the luck of one draw of k samples.
+    Probabilities give expected shares, sum(base * new) / sum(base), which do not depend on the luck of one
+    draw of k samples; the two models' samples must be independent of each other.
     """
     base, new = np.asarray(base_solved, dtype=np.float64), np.asarray(solved, dtype=np.float64)
     if base.shape != new.shape:
         raise StatisticsError(f"keep/explore: {base.shape} and {new.shape} are not the same problems")
-    held, missed = base.sum(), (1 - base).sum()
     return KeepExplore(
-        keep=float((base * new).sum() / held) if held > 0 else None,
-        explore=float(((1 - base) * new).sum() / missed) if missed > 0 else None,
-        base_solved=int((base > 0.5).sum()),
+        keep=_ratio(base * new, base),
+        explore=_ratio((1 - base) * new, 1 - base),
+        base_solved=float(base.sum()),
         problems=len(base),
     )
+
+
+def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64], level: float = 0.95) -> Interval | None:
+    """Return sum(part) / sum(whole) with a bootstrap interval over problems."""
+    if whole.sum() <= 0:
+        return None
+    means = bootstrap_means(np.stack([part, whole], axis=-1))
+    # A draw without any such problem says nothing about the share.
+    ratios = means[means[:, 1] > 0, 0] / means[means[:, 1] > 0, 1]
+    low, high = np.quantile(ratios, [0.5 - level / 2, 0.5 + level / 2])
+    return Interval(float(part.sum() / whole.sum()), float(low), float(high), level)
 
 
 def entropy(counts: Iterable[float]) -> float:
