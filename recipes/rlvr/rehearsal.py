@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ...data.cache import write_atomic
@@ -67,7 +67,7 @@ class RehearsalStore:
         try:
             self.metadata = json.loads((folder / "store.json").read_text(encoding="utf-8"))
             self._file = safe_open(folder / "store.safetensors", framework="numpy")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise StoreError(f"{folder} · no readable rehearsal store ({error}) · run `quince split` again") from error
         if self.metadata.get("format") != FORMAT:
             found = self.metadata.get("format")
