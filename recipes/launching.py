@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from .config.model import Launch
 
 
+# Without a file: torchrun on this machine; where there is no GPU, gloo between CPU processes.
+_PLAIN = ["--multi_gpu", "--num_machines", "1", "--dynamo_backend", "no", "--mixed_precision", "no"]
+
+
 def launch_command(launch: Launch, arguments: Sequence[str]) -> list[str]:
     """The command that starts all processes; empty if this process should train itself.
 
@@ -26,8 +30,7 @@ def launch_command(launch: Launch, arguments: Sequence[str]) -> list[str]:
         return []
     command = ["accelerate", "launch", "--num_processes", str(launch.processes)]
     config = launch.accelerate_config and accelerate_config(launch.accelerate_config)
-    # Without a file, --multi_gpu means torchrun; on a machine without GPUs that is gloo on CPU.
-    command += ["--config_file", str(config)] if config else ["--multi_gpu", "--mixed_precision", "no"]
+    command += ["--config_file", str(config)] if config else _PLAIN
     return [*command, "-m", "quince.recipes.cli", "train", *arguments]
 
 

@@ -21,6 +21,7 @@ _FLOAT = re.compile(
     r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
 )
 _NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
+_PLAIN_TAGS = ("map", "seq", "str", "bool", "int", "float", "null")
 _RESOLVERS = (("bool", _BOOL), ("int", _INT), ("float", _FLOAT), ("null", _NULL))
 
 
@@ -130,7 +131,7 @@ class _Builder:
             self._problem(node, path, "a YAML alias (`*name`)", "write the value out, or inherit it with `extends`")
             return Entry(None, self._origin(node))
         self.seen.add(id(node))
-        if not node.tag.startswith("tag:yaml.org,2002:") or "python" in node.tag:
+        if node.tag.removeprefix("tag:yaml.org,2002:") not in _PLAIN_TAGS:
             shown = node.tag.replace("tag:yaml.org,2002:", "!!")
             self._problem(node, path, f"the tag {shown}", "plain values only; a recipe never runs or builds objects")
             return Entry(None, self._origin(node))

@@ -46,7 +46,10 @@ class Math(RewardSpec):
 
     columns = ("answer",)
     kind: Literal["math"]
-    timeout_s: PositiveFloat = 5.0
+    timeout_s: PositiveFloat = 3.0
+    """Deadline of an answer; out of time is not judged."""
+    workers: Positive = 2
+    """Processes that judge side by side."""
 
 
 class CountdownReward(RewardSpec):

@@ -36,13 +36,13 @@ class TrainerFields:
     """What an installed configuration class accepts.
 
     Attributes:
-        library: Name and version, for messages.
+        source: Class, library and version, for messages.
         annotations: Type of each field as source code.
         defaults: Default of each field that is written as a constant.
         enums: Allowed strings of each enum named in an annotation.
     """
 
-    library: str
+    source: str
     annotations: dict[str, ast.expr]
     defaults: dict[str, Any] = field(default_factory=dict)
     enums: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -61,8 +61,9 @@ def installed_fields(target: Target) -> TrainerFields | None:
             if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
                 annotations[statement.target.id] = statement.annotation
                 defaults.update(_default(statement.target.id, statement.value))
-    package = _CLASSES[target][-1][0]
-    return TrainerFields(f"{package} {metadata.version(package)}", annotations, defaults, _read_enums())
+    package, _, name = _CLASSES[target][-1]
+    source = f"{name} ({package} {metadata.version(package)})"
+    return TrainerFields(source, annotations, defaults, _read_enums())
 
 
 def check_trainer(values: Mapping[str, Any], target: Target) -> Iterator[tuple[str, str, str, str]]:
@@ -72,7 +73,7 @@ def check_trainer(values: Mapping[str, Any], target: Target) -> Iterator[tuple[s
         if name in RESERVED[target]:
             yield name, "set elsewhere in a recipe", RESERVED[target][name], ""
         elif fields is not None and name not in fields.annotations:
-            yield name, f"no such field in {fields.library}", "", did_you_mean(name, fields.annotations)
+            yield name, "no such field", f"a field of {fields.source}", did_you_mean(name, fields.annotations)
         elif fields is not None and not _accepts(fields.annotations[name], value, fields.enums):
             allowed = _describe(fields.annotations[name], fields.enums)
             hint = did_you_mean(str(value), _strings(fields.annotations[name], fields.enums))
