@@ -89,7 +89,7 @@ def near_miss(row: Mapping[str, Any]) -> str | None:
         query = re.sub(r"[;\s]+$", "", gold)
         return f"SELECT * FROM ({query}) LIMIT -1 OFFSET 1"
     if "answer" in row:
-        return f"\\boxed{{{row['answer']}1}}"
+        return f"\\boxed{{2{row['answer']}}}"
     return gold[:-1] if "accepted" in row else f"{gold} + 1"
 
 

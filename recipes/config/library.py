@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .errors import Problem, RecipeErrors, did_you_mean
+from .errors import Problem, RecipeErrors, did_you_mean, one_of
 
 LIBRARY = Path(__file__).resolve().parent.parent / "library"
 
@@ -20,8 +20,10 @@ def find_recipe(name_or_path: str) -> Path:
     ends = [name for name in names if name.rpartition("/")[2] == name_or_path]
     if len(ends) == 1:
         return names[ends[0]]
+    if ends:
+        raise RecipeErrors(name_or_path, [Problem(name_or_path, "", "more than one such recipe", one_of(ends))])
     hint = did_you_mean(name_or_path, [*names, *(name.rpartition("/")[2] for name in names)])
-    allowed = f"one of {', '.join(ends)}" if ends else "a YAML file, or a name that `quince list` prints"
+    allowed = "a YAML file, or a name that `quince list` prints"
     raise RecipeErrors(name_or_path, [Problem(name_or_path, "", "no such recipe", allowed, hint)])
 
 

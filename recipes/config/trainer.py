@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .errors import did_you_mean, one_of, show_value
-from .trainer_rules import CHOICES, RANGES, RESERVED
+from .trainer_rules import CHOICES, DEFAULTS, RANGES, RESERVED
 
 Target = Literal["rlvr", "pretrain"]
 
@@ -91,9 +91,9 @@ def check_trainer(values: Mapping[str, Any], target: Target) -> Iterator[tuple[s
 
 
 def trainer_value(values: Mapping[str, Any], name: str, target: Target = "rlvr") -> Any:
-    """The value in effect: the recipe's, else the installed library's default, else None."""
+    """The value in effect: the recipe's, else the library's default (None if it is not a constant)."""
     fields = installed_fields(target)
-    return values.get(name, fields.defaults.get(name) if fields else None)
+    return values.get(name, (fields.defaults if fields else DEFAULTS[target]).get(name))
 
 
 def _class_body(package: str, file: str, name: str) -> list[ast.stmt] | None:

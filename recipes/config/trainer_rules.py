@@ -77,3 +77,26 @@ RESERVED: dict[str, dict[str, str]] = {
         "auto_find_batch_size": "a smaller batch would no longer hold whole groups",
     },
 }
+
+# Defaults that checks and plans need where the library is not installed; a test holds them to it.
+_COMMON = {
+    "per_device_train_batch_size": 8,
+    "gradient_accumulation_steps": 1,
+    "num_train_epochs": 3.0,
+    "max_steps": -1,
+    "save_strategy": "steps",
+}
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "pretrain": _COMMON,
+    "rlvr": _COMMON
+    | {
+        "num_generations": 8,
+        "max_completion_length": 512,
+        "gradient_checkpointing": True,
+        "use_vllm": False,
+        "vllm_mode": "colocate",
+        "vllm_tensor_parallel_size": 1,
+        "vllm_gpu_memory_utilization": 0.3,
+    },
+}

@@ -6,7 +6,8 @@ import dataclasses
 
 import pytest
 from quince.recipes.config.trainer import check_trainer, installed_fields, trainer_value
-from quince.recipes.config.trainer_rules import CHOICES, RANGES, RESERVED
+from quince.recipes.config.trainer_rules import CHOICES, DEFAULTS, RANGES, RESERVED
+from quince.recipes.plan import make_plan
 
 
 def found(target="rlvr", **values):
@@ -69,6 +70,12 @@ def test_rules_name_fields_that_exist():
     assert set(RESERVED["pretrain"]) <= set(installed_fields("pretrain").annotations)
 
 
+@pytest.mark.parametrize("target", ["rlvr", "pretrain"])
+def test_defaults_without_the_library_are_those_of_the_library(target):
+    installed = installed_fields(target).defaults
+    assert DEFAULTS[target] == {name: installed[name] for name in DEFAULTS[target]}
+
+
 def test_defaults_are_those_of_the_library_that_is_trained_with():
     assert trainer_value({}, "learning_rate") == 1e-6
     assert trainer_value({}, "learning_rate", "pretrain") == 5e-5
@@ -83,3 +90,4 @@ def test_without_the_library_names_are_not_checked_and_a_note_says_so(monkeypatc
     loaded = loader.load_recipe("rlvr/tiny_dph_js", ["trainer.anything=1"])
     assert loaded.notes == ("trl is not installed: the names under `trainer:` were not checked",)
     assert found(anything=1) == []
+    assert "G parameters" in make_plan(loader.load_recipe("rlvr/llama31_8b_sql_dph_js"))
