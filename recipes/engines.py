@@ -22,6 +22,4 @@ def build_engine(model: Model, engine: Any, tokenizer: Any) -> Engine:
         from ..eval.engines.transformers import TransformersEngine
 
         return TransformersEngine(load_policy(model).to(best_device()), tokenizer, **options)
-    return load_engine(
-        engine.kind, model_path(model.id), revision=model.revision, dtype=model.dtype, **options
-    )
+    return load_engine(engine.kind, model_path(model.id), revision=model.revision, dtype=model.dtype, **options)

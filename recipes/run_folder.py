@@ -95,9 +95,7 @@ class MetricsFile(TrainerCallback):
         """Keep the lines up to the step that training starts from."""
         if state.is_world_process_zero:
             lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
-            kept = [
-                line for line in lines if json.loads(line)["step"] <= state.global_step and state.global_step
-            ]
+            kept = [line for line in lines if json.loads(line)["step"] <= state.global_step and state.global_step]
             write_atomic(self.path, "".join(f"{line}\n" for line in kept))
 
     def on_log(

@@ -52,6 +52,7 @@ def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
         }
     )
     examples = encode([row for source in recipe.mixture for row in demonstrations(source)], tokenizer)
+    torch.set_flush_denormal(True)  # Adam's moments of rare tokens decay into denormals, which CPUs handle slowly
     torch.manual_seed(recipe.seed)
     model = new_model(recipe.architecture, tokenizer)
     trainer = BucketedTrainer(
