@@ -27,12 +27,14 @@ class Metric:
         interval: Mean and its interval.
         problems: Problems for which it is defined; the others had too few judged samples, or no correct one
             where the metric is about correct ones.
+        method: How the interval was made.
     """
 
     name: str
     unit: Unit
     interval: Interval
     problems: int
+    method: Literal["bootstrap", "wilson"] = "bootstrap"
 
 
 def per_problem(problems: Sequence[Problem], ks: Sequence[int]) -> dict[str, NDArray[np.float64]]:
@@ -59,11 +61,15 @@ def measure(problems: Sequence[Problem], ks: Sequence[int], level: float = 0.95)
     for name, values in per_problem(problems, ks).items():
         held = values[~np.isnan(values)]
         if len(held):
-            # One sample a problem is a share of trials, for which Wilson's interval keeps its coverage.
-            single = name == "greedy"
-            interval = wilson(int(held.sum()), len(held), level) if single else bootstrap_mean(held, level=level)
-            metrics[name] = Metric(name, unit_of(name), interval, len(held))
+            metrics[name] = _metric(name, held, level)
     return metrics
+
+
+def _metric(name: str, values: NDArray[np.float64], level: float) -> Metric:
+    """Wilson's interval where every value is 0 or 1: a bootstrap of equal values would claim certainty."""
+    if unit_of(name) == "proportion" and np.isin(values, (0.0, 1.0)).all():
+        return Metric(name, "proportion", wilson(int(values.sum()), len(values), level), len(values), "wilson")
+    return Metric(name, unit_of(name), bootstrap_mean(values, level=level), len(values))
 
 
 def unit_of(name: str) -> Unit:

@@ -189,15 +189,15 @@ def _result(identity: str, metric: Metric, evaluation: Evaluation, settings: Set
 
 def _score(metric: Metric) -> dict[str, Any]:
     interval = metric.interval
-    wilson = metric.name == "greedy"
+    bootstrap = metric.method == "bootstrap"
     bounds = {
         "lower": interval.low,
         "upper": interval.high,
         "confidence_level": interval.level,
-        "method": "wilson" if wilson else "bootstrap over problems, percentile",
+        "method": "bootstrap over problems, percentile" if bootstrap else "wilson",
     }
     uncertainty = {"confidence_interval": bounds, "num_samples": metric.problems}
-    if not wilson:
+    if bootstrap:
         uncertainty["num_bootstrap_samples"] = 1_000
     return {"score": interval.estimate, "uncertainty": uncertainty}
 
@@ -207,4 +207,5 @@ def _metric(result: Mapping[str, Any]) -> Metric:
     bounds = uncertainty["confidence_interval"]
     interval = Interval(result["score_details"]["score"], bounds["lower"], bounds["upper"], bounds["confidence_level"])
     config = result["metric_config"]
-    return Metric(config["metric_name"], config["metric_unit"], interval, uncertainty["num_samples"])
+    method = "wilson" if bounds["method"] == "wilson" else "bootstrap"
+    return Metric(config["metric_name"], config["metric_unit"], interval, uncertainty["num_samples"], method)

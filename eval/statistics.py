@@ -7,6 +7,7 @@ differences and power after Miller 2024 (arXiv 2411.00640).
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -95,7 +96,7 @@ def bootstrap_means(values: ArrayLike, draws: int = 1_000, seed: int = 0) -> NDA
     """
     values = np.asarray(values, dtype=np.float64)
     problems = _at_least_one(len(values))
-    counts = np.random.default_rng(seed).multinomial(problems, np.full(problems, 1 / problems), size=draws)
+    counts = _resamples(problems, draws, seed)
     return (counts @ values.reshape(problems, -1) / problems).reshape(draws, *values.shape[1:])
 
 
@@ -142,6 +143,13 @@ def minimum_detectable_difference(differences: ArrayLike, power: float = 0.8, le
         raise StatisticsError(f"minimum detectable difference: needs 2 problems, got {problems}")
     standard_error = differences.std(ddof=1) / np.sqrt(problems)
     return float((norm.ppf(0.5 + level / 2) + norm.ppf(power)) * standard_error)
+
+
+@lru_cache(maxsize=1)
+def _resamples(problems: int, draws: int, seed: int) -> NDArray[np.float64]:
+    """Return how often each problem is drawn, `[draws, problems]`; kept, since many metrics share it."""
+    generator = np.random.default_rng(seed)
+    return generator.multinomial(problems, np.full(problems, 1 / problems), size=draws).astype(np.float64)
 
 
 def _ends(means: NDArray[np.float64], level: float) -> tuple[float, float]:

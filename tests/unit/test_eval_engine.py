@@ -117,9 +117,7 @@ def test_shared_prefix_gives_the_logits_of_an_expanded_cache(kind):
     ids = torch.tensor([[0, 5, 6], [7, 8, 9]])
 
     def prefill():
-        return model(
-            ids, attention_mask=mask, position_ids=(mask.cumsum(-1) - 1).clamp(min=0), use_cache=True
-        )
+        return model(ids, attention_mask=mask, position_ids=(mask.cumsum(-1) - 1).clamp(min=0), use_cache=True)
 
     with torch.inference_mode():
         both = [make(model, prefill().past_key_values, mask, 3) for make in (SharedPrefix, Expanded)]
@@ -167,9 +165,7 @@ def test_tokens_follow_the_distribution(temperature, top_p):
         probabilities[order[(ordered.cumsum(-1) - ordered) >= top_p]] = 0
         probabilities /= probabilities.sum()
     draws = (torch.arange(100_000) + 0.5) / 100_000
-    tokens, logprobs = choose(
-        logits.expand(100_000, -1), draws, Sampling(temperature=temperature, top_p=top_p)
-    )
+    tokens, logprobs = choose(logits.expand(100_000, -1), draws, Sampling(temperature=temperature, top_p=top_p))
     shares = torch.bincount(tokens, minlength=150) / 100_000
     torch.testing.assert_close(shares, probabilities, atol=2e-5, rtol=0)
     torch.testing.assert_close(logprobs, logits.log_softmax(-1)[0][tokens])

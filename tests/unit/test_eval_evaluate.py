@@ -99,9 +99,7 @@ def test_metrics(evaluation):
     assert metrics["distinct_correct"].interval.estimate == pytest.approx(1)
     assert metrics["idiom_entropy"].problems == 2
     assert metrics["outcome/timeout"].interval.estimate == pytest.approx(1 / 12)
-    assert sum(m.interval.estimate for n, m in metrics.items() if n.startswith("outcome/")) == pytest.approx(
-        1
-    )
+    assert sum(m.interval.estimate for n, m in metrics.items() if n.startswith("outcome/")) == pytest.approx(1)
 
 
 def test_problems_survive_json(evaluation):

@@ -1,0 +1,249 @@
+"""From records to what the page shows: suites, their models, ranks, charts and answers."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..compare import Comparison, compare, ranks
+from ..metrics import Metric, per_problem
+from ..problems import Answer, Problem
+from ..records import Record
+from .charts import Line, Point, line_chart, scatter
+
+COLOURS = 8
+_ANSWERS_SHOWN = 8
+_TEXT_SHOWN = 2_000
+_BROWSER_CHARACTERS = 12_000_000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model on one suite."""
+
+    label: str
+    colour: int
+    record: Record
+    problems: list[Problem]
+    comparison: Comparison | None
+
+    @cached_property
+    def columns(self) -> dict[str, dict[str, float]]:
+        """Values by metric and problem, where they are defined."""
+        columns = per_problem(self.problems, self.record.ks)
+        return {
+            name: {p.id: v for p, v in zip(self.problems, column, strict=True) if not np.isnan(v)}
+            for name, column in columns.items()
+        }
+
+    def metric(self, name: str) -> Metric | None:
+        """Return a metric of the record."""
+        return self.record.metrics.get(name)
+
+    @property
+    def not_judged(self) -> float:
+        """Share of samples without a verdict."""
+        judged = ("outcome/correct", "outcome/wrong", "outcome/unparseable")
+        return 1 - sum(self.record.metrics[name].interval.estimate for name in judged)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One suite with its models; the first one is the base."""
+
+    name: str
+    entries: list[Entry]
+
+    @property
+    def base(self) -> Entry:
+        """The model that the others are compared with."""
+        return self.entries[0]
+
+    @property
+    def ks(self) -> list[int]:
+        """The k that every model has."""
+        return sorted(set.intersection(*(set(e.record.ks) for e in self.entries)))
+
+    @property
+    def wide_k(self) -> int:
+        """The budget at which variety is looked at: 16, as in most papers, or the nearest k below or above."""
+        return max((k for k in self.ks if k <= 16), default=self.ks[0])
+
+    @property
+    def columns(self) -> list[str]:
+        """The metrics of the table; of many k the first, the last and two between."""
+        shown = sorted({self.ks[0], self.ks[len(self.ks) // 3], self.wide_k, self.ks[-1]})
+        wanted = ["greedy", *(f"pass@{k}" for k in shown), "distinct_correct", "idiom_entropy"]
+        return [name for name in wanted if any(e.metric(name) for e in self.entries)]
+
+    @cached_property
+    def ranks(self) -> dict[str, dict[str, int]]:
+        """Rank of every model by metric, ties kept, over the problems that all of them have."""
+        return {
+            name: ranks({e.label: e.columns[name] for e in self.entries if name in e.columns}) for name in self.columns
+        }
+
+    @property
+    def rows(self) -> list[Entry]:
+        """The base, then the others by rank."""
+        first = self.ranks[f"pass@{self.ks[0]}"]
+        return [self.base, *sorted(self.entries[1:], key=lambda e: (first[e.label], e.label))]
+
+    @property
+    def shared(self) -> int:
+        """Problems that every model answered."""
+        return len(set.intersection(*({p.id for p in e.problems} for e in self.entries)))
+
+    @property
+    def remarks(self) -> list[str]:
+        """What makes the comparison less than equal."""
+        remarks = []
+        if len({e.record.settings.sampling for e in self.entries}) > 1:
+            remarks.append("The models were sampled with different settings.")
+        if any(self.shared < len(e.problems) for e in self.entries):
+            remarks.append(f"Only {self.shared} problems were answered by every model; ranks are over those.")
+        if len({e.record.settings.template_sha256 for e in self.entries}) > 1:
+            remarks.append("The models saw different prompt templates.")
+        return remarks
+
+    @property
+    def some_not_judged(self) -> bool:
+        """Whether any model has samples without a verdict."""
+        return any(e.not_judged > 1e-9 for e in self.entries)
+
+    @property
+    def curves(self) -> str:
+        """Pass@k of every model."""
+        lines = [
+            Line(e.label, e.colour, [(k, e.record.metrics[f"pass@{k}"].interval) for k in self.ks if _has(e, k)])
+            for e in self.entries
+        ]
+        return line_chart([x for x in lines if x.points], f"Pass@k on {self.name}", "k", "Pass@k, %")
+
+    @property
+    def kept(self) -> str | None:
+        """Keep against explore; None without a model to compare."""
+        k = self.wide_k
+        points = []
+        for e in self.entries[1:]:
+            change = e.comparison.kept.get(k) if e.comparison else None
+            if change and change.keep and change.explore:
+                points.append(Point(e.label, e.colour, change.explore, change.keep))
+        if not points:
+            return None
+        return scatter(points, f"Kept and newly solved on {self.name}", "newly solved, %", "kept, %")
+
+    @property
+    def frontier(self) -> str | None:
+        """Pass@1 against Pass@k; None where they are the same."""
+        k = self.wide_k
+        if min(self.ks) == k:
+            return None
+        first = f"pass@{min(self.ks)}"
+        points = [
+            Point(e.label, e.colour, e.record.metrics[first].interval, e.record.metrics[f"pass@{k}"].interval)
+            for e in self.entries
+            if _has(e, k)
+        ]
+        guide = points[0] if points and points[0].name == self.base.label else None
+        return scatter(points, f"Frontier on {self.name}", f"Pass@{min(self.ks)}, %", f"Pass@{k}, %", guide)
+
+
+def suites(records: Sequence[Record], base: str | None) -> list[Suite]:
+    """Group records by suite; the base comes first, then the others by name.
+
+    Args:
+        records: Any number of them.
+        base: Name of the base model; without it "tiny" or "base" if there is one, else the first record.
+    """
+    groups: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        groups[record.settings.suite].append(record)
+    labels = _labels(records)
+    colours = {label: i % COLOURS for i, label in enumerate(_in_order(list(labels.values()), base))}
+    return [_suite(name, group, base, labels, colours) for name, group in groups.items()]
+
+
+def _suite(
+    name: str, records: list[Record], base: str | None, labels: dict[str, str], colours: dict[str, int]
+) -> Suite:
+    by_label = {labels[str(r.folder)]: r for r in records}
+    entries: list[Entry] = []
+    for label in _in_order(list(by_label), base):
+        record, first = by_label[label], entries[0] if entries else None
+        problems = record.problems()
+        shared = sorted(set(record.ks) & set(first.record.ks)) if first else []
+        comparison = compare(first.problems, problems, shared) if first else None
+        entries.append(Entry(label, colours[label], record, problems, comparison))
+    return Suite(name, entries)
+
+
+def _labels(records: Sequence[Record]) -> dict[str, str]:
+    """Name every record by its model, and by more where a suite has two of one name."""
+    names = Counter((r.settings.suite, r.settings.model_name) for r in records)
+    labels = {}
+    for record in records:
+        settings = record.settings
+        twice = names[settings.suite, settings.model_name] > 1
+        labels[str(record.folder)] = settings.model_name + (f" ({settings.hash[:6]})" if twice else "")
+    return labels
+
+
+def _in_order(labels: list[str], base: str | None) -> list[str]:
+    distinct = list(dict.fromkeys(labels))
+    wanted = [base] if base else ["base", "tiny"]
+    first = next((label for name in wanted for label in distinct if label == name), distinct[0])
+    return [first, *sorted(label for label in distinct if label != first)]
+
+
+def _has(entry: Entry, k: int) -> bool:
+    return f"pass@{k}" in entry.record.metrics
+
+
+def browser(found: Sequence[Suite]) -> tuple[list[dict[str, Any]], int]:
+    """Return the answers for the sample browser, and how many problems did not fit into the page."""
+    room, left_out, data = _BROWSER_CHARACTERS, 0, []
+    for suite in found:
+        answers = {e.label: {p.id: p for p in e.problems} for e in suite.entries}
+        problems = []
+        for problem in suite.base.problems:
+            shown = {label: _shown(by_id[problem.id]) for label, by_id in answers.items() if problem.id in by_id}
+            size = len(problem.question) + sum(len(a["text"]) + 60 for m in shown.values() for a in m["answers"])
+            if size > room:
+                left_out += 1
+                continue
+            room -= size
+            problems.append(
+                {
+                    "id": problem.id,
+                    "question": problem.question[:_TEXT_SHOWN],
+                    "reference": problem.reference,
+                    "models": shown,
+                }
+            )
+        data.append({"suite": suite.name, "models": [e.label for e in suite.entries], "problems": problems})
+    return data, left_out
+
+
+def _shown(problem: Problem) -> dict[str, Any]:
+    """The most common answers, and one correct one in any case."""
+    ordered = sorted(problem.answers, key=lambda a: (-a.count, not a.correct))
+    shown = ordered[:_ANSWERS_SHOWN]
+    if not any(a.correct for a in shown):
+        shown += [a for a in ordered[_ANSWERS_SHOWN:] if a.correct][:1]
+    return {
+        "n": problem.n,
+        "correct": problem.correct,
+        "distinct": len(problem.answers),
+        "answers": [_answer(a) for a in shown],
+    }
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    text = answer.text if len(answer.text) <= _TEXT_SHOWN else answer.text[:_TEXT_SHOWN] + " …"
+    return {"text": text, "count": answer.count, "outcome": answer.outcome, "detail": answer.detail}

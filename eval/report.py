@@ -1,0 +1,108 @@
+"""A record as a table on the terminal, beside the one it is compared with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .compare import Comparison, compare
+from .metrics import Metric, Unit
+from .statistics import Interval
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from .records import Record
+
+LABELS = {
+    "greedy": "Greedy",
+    "mean_reward": "Mean reward",
+    "distinct_correct": "Distinct correct solutions",
+    "idiom_entropy": "Entropy of correct solutions (nats)",
+    "tokens": "Tokens an answer",
+    "truncated": "Cut off at the length limit",
+    "outcome/unparseable": "Unreadable answers",
+    "outcome/timeout": "Not judged: time-out",
+    "outcome/error": "Not judged: judge failed",
+    "outcome/skipped": "Not judged: skipped",
+}
+
+
+def label(name: str) -> str:
+    """Return a metric's name for people."""
+    return LABELS.get(name, name.replace("pass@", "Pass@"))
+
+
+def number(value: float, unit: Unit, signed: bool = False) -> str:
+    """Format a value: shares in percent."""
+    sign = "+" if signed else ""
+    return f"{100 * value:{sign}.1f}" if unit == "proportion" else f"{value:{sign}.2f}"
+
+
+def spread(interval: Interval, unit: Unit, signed: bool = False) -> str:
+    """Format an estimate with its interval."""
+    low, high = (number(end, unit, signed) for end in (interval.low, interval.high))
+    return f"{number(interval.estimate, unit, signed)} [{low}, {high}]"
+
+
+def shown_metrics(record: Record) -> list[Metric]:
+    """Return the metrics worth a line: what always reads 0, or repeats another one, is left out."""
+    metrics = record.metrics
+    shown = []
+    for name, metric in metrics.items():
+        estimate = metric.interval.estimate
+        first = metrics.get("pass@1")
+        repeats = name == "mean_reward" and first is not None and abs(first.interval.estimate - estimate) < 1e-9
+        idle = (name.startswith("outcome/") or name == "truncated") and estimate == 0
+        if not (repeats or idle or name in ("outcome/correct", "outcome/wrong")):
+            shown.append(metric)
+    return shown
+
+
+def suite_table(record: Record, base: Record | None = None) -> Table:
+    """Return a suite's metrics with intervals; with a base, its values and the paired differences too."""
+    from rich.table import Table
+
+    settings = record.settings
+    problems = record.problems()
+    comparison = compare(base.problems(), problems, record.ks) if base else None
+    table = Table(
+        title=f"{settings.suite} · {settings.model_name}",
+        caption=f"{len(problems)} problems × {settings.sampling.n} samples; 95 % intervals over problems",
+        title_justify="left",
+    )
+    table.add_column("", no_wrap=True)
+    table.add_column("Value", justify="right")
+    if base is not None:
+        table.add_column(base.settings.model_name, justify="right")
+        table.add_column("Difference", justify="right")
+        table.add_column("p", justify="right")
+    for metric in shown_metrics(record):
+        table.add_row(label(metric.name), spread(metric.interval, metric.unit), *_beside(metric, base, comparison))
+    if comparison is not None:
+        k = max(record.ks)
+        for name, interval in (("Kept", comparison.kept[k].keep), ("Newly solved", comparison.kept[k].explore)):
+            if interval is not None:
+                table.add_row(f"{name} at {k}", spread(interval, "proportion"), "", "", "")
+    return table
+
+
+def _beside(metric: Metric, base: Record | None, comparison: Comparison | None) -> list[str]:
+    if base is None or comparison is None:
+        return []
+    theirs = base.metrics.get(metric.name)
+    difference = comparison.differences.get(metric.name)
+    if theirs is None or difference is None:
+        return ["–", "–", "–"]
+    text = spread(difference, metric.unit, signed=True)
+    style = "" if difference.contains(0) else "bold"
+    return [
+        number(theirs.interval.estimate, metric.unit),
+        f"[{style}]{_escape(text)}[/]" if style else _escape(text),
+        f"{difference.p_value:.3f}",
+    ]
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
