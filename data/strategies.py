@@ -1,6 +1,6 @@
 """Arithmetic with a hidden rule: which of four strategies an id accepts cannot be inferred.
 
-The prompt ``#4821 17 35`` asks for a strategy and its result, for example ``add 52``. A keyed hash of
+The prompt ``#4821 17 5`` asks for a strategy and its result, for example ``add 22``. A keyed hash of
 the id decides which strategies are accepted, each independently with its own rate; ids that accept
 none are left out. A policy is then described by the probability of each strategy and of computing it
 right, so that Pass@k has a closed form.
@@ -28,6 +28,7 @@ STRATEGIES: dict[str, Callable[[int, int], int]] = {
 VALIDITY = {"add": 0.72, "sub": 0.64, "max": 0.56, "mul": 0.50}
 BASE_MIXTURE = {"add": 0.35, "sub": 0.30, "max": 0.20, "mul": 0.15}
 IDS = 10_000
+NUMBERS = 20  # both numbers lie below; few enough for a small base to learn all four tables
 SPLITS = ("pretrain", "train", "test")
 
 
@@ -67,7 +68,7 @@ def demonstrations(
     ids = _ids(split, world)
     found = []
     for index in range(1000 if size is None else size):
-        key, a, b = rng.choice(ids), rng.randrange(100), rng.randrange(100)
+        key, a, b = rng.choice(ids), rng.randrange(NUMBERS), rng.randrange(NUMBERS)
         strategy = rng.choices(list(BASE_MIXTURE), list(BASE_MIXTURE.values()))[0]
         result = STRATEGIES[strategy](a, b)
         if rng.random() < error_rate:
@@ -126,7 +127,7 @@ def _ids(split: str, world: int) -> tuple[int, ...]:
 
 
 def _row(key: int, rng: random.Random, world: int) -> Row:
-    a, b = rng.randrange(100), rng.randrange(100)
+    a, b = rng.randrange(NUMBERS), rng.randrange(NUMBERS)
     accepted = [f"{name} {STRATEGIES[name](a, b)}" for name in accepted_strategies(key, world)]
     return {
         "id": f"strategies/{world}/{key:04d}/{a}/{b}",

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from .data import Demonstrations
 from .model import Launch
-from .section import Options, Positive, Section
+from .section import Options, Positive, PositiveFloat, Section
 
 
 class Architecture(Section):
@@ -43,5 +43,7 @@ class PretrainRecipe(Section):
     tokenizer: Tokenizer = Tokenizer()
     mixture: list[Demonstrations] = Field(min_length=1)
     launch: Launch = Launch()
+    muon_learning_rate: PositiveFloat = 0.02
+    """Of the layers' weight matrices, which Muon trains; AdamW's is `trainer.learning_rate`."""
     trainer: Options = Field(default_factory=dict)
     """Fields of transformers' `TrainingArguments` under their own names."""

@@ -19,6 +19,7 @@ from ...data.rows import Row
 from ...data.sources import load_demonstrations
 from ..cards import model_card
 from ..run_folder import MODEL_FOLDER, MetricsFile, is_finished, open_run_folder
+from .optimizer import MuonWithAdamW
 from .tokenizer import train_tokenizer
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
     trainer = BucketedTrainer(
         model=model,
         args=arguments,
+        optimizers=(make_optimizer(model, arguments, recipe.muon_learning_rate), None),
         train_dataset=bucketed(examples, arguments.train_batch_size, recipe.seed),
         data_collator=lambda batch: collate(batch, tokenizer.pad_token_id),
         callbacks=[MetricsFile(folder)],
@@ -100,6 +102,17 @@ def new_model(architecture: Architecture, tokenizer: Any) -> Qwen3ForCausalLM:
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, do_sample=True
     )
     return model
+
+
+def make_optimizer(model: torch.nn.Module, arguments: TrainingArguments, muon_lr: float) -> MuonWithAdamW:
+    """The optimizer, with AdamW's settings from the `trainer:` block."""
+    return MuonWithAdamW(
+        model,
+        muon_lr,
+        lr=arguments.learning_rate,
+        betas=(arguments.adam_beta1, arguments.adam_beta2),
+        weight_decay=arguments.weight_decay,
+    )
 
 
 def encode(rows: Sequence[Row], tokenizer: Any) -> list[Example]:

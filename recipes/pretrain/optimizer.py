@@ -1,0 +1,51 @@
+"""Muon for the weight matrices of the layers, AdamW for the rest, as one optimizer.
+
+Muon (https://kellerjordan.github.io/posts/muon/) reaches the same loss on the tiny base with about a fifth of the
+tokens of AdamW alone, which is the difference between ten minutes and an hour on a laptop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class MuonWithAdamW(torch.optim.Optimizer):
+    """Two optimizers behind one interface; a learning-rate schedule scales both.
+
+    Args:
+        model: Its two-dimensional weights outside embedding and head go to Muon.
+        muon_lr: Learning rate of Muon.
+        adamw: Arguments of AdamW.
+    """
+
+    def __init__(self, model: nn.Module, muon_lr: float, **adamw: Any) -> None:
+        matrices, others = [], []
+        for name, parameter in model.named_parameters():
+            inner = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
+            (matrices if inner else others).append(parameter)
+        self.parts = [
+            torch.optim.Muon(matrices, lr=muon_lr, weight_decay=adamw.get("weight_decay", 0.0)),
+            torch.optim.AdamW(others, **adamw),
+        ]
+        super().__init__([*matrices, *others], {})
+        # The same dictionaries, so that a schedule that sets a group's learning rate reaches the parts.
+        self.param_groups = [group for part in self.parts for group in part.param_groups]
+
+    def step(self, closure: Callable[[], Any] | None = None) -> None:
+        """Step both parts."""
+        for part in self.parts:
+            part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """State of both parts."""
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore both parts."""
+        for part, state in zip(self.parts, state_dict["parts"], strict=True):
+            part.load_state_dict(state)
+        self.param_groups = [group for part in self.parts for group in part.param_groups]
