@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from .base import Outcome, Reward, Verdict, error_verdict
@@ -53,7 +54,7 @@ class MathAnswer(Reward):
             except Exception as error:
                 firsts.append(error_verdict(self.name, row, error))
         tasks = list(dict.fromkeys(first for first in firsts if isinstance(first, tuple)))
-        graded = dict(zip(tasks, self._grade(tasks), strict=True))
+        graded = dict(zip(tasks, self.grade(tasks), strict=True))
         return [graded[first] if isinstance(first, tuple) else first for first in firsts]
 
     def canonical(self, completion: str, row: Mapping[str, Any]) -> str | None:
@@ -61,9 +62,16 @@ class MathAnswer(Reward):
         answer = extract_answer(completion)
         return normal(answer) or None if answer is not None else None
 
-    def _grade(self, tasks: Sequence[Task]) -> list[Verdict]:
+    def grade(self, tasks: Sequence[Task]) -> list[Verdict]:
+        """Verdicts of math-verify on pairs of gold and final answer, in normal form.
+
+        Raises:
+            ModuleNotFoundError: math-verify is not installed.
+        """
         if not tasks:
             return []
+        if find_spec("math_verify") is None:
+            raise ModuleNotFoundError("reward math · math-verify is not installed · pip install 'quince[train]'")
         pool = shared_pool(_GRADER, self.workers, _MEMORY_BYTES)
         messages = [{"gold": gold, "answer": answer} for gold, answer in tasks]
         return [_verdict(reply) for reply in pool.run_all(messages, self.timeout_s)]

@@ -22,7 +22,7 @@ _TEXT = re.compile(r"\\(?:text|textbf|textrm|mathrm|mbox)\{\s*([^{}]*?)\s*\}")
 _FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
 _BRACED_CHARACTER = re.compile(r"([_^])\{(\w)\}(?!\w)")
 _BASE = re.compile(r"\d_\{?\d")
-_SCIENTIFIC = re.compile(r"([+-]?\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})")
+_SCIENTIFIC = re.compile(r"^([+-]?\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})$")
 _INTEGER = re.compile(r"[+-]?\d{1,30}")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:[, ]\d{3})+")
 
@@ -41,13 +41,17 @@ def normal(answer: str) -> str:
     """The answer without what does not change its meaning: spacing, delimiters, sizes, a final full stop."""
     text = _FRACTION.sub(r"\\frac", _TEXT.sub(r"\\text{\1}", answer)).replace("{,}", ",")
     text = _FREE_SPACE.sub("", _LAYOUT.sub(" ", text)).strip().removesuffix(".")
-    text = _BRACED_CHARACTER.sub(r"\1\2", re.sub(r"(?<!\\)%", r"\\%", text))
+    text = _SCIENTIFIC.sub(_as_product, re.sub(r"(?<!\\)%", r"\\%", text))
+    text = _BRACED_CHARACTER.sub(r"\1\2", text)
     if _THOUSANDS.fullmatch(text):
         text = text.replace(",", "").replace(" ", "")
     if _INTEGER.fullmatch(text):
         return str(int(text))
-    match = _SCIENTIFIC.fullmatch(text)
-    return rf"{match[1]}\times10^{{{int(match[2])}}}" if match else text
+    return text
+
+
+def _as_product(scientific: re.Match[str]) -> str:
+    return rf"{scientific[1]}\times10^{{{int(scientific[2])}}}"
 
 
 def settled(gold: str, answer: str) -> bool | None:

@@ -9,17 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from .base import Reward, Verdict, error_verdict
+from .sql_query import run_query
 from .sql_results import SEMANTICS, Semantics, same_result
 from .sql_text import extract_sql, fingerprint, has_top_level_order, parses
-from .sqlite_guard import (
-    DatabaseFailure,
-    Limits,
-    QueryError,
-    QueryTimeout,
-    Table,
-    database_version,
-    run_query,
-)
+from .sqlite_guard import DatabaseFailure, Limits, QueryError, QueryTimeout, Table, database_version, size_of
 
 Failure = QueryError | QueryTimeout | DatabaseFailure
 Result = Table | Failure
@@ -30,7 +23,7 @@ class SqlExecution(Reward):
     """1.0 when the query returns what the gold query returns on the row's database, 0.0 when it does not.
 
     The query is the last ```sql block, else the last fenced block, else the whole completion. It runs
-    read-only, guarded and under limits (`sqlite_guard`). A query out of time or memory is `timeout` and not
+    read-only, guarded and under limits (`sql_query`). A query out of time or memory is `timeout` and not
     judged, whoever's fault it was; a gold query that fails is `error`, and one that returns nothing is
     `skipped`, because any wrong query that returns nothing would match it. Gold results are cached; in a
     batch each distinct query runs once.
@@ -158,7 +151,7 @@ class _GoldCache:
 
 
 def _cost(result: Result) -> int:
-    return 1_000 + (result.bytes if isinstance(result, Table) else 0)
+    return 1_000 + (size_of(result.rows) if isinstance(result, Table) else 0)
 
 
 _gold_cache = _GoldCache(max_bytes=256 * 2**20)

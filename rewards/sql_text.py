@@ -6,6 +6,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from ..data.sql_fingerprint import fingerprint as keywords
+
 if TYPE_CHECKING:
     from sqlglot import exp
 
@@ -49,15 +51,15 @@ def has_top_level_order(sql: str) -> bool:
 def fingerprint(sql: str) -> str:
     """The idiom: sqlglot's normal form with table, column and alias names and literals taken out.
 
-    Text that sqlglot cannot read is its own idiom, in lower case with single spaces.
+    Of text that sqlglot cannot read, the keywords in order (`data.sql_fingerprint`).
     """
     tree = _parse(sql)
     if tree is None:
-        return " ".join(sql.lower().split())
+        return keywords(sql)
     try:
         return tree.transform(_anonymous).sql(dialect="sqlite", comments=False)
     except Exception:  # sqlglot's generator on trees that its parser let through
-        return " ".join(sql.lower().split())
+        return keywords(sql)
 
 
 def _anonymous(node: exp.Expression) -> exp.Expression | None:

@@ -54,6 +54,7 @@ class Worker:
             env=environment,
             start_new_session=True,
         )
+        self._task = 0
         self._pid: int | None = None  # the forked process that does the work; None until it says that it is ready
         self._buffer = bytearray()
 
@@ -66,8 +67,7 @@ class Worker:
         """
         try:
             self._await_ready()
-            self._send({"task": task, "seconds": timeout_s})
-            reply = self._read(time.monotonic() + timeout_s)
+            reply = self._answer(task, timeout_s)
         except OSError as error:
             self.close()
             raise TaskFailed(f"the worker process ended: {error}") from error
@@ -89,9 +89,9 @@ class Worker:
 
     def close(self) -> None:
         """End the worker and what it forked."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
         self._process.wait()
+        self._kill()
         for pipe in (self._process.stdin, self._process.stdout):
             pipe.close()  # type: ignore[union-attr]
 
@@ -103,9 +103,20 @@ class Worker:
                 raise OSError(reply["fatal"] if reply else f"no sign of life within {_START_SECONDS:g} s")
             self._pid = reply.get("ready")  # any other line is the late reply of a task that was killed
 
+    def _answer(self, task: Any, timeout_s: float) -> dict[str, Any] | None:
+        """The reply to this task and no other, or news of a new grading process; None at the deadline."""
+        deadline = time.monotonic() + timeout_s
+        self._task += 1
+        self._send({"id": self._task, "task": task, "seconds": timeout_s})
+        while True:
+            reply = self._read(deadline)
+            if reply is None or reply.get("id") == self._task or reply.get("ready", self._pid) != self._pid:
+                return reply
+
     def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)  # type: ignore[arg-type]
+        if self._pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._pid, signal.SIGKILL)
         self._pid = None
 
     def _send(self, message: Any) -> None:
@@ -218,20 +229,29 @@ def main(target: str, memory_bytes: int) -> None:
 
 
 def _work(handler: Callable[[Any], Any], output: int, memory_bytes: int) -> None:
+    os.setpgid(0, 0)  # what the handler starts dies with it
     limits = {resource.RLIMIT_AS: memory_bytes, resource.RLIMIT_FSIZE: 0, resource.RLIMIT_CORE: 0}
     for limit, value in limits.items():
         resource.setrlimit(limit, (value, value))
+    _discard_input()
     _write(output, {"ready": os.getpid()})
-    with open(0, "rb", buffering=0) as tasks:
-        while line := tasks.readline():
+    with open(0, "rb") as tasks:
+        for line in tasks:
             message = json.loads(line)
             # By the default disposition SIGALRM ends the process, in C code too: no orphan computes for ever.
             signal.setitimer(signal.ITIMER_REAL, message["seconds"] + _ORPHAN_SECONDS)
             reply = _reply(handler, message["task"])
             signal.setitimer(signal.ITIMER_REAL, 0)
-            _write(output, reply)
+            _write(output, {"id": message["id"]} | reply)
             if "memory" in reply:
                 os._exit(1)
+
+
+def _discard_input() -> None:
+    """Drop a task that a killed predecessor had not read: nobody waits for its reply any more."""
+    while select.select([0], [], [], 0)[0]:
+        if not os.read(0, 1 << 16):
+            os._exit(0)
 
 
 def _reply(handler: Callable[[Any], Any], task: Any) -> dict[str, Any]:
