@@ -70,6 +70,8 @@ class VllmEngine:
             gpu_memory_utilization=gpu_memory_utilization,
             tensor_parallel_size=tensor_parallel_size,
             enable_prefix_caching=True,
+            # vLLM 0.31 rewinds a seeded generator after a part of a prompt, which a CPU generator cannot.
+            enable_chunked_prefill=False if on_cpu else None,
             enforce_eager=on_cpu,
             logprobs_mode="raw_logprobs",
             # Sampling is what the request says, never what a model's generation settings suggest.
