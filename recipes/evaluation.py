@@ -22,6 +22,7 @@ from ..eval.settings import Settings, rows_sha256, sha256_of
 from ..rewards.base import Reward
 from .engines import build_engine
 from .models import load_tokenizer, model_path
+from .progress import quiet_libraries
 from .rewards import build_reward
 from .rlvr.fingerprint import files_fingerprint
 from .rows import load_sources
@@ -61,6 +62,7 @@ def run(loaded: LoadedRecipe) -> list[Path]:
 
     A suite that is done with the same settings is not run again; an interrupted one goes on.
     """
+    quiet_libraries()
     recipe: EvalRecipe = loaded.recipe
     console = Console()
     tokenizer = load_tokenizer(recipe.model)

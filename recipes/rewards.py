@@ -7,7 +7,7 @@ from typing import Any
 
 from ..rewards.base import Reward
 from ..rewards.registry import make_reward
-from .rows import import_path
+from .config.plugins import load_plugin
 
 
 def build_rewards(sections: Sequence[Any]) -> list[Reward]:
@@ -18,5 +18,5 @@ def build_rewards(sections: Sequence[Any]) -> list[Reward]:
 def build_reward(section: Any) -> Reward:
     """A built-in reward by its kind, or a custom one by its import path."""
     if section.kind == "custom":
-        return import_path(section.path)(**section.options)
+        return load_plugin(section.path)(**section.options)
     return make_reward(section.kind, **section.arguments())

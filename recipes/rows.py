@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
-from importlib import import_module
+from collections.abc import Sequence
 from typing import Any
 
 from ..data.rows import Row, check_rows
 from ..data.sources import load_rows
+from .config.plugins import load_plugin
 
 
 def load_sources(sources: Sequence[Any]) -> list[Row]:
@@ -35,11 +35,5 @@ def load_source(source: Any) -> list[Row]:
     """Rows of one source section, built-in or custom."""
     if source.kind != "custom":
         return load_rows(source.kind, **source.arguments())
-    make = import_path(source.path)
+    make = load_plugin(source.path)
     return check_rows(make(source.split, source.size, source.seed, **source.options), source.path)
-
-
-def import_path(path: str) -> Callable[..., Any]:
-    """Import `package.module:Name` from installed code."""
-    module, _, name = path.partition(":")
-    return getattr(import_module(module), name)

@@ -18,6 +18,7 @@ from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM, Traine
 from ...data.rows import Row
 from ...data.sources import load_demonstrations
 from ..cards import model_card
+from ..progress import quiet_libraries, use_bar
 from ..run_folder import MODEL_FOLDER, MetricsFile, is_finished, open_run_folder
 from .optimizer import MuonWithAdamW
 from .tokenizer import train_tokenizer
@@ -32,6 +33,7 @@ Example = dict[str, list[int]]
 def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
     """Train tokenizer and model; the model with its card ends in `<output_dir>/model`."""
     recipe = loaded.recipe
+    quiet_libraries()
     folder = Path(recipe.output_dir)
     if is_finished(loaded):
         print(f"{folder} is finished; delete it to train again")
@@ -64,6 +66,7 @@ def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
         data_collator=lambda batch: collate(batch, tokenizer.pad_token_id),
         callbacks=[MetricsFile(folder)],
     )
+    use_bar(trainer, loaded.name)
     trainer.train()
     staged = folder / f"{MODEL_FOLDER}.partial"
     shutil.rmtree(staged, ignore_errors=True)

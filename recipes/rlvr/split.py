@@ -22,6 +22,7 @@ from ...data.formatting import render_prompt
 from ...data.rows import Row
 from ..engines import build_engine
 from ..models import load_policy, load_tokenizer, model_path
+from ..progress import quiet_libraries
 from ..rewards import build_rewards
 from ..rows import load_sources
 from .fingerprint import files_fingerprint, model_fingerprint, tokenizer_fingerprint
@@ -73,6 +74,7 @@ def needs_split(recipe: RlvrRecipe) -> bool:
 
 def run(loaded: LoadedRecipe) -> Path:
     """Split the recipe's data, or find it done; `quince split RECIPE`."""
+    quiet_libraries()
     result = ensure_split(loaded.recipe, load_sources(loaded.recipe.data))
     sizes = f"{len(result.near_perfect)} near-perfect, {len(result.explore)} to explore, {len(result.dropped)} dropped"
     print(f"{result.folder}: {sizes}")

@@ -33,8 +33,10 @@ def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
         StoreError: The rehearsal store belongs to another model.
     """
     from ..checkpoints import newest_whole_checkpoint
+    from ..progress import quiet_libraries, use_bar
     from ..run_folder import MODEL_FOLDER, is_finished, open_run_folder
 
+    quiet_libraries()
     folder = Path(loaded.recipe.output_dir)
     if is_finished(loaded):
         print(f"{folder} is finished; delete it to train again")
@@ -42,6 +44,7 @@ def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
     checkpoint = str(newest_whole_checkpoint(folder)) if resume else None
     open_run_folder(loaded)
     trainer = build_trainer(loaded)
+    use_bar(trainer, loaded.name)
     trainer.train(resume_from_checkpoint=checkpoint)
     save_final(trainer, folder / MODEL_FOLDER, loaded)
     return folder

@@ -1,0 +1,89 @@
+"""One progress bar with an ETA and the few numbers one watches, in place of the Trainer's dictionaries."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback
+
+if TYPE_CHECKING:
+    from transformers import Trainer, TrainerControl, TrainerState, TrainingArguments
+
+WATCHED = {"reward": "reward", "loss": "loss", "divergence/rehearsal": "rehearsal", "divergence/rollouts": "divergence"}
+"""Logged names and what the bar calls them."""
+
+
+def quiet_libraries() -> None:
+    """Leave out the bars for loading and writing weights, usage statistics, and notes about experimental hooks."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+
+
+def use_bar(trainer: Trainer, title: str) -> None:
+    """Replace the Trainer's own progress output by our bar; with `disable_tqdm` there is none."""
+    trainer.remove_callback(ProgressCallback)
+    trainer.remove_callback(PrinterCallback)
+    if not trainer.args.disable_tqdm:
+        trainer.add_callback(Bar(title))
+
+
+class Bar(TrainerCallback):
+    """The bar, on the main process only."""
+
+    def __init__(self, title: str) -> None:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[numbers]}"),
+        )
+        self.title = title
+        self.progress = Progress(*columns, console=Console(stderr=True))
+        self.task: Any = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Start at the step that a resumed run starts from."""
+        if state.is_world_process_zero:
+            self.progress.start()
+            self.task = self.progress.add_task(
+                self.title, total=state.max_steps, completed=state.global_step, numbers=""
+            )
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Advance."""
+        if self.task is not None:
+            self.progress.update(self.task, completed=state.global_step)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Show the watched numbers."""
+        found = [f"{name} {logs[key]:.3f}" for key, name in WATCHED.items() if (logs or {}).get(key) is not None]
+        if self.task is not None and found:
+            self.progress.update(self.task, numbers="  ".join(found))
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Leave the finished bar on the screen."""
+        self.progress.stop()
