@@ -96,13 +96,7 @@ def evaluate(
     pending = [row for row in rows if row["id"] not in done]
     seconds: Counter[str] = Counter()
     for chunk in _chunks(pending, max(1, _SAMPLES_AT_ONCE // sampling.n)):
-        started = time.perf_counter()
-        prompts = [render_prompt(row, engine.tokenizer, **(template or {})) for row in chunk]
-        sampled = engine.generate(prompts, sampling)
-        best = _greedy_answers(engine, prompts, sampling, sampled) if greedy else [[] for _ in chunk]
-        generated = time.perf_counter()
-        problems = judge(chunk, reward, sampled, best)
-        seconds.update(generate=generated - started, reward=time.perf_counter() - generated)
+        problems = _answer_and_judge(chunk, reward, engine, sampling, greedy, template or {}, seconds)
         done.update((p.id, p) for p in problems)
         if log:
             log.append(problems)
@@ -150,6 +144,26 @@ def _check(rows: Sequence[Row], sampling: Sampling, ks: Sequence[int]) -> None:
             f"ks: Pass@{max(ks)} needs at least {max(ks)} samples a problem, sampling.n is {sampling.n}; "
             f"raise n or drop this k"
         )
+
+
+def _answer_and_judge(
+    rows: Sequence[Row],
+    reward: Reward,
+    engine: Engine,
+    sampling: Sampling,
+    greedy: bool,
+    template: Mapping[str, Any],
+    seconds: Counter[str],
+) -> list[Problem]:
+    """Return the problems of some rows; the time it took is added to `seconds`."""
+    started = time.perf_counter()
+    prompts = [render_prompt(row, engine.tokenizer, **template) for row in rows]
+    sampled = engine.generate(prompts, sampling)
+    best = _greedy_answers(engine, prompts, sampling, sampled) if greedy else [[] for _ in rows]
+    generated = time.perf_counter()
+    problems = judge(rows, reward, sampled, best)
+    seconds.update(generate=generated - started, reward=time.perf_counter() - generated)
+    return problems
 
 
 def _greedy_answers(

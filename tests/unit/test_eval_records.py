@@ -142,7 +142,7 @@ def test_rows_hash_leaves_the_place_of_databases_out():
     ("model", "name"),
     [
         ("runs/grpo/model", "grpo"),
-        ("/home/me/dph/checkpoint-20", "dph@20"),
+        ("/data/dph/checkpoint-20", "dph@20"),
         ("tiny", "tiny"),
         ("Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B"),
     ],
