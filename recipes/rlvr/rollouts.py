@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import pad
+
+from .prompt_order import reserve_prompts
 
 if TYPE_CHECKING:
     from .trainer import RlvrTrainer
@@ -123,7 +124,6 @@ class Reserve:
 
     def __init__(self, trainer: RlvrTrainer, rounds: int) -> None:
         self.trainer, self.rounds = trainer, rounds
-        self._fresh = self._prompts()
 
     def replace_uninformative(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Return a batch of the same number of rows with as few dull groups as the rounds allow."""
@@ -134,19 +134,18 @@ class Reserve:
             if not self.trainer.accelerator.reduce(torch.tensor(dull, device=batch["advantages"].device)).item():
                 used -= 1
                 break
-            inputs = [row for _ in range(wanted) for row in [next(self._fresh)] * size]
+            inputs = [row for row in self._fresh(wanted, used) for _ in range(size)]
             batch = best_groups(concatenate(batch, self.trainer._scored(inputs)), size, wanted)
         self.trainer._log("dynamic_sampling/rounds", float(used))
         tokens = self.trainer.accelerator.gather(loss_mask(batch).sum()).sum()
         return {**batch, "num_items_in_batch": tokens}
 
-    def _prompts(self) -> Iterator[dict[str, Any]]:
+    def _fresh(self, count: int, draw: int) -> list[dict[str, Any]]:
+        """This process's prompts of a round."""
         dataset, accelerator = self.trainer.train_dataset, self.trainer.accelerator
-        generator = torch.Generator().manual_seed(self.trainer.args.seed + 1)
-        while True:
-            order = torch.randperm(len(dataset), generator=generator).tolist()
-            for index in order[accelerator.process_index :: accelerator.num_processes]:
-                yield dataset[index]
+        rank, total = accelerator.process_index, count * accelerator.num_processes
+        drawn = reserve_prompts(self.trainer.args.seed, self.trainer._step, draw, total, len(dataset))
+        return [dataset[int(index)] for index in drawn[rank * count : (rank + 1) * count]]
 
 
 def informative_groups(batch: dict[str, Any], size: int) -> Tensor:
@@ -166,9 +165,9 @@ def best_groups(batch: dict[str, Any], size: int, wanted: int) -> dict[str, Any]
 
 
 def save_buffer(buffer: list[dict[str, Any]], file: Path) -> None:
-    """Write the micro-batches of a rollout buffer to one safetensors file."""
+    """Write the micro-batches of a rollout buffer to one safetensors file; what they share is written for each."""
     tensors = {
-        f"{index}.{name}": value.contiguous()
+        f"{index}.{name}": value.clone(memory_format=torch.contiguous_format)
         for index, batch in enumerate(buffer)
         for name, value in batch.items()
         if isinstance(value, Tensor)

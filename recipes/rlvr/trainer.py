@@ -22,6 +22,7 @@ from trl import GRPOTrainer
 from ..checkpoints import AtomicCheckpoints
 from . import divergences, generation, rollouts
 from .advantages import Advantage, unlikeliness
+from .prompt_order import EpochSampler
 from .rehearsal_loss import Rehearsal, Share
 
 FIRST_STEP_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.02}
@@ -135,6 +136,17 @@ class RlvrTrainer(AtomicCheckpoints, GRPOTrainer):
     @staticmethod
     def _sequence_sum(values: Tensor, output: dict[str, Any]) -> Tensor:
         return (values * rollouts.loss_mask(output)).sum(1)
+
+    def _get_train_sampler(self, dataset: Any = None) -> EpochSampler:
+        return EpochSampler(
+            lambda: int((self.state.epoch or 0) + 1e-6),
+            data_source=self.train_dataset if dataset is None else dataset,
+            mini_repeat_count=self.num_generations,
+            batch_size=self.args.generation_batch_size // self.num_generations,
+            repeat_count=self.num_iterations * self.args.steps_per_generation,
+            shuffle=self.shuffle_dataset,
+            seed=self.args.seed,
+        )
 
     # --- loss -------------------------------------------------------------------------------------------------------
 
