@@ -124,7 +124,7 @@ class TransformersEngine:
         )
         keys = np.concatenate([stream_keys([r.key], r.first_sample, samples) for r in batch])
         decoder = make_decoder(self.model, output.past_key_values, mask, samples)
-        stop = torch.tensor(sorted(self._stop | set(sampling.stop_token_ids)), device=device)
+        stop = torch.tensor(sorted(self._stop | set(sampling.stop_token_ids)), dtype=torch.long, device=device)
         logits = output.logits[:, -1].repeat_interleave(samples, 0)
         return _loop(decoder, logits, keys, stop, sampling, samples)
 
