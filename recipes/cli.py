@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -29,6 +30,9 @@ Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="For example trainer.learning_rate=2e-6")
 ]
 Rows = Annotated[int, typer.Option("--rows", "-n", min=1, help="Rows of each source.")]
+
+_NO_REPORTS = {"HF_HUB_DISABLE_TELEMETRY": "1", "VLLM_NO_USAGE_STATS": "1", "TRL_EXPERIMENTAL_SILENCE": "1"}
+"""What libraries would report to their makers, switched off before they are imported, unless the user set it."""
 
 _TRAINERS = {"rlvr": "quince.recipes.rlvr.train", "pretrain": "quince.recipes.pretrain.train"}
 
@@ -155,6 +159,8 @@ def board(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; what a user can put right is a message and an exit code, not a traceback."""
+    for name, value in _NO_REPORTS.items():
+        os.environ.setdefault(name, value)
     try:
         app(args=arguments, prog_name="quince")
     except KeyboardInterrupt:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +17,10 @@ WATCHED = {"reward": "reward", "loss": "loss", "divergence/rehearsal": "rehearsa
 
 
 def quiet_libraries() -> None:
-    """Leave out the bars for loading and writing weights, usage statistics, and notes about experimental hooks."""
+    """Leave out the bars for loading and writing weights."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 
 
 def use_bar(trainer: Trainer, title: str) -> None:
@@ -62,9 +58,7 @@ class Bar(TrainerCallback):
                 self.title, total=state.max_steps, completed=state.global_step, numbers=""
             )
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Advance."""
         if self.task is not None:
             self.progress.update(self.task, completed=state.global_step)

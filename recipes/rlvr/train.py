@@ -32,7 +32,8 @@ def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
         CheckpointError: `resume` without a whole checkpoint.
         StoreError: The rehearsal store belongs to another model.
     """
-    from ..checkpoints import newest_whole_checkpoint
+    from ..checkpoints import newest_whole_checkpoint, set_aside
+    from ..config.errors import is_rank_zero
     from ..progress import quiet_libraries, use_bar
     from ..run_folder import MODEL_FOLDER, is_finished, open_run_folder
 
@@ -42,6 +43,8 @@ def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
         print(f"{folder} is finished; delete it to train again")
         return folder
     checkpoint = str(newest_whole_checkpoint(folder)) if resume else None
+    if not resume and is_rank_zero():
+        set_aside(folder)
     open_run_folder(loaded)
     trainer = build_trainer(loaded)
     use_bar(trainer, loaded.name)
@@ -187,13 +190,7 @@ def save_final(trainer: RlvrTrainer, folder: Path, loaded: LoadedRecipe) -> None
         staged.rename(folder)
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Entry for `accelerate launch -m`: a recipe, overrides, `--resume`."""
-    from ..config.loader import load_recipe
-
-    words = [word for word in arguments if word != "--resume"]
-    run(load_recipe(words[0], words[1:]), resume="--resume" in arguments)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    from ..cli import main
+
+    main(["train", *sys.argv[1:]])
