@@ -12,13 +12,13 @@ out=runs/quickstart
 step() { printf '\n== %s (after %d s)\n' "$1" "$SECONDS"; }
 
 step "split: which questions does the base model already solve?"
-quince split rlvr/tiny_dph_js "output_dir=$out/dph_js"
+quince split rlvr/tiny_dph_js_wide "output_dir=$out/dph_js"
 
 step "train GRPO"
 quince train rlvr/tiny_grpo "output_dir=$out/grpo"
 
 step "train DPH-JS"
-quince train rlvr/tiny_dph_js "output_dir=$out/dph_js"
+quince train rlvr/tiny_dph_js_wide "output_dir=$out/dph_js"
 
 step "evaluate the base model and both trained ones"
 quince eval eval/tiny model.id=tiny "output_dir=$out/eval/base"

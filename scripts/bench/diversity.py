@@ -34,12 +34,14 @@ SWEEPS: dict[str, tuple[str, tuple[float, ...]]] = {
     "GRPO": ("rlvr/tiny_grpo", ()),
     "GRPO on D_exp": ("rlvr/tiny_grpo_exp", ()),
     "DAPO-style": ("rlvr/tiny_dapo", ()),
-    "replay-SFT": ("rlvr/tiny_replay", (0.1, 0.3, 1.0)),
+    "replay-SFT": ("rlvr/tiny_replay", (0.3, 1.0)),
     "reverse KL (k2)": ("rlvr/tiny_reverse_kl", (0.1, 0.3)),
-    "DPH-F": ("rlvr/tiny_dph_f", (0.3, 1.0, 3.0)),
-    "DPH-JS": ("rlvr/tiny_dph_js", (1.0, 3.0, 10.0)),
+    "DPH-F": ("rlvr/tiny_dph_f", (0.3, 1.0)),
+    "DPH-JS": ("rlvr/tiny_dph_js", (1.0, 3.0)),
     "DPH-alpha": ("rlvr/tiny_dph_alpha", (1.0, 3.0)),
-    "focal + DPH-F": ("rlvr/tiny_focal_dph_f", (1.0,)),
+    "DPH-F, wide store": ("rlvr/tiny_dph_f_wide", (0.3, 1.0)),
+    "DPH-JS, wide store": ("rlvr/tiny_dph_js_wide", (1.0, 3.0)),
+    "replay-SFT, wide store": ("rlvr/tiny_replay_wide", (0.3,)),
 }
 
 
@@ -120,7 +122,8 @@ def run_all(workers: int) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     todo = jobs()
     # Splits are shared by the runs of a seed and must not be made twice at once.
-    prepare = [job for job in todo if job["method"] == "GRPO on D_exp"]
+    firsts = ("rlvr/tiny_grpo_exp", "rlvr/tiny_dph_f_wide")
+    prepare = [job for job in todo if job.get("recipe") in firsts and job["weight"] in (None, 0.3)]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with multiprocessing.get_context("spawn").Pool(workers) as pool, Progress(*columns) as progress:
         task = progress.add_task("diversity", total=len(todo))
