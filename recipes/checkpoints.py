@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,16 @@ else:
 logger = logging.getLogger(__name__)
 
 STAGING = "checkpoints.partial"
+EARLIER = "checkpoints.earlier"
 REQUIRED = ("trainer_state.json", "scheduler.pt")
+
+
+PARTS = {
+    "optimizer state": ("optimizer*", "global_step*"),
+    "random state": ("rng_state*",),
+    "weights": ("model*.safetensors", "adapter_model*.safetensors", "pytorch_model*", "global_step*"),
+}
+"""What a checkpoint holds beside `REQUIRED`, and the names it goes by: of one process, FSDP, or DeepSpeed."""
 
 
 class CheckpointError(RuntimeError):
@@ -77,24 +87,41 @@ def sorted_checkpoints(folder: Path) -> list[Path]:
 def missing_parts(checkpoint: Path) -> list[str]:
     """Name what a checkpoint lacks to continue exactly; empty if it is whole."""
     missing = [name for name in REQUIRED if not (checkpoint / name).is_file()]
-    if not any(checkpoint.glob("optimizer*")):
-        missing.append("optimizer state")
-    weights = list(checkpoint.glob("*.safetensors")) or list(checkpoint.glob("pytorch_model_fsdp*"))
-    if not weights:
-        missing.append("weights")
-    missing += [f"{file.name} (cut short)" for file in weights if file.is_file() and not readable(file)]
-    return missing
+    for part, patterns in PARTS.items():
+        if not any(file for pattern in patterns for file in checkpoint.glob(pattern)):
+            missing.append(part)
+    files = [file for file in sorted(checkpoint.iterdir()) if file.is_file()]
+    return missing + [f"{file.name} (cut short)" for file in files if not readable(file)]
 
 
 def readable(file: Path) -> bool:
-    """True if a safetensors file has all the bytes that its header promises."""
+    """True unless a safetensors file or a PyTorch archive ends before what its header or directory promises."""
     from safetensors import SafetensorError, safe_open
 
+    if file.suffix in (".pt", ".pth"):
+        return zipfile.is_zipfile(file)
+    if file.suffix != ".safetensors":
+        return True
     try:
         with safe_open(file, framework="numpy"):
             return True
     except (OSError, SafetensorError):
         return False
+
+
+def set_aside(folder: Path) -> None:
+    """Move the checkpoints of an earlier run out of the way of a new one in the same folder.
+
+    Otherwise the limit on their number would delete the new run's first, and a resume would take up the earlier run.
+    """
+    checkpoints = sorted_checkpoints(folder)
+    if not checkpoints:
+        return
+    shutil.rmtree(folder / EARLIER, ignore_errors=True)
+    (folder / EARLIER).mkdir()
+    for checkpoint in checkpoints:
+        checkpoint.rename(folder / EARLIER / checkpoint.name)
+    logger.warning("%s: starting anew; the earlier run's checkpoints are in %s", folder, EARLIER)
 
 
 def newest_whole_checkpoint(folder: Path) -> Path:
