@@ -38,7 +38,8 @@ def is_finished(loaded: LoadedRecipe) -> bool:
     """True if the folder holds the final model of exactly this recipe."""
     folder = Path(loaded.recipe.output_dir)
     recipe = folder / RECIPE_FILE
-    if not (folder / MODEL_FOLDER / "config.json").is_file() or not recipe.is_file():
+    model = folder / MODEL_FOLDER
+    if not recipe.is_file() or not any((model / name).is_file() for name in ("config.json", "adapter_config.json")):
         return False
     return recipe.read_text(encoding="utf-8") == loaded.to_yaml()
 
@@ -83,6 +84,13 @@ def commit() -> str | None:
         return None
 
 
+def keep_lines(file: Path, last_step: int) -> None:
+    """Drop the lines of a JSON-lines log beyond the step that training starts from."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    kept = [line for line in lines if last_step and json.loads(line)["step"] <= last_step]
+    write_atomic(file, "".join(f"{line}\n" for line in kept))
+
+
 class MetricsFile(TrainerCallback):
     """Appends every log to `metrics.jsonl`; a resumed run first drops what lies beyond its checkpoint."""
 
@@ -94,9 +102,7 @@ class MetricsFile(TrainerCallback):
     ) -> None:
         """Keep the lines up to the step that training starts from."""
         if state.is_world_process_zero:
-            lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
-            kept = [line for line in lines if json.loads(line)["step"] <= state.global_step and state.global_step]
-            write_atomic(self.path, "".join(f"{line}\n" for line in kept))
+            keep_lines(self.path, state.global_step)
 
     def on_log(
         self,

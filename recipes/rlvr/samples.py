@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
+from ..run_folder import keep_lines
+
 if TYPE_CHECKING:
     from .trainer import RlvrTrainer
 
@@ -19,6 +21,11 @@ class SamplesFile(TrainerCallback):
 
     def __init__(self, folder: Path, trainer: RlvrTrainer) -> None:
         self.path, self.trainer = folder / "samples.jsonl", trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Keep the lines up to the step that training starts from."""
+        if state.is_world_process_zero:
+            keep_lines(self.path, state.global_step)
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Append what TRL keeps of the last generation batch."""
