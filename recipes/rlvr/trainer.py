@@ -23,6 +23,7 @@ from ..checkpoints import AtomicCheckpoints
 from . import divergences, generation, rollouts
 from .advantages import Advantage, unlikeliness
 from .prompt_order import EpochSampler
+from .rehearsal import StoreError
 from .rehearsal_loss import Rehearsal, Share
 
 FIRST_STEP_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.02}
@@ -118,7 +119,15 @@ class RlvrTrainer(AtomicCheckpoints, GRPOTrainer):
             advantages = unlikeliness(grouped, log_probs, self.unlikeliness_strength)
         rank, local = self.accelerator.process_index, len(inputs)
         output["advantages"] = advantages.reshape(-1)[rank * local : (rank + 1) * local]
+        self._log_advantages(advantages.reshape(-1).tolist())
         return output
+
+    def _log_advantages(self, advantages: list[float]) -> None:
+        """Put our advantages where TRL has just logged its own."""
+        logged = self._logs["advantages"]
+        for _ in range(min(len(advantages), len(logged))):
+            logged.pop()
+        logged.extend(advantages)
 
     def _sampled_log_probs(self, output: dict[str, Any]) -> Tensor:
         """Log-probs of the rollouts under the policy that made them, `[batch, completion_tokens]`."""
@@ -239,7 +248,12 @@ class RlvrTrainer(AtomicCheckpoints, GRPOTrainer):
     def _inner_training_loop(self, *args: Any, **kwargs: Any) -> Any:
         if self.rehearsal is not None:
             file = Path(self.args.output_dir) / "reference.safetensors"
+            resumed = kwargs.get("resume_from_checkpoint") is not None
             with self.accelerator.main_process_first():
+                if resumed and not file.exists():
+                    raise StoreError(f"{file} · missing · only the initial policy can make it · start without --resume")
+                if not resumed and self.accelerator.is_main_process:
+                    file.unlink(missing_ok=True)  # of an earlier run in this folder
                 self.rehearsal.measure_reference(file, self._reference_log_probs, self.args.per_device_train_batch_size)
         return super()._inner_training_loop(*args, **kwargs)
 
