@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -89,9 +90,7 @@ def ensure_split(recipe: RlvrRecipe, rows: Sequence[Row]) -> SplitResult:
     """
     folder = split_folder(recipe)
     if not (folder / "split.json").exists():
-        import torch.distributed
-
-        if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise StoreError(f"{folder} · no split · run `quince split` on this recipe first, in one process")
         make_split(recipe, rows, folder)
     record = json.loads((folder / "split.json").read_text(encoding="utf-8"))
