@@ -10,7 +10,7 @@ from .data import DataSource
 from .evaluation import Engine, TransformersEngine
 from .model import Launch, Model
 from .rewards import Reward
-from .section import Options, Positive, Section, Share, Weight
+from .section import Options, Positive, PositiveFloat, Section, Share, Weight
 
 
 class Split(Section):
@@ -110,7 +110,7 @@ class ReverseKLRollouts(Section):
 
     kind: Literal["reverse_kl"]
     on: Literal["rollouts"]
-    weight: Weight
+    weight: PositiveFloat
     estimator: Literal["k1_reward", "k2_loss", "k3_loss"]
     """`k1_reward` and `k2_loss` have the gradient of reverse KL; `k3_loss` has that of forward KL."""
 
@@ -119,7 +119,7 @@ class JensenShannonDefinition(Section):
     """Both halves of Jensen-Shannon by definition: stored answers and rollouts, live reference."""
 
     kind: Literal["jensen_shannon_definition"]
-    weight: Weight
+    weight: PositiveFloat
 
 
 def _divergence_tag(value: Any) -> str | None:
