@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
-from quince.recipes.checkpoints import sorted_checkpoints
+from quince.recipes.checkpoints import STAGING, CheckpointError, newest_whole_checkpoint, sorted_checkpoints
+from quince.recipes.rlvr.rehearsal import StoreError
 from quince.recipes.rlvr.train import run
 from safetensors.numpy import load_file
 
@@ -63,3 +65,74 @@ def figures(lines: list[dict]) -> list[tuple]:
 def load_weights(folder: Path) -> dict:
     (file,) = (folder / "model").glob("*.safetensors")
     return load_file(file)
+
+
+@pytest.fixture
+def finished(toy) -> Path:
+    return run(toy(*SAVE, "trainer.max_steps=3"))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt", "rng_state.pth"])
+@pytest.mark.parametrize("damage", ["missing", "cut short"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(finished, name, damage, caplog):
+    file = finished / "checkpoint-3" / name
+    if damage == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-100])
+    assert newest_whole_checkpoint(finished).name == "checkpoint-2"
+    assert "checkpoint-3 is skipped" in caplog.text
+    assert damage != "cut short" or f"{name} (cut short)" in caplog.text
+
+
+def test_without_a_whole_checkpoint_nothing_is_resumed(toy, finished):
+    for checkpoint in sorted_checkpoints(finished):
+        (checkpoint / "optimizer.pt").unlink()
+    with pytest.raises(CheckpointError, match=r"no whole checkpoint .* without --resume"):
+        run(toy(*SAVE), resume=True)
+
+
+def test_a_kill_while_saving_leaves_nothing_to_load(toy, finished, logged):
+    half = finished / STAGING / "checkpoint-4"
+    shutil.copytree(finished / "checkpoint-3", half)
+    (half / "optimizer.pt").unlink()
+    assert newest_whole_checkpoint(finished).name == "checkpoint-3"
+    run(toy(*SAVE), resume=True)
+    assert [line["step"] for line in logged(finished)] == [1, 2, 3, 4]
+    assert [path.name for path in sorted_checkpoints(finished)][-1] == "checkpoint-4"
+    assert not (finished / STAGING).exists()
+
+
+def test_a_new_run_in_the_same_folder_forgets_the_earlier_one(toy, finished, logged):
+    divergence = "divergence={kind: forward_kl, weight: 0.1}"
+    run(toy(*SAVE, "trainer.max_steps=2", "trainer.save_total_limit=1", divergence))
+    assert [path.name for path in sorted_checkpoints(finished)] == ["checkpoint-2"]
+    assert [line["step"] for line in logged(finished)] == [1, 2]
+    run(toy(*SAVE, "trainer.max_steps=1", "data.0.size=4", divergence))
+    samples = [json.loads(line) for line in (finished / "samples.jsonl").read_text().splitlines()]
+    assert {sample["step"] for sample in samples} == {1}
+
+
+def test_stored_answers_without_their_reference_are_not_measured_again(toy):
+    divergence = "divergence={kind: forward_kl, weight: 0.1}"
+    folder = run(toy(*SAVE, "trainer.max_steps=1", divergence))
+    (folder / "reference.safetensors").unlink()
+    with pytest.raises(StoreError, match="only the initial policy"):
+        run(toy(*SAVE, divergence), resume=True)
+
+
+@pytest.mark.parametrize("adapter", ["{kind: none}", "{kind: lora, rank: 2}"])
+def test_a_finished_run_is_left_as_it_is(toy, adapter, capsys):
+    folder = run(toy("trainer.max_steps=1", f"model.adapter={adapter}"))
+    before = (folder / "metrics.jsonl").stat().st_mtime_ns
+    run(toy("trainer.max_steps=1", f"model.adapter={adapter}"))
+    assert "is finished" in capsys.readouterr().out
+    assert (folder / "metrics.jsonl").stat().st_mtime_ns == before
+
+
+def test_the_logged_advantages_are_those_that_train(toy):
+    folder = run(toy("trainer.max_steps=1", "advantage={kind: w_reinforce, positive_weight: 0.3}"))
+    samples = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+    assert samples
+    for sample in samples:
+        assert sample["advantage"] == pytest.approx(0.3 if sample["rewards"]["format"] == 1 else -1)
