@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .run_folder import RECIPE_FILE
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .config.loader import LoadedRecipe
+
+
+def write_card(folder: Path, loaded: LoadedRecipe) -> None:
+    """Put the card and the resolved recipe into a model folder; the recipe says whose result it is."""
+    (folder / "README.md").write_text(model_card(loaded), encoding="utf-8")
+    (folder / RECIPE_FILE).write_text(loaded.to_yaml(), encoding="utf-8")
 
 
 def model_card(loaded: LoadedRecipe) -> str:

@@ -36,12 +36,11 @@ def open_run_folder(loaded: LoadedRecipe) -> Path:
 
 def is_finished(loaded: LoadedRecipe) -> bool:
     """True if the folder holds the final model of exactly this recipe."""
-    folder = Path(loaded.recipe.output_dir)
-    recipe = folder / RECIPE_FILE
-    model = folder / MODEL_FOLDER
-    if not recipe.is_file() or not any((model / name).is_file() for name in ("config.json", "adapter_config.json")):
+    model = Path(loaded.recipe.output_dir) / MODEL_FOLDER
+    made_by = model / RECIPE_FILE
+    if not made_by.is_file() or not any((model / name).is_file() for name in ("config.json", "adapter_config.json")):
         return False
-    return recipe.read_text(encoding="utf-8") == loaded.to_yaml()
+    return made_by.read_text(encoding="utf-8") == loaded.to_yaml()
 
 
 def environment() -> dict[str, Any]:

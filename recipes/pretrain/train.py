@@ -17,7 +17,7 @@ from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM, Traine
 
 from ...data.rows import Row
 from ...data.sources import load_demonstrations
-from ..cards import model_card
+from ..cards import write_card
 from ..progress import quiet_libraries, use_bar
 from ..run_folder import MODEL_FOLDER, MetricsFile, is_finished, open_run_folder
 from .optimizer import MuonWithAdamW
@@ -72,7 +72,7 @@ def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
     shutil.rmtree(staged, ignore_errors=True)
     model.save_pretrained(staged)
     tokenizer.save_pretrained(staged)
-    (staged / "README.md").write_text(model_card(loaded), encoding="utf-8")
+    write_card(staged, loaded)
     shutil.rmtree(folder / MODEL_FOLDER, ignore_errors=True)
     staged.rename(folder / MODEL_FOLDER)
     return folder

@@ -176,7 +176,7 @@ def save_final(trainer: RlvrTrainer, folder: Path, loaded: LoadedRecipe) -> None
     """Save the trained model with its card, aside first, so that a model folder is always whole."""
     import shutil
 
-    from ..cards import model_card
+    from ..cards import write_card
 
     staged = folder.with_name(folder.name + ".partial")
     if trainer.is_world_process_zero():
@@ -184,7 +184,7 @@ def save_final(trainer: RlvrTrainer, folder: Path, loaded: LoadedRecipe) -> None
     trainer.accelerator.wait_for_everyone()
     trainer.save_model(str(staged))
     if trainer.is_world_process_zero():
-        (staged / "README.md").write_text(model_card(loaded), encoding="utf-8")
+        write_card(staged, loaded)
         (staged / "training_args.bin").unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         staged.rename(folder)
