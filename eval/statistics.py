@@ -74,7 +74,8 @@ def pass_at_k(n: ArrayLike, correct: ArrayLike, k: ArrayLike) -> NDArray[np.floa
     # log C(wrong, k) - log C(n, k); where wrong < k the first binomial is 0 and the estimate 1.
     safe = np.maximum(wrong, k)
     log_all_wrong = gammaln(safe + 1) - gammaln(safe - k + 1) - gammaln(n + 1) + gammaln(n - k + 1)
-    return np.where(wrong < k, 1.0, -np.expm1(np.minimum(log_all_wrong, 0.0)))
+    estimate = np.where(wrong < k, 1.0, -np.expm1(np.minimum(log_all_wrong, 0.0)))
+    return np.where(correct == 0, 0.0, estimate)  # exactly, where rounding would leave 1e-16
 
 
 def wilson(successes: int, trials: int, level: float = 0.95) -> Interval:
