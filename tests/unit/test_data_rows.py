@@ -52,10 +52,9 @@ def test_unknown_source_and_option_get_a_suggestion() -> None:
         load_rows("strategies")
 
 
-@pytest.mark.parametrize("kind", DEMONSTRATIONS)
+@pytest.mark.parametrize("kind", [kind for kind in DEMONSTRATIONS if kind in SOURCES])
 def test_generated_sources_load(kind: str, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("QUINCE_CACHE", str(tmp_path))
-    assert kind in SOURCES
     assert len(load_rows(kind, split="train", size=5, seed=1)) == 5
     assert len(load_demonstrations(kind, split="pretrain", size=5)) == 5
 
@@ -71,3 +70,10 @@ def test_write_atomic_replaces_and_leaves_nothing_else(tmp_path) -> None:
 def test_cache_dir_follows_the_environment(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("QUINCE_CACHE", str(tmp_path / "c"))
     assert cache_dir() == tmp_path / "c"
+
+
+def test_everyday_text_is_only_for_pretraining() -> None:
+    assert "everyday" not in SOURCES
+    rows = load_demonstrations("everyday", split="pretrain", size=5)
+    assert rows == load_demonstrations("everyday", split="pretrain", size=5)
+    assert all("<tool_call>" in row["messages"][1]["content"] for row in rows)
