@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -16,6 +17,15 @@ _FENCE = re.compile(r"```(?:(?P<sql>sql(?:ite)?\b)|[\w+-]*(?=[ \t]*\n))?(?P<body
 _SYNTAX_ERROR = re.compile(r"syntax error|incomplete input|unrecognized token|returns rows")
 _LONGEST_PARSED = 8_000  # characters; sqlglot takes about a millisecond per hundred
 _DEEPEST_PARSED = 60  # nested parentheses; each level is a dozen Python frames in sqlglot
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """False for sqlglot's warning about a statement it does not know: here that is an answer, with a verdict."""
+    return "Falling back to parsing as a 'Command'" not in record.getMessage()
+
+
+# A filter and not a level around each parse, which threads that judge side by side would reset for each other.
+logging.getLogger("sqlglot").addFilter(_is_news)
 
 
 def extract_sql(completion: str) -> str:

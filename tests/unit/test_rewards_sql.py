@@ -1,3 +1,4 @@
+import logging
 import sqlite3
 import threading
 
@@ -5,7 +6,7 @@ import pytest
 from quince.rewards import sql as sql_module
 from quince.rewards.sql import SqlExecution
 from quince.rewards.sql_results import same_result
-from quince.rewards.sql_text import extract_sql, fingerprint, has_top_level_order
+from quince.rewards.sql_text import extract_sql, fingerprint, has_top_level_order, parses
 from quince.rewards.sqlite_guard import Table
 
 
@@ -214,3 +215,10 @@ def test_float_noise_does_not_disturb_the_pairing(semantics):
     assert same_result(clean, noisy, semantics)
     assert same_result(moved, noisy, semantics) is (semantics != "ordered")
     assert not same_result(Table(2, [(0.3, 5), (0.300001, 1), *clean.rows[2:]]), noisy, semantics)
+
+
+def test_an_unknown_statement_is_no_news(caplog):
+    assert not parses("GRANT shop TO everybody", "near GRANT: syntax error")
+    assert caplog.records == []
+    logging.getLogger("sqlglot").warning("something else")
+    assert [record.getMessage() for record in caplog.records] == ["something else"]
