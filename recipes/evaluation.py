@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ..data.rows import Row
 from ..eval.board import build_board
@@ -22,7 +21,7 @@ from ..eval.settings import Settings, rows_sha256, sha256_of
 from ..rewards.base import Reward
 from .engines import build_engine
 from .models import load_tokenizer, model_path
-from .progress import quiet_libraries
+from .progress import new_bar, quiet_libraries
 from .rewards import build_reward
 from .rlvr.fingerprint import files_fingerprint
 from .rows import load_sources
@@ -126,7 +125,7 @@ def _engine_version(packages: dict[str, str], kind: str) -> str:
 
 def _run_jobs(recipe: EvalRecipe, jobs: Sequence[_Job], tokenizer: Any, console: Console) -> None:
     engine: Engine | None = None
-    with _progress(console) as progress:
+    with new_bar(console, "answers") as progress:
         task = progress.add_task("loading the model", total=sum(job.answers for job in jobs))
         try:
             for job in jobs:
@@ -153,16 +152,3 @@ def _run_job(job: _Job, engine: Engine | None, answered: list[Problem] | None, a
     evaluation = evaluate(job.rows, job.reward, engine, sampling, job.ks, log=log, progress=advance)
     log.finish()
     write_record(job.folder, evaluation, job.settings)
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("answers"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-    )

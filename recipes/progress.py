@@ -23,6 +23,27 @@ def quiet_libraries() -> None:
     logging.disable_progress_bar()
 
 
+def new_bar(console: Console, counted: str = "", *more: TextColumn) -> Progress:
+    """A bar with what is done of what, how long it took and how long it will take.
+
+    Args:
+        console: Where it is drawn.
+        counted: What the numbers count, such as "answers".
+        more: Columns to the right of the usual ones.
+    """
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        *([TextColumn(counted)] if counted else []),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        *more,
+        console=console,
+    )
+
+
 def use_bar(trainer: Trainer, title: str) -> None:
     """Replace the Trainer's own progress output by our bar; with `disable_tqdm` there is none."""
     trainer.remove_callback(ProgressCallback)
@@ -35,17 +56,8 @@ class Bar(TrainerCallback):
     """The bar, on the main process only."""
 
     def __init__(self, title: str) -> None:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[numbers]}"),
-        )
         self.title = title
-        self.progress = Progress(*columns, console=Console(stderr=True))
+        self.progress = new_bar(Console(stderr=True), "", TextColumn("{task.fields[numbers]}"))
         self.task: Any = None
 
     def on_train_begin(
