@@ -9,6 +9,8 @@ from .metrics import Metric, Unit
 from .statistics import Interval
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
     from .records import Record
@@ -84,6 +86,37 @@ def suite_table(record: Record, base: Record | None = None) -> Table:
             if interval is not None:
                 table.add_row(f"{name} at {k}", spread(interval, "proportion"), "", "", "")
     return table
+
+
+def overview_table(records: Sequence[Record]) -> Table:
+    """Return one line a model: each suite's Pass@1 and its Pass@k for the largest k, in percent."""
+    from rich.table import Table
+
+    suites = list(dict.fromkeys(record.settings.suite for record in records))
+    models = list(dict.fromkeys(record.settings.model_name for record in records))
+    of = {(record.settings.model_name, record.settings.suite): record for record in records}
+    table = Table(caption="95 % intervals over problems", title_justify="left")
+    table.add_column("model", no_wrap=True)
+    for suite in suites:
+        largest = max(max(record.ks) for record in records if record.settings.suite == suite)
+        table.add_column(f"{suite}\nPass@1", justify="right")
+        table.add_column(f"\nPass@{largest}", justify="right")
+    for model in models:
+        cells = []
+        for suite in suites:
+            metrics = of[model, suite].metrics if (model, suite) in of else {}
+            largest = max(of[model, suite].ks) if metrics else 0
+            cells += [_stacked(metrics.get("pass@1")), _stacked(metrics.get(f"pass@{largest}"))]
+        table.add_row(model, *cells)
+    return table
+
+
+def _stacked(metric: Metric | None) -> str:
+    """The estimate, and below it the interval, so that six columns fit on a terminal."""
+    if metric is None:
+        return "–"
+    low, high = (number(end, metric.unit) for end in (metric.interval.low, metric.interval.high))
+    return f"[bold]{number(metric.interval.estimate, metric.unit)}[/]\n{low}–{high}"
 
 
 def _beside(metric: Metric, base: Record | None, comparison: Comparison | None) -> list[str]:

@@ -159,9 +159,15 @@ def board(
     out: Annotated[Path, typer.Option(help="Folder for the page.")] = Path("board"),
 ) -> None:
     """A static page that compares evaluations: open index.html in a browser."""
-    from ..eval.board import build_board
+    from rich import print as show
 
-    print(build_board(records, out))
+    from ..eval.board import build_board
+    from ..eval.records import find_records, read_record
+    from ..eval.report import overview_table
+
+    page = build_board(records, out)
+    show(overview_table([read_record(folder) for folder in find_records(records)]))
+    print(page)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
