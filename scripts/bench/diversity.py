@@ -34,14 +34,14 @@ SWEEPS: dict[str, tuple[str, tuple[float, ...]]] = {
     "GRPO": ("rlvr/tiny_grpo", ()),
     "GRPO on D_exp": ("rlvr/tiny_grpo_exp", ()),
     "DAPO-style": ("rlvr/tiny_dapo", ()),
-    "replay-SFT": ("rlvr/tiny_replay", (0.3, 1.0)),
+    "replay-SFT": ("rlvr/tiny_replay", (0.3,)),
     "reverse KL (k2)": ("rlvr/tiny_reverse_kl", (0.1, 0.3)),
-    "DPH-F": ("rlvr/tiny_dph_f", (0.3, 1.0)),
-    "DPH-JS": ("rlvr/tiny_dph_js", (1.0, 3.0)),
+    "DPH-F": ("rlvr/tiny_dph_f", (1.0,)),
+    "DPH-JS": ("rlvr/tiny_dph_js", (3.0,)),
     "DPH-alpha": ("rlvr/tiny_dph_alpha", (1.0, 3.0)),
     "DPH-F, wide store": ("rlvr/tiny_dph_f_wide", (0.3, 1.0)),
     "DPH-JS, wide store": ("rlvr/tiny_dph_js_wide", (1.0, 3.0)),
-    "replay-SFT, wide store": ("rlvr/tiny_replay_wide", (0.3,)),
+    "replay-SFT, wide store": ("rlvr/tiny_replay_wide", (0.1, 0.3)),
 }
 
 
@@ -108,7 +108,11 @@ def work(job: dict[str, Any]) -> str:
         return f"{job['name']}: done before"
     start = time.time()
     model, cpu_seconds = train(job)
-    record = {**job, "train_cpu_seconds": cpu_seconds, "suites": evaluate(model, 1000 * (job["method"] == "base") + job["seed"])}
+    record = {
+        **job,
+        "train_cpu_seconds": cpu_seconds,
+        "suites": evaluate(model, 1000 * (job["method"] == "base") + job["seed"]),
+    }
     result.parent.mkdir(parents=True, exist_ok=True)
     result.with_suffix(".partial").write_text(json.dumps(record), encoding="utf-8")
     result.with_suffix(".partial").rename(result)

@@ -77,7 +77,7 @@ def parity_reward(prompts: Any, completions: Any, completion_ids: list[list[int]
 
 
 def make_model(folder: Path) -> Any:
-    """A random Qwen3 of 6 million parameters with the shipped tokenizer."""
+    """A random Qwen3 of 3 million parameters with the shipped tokenizer."""
     from transformers import AutoTokenizer
 
     from quince.recipes.config.pretrain import Architecture
@@ -86,7 +86,7 @@ def make_model(folder: Path) -> Any:
 
     tokenizer = AutoTokenizer.from_pretrained(model_path("tiny"), padding_side="left")
     torch.manual_seed(0)
-    sizes = {"hidden_size": 256, "layers": 6, "heads": 8, "kv_heads": 4, "intermediate_size": 768}
+    sizes = {"hidden_size": 192, "layers": 6, "heads": 6, "kv_heads": 2, "intermediate_size": 576}
     model = new_model(Architecture(**sizes), tokenizer)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -99,7 +99,7 @@ def dataset(count: int) -> Any:
 
     from quince.data.sources import load_rows
 
-    return Dataset.from_list([{"prompt": row["prompt"]} for row in load_rows("sql_idioms", size=count)])
+    return Dataset.from_list([{"prompt": row["prompt"]} for row in load_rows("sql_idioms", split="train", size=count)])
 
 
 def store(folder: Path, tokenizer: Any, rows: int) -> RehearsalStore:
@@ -116,7 +116,7 @@ def store(folder: Path, tokenizer: Any, rows: int) -> RehearsalStore:
             rng.integers(10, 400, TOKENS).astype(np.int32),
             np.full(TOKENS, -1.0, np.float32),
         )
-        for row in load_rows("sql_idioms", size=rows)
+        for row in load_rows("sql_idioms", split="train", size=rows)
     ]
     write_store(folder, made, [str(i) for i in range(rows)], Origin("bench", "", "", "float32", {}))
     return RehearsalStore(folder)
@@ -281,7 +281,7 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     arguments = parser.parse_args()
     import trl
