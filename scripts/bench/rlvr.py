@@ -23,12 +23,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 
 import torch
-from trl import GRPOConfig, GRPOTrainer
-
 from quince.recipes.rlvr import advantages, rollouts
 from quince.recipes.rlvr.rehearsal import Origin, RehearsalRow, RehearsalStore, write_store
 from quince.recipes.rlvr.rehearsal_loss import Rehearsal, RehearsalSettings
 from quince.recipes.rlvr.trainer import RlvrTrainer
+from trl import GRPOConfig, GRPOTrainer
 
 ROLLOUTS, GROUP, TOKENS = 64, 8, 48
 REFERENCE_RECORD_BYTES = (16_000 + 4_096) * 8 * 3 + 4_096 * (8 + 2 * 4)
@@ -78,11 +77,10 @@ def parity_reward(prompts: Any, completions: Any, completion_ids: list[list[int]
 
 def make_model(folder: Path) -> Any:
     """A random Qwen3 of 3 million parameters with the shipped tokenizer."""
-    from transformers import AutoTokenizer
-
     from quince.recipes.config.pretrain import Architecture
     from quince.recipes.models import model_path
     from quince.recipes.pretrain.train import new_model
+    from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(model_path("tiny"), padding_side="left")
     torch.manual_seed(0)
@@ -96,7 +94,6 @@ def make_model(folder: Path) -> Any:
 def dataset(count: int) -> Any:
     """Prompts of the generated SQL task."""
     from datasets import Dataset
-
     from quince.data.sources import load_rows
 
     return Dataset.from_list([{"prompt": row["prompt"]} for row in load_rows("sql_idioms", split="train", size=count)])
@@ -105,7 +102,6 @@ def dataset(count: int) -> Any:
 def store(folder: Path, tokenizer: Any, rows: int) -> RehearsalStore:
     """Answers as long as the rollouts, so that a rehearsed row costs what a rollout row costs."""
     import numpy as np
-
     from quince.data.formatting import render_prompt
     from quince.data.sources import load_rows
 
@@ -261,7 +257,8 @@ def page(result: dict[str, Any]) -> str:
         "",
         "| what | figure | goal |",
         "|---|---|---|",
-        f"| train phase, rehearsal 12.5 %, against TRL with beta > 0 | {phase['0.125']['median_ratio']:.3f}× | ≤ 0.92× |",
+        "| train phase, rehearsal 12.5 %, against TRL with beta > 0 "
+        f"| {phase['0.125']['median_ratio']:.3f}× | ≤ 0.92× |",
         f"| train phase, rehearsal 25 % | {phase['0.25']['median_ratio']:.3f}× | ≤ 1.00× |",
         f"| reference-model tokens, ours (TRL: {phase['trl_reference_tokens']} a run) "
         f"| {phase['0.125']['reference_tokens']} | 0 |",
@@ -285,7 +282,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     arguments = parser.parse_args()
     import trl
-
     from quince.recipes.run_folder import processor
 
     torch.set_num_threads(1)
