@@ -47,6 +47,7 @@ class Evaluation:
         ks: Of Pass@k.
         seconds: Wall time of "generate" and "reward", of the problems done in this process.
         resumed: Problems taken from an earlier, interrupted run.
+        kl: Divergences from a reference, if they were measured; see `reference.reference_kl`.
     """
 
     problems: tuple[Problem, ...]
@@ -54,10 +55,11 @@ class Evaluation:
     ks: tuple[int, ...]
     seconds: dict[str, float] = field(default_factory=dict)
     resumed: int = 0
+    kl: dict[str, Metric] = field(default_factory=dict)
 
     def metrics(self) -> dict[str, Metric]:
         """Return every metric with its interval over problems."""
-        return measure(self.problems, self.ks)
+        return measure(self.problems, self.ks) | self.kl
 
 
 def evaluate(

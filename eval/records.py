@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
 from ..data.cache import write_atomic
+from .engines.base import Sampling
 from .evaluate import Evaluation
 from .metrics import Metric, Unit
 from .problems import Problem
+from .reference import KL_METRICS
 from .samples import SAMPLES_FILE, RecordError, read_samples
 from .settings import Settings
 from .statistics import Interval
@@ -25,7 +27,7 @@ from .statistics import Interval
 RECORD_FILE = "record.json"
 SCHEMA_VERSION = "0.3.0"
 _UPPER: dict[Unit, float | str] = {"proportion": 1.0}
-_LOWER_IS_BETTER = frozenset({"tokens", "truncated"})
+_LOWER_IS_BETTER = frozenset({"tokens", "truncated", *KL_METRICS})
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,7 @@ def write_record(folder: Path, evaluation: Evaluation, settings: Settings) -> Pa
         },
         "model_info": _model_info(settings),
         "eval_library": {"name": "quince", "version": __version__, "additional_details": details},
-        "evaluation_results": [
-            _result(identity, metric, evaluation, settings) for metric in evaluation.metrics().values()
-        ],
+        "evaluation_results": [_result(identity, metric, settings) for metric in evaluation.metrics().values()],
     }
     return write_atomic(folder / RECORD_FILE, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
@@ -150,9 +150,9 @@ def _model_info(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _result(identity: str, metric: Metric, evaluation: Evaluation, settings: Settings) -> dict[str, Any]:
+def _result(identity: str, metric: Metric, settings: Settings) -> dict[str, Any]:
     name, _, k = metric.name.partition("@")
-    sampling = settings.sampling
+    sampling = _drawn(metric, settings)
     return {
         "evaluation_result_id": f"{identity}/{metric.name}",
         "evaluation_name": settings.suite,
@@ -165,26 +165,43 @@ def _result(identity: str, metric: Metric, evaluation: Evaluation, settings: Set
             "metric_id": "pass_at_k" if k else metric.name,
             "metric_name": metric.name,
             "metric_unit": metric.unit,
-            "metric_parameters": {"k": int(k), "n": sampling.n} if k else {},
+            "metric_parameters": _parameters(metric, settings),
             "lower_is_better": name in _LOWER_IS_BETTER or (name.startswith("outcome/") and name != "outcome/correct"),
             "score_type": "continuous",
-            "min_score": "-Infinity" if metric.unit == "reward" else 0.0,
+            # An estimate of a small divergence may fall below 0.
+            "min_score": "-Infinity" if metric.unit == "reward" or name in KL_METRICS else 0.0,
             "max_score": _UPPER.get(metric.unit, "Infinity"),
         },
         "score_details": _score(metric),
         "generation_config": {
             "generation_args": {
-                "temperature": 0.0 if metric.name == "greedy" else sampling.temperature,
+                "temperature": sampling.temperature,
                 "top_p": sampling.top_p,
                 "max_tokens": sampling.max_tokens,
             },
             "additional_details": {
-                "n": str(1 if metric.name == "greedy" else sampling.n),
+                "n": str(sampling.n),
                 "seed": str(sampling.seed),
                 "template_sha256": settings.template_sha256,
             },
         },
     }
+
+
+def _parameters(metric: Metric, settings: Settings) -> dict[str, Any]:
+    if metric.name in KL_METRICS and settings.kl is not None:
+        return {"reference": settings.kl.model}
+    _, _, k = metric.name.partition("@")
+    return {"k": int(k), "n": settings.sampling.n} if k else {}
+
+
+def _drawn(metric: Metric, settings: Settings) -> Sampling:
+    """Return how the answers of a metric were drawn."""
+    if metric.name == "greedy":
+        return replace(settings.sampling, n=1, temperature=0.0, top_p=1.0)
+    if metric.name in KL_METRICS and settings.kl is not None:
+        return replace(settings.sampling, n=settings.kl.samples, temperature=1.0, top_p=1.0)
+    return settings.sampling
 
 
 def _score(metric: Metric) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from .compare import Comparison, compare
 from .metrics import Metric, Unit
+from .reference import MODEL_REFERENCE, REFERENCE_MODEL
 from .statistics import Interval
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ LABELS = {
     "distinct_correct": "Distinct correct solutions",
     "idiom_entropy": "Entropy of correct solutions (nats)",
     "tokens": "Tokens an answer",
+    MODEL_REFERENCE: "KL(model ‖ reference), nats an answer",
+    REFERENCE_MODEL: "KL(reference ‖ model), nats an answer",
     "truncated": "Cut off at the length limit",
     "outcome/unparseable": "Unreadable answers",
     "outcome/timeout": "Not judged: time-out",
@@ -67,9 +70,10 @@ def suite_table(record: Record, base: Record | None = None) -> Table:
     settings = record.settings
     problems = record.problems()
     comparison = compare(base.problems(), problems, record.ks) if base else None
+    against = f"; the reference is {settings.kl.model_name}" if settings.kl else ""
     table = Table(
         title=f"{settings.suite} · {settings.model_name}",
-        caption=f"{len(problems)} problems × {settings.sampling.n} samples; 95 % intervals over problems",
+        caption=f"{len(problems)} problems × {settings.sampling.n} samples; 95 % intervals over problems{against}",
         title_justify="left",
     )
     table.add_column("", no_wrap=True)
@@ -125,7 +129,7 @@ def _beside(metric: Metric, base: Record | None, comparison: Comparison | None) 
     theirs = base.metrics.get(metric.name)
     difference = comparison.differences.get(metric.name)
     if theirs is None or difference is None:
-        return ["–", "–", "–"]
+        return ["–" if theirs is None else number(theirs.interval.estimate, theirs.unit), "–", "–"]
     text = spread(difference, metric.unit, signed=True)
     style = "" if difference.contains(0) else "bold"
     return [

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -13,13 +14,14 @@ from ..data.rows import Row
 from ..eval.board import build_board
 from ..eval.engines.base import Sampling
 from ..eval.evaluate import Evaluation, evaluate
-from ..eval.problems import Problem
+from ..eval.metrics import Metric
 from ..eval.records import Record, list_records, read_record, write_record
+from ..eval.reference import KL_METRICS, reference_kl, spread_rows
 from ..eval.report import suite_table
 from ..eval.samples import RecordError, SampleLog
-from ..eval.settings import Settings, rows_sha256, sha256_of
+from ..eval.settings import KlSettings, Settings, rows_sha256, sha256_of
 from ..rewards.base import Reward
-from .engines import build_engine
+from .engines import Engines, check_reference
 from .models import load_tokenizer, model_path
 from .progress import new_bar, quiet_libraries
 from .rewards import build_reward
@@ -28,9 +30,11 @@ from .rows import load_sources
 from .run_folder import environment
 
 if TYPE_CHECKING:
-    from ..eval.engines.base import Engine
-    from .config.evaluation import EvalRecipe, Suite
+    from rich.progress import Progress, TaskID
+
+    from .config.evaluation import EvalRecipe, Kl, Suite
     from .config.loader import LoadedRecipe
+    from .config.model import Model
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,29 @@ class _Job:
 
     def is_done(self) -> bool:
         """Whether the folder holds the record of exactly this."""
+        record = self._record()
         try:
-            record = read_record(self.folder)
-            return record.settings.hash == self.settings.hash and record.ks == self.ks and bool(record.problems())
+            return record is not None and record.ks == self.ks and self._same_kl(record) and bool(record.problems())
         except (RecordError, FileNotFoundError):
             return False
+
+    def known_kl(self) -> dict[str, Metric] | None:
+        """The divergences that an earlier record already has, None if they are to be measured."""
+        if self.settings.kl is None:
+            return {}
+        record = self._record()
+        return {name: record.metrics[name] for name in KL_METRICS} if record and self._same_kl(record) else None
+
+    def _record(self) -> Record | None:
+        """The record of these answers, whatever was measured on them."""
+        try:
+            record = read_record(self.folder)
+        except RecordError:
+            return None
+        return record if record.settings.hash == self.settings.hash else None
+
+    def _same_kl(self, record: Record) -> bool:
+        return record.settings.kl == self.settings.kl
 
 
 def run(loaded: LoadedRecipe) -> list[Path]:
@@ -99,12 +121,11 @@ def _board(recipe: EvalRecipe, jobs: Sequence[_Job], base: Mapping[str, Record])
 
 def _job(recipe: EvalRecipe, suite: Suite, tokenizer: Any, made_on: dict[str, Any]) -> _Job:
     rows = load_sources(suite.data)[: recipe.limit]
-    path = Path(model_path(recipe.model.id))
     settings = Settings(
         suite=suite.name,
         model=recipe.model.id,
         revision=recipe.model.revision,
-        model_fingerprint=files_fingerprint(path) if path.is_dir() else None,
+        model_fingerprint=_fingerprint(recipe.model),
         dtype=recipe.model.dtype,
         engine=recipe.engine.kind,
         engine_version=_engine_version(made_on["packages"], recipe.engine.kind),
@@ -113,10 +134,21 @@ def _job(recipe: EvalRecipe, suite: Suite, tokenizer: Any, made_on: dict[str, An
         data=[source.model_dump(mode="json") for source in suite.data],
         rows_sha256=rows_sha256(rows),
         template_sha256=sha256_of(tokenizer.chat_template)[:16],
+        kl=_kl_settings(recipe.kl) if recipe.kl else None,
         made_on=made_on,
     )
     folder = Path(recipe.output_dir) / suite.name
     return _Job(folder, rows, build_reward(suite.reward), settings, tuple(suite.ks))
+
+
+def _kl_settings(kl: Kl) -> KlSettings:
+    model = kl.model
+    return KlSettings(model.id, model.revision, _fingerprint(model), model.dtype, kl.prompts, kl.samples)
+
+
+def _fingerprint(model: Model) -> str | None:
+    path = Path(model_path(model.id))
+    return files_fingerprint(path) if path.is_dir() else None
 
 
 def _engine_version(packages: dict[str, str], kind: str) -> str:
@@ -124,31 +156,46 @@ def _engine_version(packages: dict[str, str], kind: str) -> str:
 
 
 def _run_jobs(recipe: EvalRecipe, jobs: Sequence[_Job], tokenizer: Any, console: Console) -> None:
-    engine: Engine | None = None
+    check_reference(recipe, tokenizer)
+    engines = Engines(recipe, tokenizer)
     with new_bar(console, "answers") as progress:
         task = progress.add_task("loading the model", total=sum(job.answers for job in jobs))
         try:
             for job in jobs:
-                answered = SampleLog(job.folder, job.settings.hash).finished()
-                if answered is None and engine is None:
-                    engine = build_engine(recipe.model, recipe.engine, tokenizer)
-                    engine.tokenizer = tokenizer
-                progress.update(task, description=job.settings.suite)
-                each = job.settings.sampling.n
-                _run_job(job, engine, answered, lambda problems, n=each: progress.advance(task, problems * n))
+                _run_job(job, engines, progress, task)
         finally:
-            if engine is not None:
-                engine.close()
+            engines.close()
 
 
-def _run_job(job: _Job, engine: Engine | None, answered: list[Problem] | None, advance: Callable[[int], None]) -> None:
-    """Answer a suite; where the answers are there and only the ks changed, measure them again."""
-    sampling = job.settings.sampling
+def _run_job(job: _Job, engines: Engines, progress: Progress, task: TaskID) -> None:
+    """Answer a suite; where the answers are there and only ks or divergences changed, measure them again."""
+    settings, log = job.settings, SampleLog(job.folder, job.settings.hash)
+    sampling = settings.sampling
+    answered = log.finished()
     if answered is not None:
-        write_record(job.folder, Evaluation(tuple(answered), sampling, job.ks), job.settings)
-        advance(len(job.rows))
-        return
-    log = SampleLog(job.folder, job.settings.hash)
-    evaluation = evaluate(job.rows, job.reward, engine, sampling, job.ks, log=log, progress=advance)
-    log.finish()
-    write_record(job.folder, evaluation, job.settings)
+        evaluation = Evaluation(tuple(answered), sampling, job.ks)
+        progress.advance(task, job.answers)
+    else:
+        engine = engines.model
+        progress.update(task, description=settings.suite)
+
+        def advance(problems: int) -> None:
+            progress.advance(task, problems * sampling.n)
+
+        evaluation = evaluate(job.rows, job.reward, engine, sampling, job.ks, log=log, progress=advance)
+        log.finish()
+    progress.update(task, description=f"{settings.suite}: divergence" if settings.kl else settings.suite)
+    write_record(job.folder, _with_kl(evaluation, job, engines), settings)
+
+
+def _with_kl(evaluation: Evaluation, job: _Job, engines: Engines) -> Evaluation:
+    """Add the divergences that the settings ask for, measured now or before."""
+    known, settings = job.known_kl(), job.settings
+    if known is not None:
+        return replace(evaluation, kl=known)
+    started = perf_counter()
+    rows, sampling = spread_rows(job.rows, settings.kl.prompts), settings.sampling
+    measured = reference_kl(
+        rows, engines.model, engines.reference, settings.kl.samples, sampling.max_tokens, sampling.seed
+    )
+    return replace(evaluation, kl=measured, seconds=evaluation.seconds | {"kl": perf_counter() - started})

@@ -21,6 +21,17 @@ def model_path(identifier: str) -> str:
     return str(files("quince.data") / "tiny") if identifier == TINY else identifier
 
 
+def same_weights(a: Model, b: Model) -> bool:
+    """Whether two sections load the same weights from the same place in the same way."""
+    return _weights(a) == _weights(b)
+
+
+def _weights(model: Model) -> Model:
+    path = Path(model_path(model.id))
+    place = str(path.resolve()) if path.is_dir() else model.id
+    return model.model_copy(update={"id": place, "chat_template": None})
+
+
 def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
     """Load the tokenizer, with the recipe's chat template if it names one; pads on the left for generation."""
     from transformers import AutoTokenizer

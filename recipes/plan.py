@@ -88,6 +88,9 @@ def _evaluation(loaded: LoadedRecipe, recipe: EvalRecipe) -> Iterator[Line]:
         answers = f"{count} x {sampling.n} answers of at most {sampling.max_tokens} tokens"
         tokens = f", at most {readable(limited * sampling.n * sampling.max_tokens, ' tokens')}" if limited else ""
         yield suite.name, f"{answers}{tokens}; Pass@{', '.join(map(str, suite.ks))}"
+    if recipe.kl is not None:
+        each = f"{recipe.kl.prompts} questions x {recipe.kl.samples} answers a suite, in both directions"
+        yield "KL", f"against {recipe.kl.model.id}: {each}"
     yield "command", f"quince eval {loaded.name}"
 
 

@@ -14,6 +14,8 @@ from ..compare import Comparison, compare, ranks
 from ..metrics import Metric, per_problem
 from ..problems import Answer, Problem
 from ..records import Record
+from ..reference import KL_METRICS
+from ..settings import KlSettings
 from .charts import Line, Point, line_chart, scatter
 
 COLOURS = 8
@@ -78,7 +80,7 @@ class Suite:
     def columns(self) -> list[str]:
         """The metrics of the table; of many k the first, the last and two between."""
         shown = sorted({self.ks[0], self.ks[len(self.ks) // 3], self.wide_k, self.ks[-1]})
-        wanted = ["greedy", *(f"pass@{k}" for k in shown), "distinct_correct", "idiom_entropy"]
+        wanted = ["greedy", *(f"pass@{k}" for k in shown), "distinct_correct", "idiom_entropy", *KL_METRICS]
         return [name for name in wanted if any(e.metric(name) for e in self.entries)]
 
     @cached_property
@@ -109,7 +111,18 @@ class Suite:
             remarks.append(f"Only {self.shared} problems were answered by every model; ranks are over those.")
         if len({e.record.settings.template_sha256 for e in self.entries}) > 1:
             remarks.append("The models saw different prompt templates.")
+        if len({kl.model for kl in self._kl}) > 1:
+            remarks.append("The divergences are from different references.")
         return remarks
+
+    @property
+    def reference(self) -> str | None:
+        """Name of the model that divergences are from."""
+        return self._kl[0].model_name if self._kl else None
+
+    @property
+    def _kl(self) -> list[KlSettings]:
+        return [e.record.settings.kl for e in self.entries if e.record.settings.kl]
 
     @property
     def some_not_judged(self) -> bool:

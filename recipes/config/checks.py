@@ -28,6 +28,9 @@ def cross_checks(recipe: BaseModel) -> Iterator[Finding]:
 
 
 def _eval_checks(recipe: EvalRecipe) -> Iterator[Finding]:
+    if recipe.kl is not None and recipe.engine.kind != "transformers":
+        found = f"a divergence measured with `{recipe.engine.kind}`"
+        yield Finding(("kl", "engine.kind"), found, "engine.kind: transformers, or kl: null")
     for index, suite in enumerate(recipe.suites):
         here = f"suites.{index}"
         if max(suite.ks) > suite.sampling.n:

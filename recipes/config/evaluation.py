@@ -54,6 +54,21 @@ class Suite(Section):
     """The k of each Pass@k; the unbiased estimator needs k <= n."""
 
 
+class Kl(Section):
+    """Divergence from a reference model in both directions: nats per answer, at temperature 1.
+
+    KL(model || reference) is large where the model writes what the reference would not, KL(reference || model)
+    where it no longer writes what the reference does. Answers of both models are drawn for it.
+    """
+
+    model: Model
+    """The reference, with the vocabulary of the evaluated model; of the same model the divergence is 0."""
+    prompts: Positive = 64
+    """Questions of each suite, evenly spread over it."""
+    samples: Positive = 4
+    """Answers per question and direction."""
+
+
 class EvalRecipe(Section):
     """Everything one evaluation is made of."""
 
@@ -64,6 +79,8 @@ class EvalRecipe(Section):
     model: Model
     engine: Engine = TransformersEngine(kind="transformers")
     suites: list[Suite] = Field(min_length=1)
+    kl: Kl | None = None
+    """Also measure the divergence from a reference model; needs the transformers engine."""
     baseline: str | None = None
     """Folder of the records to compare with, problem by problem."""
     limit: Positive | None = None

@@ -171,6 +171,7 @@ def test_arithmetic_that_fits_is_accepted():
         (["suites.0.name=a b"], "pattern"),
         (["suites.0.reward.kind=exact_match"], "needs the columns accepted"),
         (["engine.kind=vlm"], "did you mean `vllm`?"),
+        (["engine.kind=vllm"], "a divergence measured with `vllm` · engine.kind: transformers"),
     ],
 )
 def test_evaluations_are_checked(overrides, words, tmp_path):

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from quince.eval.records import read_record
+from quince.eval.reference import KL_METRICS
 from quince.eval.samples import RecordError
-from quince.recipes import evaluation
-from quince.recipes.config import load_recipe
+from quince.recipes import engines, evaluation
+from quince.recipes.config import RecipeError, load_recipe
 
 RECIPE = """
 extends: _base/eval.yaml
@@ -32,7 +35,7 @@ def recipe(tmp_path, random_model):
 @pytest.fixture
 def refuse_engines(monkeypatch):
     def use():
-        monkeypatch.setattr(evaluation, "build_engine", lambda *_: pytest.fail("an engine was loaded"))
+        monkeypatch.setattr(engines, "build_engine", lambda *_: pytest.fail("an engine was loaded"))
 
     return use
 
@@ -64,6 +67,55 @@ def test_other_ks_are_measured_on_the_same_answers(recipe, refuse_engines):
     evaluation.run(recipe("suites.0.ks=[1,4]"))
     assert read_record(folder).ks == (1, 4)
     assert (folder / "samples.jsonl").read_bytes() == answers
+
+
+@pytest.fixture(scope="module")
+def other_model(random_model, tmp_path_factory):
+    """`random_model` with other weights."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    folder = tmp_path_factory.mktemp("other") / "model"
+    shutil.copytree(random_model, folder)
+    torch.manual_seed(1)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    model.init_weights()
+    model.lm_head.weight.data.normal_(std=0.3)
+    model.save_pretrained(folder)
+    return folder
+
+
+def test_a_divergence_is_measured_once_on_answers_of_its_own(recipe, other_model, refuse_engines, monkeypatch, capsys):
+    kl = [f"kl.model.id={other_model}", "kl.model.dtype=float32", "kl.prompts=3"]
+    (folder,) = evaluation.run(recipe())
+    answers = (folder / "samples.jsonl").read_bytes()
+    monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: pytest.fail("answers were drawn again"))
+    evaluation.run(recipe(*kl))
+    few = read_record(folder).metrics
+    assert all(few[name].interval.estimate > 0.1 and few[name].problems == 3 for name in KL_METRICS)
+    evaluation.run(recipe(*kl, "kl.samples=64"))
+    many = read_record(folder).metrics
+    assert all(few[name] != many[name] for name in KL_METRICS)
+    refuse_engines()
+    capsys.readouterr()
+    evaluation.run(recipe(*kl, "kl.samples=64", "suites.0.ks=[1,4]"))
+    assert {name: read_record(folder).metrics[name] for name in KL_METRICS} == {name: many[name] for name in KL_METRICS}
+    assert "KL(model ‖ reference)" in capsys.readouterr().out
+    evaluation.run(recipe())
+    assert not set(KL_METRICS) & set(read_record(folder).metrics)
+    assert (folder / "samples.jsonl").read_bytes() == answers
+
+
+def test_a_model_does_not_diverge_from_itself(recipe, random_model):
+    (folder,) = evaluation.run(recipe(f"kl.model.id={random_model}/../{random_model.name}", "kl.model.dtype=float32"))
+    intervals = [read_record(folder).metrics[name].interval for name in KL_METRICS]
+    assert [(i.estimate, i.low, i.high) for i in intervals] == [(0, 0, 0)] * 2
+    assert "to reference, nats" in (folder.parent / "board/index.html").read_text()
+
+
+def test_a_reference_with_other_tokens_is_refused(recipe):
+    with pytest.raises(RecipeError, match=r"kl\.model · the vocabulary of tiny is not that of .* kl=null"):
+        evaluation.run(recipe("kl.model.id=tiny"))
 
 
 def test_an_interrupted_run_goes_on_to_the_same_answers(recipe, tmp_path, monkeypatch):

@@ -7,10 +7,13 @@ import pytest
 from quince.eval.compare import compare, ranks
 from quince.eval.engines.base import Sampling
 from quince.eval.evaluate import Evaluation
+from quince.eval.metrics import Metric
 from quince.eval.problems import Answer, Problem
 from quince.eval.records import RecordError, find_records, list_records, read_record, write_record
+from quince.eval.reference import KL_METRICS
 from quince.eval.samples import SampleLog
-from quince.eval.settings import Settings, rows_sha256
+from quince.eval.settings import KlSettings, Settings, rows_sha256
+from quince.eval.statistics import Interval
 
 SETTINGS = Settings(
     suite="arithmetic",
@@ -52,6 +55,20 @@ def test_a_record_reads_back(tmp_path):
     assert (record.ks, record.seconds) == ((1, 2, 4), {"generate": 1.5})
     assert record.problems() == problems
     assert record.metrics == Evaluation(tuple(problems), SETTINGS.sampling, (1, 2, 4)).metrics()
+
+
+def test_a_divergence_is_kept_and_changes_no_answers(tmp_path):
+    settings = replace(SETTINGS, kl=KlSettings("tiny", None, "f", "float32", 64, 2))
+    assert settings.hash == SETTINGS.hash
+    kl = {name: Metric(name, "nats", Interval(0.2, -0.1, 0.4, 0.95), 3) for name in KL_METRICS}
+    path = write_record(tmp_path, Evaluation((problem("a", 3),), settings.sampling, (1,), kl=kl), settings)
+    record = read_record(path)
+    assert record.settings == settings
+    assert {name: record.metrics[name] for name in KL_METRICS} == kl
+    result = json.loads(path.read_text())["evaluation_results"][-1]
+    assert result["metric_config"]["metric_parameters"] == {"reference": "tiny"}
+    assert result["generation_config"]["generation_args"] == {"temperature": 1.0, "top_p": 1.0, "max_tokens": 64}
+    assert result["generation_config"]["additional_details"]["n"] == "2"
 
 
 def test_a_record_has_the_shape_of_every_eval_ever(tmp_path):
