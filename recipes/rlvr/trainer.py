@@ -22,6 +22,7 @@ from trl import GRPOTrainer
 from ..checkpoints import AtomicCheckpoints
 from . import divergences, generation, rollouts
 from .advantages import Advantage, unlikeliness
+from .dynamic_sampling import Reserve
 from .prompt_order import EpochSampler
 from .rehearsal import StoreError
 from .rehearsal_loss import Rehearsal, Share
@@ -76,7 +77,7 @@ class RlvrTrainer(AtomicCheckpoints, GRPOTrainer):
         self.rollout_divergence = rollout_divergence
         # A completion with advantage 0 may still be pulled by an entropy bonus or a divergence on rollouts.
         self.skip_zero_variance = skip_zero_variance and not rollout_divergence and not self._entropy_bonus_enabled
-        self.reserve = rollouts.Reserve(self, dynamic_sampling_rounds) if dynamic_sampling_rounds else None
+        self.reserve = Reserve(self, dynamic_sampling_rounds) if dynamic_sampling_rounds else None
         self._rewards: Tensor | None = None
         self._policy_log_probs: Tensor | None = None
         self._checked_first_step = False

@@ -88,12 +88,6 @@ def test_concatenated_batches_keep_their_tokens():
     assert joined["advantages"].tolist() == [1.0, 2.0, 3.0]
 
 
-def test_informative_groups_come_first():
-    groups = batch([0, 0, 1, -1, 0, 0, 2, -2])
-    kept = rollouts.best_groups(groups, size=2, wanted=3)
-    assert kept["advantages"].tolist() == [1, -1, 2, -2, 0, 0]
-
-
 def test_a_buffer_survives_its_file(tmp_path):
     buffer = [batch([1.0, 0.0]), batch([0.5], completion=2)]
     rollouts.save_buffer(buffer, tmp_path / "b.safetensors")
