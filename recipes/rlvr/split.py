@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ import numpy as np
 from ...data.cache import write_atomic
 from ...data.formatting import render_prompt
 from ...data.rows import Row
+from ...eval.settings import rows_sha256
+from ..config.trainer import trainer_value
 from ..engines import build_engine
 from ..models import load_policy, load_tokenizer, model_path
 from ..progress import quiet_libraries
@@ -88,7 +90,7 @@ def ensure_split(recipe: RlvrRecipe, rows: Sequence[Row]) -> SplitResult:
     Raises:
         StoreError: several processes train and the split is missing; it is made by one.
     """
-    folder = split_folder(recipe)
+    folder = split_folder(recipe, rows)
     if not (folder / "split.json").exists():
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise StoreError(f"{folder} · no split · run `quince split` on this recipe first, in one process")
@@ -98,13 +100,14 @@ def ensure_split(recipe: RlvrRecipe, rows: Sequence[Row]) -> SplitResult:
     return SplitResult(folder, *(tuple(record[name]) for name in names), train_on=recipe.split.train_on)
 
 
-def split_folder(recipe: RlvrRecipe) -> Path:
+def split_folder(recipe: RlvrRecipe, rows: Sequence[Row]) -> Path:
     """Beside the run folders, named by everything that decides a split, so that runs share it."""
-    path = Path(model_path(recipe.model.id))
+    path, chat_template = Path(model_path(recipe.model.id)), recipe.model.chat_template
     settings = {
         "model": files_fingerprint(path) if path.is_dir() else [recipe.model.id, recipe.model.revision],
         "dtype": recipe.model.dtype,
-        "data": [source.model_dump() for source in recipe.data],
+        "chat": [chat_template and Path(chat_template).read_text(encoding="utf-8"), template_options(recipe)],
+        "rows": rows_sha256(rows),
         "rewards": [reward.model_dump() for reward in recipe.rewards],
         "split": recipe.split.model_dump(exclude={"train_on"}),
         "max_tokens": max_tokens(recipe),
@@ -128,7 +131,7 @@ def make_split(recipe: RlvrRecipe, rows: Sequence[Row], folder: Path) -> None:
         origin = draw.origin(section.rollouts)
     finally:
         engine.close()
-    rows_of_store, ids = store_rows(candidates, answers, tokenizer)
+    rows_of_store, ids = store_rows(candidates, answers, draw.prompt)
     write_store(folder / "store", rows_of_store, ids, origin)
     record = describe(rows, counts, set(ids), section) | {"origin": asdict(origin)}
     write_atomic(folder / "split.json", json.dumps(record, indent=1, ensure_ascii=False))
@@ -142,11 +145,15 @@ class Draw:
         weighted = zip(build_rewards(recipe.rewards), recipe.rewards, strict=True)
         self.rewards = [reward for reward, section in weighted if section.weight > 0]
 
+    def prompt(self, row: Row) -> list[int]:
+        """Token ids of a row's prompt, as training renders it."""
+        return render_prompt(row, self.tokenizer, **template_options(self.recipe))
+
     def __call__(self, rows: Sequence[Row], n: int, seed: int) -> list[list[tuple[Completion, bool]]]:
         """`n` judged answers for each row."""
         from ...eval.engines.base import Sampling
 
-        prompts = [render_prompt(row, self.tokenizer) for row in rows]
+        prompts = [self.prompt(row) for row in rows]
         sampling = Sampling(n=n, temperature=1.0, top_p=1.0, max_tokens=max_tokens(self.recipe), seed=seed)
         drawn = self.engine.generate(prompts, sampling)
         texts = [completion.text for answers in drawn for completion in answers]
@@ -197,28 +204,35 @@ def confirmed(
     rows: Sequence[Row],
     seed: int,
 ) -> list[list[Completion]]:
-    """Right answers of each candidate: fresh ones, or the selecting draw's own where `confirm` is off."""
+    """Right answers of each candidate: fresh ones, or the selecting draw's own where `confirm` is off.
+
+    An answer that was cut off at the token limit is not stored: rehearsing it would teach the policy not to stop.
+    """
     if section.confirm:
         judged = draw(candidates, section.samples_per_prompt, seed + FRESH_SEED) if candidates else []
     else:
         by_id = {row["id"]: answers for row, answers in zip(rows, first, strict=True)}
         judged = [by_id[row["id"]] for row in candidates]
-    return [[answer for answer, right in answers if right][: section.samples_per_prompt] for answers in judged]
+    whole = [[answer for answer, right in answers if right and answer.finish_reason == "stop"] for answers in judged]
+    return [answers[: section.samples_per_prompt] for answers in whole]
 
 
 def store_rows(
-    candidates: Sequence[Row], answers: Sequence[Sequence[Completion]], tokenizer: Any
+    candidates: Sequence[Row], answers: Sequence[Sequence[Completion]], prompt: Callable[[Row], list[int]]
 ) -> tuple[list[RehearsalRow], list[str]]:
-    """Store rows and the prompt id of each; answers cut off at the token limit are left out."""
+    """Store rows and the prompt id of each.
+
+    Args:
+        candidates: Rows that reached the threshold.
+        answers: What to store for each.
+        prompt: Gives the token ids of a row's prompt.
+    """
     found = [
-        (row, completion)
-        for row, completions in zip(candidates, answers, strict=True)
-        for completion in completions
-        if completion.finish_reason == "stop"
+        (row, completion) for row, completions in zip(candidates, answers, strict=True) for completion in completions
     ]
     stored = [
         RehearsalRow(
-            np.asarray(render_prompt(row, tokenizer), np.int32),
+            np.asarray(prompt(row), np.int32),
             np.asarray(completion.token_ids, np.int32),
             np.asarray(completion.logprobs, np.float32),
         )
@@ -244,4 +258,9 @@ def describe(rows: Sequence[Row], counts: Sequence[int], confirmed_ids: set[str]
 
 def max_tokens(recipe: RlvrRecipe) -> int:
     """Longest answer of the split in tokens: its own limit, else the trainer's."""
-    return recipe.split.max_tokens or recipe.trainer.get("max_completion_length", 256)
+    return recipe.split.max_tokens or trainer_value(recipe.trainer, "max_completion_length")
+
+
+def template_options(recipe: RlvrRecipe) -> dict[str, Any]:
+    """Arguments of the chat template, those that training renders prompts with."""
+    return recipe.trainer.get("chat_template_kwargs") or {}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...data.rows import Row
+from ...data.rows import Row, RowError
 from ..rows import load_sources
 from . import divergences
 from .advantages import Advantage, dr_grpo, focal, group, leave_one_out, pass_at_k, pkpo, w_reinforce
@@ -66,14 +66,17 @@ def build_trainer(loaded: LoadedRecipe) -> RlvrTrainer:
     folder = Path(recipe.output_dir)
     rows = load_sources(recipe.data)
     split = ensure_split(recipe, rows) if needs_split(recipe) else None
+    trained = rows if split is None else split.training_rows(rows)
+    arguments = trainer_arguments(recipe)
+    check_enough(len(trained), arguments)
     tokenizer = load_tokenizer(recipe.model)
     policy = load_policy(recipe.model)
     rewards = build_rewards(recipe.rewards)
     trainer = RlvrTrainer(
         model=policy,
         reward_funcs=rewards,
-        args=trainer_arguments(recipe),
-        train_dataset=dataset(rows if split is None else split.training_rows(rows), rewards),
+        args=arguments,
+        train_dataset=dataset(trained, rewards),
         processing_class=tokenizer,
         peft_config=adapter_config(recipe.model),
         callbacks=[MetricsFile(folder)],
@@ -86,6 +89,20 @@ def build_trainer(loaded: LoadedRecipe) -> RlvrTrainer:
     )
     trainer.add_callback(SamplesFile(folder, trainer))
     return trainer
+
+
+def check_enough(prompts: int, args: Any) -> None:
+    """Refuse fewer prompts than one rollout batch takes: the Trainer would end at once, as if it had trained.
+
+    Raises:
+        RowError: With both numbers.
+    """
+    needed = args.generation_batch_size // args.num_generations
+    if prompts < needed:
+        raise RowError(
+            f"data · {prompts} prompts to train on · one rollout batch takes {needed} · give more data, "
+            "leave more to explore (`split`), or lower trainer.per_device_train_batch_size or steps_per_generation"
+        )
 
 
 def trainer_arguments(recipe: RlvrRecipe) -> Any:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from quince.data.rows import RowError
 from quince.recipes.checkpoints import STAGING, CheckpointError, newest_whole_checkpoint, sorted_checkpoints
 from quince.recipes.rlvr.rehearsal import StoreError
 from quince.recipes.rlvr.train import run
@@ -136,3 +137,8 @@ def test_the_logged_advantages_are_those_that_train(toy):
     assert samples
     for sample in samples:
         assert sample["advantage"] == pytest.approx(0.3 if sample["rewards"]["format"] == 1 else -1)
+
+
+def test_too_few_prompts_for_a_rollout_batch_are_refused(toy):
+    with pytest.raises(RowError, match="1 prompts to train on · one rollout batch takes 2"):
+        run(toy("data.0.size=1"))

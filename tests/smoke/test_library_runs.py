@@ -1,0 +1,224 @@
+"""Every shipped recipe runs two steps through the command, on small made-up data in each source's own format.
+
+Tiny recipes run with the shipped model; recipes for large models with a random one of their architecture.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from quince.recipes.cli import main
+from quince.recipes.config import library_recipes, load_recipe
+
+pytestmark = pytest.mark.slow
+
+RECIPES = {name: load_recipe(name).recipe for name in library_recipes()}
+RLVR, EVAL, PRETRAIN = (
+    {name: recipe for name, recipe in RECIPES.items() if recipe.kind == kind} for kind in ("rlvr", "eval", "pretrain")
+)
+ARCHITECTURES = {
+    "meta-llama/Llama-3.1-8B-Instruct": "llama",
+    "Qwen/Qwen2.5-Math-7B": "qwen2",
+    "Qwen/Qwen3-4B": "qwen3",
+    "Qwen/Qwen3-0.6B": "qwen3",
+}
+SHORT = [
+    "trainer.max_steps=2",
+    "trainer.save_steps=1",
+    "trainer.num_generations=4",
+    "trainer.per_device_train_batch_size=4",
+    "trainer.disable_tqdm=true",
+]
+ONE_CPU = [
+    "launch={processes: 1}",
+    "trainer.use_vllm=false",
+    "trainer.bf16=false",
+    "trainer.gradient_accumulation_steps=2",
+    "trainer.steps_per_generation=4",
+    "trainer.max_completion_length=8",
+    "rehearsal.batch_size=4",
+]
+LUCK = "rewards=[{kind: format, pattern: '(?s)[^e]*'}]"
+"""A reward that a random model earns about half of the time."""
+PRETRAINING = [
+    *(f"mixture.{index}.size=40" for index in range(4)),
+    "tokenizer={vocab_size: 640, rows_per_source: 40}",
+    "architecture={hidden_size: 16, layers: 2, heads: 2, kv_heads: 1, head_dim: 8, intermediate_size: 32}",
+    "trainer.max_steps=2",
+    "trainer.logging_steps=1",
+    "trainer.per_device_train_batch_size=8",
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def made_up_data(tmp_path_factory):
+    """A `QUINCE_DATA` with a few records of every benchmark, in its own layout."""
+    root = tmp_path_factory.mktemp("data")
+    for file, record in MATH_RECORDS.items():
+        lines = [json.dumps(vary(record, number)) for number in range(RECORDS)]
+        write(root / f"{file}.jsonl", "\n".join(lines))
+    for folder, files in (("spider", ("train_spider", "dev")), ("bird", ("train/train", "dev/dev"))):
+        for file in files:
+            write(root / folder / f"{file}.json", json.dumps(SQL_QUESTIONS))
+    for path in ("spider/database", "bird/train/train_databases", "bird/dev/dev_databases"):
+        database = root / path / "clubs" / "clubs.sqlite"
+        database.parent.mkdir(parents=True)
+        with sqlite3.connect(database) as connection:
+            connection.executescript("CREATE TABLE club (id INT, name TEXT); INSERT INTO club VALUES (1, 'Go');")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("QUINCE_DATA", str(root))
+    yield
+    patch.undo()
+
+
+RECORDS = 12
+MATH_RECORDS = {
+    "gsm8k/train": {"question": "1 + #?", "answer": "so\n#### 2"},
+    "gsm8k/test": {"question": "1 + #?", "answer": "so\n#### 2"},
+    "math/train": {"problem": "1 + #?", "solution": r"\boxed{2}", "type": "Algebra"},
+    "math500/test": {"problem": "1 + #?", "answer": "2", "level": 1},
+    "math_eval/aime24": {"problem": "1 + #?", "answer": "002"},
+    "math_eval/amc23": {"problem": "1 + #?", "question": "1 + #?", "answer": 2.0},
+    "math_eval/olympiadbench": {"question": "1 + #?", "final_answer": ["2"], "unit": None},
+    "math_eval/minerva_math": {"problem": "1 + #?", "solution": r"\boxed{2}"},
+    "math_eval/college_math": {"question": "1 + #?", "answer": "2"},
+}
+SQL_QUESTIONS = [
+    {
+        "db_id": "clubs",
+        "question": f"How many clubs with id {number}?",
+        "evidence": "",
+        "query": f"SELECT count(*) FROM club WHERE id = {number}",
+        "SQL": f"SELECT count(*) FROM club WHERE id = {number}",
+    }
+    for number in range(RECORDS)
+]
+
+
+def vary(record: dict, number: int) -> dict:
+    """The record with a question of its own."""
+    return {key: text.replace("#?", f"{number}?") if isinstance(text, str) else text for key, text in record.items()}
+
+
+def write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def architectures(toy_model, tmp_path_factory) -> dict[str, Path]:
+    """A random model for each architecture of the library, by the name of the model it stands for."""
+    import shutil
+
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    folders = {}
+    for name in set(ARCHITECTURES.values()):
+        folders[name] = tmp_path_factory.mktemp("models") / name
+        shutil.copytree(toy_model, folders[name])
+        config = AutoConfig.for_model(
+            name,
+            vocab_size=json.loads((toy_model / "config.json").read_text())["vocab_size"],
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            head_dim=8,
+            max_position_embeddings=8192,
+        )
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(config)
+        model.save_pretrained(folders[name])
+        shutil.copy(toy_model / "generation_config.json", folders[name])
+    return {model: folders[name] for model, name in ARCHITECTURES.items()}
+
+
+def quince(*arguments: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert not ended.value.code
+
+
+def small(name: str, architectures: dict[str, Path]) -> list[str]:
+    """What makes an `rlvr` recipe small and, for a large model, puts a random one in its place."""
+    recipe = RLVR[name]
+    if recipe.model.id == "tiny":
+        spider = ["data.0.size=2", "data.1.size=6"] if len(recipe.data) == 2 else ["data.0.size=16"]
+        split = ["split.rollouts=4", "split.threshold=1"] if recipe.split else []
+        rehearsal = ["rehearsal.batch_size=8"] if recipe.split else []
+        return [*SHORT, *spider, *split, *rehearsal, "trainer.max_completion_length=24"]
+    split = [LUCK, "split={rollouts: 4, threshold: 2, engine: {kind: transformers}}"] if recipe.split else []
+    return [*SHORT, *ONE_CPU, *split, f"model.id={architectures[recipe.model.id]}"]
+
+
+def two_steps(folder: Path) -> list[dict]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    steps = [line for line in lines if "loss" in line]
+    assert [line["step"] for line in steps] == [1, 2]
+    assert all(math.isfinite(line["loss"]) and math.isfinite(line["grad_norm"]) for line in steps)
+    return steps
+
+
+def check_model(folder: Path, adapter: bool) -> None:
+    config, weights = ("adapter_config.json", "adapter_model") if adapter else ("config.json", "model")
+    assert (folder / "model" / config).is_file()
+    assert (folder / "model" / f"{weights}.safetensors").is_file()
+    assert (folder / "model" / "tokenizer.json").is_file()
+    assert (folder / "model" / "README.md").is_file()
+
+
+@pytest.mark.parametrize("name", RLVR)
+def test_an_rlvr_recipe_trains(name, architectures, tmp_path):
+    folder = tmp_path / "run"
+    quince("train", name, f"output_dir={folder}", *small(name, architectures))
+    steps = two_steps(folder)
+    divergence = RLVR[name].divergence
+    where = getattr(divergence, "on", None)
+    assert all(where is None or math.isfinite(line[f"divergence/{where}"]) for line in steps)
+    assert (folder / "checkpoint-2" / "optimizer.pt").is_file()
+    check_model(folder, adapter=RLVR[name].model.adapter.kind != "none")
+
+
+@pytest.mark.parametrize("name", PRETRAIN)
+def test_a_pretrain_recipe_trains(name, tmp_path):
+    quince("train", name, f"output_dir={tmp_path}", *PRETRAINING)
+    two_steps(tmp_path)
+    check_model(tmp_path, adapter=False)
+
+
+@pytest.mark.parametrize("name", EVAL)
+def test_an_eval_recipe_writes_records_and_a_board(name, architectures, tmp_path):
+    suites = EVAL[name].suites
+    short = [f"suites.{index}.sampling.max_tokens=8" for index in range(len(suites))]
+    stand_in = [f"model.id={architectures[EVAL[name].model.id]}"] if EVAL[name].model.id != "tiny" else []
+    quince("eval", name, f"output_dir={tmp_path}", "engine={kind: transformers}", "limit=2", *short, *stand_in)
+    for suite in suites:
+        assert json.loads((tmp_path / suite.name / "record.json").read_text())
+        assert len((tmp_path / suite.name / "samples.jsonl").read_text().splitlines()) >= 2
+    assert (tmp_path / "board" / "index.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides"),
+    [
+        ("rlvr/tiny_dph_js", ["data.0.size=16", "split.rollouts=4", "split.threshold=1", "rehearsal.batch_size=8"]),
+        ("pretrain/tiny", PRETRAINING),
+    ],
+)
+def test_the_command_trains_as_a_program(name, overrides, tmp_path):
+    sizes = [*SHORT, "trainer.max_completion_length=24"] if name in RLVR else []
+    command = [sys.executable, "-m", "quince.recipes.cli", "train", name, f"output_dir={tmp_path / 'run'}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*command, *sizes, *overrides], env=environment, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr[-3000:]
+    two_steps(tmp_path / "run")
+    check_model(tmp_path / "run", adapter=False)
