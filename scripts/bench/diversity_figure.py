@@ -24,7 +24,9 @@ STYLES = {
     "DPH-F": ("#0072b2", "o"),
     "DPH-JS": ("#009e73", "^"),
     "DPH-alpha": ("#56b4e9", "v"),
-    "focal + DPH-F": ("#cc79a7", "*"),
+    "replay-SFT, wide store": ("#8a5f00", "s"),
+    "DPH-F, wide store": ("#6b3fa0", "p"),
+    "DPH-JS, wide store": ("#cc79a7", "*"),
 }
 OTHER = ("#6b5b95", "p")
 INK, GREY, PALE = "#222222", "#6f6f6f", "#e4e4e4"
@@ -51,10 +53,10 @@ def draw(settings: Sequence[Setting], highlights: dict[str, Sequence[Setting]], 
         rows[0][0].set_ylabel("Pass@16, %")
         rows[1][0].set_ylabel("Pass@k, %")
         keys = _keys(settings)
-        figure.legend(handles=keys, loc="upper left", bbox_to_anchor=(0.052, 0.925), ncols=len(keys), **_PLAIN)
+        figure.legend(handles=keys, loc="upper left", bbox_to_anchor=(0.052, 0.925), ncols=-(-len(keys) // 2), **_PLAIN)
         figure.suptitle("What training gains in-domain, and what it keeps", x=0.057, y=0.985, ha="left", fontsize=17)
         figure.text(0.057, 0.938, _caption(settings), color=GREY, fontsize=10.5)
-        figure.subplots_adjust(left=0.057, right=0.985, top=0.85, bottom=0.06, hspace=0.27, wspace=0.16)
+        figure.subplots_adjust(left=0.057, right=0.985, top=0.835, bottom=0.06, hspace=0.27, wspace=0.16)
         figure.savefig(out, dpi=150, metadata={"Software": None})
         plt.close(figure)
 
@@ -149,5 +151,5 @@ def _curves(axes: Axes, settings: Sequence[Setting], highlights: Sequence[Settin
     for label, (end, color) in sorted(ends.items(), key=lambda item: -item[1][0]):
         height = min(end, height - 0.085 * (high - low))
         axes.annotate(label, (KS[-1], height), xytext=(9, 0), textcoords="offset points", va="center", color=color)
-    axes.set_xlim(0.85, KS[-1] * 4.2)
+    axes.set_xlim(0.85, KS[-1] * 30)  # room for the names
     axes.set_ylim(low, min(high, 102))
