@@ -63,6 +63,14 @@ class AtomicCheckpoints(_Base):
         if self.is_world_process_zero():
             publish(folder, name, self.args.save_total_limit)
 
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        import torch
+
+        if self.args.device.type == "cpu":
+            # Among several CPU processes Accelerate names the device "cpu:0", which torch.load cannot map to.
+            vars(self.args)["_setup_devices"] = torch.device("cpu")
+        super()._load_optimizer_and_scheduler(checkpoint)
+
     def save_extra_state(self, folder: Path) -> None:
         """Add what a subclass needs to resume exactly; called on every process."""
 

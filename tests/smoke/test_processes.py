@@ -45,7 +45,6 @@ def test_two_processes_match_one(launch, toy, logged, tmp_path):
     assert (two / "model" / "model.safetensors").is_file()
 
 
-@pytest.mark.xfail(reason="torch does not restore optimizer state to the device cpu:0 of a gloo process", strict=False)
 def test_two_processes_resume_where_they_stopped(toy, logged, tmp_path):
     launched, divergence = LAUNCHES["DPH-JS"]
     toy()
