@@ -1,7 +1,8 @@
 """Estimates and their uncertainty. The unit is the problem: samples of one problem are not independent.
 
 Sources: unbiased Pass@k from Chen et al. 2021 (arXiv 2107.03374, section 2.1); errors by problem, paired
-differences and power after Miller 2024 (arXiv 2411.00640).
+differences and power after Miller 2024 (arXiv 2411.00640); shares of the same problems after McNemar 1947 and
+Newcombe 1998 (Statistics in Medicine 17:2635).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 
 
 class StatisticsError(ValueError):
@@ -128,6 +129,47 @@ def paired_difference(a: ArrayLike, b: ArrayLike, draws: int = 1_000, seed: int 
     # The slack keeps rounding from counting a draw equal to the estimate as nearer to 0.
     beyond = int((np.abs(means - estimate) >= abs(estimate) - 1e-12).sum())
     return Interval(estimate, low, high, level, (beyond + 1) / (draws + 1))
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """Return the exact two-sided p-value of McNemar's test: of the problems that one of two models solves.
+
+    If neither were better, each such problem would be a fair coin; the ones that both or none solve say nothing.
+    """
+    if min(only_a, only_b) < 0:
+        raise StatisticsError(f"mcnemar: counts are at least 0; got {only_a} and {only_b}")
+    return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+
+
+def paired_shares(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Interval:
+    """Return share(b) - share(a) over the same problems with Newcombe's interval and McNemar's exact p-value.
+
+    For answers that are right or wrong, `[problems]` each. Unlike a bootstrap it claims no certainty where few
+    problems agree. Newcombe's method 10: Wilson's intervals of the two shares, joined with the correlation of
+    the pairs after a correction for continuity.
+
+    Raises:
+        StatisticsError: The two differ in length, or are empty.
+    """
+    a, b = np.asarray(a, dtype=bool), np.asarray(b, dtype=bool)
+    if a.shape != b.shape or not a.size:
+        raise StatisticsError(f"paired shares: {a.shape} and {b.shape} are not the same problems")
+    both, only_a, only_b, neither = (int(x.sum()) for x in (a & b, a & ~b, ~a & b, ~a & ~b))
+    first, second = (wilson(int(x.sum()), a.size, level) for x in (a, b))
+    agreement = both * neither - only_a * only_b
+    if agreement > 0:
+        agreement = max(agreement - a.size / 2, 0.0)
+    margins = (both + only_a) * (only_b + neither) * (both + only_b) * (only_a + neither)
+    phi = agreement / np.sqrt(margins) if margins else 0.0
+    difference = second.estimate - first.estimate
+    below = _joined(second.estimate - second.low, first.high - first.estimate, phi)
+    above = _joined(second.high - second.estimate, first.estimate - first.low, phi)
+    low, high = max(-1.0, difference - below), min(1.0, difference + above)
+    return Interval(difference, low, high, level, mcnemar(only_a, only_b))
+
+
+def _joined(x: float, y: float, correlation: float) -> float:
+    return float(np.sqrt(max(0.0, x * x - 2 * correlation * x * y + y * y)))
 
 
 def minimum_detectable_difference(differences: ArrayLike, power: float = 0.8, level: float = 0.95) -> float:

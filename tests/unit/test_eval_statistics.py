@@ -12,8 +12,10 @@ from quince.eval.statistics import (
     StatisticsError,
     bootstrap_mean,
     bootstrap_means,
+    mcnemar,
     minimum_detectable_difference,
     paired_difference,
+    paired_shares,
     pass_at_k,
     wilson,
 )
@@ -131,3 +133,54 @@ def test_power_is_what_it_says():
 def test_empty_input_is_refused():
     with pytest.raises(StatisticsError, match="no problems"):
         bootstrap_mean([])
+
+
+@pytest.mark.parametrize(("a", "b", "p"), [(0, 0, 1), (1, 1, 1), (0, 5, 2 / 32), (2, 8, 2 * 56 / 1024)])
+def test_mcnemar_is_the_exact_test_of_a_fair_coin(a, b, p):
+    assert mcnemar(a, b) == mcnemar(b, a) == pytest.approx(p)
+
+
+def test_mcnemar_refuses_negative_counts():
+    with pytest.raises(StatisticsError, match="at least 0"):
+        mcnemar(-1, 2)
+
+
+def shares(both, only_a, only_b, neither):
+    """Two columns of answers with these counts."""
+    counts = (both, only_a, only_b, neither)
+    return np.repeat([1, 1, 0, 0], counts), np.repeat([1, 0, 1, 0], counts)
+
+
+def test_paired_shares_against_a_published_value():
+    # Newcombe 1998, table III, method 10: 36, 12, 2, 0.
+    b, a = shares(36, 12, 2, 0)
+    difference = paired_shares(a, b)
+    assert difference.estimate == pytest.approx(0.2)
+    assert (difference.low, difference.high) == pytest.approx((0.0569, 0.3404), abs=1e-4)
+    assert difference.p_value == pytest.approx(mcnemar(12, 2))
+
+
+@pytest.mark.parametrize("cells", [(0.7, 0.2, 0.05, 0.05), (0.3, 0.1, 0.3, 0.3), (0.9, 0.0, 0.02, 0.08)])
+def test_paired_shares_cover_what_they_claim(cells):
+    generator = np.random.default_rng(0)
+    draws = [paired_shares(*shares(*generator.multinomial(40, cells))) for _ in range(400)]
+    assert np.mean([interval.contains(cells[2] - cells[1]) for interval in draws]) >= 0.93
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
+def test_paired_shares_turn_round_with_the_models(pairs):
+    a, b = zip(*pairs, strict=True)
+    there, back = paired_shares(a, b), paired_shares(b, a)
+    assert (there.low, there.high) == pytest.approx((-back.high, -back.low))
+    assert -1 <= there.low <= there.estimate <= there.high <= 1
+    assert there.p_value == back.p_value
+
+
+def test_paired_shares_never_claim_certainty():
+    same = paired_shares([1] * 30, [1] * 30)
+    assert same.low < -0.05 and same.high > 0.05 and same.p_value == 1
+
+
+def test_unpaired_shares_are_refused():
+    with pytest.raises(StatisticsError, match="not the same problems"):
+        paired_shares([1, 0], [1])
