@@ -6,7 +6,7 @@ from math import comb
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from quince.eval.statistics import (
     StatisticsError,
@@ -21,6 +21,7 @@ from quince.eval.statistics import (
 )
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
 def test_pass_at_k_is_exact(case):
     n, correct, k = case
@@ -167,12 +168,13 @@ def test_paired_shares_cover_what_they_claim(cells):
     assert np.mean([interval.contains(cells[2] - cells[1]) for interval in draws]) >= 0.93
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
 def test_paired_shares_turn_round_with_the_models(pairs):
     a, b = zip(*pairs, strict=True)
     there, back = paired_shares(a, b), paired_shares(b, a)
     assert (there.low, there.high) == pytest.approx((-back.high, -back.low))
-    assert -1 <= there.low <= there.estimate <= there.high <= 1
+    assert -1 <= there.low <= there.estimate + 1e-12 and there.estimate - 1e-12 <= there.high <= 1
     assert there.p_value == back.p_value
 
 
