@@ -74,7 +74,7 @@ def mask_row(
     if not tools:
         return dict(row)
     provenance = json.loads(row.get("provenance") or "{}")
-    if provenance.get("masked"):
+    if any((provenance.get("masked") or {}).values()):
         raise RowError(f"{row.get('id')} · provenance.masked · found names · mask a row once")
     functions = [tool["function"] for tool in tools]
     parameters = parameters and '"#/properties/' not in row["tools"]
@@ -182,7 +182,7 @@ class _Renaming:
         return renamed
 
     def described(self, schema: Any) -> Any:
-        if not isinstance(schema, dict) or not isinstance(schema.get("description"), str):
+        if not self._identifiers or not isinstance(schema, dict) or not isinstance(schema.get("description"), str):
             return schema
         return {**schema, "description": self.text(schema["description"])}
 
