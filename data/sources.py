@@ -28,6 +28,7 @@ SOURCES: dict[str, str] = {
     "college_math": "quince.data.benchmarks:college_math",
     "spider": "quince.data.text_to_sql:spider",
     "bird": "quince.data.text_to_sql:bird",
+    "function_calls": "quince.data.function_calling.generate:rows",
     "jsonl": "quince.data.files:jsonl",
 }
 
@@ -37,6 +38,7 @@ DEMONSTRATIONS: dict[str, str] = {
     "strategies": "quince.data.strategies:demonstrations",
     "countdown": "quince.data.countdown:demonstrations",
     "everyday": "quince.data.everyday:demonstrations",
+    "function_calls": "quince.data.function_calling.generate:demonstrations",
 }
 
 
@@ -60,9 +62,7 @@ def load_demonstrations(kind: str, **options: Any) -> list[Row]:
 
 def _load(registry: dict[str, str], kind: str, options: dict[str, Any]) -> list[Row]:
     if kind not in registry:
-        raise RowError(
-            f"data · kind · found {kind!r} · one of {', '.join(registry)}{_suggestion(kind, registry)}"
-        )
+        raise RowError(f"data · kind · found {kind!r} · one of {', '.join(registry)}{_suggestion(kind, registry)}")
     module, name = registry[kind].split(":")
     source: Callable[..., list[Row]] = getattr(import_module(module), name)
     _check_options(kind, source, options)

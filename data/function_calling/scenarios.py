@@ -1,0 +1,320 @@
+"""The thirteen scenarios: from tools to a conversation whose next assistant turn is known.
+
+A scenario takes the tools that it is about and returns an ``Episode``: the messages before the judged
+turn, the judged turn and its gold, and what would follow it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import mocks
+from .grammar import Ask, NoSentenceError, Sentence, Speaker
+from .library import Chain, Library, Parameter, Tool
+from .packs import Pack
+from .slots import draw
+
+Message = dict[str, Any]
+
+SAY_OPTIONAL = 0.3
+"""Share of the optional parameters that a user says."""
+TWO_MISSING = 0.15
+"""Share of the questions that miss two values, where the tool has two to miss."""
+
+
+@dataclass
+class Context:
+    """What a scenario needs: chance, language, values of the split, and the tools' names in this row."""
+
+    rng: random.Random
+    pack: Pack
+    library: Library
+    speaker: Speaker
+    unseen: bool
+    name: Callable[[str], str]
+
+
+@dataclass
+class Episode:
+    """One request: ``before`` it is answered, the judged ``turn`` with its ``gold``, and what comes ``after``."""
+
+    before: list[Message]
+    turn: Message
+    gold: dict[str, Any]
+    after: list[Message] = field(default_factory=list)
+    intents: list[dict[str, Any]] = field(default_factory=list)
+    rules: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Wish:
+    """A tool with the values that the user wants: one set of arguments for each call."""
+
+    tool: Tool
+    arguments: list[dict[str, Any]]
+    said: dict[str, list[str]] = field(default_factory=dict)
+    rules: list[str] = field(default_factory=list)
+
+    def ask(self, names: Sequence[str] | None = None, indifferent: tuple[str, ...] = ()) -> Ask:
+        """What to say: all values or those of ``names``; a value that all calls share is said once."""
+        values = {}
+        for name in self.arguments[0]:
+            if names is None or name in names:
+                distinct = [arguments[name] for arguments in self.arguments]
+                values[name] = distinct[:1] if distinct[0] == distinct[-1] else distinct
+        return Ask(self.tool.id, self.tool.parameters, values, indifferent)
+
+    def heard(self, said: Mapping[str, list[str]], rules: list[str]) -> None:
+        """Note the words of a sentence."""
+        self.said |= said
+        self.rules = rules
+
+
+def single(context: Context, tools: Sequence[Tool]) -> Episode:
+    """One call, everything said."""
+    wish = _wish(context, tools[0])
+    return _called(context, [_user(_request(context, [wish]))], [wish])
+
+
+def optional(context: Context, tools: Sequence[Tool]) -> Episode:
+    """One call: an optional value is left out, said although it is the default, or said not to matter."""
+    tool = tools[0]
+    name = context.rng.choice(tool.optional)
+    parameter = tool.parameters[name]
+    trap = context.rng.choice(("omitted", "default", "indifferent"))
+    can_say_any = "any" in context.pack.section("parameters", name)
+    wish = _wish(context, tool, optional=False)
+    if trap == "default" and parameter.default is not None:
+        wish.arguments[0][name] = parameter.default
+    indifferent = (name,) if trap == "indifferent" and can_say_any else ()
+    sentence = context.speaker.request([wish.ask(indifferent=indifferent)])
+    wish.heard(sentence.said[0], sentence.rules)
+    return _called(context, [_user(sentence)], [wish])
+
+
+def parallel_same(context: Context, tools: Sequence[Tool]) -> Episode:
+    """Two or three calls of one tool that differ in one value."""
+    tool = tools[0]
+    name = context.rng.choice(tool.vary)
+    wish = _wish(context, tool)
+    if name not in wish.arguments[0]:
+        raise NoSentenceError
+    count = 2 if context.rng.random() < 0.75 else 3
+    seen = [wish.arguments[0][name]]
+    for _ in range(20):
+        value = draw(tool.parameters[name].kind, context.rng, context.pack, context.unseen)
+        taken = [other for key, other in wish.arguments[0].items() if key != name]
+        if len(seen) < count and value not in seen and value not in taken:
+            seen.append(value)
+    if len(seen) < 2:
+        raise NoSentenceError
+    wish.arguments = [wish.arguments[0] | {name: value} for value in seen]
+    return _called(context, [_user(_request(context, [wish]))], [wish])
+
+
+def parallel_different(context: Context, tools: Sequence[Tool]) -> Episode:
+    """A call of each of two tools."""
+    wishes = [_wish(context, tool) for tool in tools[:2]]
+    return _called(context, [_user(_request(context, wishes))], wishes)
+
+
+def sequential(context: Context, chain: Chain) -> Episode:
+    """Two calls, of which the second needs a value of the first's result; the second is judged."""
+    first, second = _wish(context, chain.first), _wish(context, chain.second, without=tuple(chain.uses))
+    sentence = _request(context, [first, second], (f"{chain.id}.first", f"{chain.id}.then"))
+    result = mocks.run(chain.first.id, first.arguments[0])
+    for name, key in chain.uses.items():
+        second.arguments[0][name] = result[key]
+        second.said[name] = [str(result[key])]
+    before = [_user(sentence), _call_turn(context, [first]), _result_turn(context, chain.first.id, result)]
+    episode = _called(context, before, [second])
+    episode.intents = _intents([first, second])
+    return episode
+
+
+def missing(context: Context, tools: Sequence[Tool]) -> Episode:
+    """A required value was not said: ask for it."""
+    wish, gone = _wish(context, tools[0]), _gone(context, tools[0])
+    rest = [name for name in wish.arguments[0] if name not in gone]
+    sentence = context.speaker.request([wish.ask(rest)])
+    question, mentions = _question(context, gone)
+    gold = _gold("ask", missing=list(gone), mentions=mentions)
+    wish.arguments = [{name: wish.arguments[0][name] for name in rest}]
+    wish.heard(sentence.said[0], sentence.rules)
+    return Episode([_user(sentence)], _text(question), gold, [], _intents([wish]), sentence.rules)
+
+
+def follow_up(context: Context, tools: Sequence[Tool]) -> Episode:
+    """A required value was not said, was asked for and is given: call."""
+    wish, gone = _wish(context, tools[0]), _gone(context, tools[0])
+    sentence = context.speaker.request([wish.ask([name for name in wish.arguments[0] if name not in gone])])
+    reply = context.speaker.reply(wish.ask(gone))
+    wish.heard(sentence.said[0] | reply.said[0], sentence.rules + reply.rules)
+    question, _ = _question(context, gone)
+    return _called(context, [_user(sentence), _text(question), _user(reply)], [wish])
+
+
+def irrelevant(context: Context, tools: Sequence[Tool]) -> Episode:
+    """A request for a tool that is not listed: refuse."""
+    wish = _wish(context, tools[0])
+    sentence = _request(context, [wish])
+    text = context.rng.choice(context.pack.section("refuse"))
+    return Episode([_user(sentence)], _text(text), _gold("refuse"), [], _intents([wish]), sentence.rules)
+
+
+def chat(context: Context, tools: Sequence[Tool]) -> Episode:
+    """Small talk: answer."""
+    sentence, answer = context.speaker.small_talk()
+    return Episode([_user(sentence)], _text(answer), _gold("answer"), [], [], sentence.rules)
+
+
+def result_answer(context: Context, tools: Sequence[Tool]) -> Episode:
+    """The call is made and its result is there: answer from it."""
+    called = single(context, tools)
+    if not called.contains:
+        raise NoSentenceError  # the result says nothing that an answer could be checked for
+    *results, answer = called.after
+    gold = _gold("answer", contains=called.contains)
+    return Episode([*called.before, called.turn, *results], answer, gold, [], called.intents, called.rules)
+
+
+def tool_error(context: Context, tools: Sequence[Tool]) -> Episode:
+    """The call failed: try again when the error says so, explain otherwise."""
+    called = single(context, tools)
+    again = context.rng.random() < 0.5
+    error = context.rng.choice(mocks.ERRORS)
+    result = mocks.BUSY if again else {"error": error}
+    before = [*called.before, called.turn, _result_turn(context, tools[0].id, result)]
+    if again:
+        return Episode(before, called.turn, called.gold, called.after, called.intents, called.rules)
+    words = context.pack.section("errors", error)
+    text = context.rng.choice(context.pack.section("error_answer")).replace("{error}", words)
+    return Episode(before, _text(text), _gold("answer"), [], called.intents, called.rules)
+
+
+@dataclass
+class _Called(Episode):
+    """An episode that ends in calls; ``contains`` is what the answer after them takes from the results."""
+
+    contains: list[str] = field(default_factory=list)
+
+
+def _wish(context: Context, tool: Tool, optional: bool = True, without: tuple[str, ...] = ()) -> Wish:
+    arguments: dict[str, Any] = {}
+    kinds: dict[str, list[Any]] = {}
+    for name, parameter in tool.parameters.items():
+        spoken = parameter.required or (optional and context.rng.random() < SAY_OPTIONAL)
+        if not spoken or name in without:
+            continue
+        taken = kinds.setdefault(parameter.kind.name, [])
+        while (value := draw(parameter.kind, context.rng, context.pack, context.unseen)) in taken:
+            pass  # two parameters of one kind differ: nobody converts euros to euros
+        taken.append(value)
+        arguments[name] = value
+    return Wish(tool, [arguments])
+
+
+def _request(context: Context, wishes: Sequence[Wish], intents: Sequence[str] = ()) -> Sentence:
+    asks = [wish.ask() for wish in wishes]
+    if intents:
+        asks = [dataclasses.replace(ask, intent=intent) for ask, intent in zip(asks, intents, strict=True)]
+    sentence = context.speaker.request(asks)
+    for wish, said in zip(wishes, sentence.said, strict=True):
+        wish.heard(said, sentence.rules)
+    return sentence
+
+
+def _gone(context: Context, tool: Tool) -> list[str]:
+    count = 2 if len(tool.required) > 1 and context.rng.random() < TWO_MISSING else 1
+    gone = context.rng.sample(tool.required, count)
+    return [name for name in tool.parameters if name in gone]
+
+
+def _question(context: Context, gone: Sequence[str]) -> tuple[str, dict[str, list[str]]]:
+    section = context.pack.section
+    asks = [context.rng.choice(section("parameters", name, "ask")) for name in gone]
+    return " ".join(asks), {name: section("parameters", name, "mentions") for name in gone}
+
+
+def _called(context: Context, before: list[Message], wishes: Sequence[Wish]) -> _Called:
+    calls, accepted, classes = [], [], []
+    for wish in wishes:
+        for arguments in wish.arguments:
+            calls.append({"name": context.name(wish.tool.id), "arguments": arguments})
+            accepted.append(_accepted(wish.tool.parameters, arguments))
+            classes.append({name: wish.tool.parameters[name].kind.policy for name in arguments})
+    gold = _gold("call", calls=calls, accepted=accepted, classes=classes)
+    after, contains = _after(context, wishes)
+    rules = wishes[0].rules
+    return _Called(before, _call_turn(context, wishes), gold, after, _intents(wishes), rules, contains)
+
+
+def _accepted(parameters: Mapping[str, Parameter], arguments: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Saying the default and leaving it out are the same request."""
+    found = {}
+    for name, parameter in parameters.items():
+        if parameter.default is not None and arguments.get(name, parameter.default) == parameter.default:
+            found[name] = [parameter.default, None]
+    return found
+
+
+def _after(context: Context, wishes: Sequence[Wish]) -> tuple[list[Message], list[str]]:
+    """Results of the calls and the answer that tells them, and what that answer takes from them."""
+    messages, texts, contains = [], [], []
+    for wish in wishes:
+        template = context.pack.intents[wish.tool.id].result
+        for place, arguments in enumerate(wish.arguments):
+            result = mocks.run(wish.tool.id, arguments)
+            messages.append(_result_turn(context, wish.tool.id, result))
+            words = {name: texts_[min(place, len(texts_) - 1)] for name, texts_ in wish.said.items()}
+            fields = words | {name: str(value) for name, value in result.items()}
+            pieces = template.pieces if template else ()
+            texts.append("".join(piece if isinstance(piece, str) else fields[piece[0]] for piece in pieces))
+            contains += [fields[piece[0]] for piece in pieces if not isinstance(piece, str) and piece[0] in result]
+    return [*messages, _text(" ".join(texts))], contains
+
+
+def _gold(decision: str, **more: Any) -> dict[str, Any]:
+    empty = {"calls": [], "accepted": [], "classes": [], "missing": [], "mentions": {}, "contains": []}
+    return {"decision": decision} | empty | more
+
+
+def _intents(wishes: Sequence[Wish]) -> list[dict[str, Any]]:
+    """Provenance: what was wanted, value by value, and in which words."""
+    found = []
+    for wish in wishes:
+        for place, arguments in enumerate(wish.arguments):
+            slots = {}
+            for name, value in arguments.items():
+                words = wish.said[name]
+                kind = wish.tool.parameters[name].kind
+                said = words[min(place, len(words) - 1)]
+                slots[name] = {"value": value, "said": said, "policy": kind.policy, "rule": kind.name}
+            found.append({"tool": wish.tool.id, "slots": slots})
+    return found
+
+
+def _user(sentence: Sentence) -> Message:
+    return {"role": "user", "content": sentence.text}
+
+
+def _text(text: str) -> Message:
+    return {"role": "assistant", "content": text}
+
+
+def _call_turn(context: Context, wishes: Sequence[Wish]) -> Message:
+    calls = []
+    for wish in wishes:
+        for arguments in wish.arguments:
+            function = {"name": context.name(wish.tool.id), "arguments": json.dumps(arguments, ensure_ascii=False)}
+            calls.append({"type": "function", "function": function})
+    return {"role": "assistant", "content": "", "tool_calls": calls}
+
+
+def _result_turn(context: Context, tool: str, result: Mapping[str, Any]) -> Message:
+    return {"role": "tool", "name": context.name(tool), "content": json.dumps(result, ensure_ascii=False)}
