@@ -16,6 +16,7 @@ REWARDS: dict[str, str] = {
     "exact_match": "quince.rewards.text:ExactMatch",
     "format": "quince.rewards.text:Format",
     "length": "quince.rewards.text:Length",
+    "function_call": "quince.rewards.function_call:FunctionCall",
 }
 
 

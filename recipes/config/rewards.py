@@ -83,6 +83,18 @@ class Length(RewardSpec):
     """Width of the slope below it, tokens."""
 
 
+class FunctionCall(RewardSpec):
+    """Whether a reply makes the right tool calls, or rightly asks, refuses or answers."""
+
+    columns = ("gold",)
+    kind: Literal["function_call"]
+    format: Literal["hermes", "openai", "tucan", "llama3", "gemma"] = "hermes"
+    """How calls are written."""
+    grading: Literal["binary", "graded"] = "binary"
+    """`binary`: 1 if everything is right, else 0 (Tool-N1, hf.co/papers/2505.00024). `graded`: -1 to 1 (ToolRL,
+    hf.co/papers/2504.13958; a needless call has the lowest grade)."""
+
+
 class CustomReward(RewardSpec):
     """A reward from your own installed code."""
 
@@ -94,6 +106,6 @@ class CustomReward(RewardSpec):
 
 
 Reward = Annotated[
-    SqlExecution | Math | CountdownReward | ExactMatch | Format | Length | CustomReward,
+    SqlExecution | Math | CountdownReward | ExactMatch | Format | Length | FunctionCall | CustomReward,
     Field(discriminator="kind"),
 ]
