@@ -7,6 +7,7 @@ are one JSON string under `eval_library.additional_details`.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -131,6 +132,18 @@ def find_records(roots: Iterable[Path]) -> list[Path]:
             raise RecordError(f"{root} · there is no record here or below · run `quince eval` first")
         found.update((folder.resolve(), folder) for folder in below)
     return list(found.values())
+
+
+def record_labels(records: Iterable[Record]) -> dict[str, str]:
+    """Name every record, by its folder, after its model, and by more where a suite has two of one name."""
+    records = list(records)
+    names = Counter((r.settings.suite, r.settings.model_name) for r in records)
+    labels = {}
+    for record in records:
+        settings = record.settings
+        twice = names[settings.suite, settings.model_name] > 1
+        labels[str(record.folder)] = settings.model_name + (f" ({settings.hash[:6]})" if twice else "")
+    return labels
 
 
 def _model_info(settings: Settings) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from ..data.rows import Row
+from ..eval.analyses import analysed, lacks_analysis, write_analysis
 from ..eval.board import build_board
 from ..eval.engines.base import Sampling
 from ..eval.evaluate import Evaluation, evaluate
@@ -55,9 +56,11 @@ class _Job:
         """Whether the folder holds the record of exactly this."""
         record = self._record()
         try:
-            return record is not None and record.ks == self.ks and self._same_kl(record) and bool(record.problems())
+            if record is None or record.ks != self.ks or not self._same_kl(record) or not record.problems():
+                return False
         except (RecordError, FileNotFoundError):
             return False
+        return not lacks_analysis(self.folder, self.settings)
 
     def known_kl(self) -> dict[str, Metric] | None:
         """The divergences that an earlier record already has, None if they are to be measured."""
@@ -97,6 +100,7 @@ def run(loaded: LoadedRecipe) -> list[Path]:
         console.print("Every suite is done with these settings; nothing to run.")
     for job in jobs:
         console.print(suite_table(read_record(job.folder), base.get(job.settings.suite)))
+    _show_analyses(recipe, jobs, base, console)
     page = _board(recipe, jobs, base)
     console.print(f"Records in [bold]{recipe.output_dir}[/], board at [bold]{page}[/]", soft_wrap=True)
     return [job.folder for job in jobs]
@@ -117,6 +121,15 @@ def _board(recipe: EvalRecipe, jobs: Sequence[_Job], base: Mapping[str, Record])
     shared = [base[job.settings.suite] for job in jobs if job.settings.suite in base]
     name = shared[0].settings.model_name if shared else None
     return build_board([*(r.folder for r in shared), *folders], Path(recipe.output_dir) / "board", base=name)
+
+
+def _show_analyses(recipe: EvalRecipe, jobs: Sequence[_Job], base: Mapping[str, Record], console: Console) -> None:
+    """Print what analyses say beyond Pass@k, beside the baseline, and write their pages."""
+    shared = [base[job.settings.suite] for job in jobs if job.settings.suite in base]
+    for analysis, suites in analysed([*shared, *(read_record(job.folder) for job in jobs)]):
+        for table in analysis.tables(suites):
+            console.print(table)
+        console.print(f"Tables in [bold]{analysis.write_page(suites, Path(recipe.output_dir))}[/]", soft_wrap=True)
 
 
 def _job(recipe: EvalRecipe, suite: Suite, tokenizer: Any, made_on: dict[str, Any]) -> _Job:
@@ -185,6 +198,7 @@ def _run_job(job: _Job, engines: Engines, progress: Progress, task: TaskID) -> N
         evaluation = evaluate(job.rows, job.reward, engine, sampling, job.ks, log=log, progress=advance)
         log.finish()
     progress.update(task, description=f"{settings.suite}: divergence" if settings.kl else settings.suite)
+    write_analysis(job.folder, settings, job.rows, evaluation.problems, job.reward)
     write_record(job.folder, _with_kl(evaluation, job, engines), settings)
 
 

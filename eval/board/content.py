@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from ..analyses import Analysed, find_analysis, read_analysis
 from ..compare import Comparison, compare, ranks
 from ..metrics import Metric, per_problem
 from ..problems import Answer, Problem
-from ..records import Record
+from ..records import Record, record_labels
 from ..reference import KL_METRICS
 from ..settings import KlSettings
 from .charts import Line, Point, line_chart, scatter
@@ -139,6 +140,14 @@ class Suite:
         return line_chart([x for x in lines if x.points], f"Pass@k on {self.name}", "k", "Pass@k, %")
 
     @property
+    def analysis(self) -> str | None:
+        """HTML of what the suite's kind of reward has to say, None if it says nothing; its texts are escaped."""
+        data = [(e, read_analysis(e.record.folder, e.record.settings)) for e in self.entries]
+        entries = [Analysed(e.label, e.colour, read) for e, read in data if read is not None]
+        found = find_analysis(self.base.record.settings)
+        return found.section(self.name, entries) if found is not None and entries else None
+
+    @property
     def kept(self) -> str | None:
         """Keep against explore; None without a model to compare."""
         k = self.wide_k
@@ -177,7 +186,7 @@ def suites(records: Sequence[Record], base: str | None) -> list[Suite]:
     groups: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         groups[record.settings.suite].append(record)
-    labels = _labels(records)
+    labels = record_labels(records)
     colours = {label: i % COLOURS for i, label in enumerate(_in_order(list(labels.values()), base))}
     return [_suite(name, group, base, labels, colours) for name, group in groups.items()]
 
@@ -194,17 +203,6 @@ def _suite(
         comparison = compare(first.problems, problems, shared) if first else None
         entries.append(Entry(label, colours[label], record, problems, comparison))
     return Suite(name, entries)
-
-
-def _labels(records: Sequence[Record]) -> dict[str, str]:
-    """Name every record by its model, and by more where a suite has two of one name."""
-    names = Counter((r.settings.suite, r.settings.model_name) for r in records)
-    labels = {}
-    for record in records:
-        settings = record.settings
-        twice = names[settings.suite, settings.model_name] > 1
-        labels[str(record.folder)] = settings.model_name + (f" ({settings.hash[:6]})" if twice else "")
-    return labels
 
 
 def _in_order(labels: list[str], base: str | None) -> list[str]:
