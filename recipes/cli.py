@@ -41,7 +41,7 @@ _ENVIRONMENT = {
 }
 """Read by libraries when they are imported; what the user set stays."""
 
-_TRAINERS = {"rlvr": "quince.recipes.rlvr.train", "pretrain": "quince.recipes.pretrain.train"}
+_TRAINERS = {kind: f"quince.recipes.{kind}.train" for kind in ("rlvr", "sft", "dpo", "pretrain")}
 
 
 @app.command("list")
@@ -58,7 +58,7 @@ def show(
     recipe: Annotated[str | None, typer.Argument(help="A name from `quince list`, or a YAML file.")] = None,
     overrides: Overrides = None,
     schema: Annotated[
-        str | None, typer.Option(help="Print the JSON schema of a kind instead: rlvr, pretrain or eval.")
+        str | None, typer.Option(help="Print the JSON schema of a kind instead, for example rlvr.")
     ] = None,
 ) -> None:
     """The resolved recipe with the origin of each value; itself a runnable recipe."""
@@ -67,7 +67,7 @@ def show(
     if schema is not None:
         print(json_schema(schema))
     elif recipe is None:
-        raise typer.BadParameter("name a recipe, or --schema rlvr|pretrain|eval")
+        raise typer.BadParameter("name a recipe, or --schema rlvr|sft|dpo|pretrain|eval")
     else:
         print(_load(recipe, overrides).to_yaml(origins=True), end="")
 

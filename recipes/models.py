@@ -6,6 +6,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..data.formatting import read_template
+
 if TYPE_CHECKING:
     from peft import PeftConfig
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -40,7 +42,7 @@ def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
         model_path(model.id), revision=model.revision, padding_side="left", trust_remote_code=False
     )
     if model.chat_template is not None:
-        tokenizer.chat_template = Path(model.chat_template).read_text(encoding="utf-8")
+        tokenizer.chat_template = read_template(model.chat_template)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

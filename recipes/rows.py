@@ -20,15 +20,20 @@ def load_sources(sources: Sequence[Any]) -> list[Row]:
     Args:
         sources: Sections of the `data:` list.
     """
-    loaded = [load_source(source) for source in sources]
-    shares = [source.share for source in sources]
-    if len(set(shares)) > 1:
-        scale = min(len(rows) / share for rows, share in zip(loaded, shares, strict=True))
-        loaded = [
-            random.Random(source.seed).sample(rows, min(len(rows), round(source.share * scale)))
-            for rows, source in zip(loaded, sources, strict=True)
-        ]
+    loaded = thin_out(sources, [load_source(source) for source in sources])
     return check_rows([row for rows in loaded for row in rows], "data")
+
+
+def thin_out(sources: Sequence[Any], loaded: list[list[Row]]) -> list[list[Row]]:
+    """The rows of each source, fewer of them where the sources have different shares."""
+    shares = [source.share for source in sources]
+    if len(set(shares)) == 1:
+        return loaded
+    scale = min(len(rows) / share for rows, share in zip(loaded, shares, strict=True))
+    return [
+        random.Random(source.seed).sample(rows, min(len(rows), round(source.share * scale)))
+        for rows, source in zip(loaded, sources, strict=True)
+    ]
 
 
 def load_source(source: Any) -> list[Row]:

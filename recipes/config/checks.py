@@ -6,12 +6,15 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
+from .dpo import DpoRecipe
 from .evaluation import EvalRecipe
 from .finding import Finding
 from .judging_checks import judging_checks, plugin_checks
 from .pretrain import PretrainRecipe
 from .rlvr import RlvrRecipe
 from .rlvr_checks import rlvr_checks
+from .sft import SftRecipe
+from .tuning_checks import tuning_checks
 
 
 def cross_checks(recipe: BaseModel) -> Iterator[Finding]:
@@ -23,6 +26,8 @@ def cross_checks(recipe: BaseModel) -> Iterator[Finding]:
         yield from plugin_checks(items + [(f"rewards.{index}", item) for index, item in enumerate(recipe.rewards)])
     elif isinstance(recipe, EvalRecipe):
         yield from _eval_checks(recipe)
+    elif isinstance(recipe, SftRecipe | DpoRecipe):
+        yield from tuning_checks(recipe)
     elif isinstance(recipe, PretrainRecipe):
         yield from _pretrain_checks(recipe)
 

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import yaml
 
+from .dpo import DpoRecipe
 from .evaluation import EvalRecipe
 from .pretrain import PretrainRecipe
 from .reading import CoreDumper, read_text
 from .rlvr import RlvrRecipe
+from .sft import SftRecipe
 from .tree import Entry, entry_at, leaves
 
-Recipe = RlvrRecipe | PretrainRecipe | EvalRecipe
+Recipe = RlvrRecipe | SftRecipe | DpoRecipe | PretrainRecipe | EvalRecipe
 
 
 @dataclass(frozen=True)

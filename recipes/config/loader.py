@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .checks import cross_checks
+from .dpo import DpoRecipe
 from .errors import Problem, RecipeErrors, did_you_mean
 from .evaluation import EvalRecipe
 from .finding import Finding
@@ -14,12 +15,15 @@ from .loaded import LoadedRecipe, Recipe, value_origins
 from .pretrain import PretrainRecipe
 from .reading import display_path, read_file, read_overrides
 from .rlvr import RlvrRecipe
+from .sft import SftRecipe
 from .trainer import check_trainer, installed_fields
 from .tree import COMMAND_LINE, Entry, merge, origin_of, plain
 from .validation import validate
 
 SCHEMAS: dict[str, type[Recipe]] = {
     "rlvr": RlvrRecipe,
+    "sft": SftRecipe,
+    "dpo": DpoRecipe,
     "pretrain": PretrainRecipe,
     "eval": EvalRecipe,
 }
@@ -122,5 +126,5 @@ def _in_order(problems: list[Problem]) -> list[Problem]:
 def _notes(recipe: Recipe) -> tuple[str, ...]:
     if isinstance(recipe, EvalRecipe) or installed_fields(recipe.kind) is not None:
         return ()
-    library = "trl" if recipe.kind == "rlvr" else "transformers"
+    library = "transformers" if recipe.kind == "pretrain" else "trl"
     return (f"{library} is not installed: the names under `trainer:` were not checked",)

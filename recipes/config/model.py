@@ -49,7 +49,7 @@ class Model(Section):
     """Null lets transformers choose."""
     adapter: Adapter = NoAdapter()
     chat_template: str | None = None
-    """A Jinja file that replaces the tokenizer's chat template."""
+    """Replaces the tokenizer's chat template: a Jinja file, or the name of a shipped one (`hermes_signatures`)."""
 
 
 class Launch(Section):

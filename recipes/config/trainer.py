@@ -1,6 +1,6 @@
 """The `trainer:` section, checked against the installed library without importing it.
 
-The names, types and defaults are read from the source of TRL's `GRPOConfig` and transformers'
+The names, types and defaults are read from the source of TRL's configurations and transformers'
 `TrainingArguments` with `ast`; importing them would take seconds and torch.
 """
 
@@ -18,15 +18,14 @@ from typing import Any, Literal
 from .errors import did_you_mean, one_of, show_value
 from .trainer_rules import CHOICES, DEFAULTS, RANGES, RESERVED
 
-Target = Literal["rlvr", "pretrain"]
+Target = Literal["rlvr", "sft", "dpo", "pretrain"]
 
+_BASES = (("transformers", "training_args.py", "TrainingArguments"), ("trl", "trainer/base_config.py", "_BaseConfig"))
 _CLASSES = {
-    "pretrain": (("transformers", "training_args.py", "TrainingArguments"),),
-    "rlvr": (
-        ("transformers", "training_args.py", "TrainingArguments"),
-        ("trl", "trainer/base_config.py", "_BaseConfig"),
-        ("trl", "trainer/grpo_config.py", "GRPOConfig"),
-    ),
+    "pretrain": _BASES[:1],
+    "rlvr": (*_BASES, ("trl", "trainer/grpo_config.py", "GRPOConfig")),
+    "sft": (*_BASES, ("trl", "trainer/sft_config.py", "SFTConfig")),
+    "dpo": (*_BASES, ("trl", "trainer/dpo_config.py", "DPOConfig")),
 }
 _ENUMS = (("transformers", "trainer_utils.py"), ("transformers", "training_args.py"))
 
@@ -78,14 +77,8 @@ def check_trainer(values: Mapping[str, Any], target: Target) -> Iterator[tuple[s
             allowed = _describe(fields.annotations[name], fields.enums)
             hint = did_you_mean(str(value), _strings(fields.annotations[name], fields.enums))
             yield name, show_value(value), allowed, hint
-        elif name in CHOICES and value not in CHOICES[name]:
-            allowed = ", ".join(map(str, CHOICES[name]))
-            yield (
-                name,
-                show_value(value),
-                f"one of {allowed}",
-                did_you_mean(str(value), map(str, CHOICES[name])),
-            )
+        elif value not in (choices := CHOICES.get(target, {}).get(name, (value,))):
+            yield name, show_value(value), f"one of {', '.join(choices)}", did_you_mean(str(value), choices)
         elif name in RANGES and not RANGES[name].holds(value):
             yield name, show_value(value), str(RANGES[name]), ""
 

@@ -41,6 +41,7 @@ RANGES: dict[str, Range] = {
     "num_generations": Range(2),
     "num_iterations": Range(1),
     "max_completion_length": Range(1),
+    "max_length": Range(1),
     "temperature": _POSITIVE,
     "top_p": Range(0, 1, open_low=True),
     "epsilon": Range(0),
@@ -51,12 +52,15 @@ RANGES: dict[str, Range] = {
 }
 
 # TRL leaves these as free strings and fails on a wrong one only during training.
-CHOICES: dict[str, tuple[str, ...]] = {
-    "loss_type": ("grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"),
-    "importance_sampling_level": ("token", "sequence"),
-    "vllm_mode": ("colocate", "server"),
-    "vllm_importance_sampling_mode": ("token_truncate", "token_mask", "sequence_truncate", "sequence_mask"),
-    "multi_objective_aggregation": ("sum_then_normalize", "normalize_then_sum"),
+CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
+    "rlvr": {
+        "loss_type": ("grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"),
+        "importance_sampling_level": ("token", "sequence"),
+        "vllm_mode": ("colocate", "server"),
+        "vllm_importance_sampling_mode": ("token_truncate", "token_mask", "sequence_truncate", "sequence_mask"),
+        "multi_objective_aggregation": ("sum_then_normalize", "normalize_then_sum"),
+    },
+    "sft": {"loss_type": ("nll", "dft")},
 }
 
 _SHARED = {
@@ -66,8 +70,28 @@ _SHARED = {
     "remove_unused_columns": "rewards need the columns, so they are always kept",
 }
 
+_TUNING = _SHARED | {
+    "remove_unused_columns": "rows are prepared before TRL sees them",
+    "model_init_kwargs": "write `model: {dtype: ..., attn_implementation: ...}`",
+    "trust_remote_code": "no code is taken from the Hub",
+}
+
 RESERVED: dict[str, dict[str, str]] = {
     "pretrain": _SHARED,
+    "sft": _TUNING
+    | {
+        "packing_strategy": "best fit decreasing is the only one that cuts no conversation",
+        "padding_free": "write `packing: true`",
+        "shuffle_dataset": "write `shuffle` at the top level",
+        "truncation_mode": "write `too_long` at the top level",
+        "assistant_only_loss": "the loss is always on what the assistant writes",
+        "completion_only_loss": "the loss is always on what the assistant writes",
+        "chat_template_path": "write `model: {chat_template: ...}`",
+        "dataset_text_field": "rows are conversations",
+        "dataset_kwargs": "rows are prepared before TRL sees them",
+        "eos_token": "the chat template writes it",
+    },
+    "dpo": _TUNING,
     "rlvr": _SHARED
     | {
         "beta": "write `divergence: {kind: reverse_kl, on: rollouts, weight: ...}`",
@@ -89,6 +113,8 @@ _COMMON = {
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "pretrain": _COMMON,
+    "sft": _COMMON | {"max_length": 1024, "packing": False, "gradient_checkpointing": True},
+    "dpo": _COMMON | {"max_length": 1024, "gradient_checkpointing": True},
     "rlvr": _COMMON
     | {
         "num_generations": 8,

@@ -18,9 +18,9 @@ from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM, Traine
 from ...data.rows import Row
 from ...data.sources import load_demonstrations
 from ..cards import write_card
+from ..optimizer import muon_with_adamw
 from ..progress import quiet_libraries, use_bar
 from ..run_folder import MODEL_FOLDER, MetricsFile, is_finished, open_run_folder
-from .optimizer import MuonWithAdamW
 from .tokenizer import train_tokenizer
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
     trainer = BucketedTrainer(
         model=model,
         args=arguments,
-        optimizers=(make_optimizer(model, arguments, recipe.muon_learning_rate), None),
+        optimizers=(muon_with_adamw(model, recipe.muon_learning_rate, arguments), None),
         train_dataset=bucketed(examples, arguments.train_batch_size, recipe.seed),
         data_collator=lambda batch: collate(batch, tokenizer.pad_token_id),
         callbacks=[MetricsFile(folder)],
@@ -105,17 +105,6 @@ def new_model(architecture: Architecture, tokenizer: Any) -> Qwen3ForCausalLM:
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, do_sample=True
     )
     return model
-
-
-def make_optimizer(model: torch.nn.Module, arguments: TrainingArguments, muon_lr: float) -> MuonWithAdamW:
-    """The optimizer, with AdamW's settings from the `trainer:` block."""
-    return MuonWithAdamW(
-        model,
-        muon_lr,
-        lr=arguments.learning_rate,
-        betas=(arguments.adam_beta1, arguments.adam_beta2),
-        weight_decay=arguments.weight_decay,
-    )
 
 
 def encode(rows: Sequence[Row], tokenizer: Any) -> list[Example]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...data.cache import write_atomic
-from ...data.formatting import render_prompt
+from ...data.formatting import read_template, render_prompt
 from ...data.rows import Row
 from ...eval.settings import rows_sha256
 from ..config.trainer import trainer_value
@@ -106,7 +106,7 @@ def split_folder(recipe: RlvrRecipe, rows: Sequence[Row]) -> Path:
     settings = {
         "model": files_fingerprint(path) if path.is_dir() else [recipe.model.id, recipe.model.revision],
         "dtype": recipe.model.dtype,
-        "chat": [chat_template and Path(chat_template).read_text(encoding="utf-8"), template_options(recipe)],
+        "chat": [chat_template and read_template(chat_template), template_options(recipe)],
         "rows": rows_sha256(rows),
         "rewards": [reward.model_dump() for reward in recipe.rewards],
         "split": recipe.split.model_dump(exclude={"train_on"}),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...data.rows import Row, RowError
 from ..rows import load_sources
+from ..tuning import run_training
 from . import divergences
 from .advantages import Advantage, dr_grpo, focal, group, leave_one_out, pass_at_k, pkpo, w_reinforce
 
@@ -32,25 +33,7 @@ def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
         CheckpointError: `resume` without a whole checkpoint.
         StoreError: The rehearsal store belongs to another model.
     """
-    from ..checkpoints import newest_whole_checkpoint, set_aside
-    from ..config.errors import is_rank_zero
-    from ..progress import quiet_libraries, use_bar
-    from ..run_folder import MODEL_FOLDER, is_finished, open_run_folder
-
-    quiet_libraries()
-    folder = Path(loaded.recipe.output_dir)
-    if is_finished(loaded):
-        print(f"{folder} is finished; delete it to train again")
-        return folder
-    checkpoint = str(newest_whole_checkpoint(folder)) if resume else None
-    if not resume and is_rank_zero():
-        set_aside(folder)
-    open_run_folder(loaded)
-    trainer = build_trainer(loaded)
-    use_bar(trainer, loaded.name)
-    trainer.train(resume_from_checkpoint=checkpoint)
-    save_final(trainer, folder / MODEL_FOLDER, loaded)
-    return folder
+    return run_training(loaded, resume, build_trainer)
 
 
 def build_trainer(loaded: LoadedRecipe) -> RlvrTrainer:
@@ -187,24 +170,6 @@ def make_rehearsal(recipe: RlvrRecipe, split: SplitResult | None, policy: Any, t
     given = divergence.model_dump(exclude={"on", "top_k"}) | recipe.rehearsal.model_dump()
     settings = RehearsalSettings(**given, top_k=getattr(divergence, "top_k", None) or 20)
     return Rehearsal(store, settings, tokenizer.pad_token_id)
-
-
-def save_final(trainer: RlvrTrainer, folder: Path, loaded: LoadedRecipe) -> None:
-    """Save the trained model with its card, aside first, so that a model folder is always whole."""
-    import shutil
-
-    from ..cards import write_card
-
-    staged = folder.with_name(folder.name + ".partial")
-    if trainer.is_world_process_zero():
-        shutil.rmtree(staged, ignore_errors=True)
-    trainer.accelerator.wait_for_everyone()
-    trainer.save_model(str(staged))
-    if trainer.is_world_process_zero():
-        write_card(staged, loaded)
-        (staged / "training_args.bin").unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        staged.rename(folder)
 
 
 if __name__ == "__main__":

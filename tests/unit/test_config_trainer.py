@@ -64,13 +64,17 @@ def test_what_the_library_would_not_take_is_named(name, value, words):
     assert field == name and words in " ".join(text)
 
 
-def test_rules_name_fields_that_exist():
-    fields = installed_fields("rlvr").annotations
-    assert {*CHOICES, *RANGES, *RESERVED["rlvr"]} <= set(fields)
-    assert set(RESERVED["pretrain"]) <= set(installed_fields("pretrain").annotations)
+@pytest.mark.parametrize("target", RESERVED)
+def test_rules_name_fields_that_exist(target):
+    fields = installed_fields(target).annotations
+    assert {*CHOICES.get(target, ()), *RESERVED[target]} <= set(fields)
 
 
-@pytest.mark.parametrize("target", ["rlvr", "pretrain"])
+def test_ranges_name_fields_that_exist():
+    assert set(RANGES) <= {name for target in RESERVED for name in installed_fields(target).annotations}
+
+
+@pytest.mark.parametrize("target", DEFAULTS)
 def test_defaults_without_the_library_are_those_of_the_library(target):
     installed = installed_fields(target).defaults
     assert DEFAULTS[target] == {name: installed[name] for name in DEFAULTS[target]}

@@ -7,10 +7,13 @@ tokens of AdamW alone, which is the difference between ten minutes and an hour o
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
@@ -49,3 +52,14 @@ class MuonWithAdamW(torch.optim.Optimizer):
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
         self.param_groups = [group for part in self.parts for group in part.param_groups]
+
+
+def muon_with_adamw(model: nn.Module, muon_lr: float, arguments: TrainingArguments) -> MuonWithAdamW:
+    """The optimizer, with AdamW's settings from the `trainer:` block."""
+    return MuonWithAdamW(
+        model,
+        muon_lr,
+        lr=arguments.learning_rate,
+        betas=(arguments.adam_beta1, arguments.adam_beta2),
+        weight_decay=arguments.weight_decay,
+    )

@@ -1,0 +1,77 @@
+"""What `sft` and `dpo` runs share: the run folder around a trainer, from the first check to the saved model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import Trainer
+
+    from .config.loader import LoadedRecipe
+
+
+def run_training(loaded: LoadedRecipe, resume: bool, build: Callable[[LoadedRecipe], Trainer]) -> Path:
+    """Train and return the run folder; a finished run of the same recipe is left as it is.
+
+    Args:
+        loaded: From `load_recipe`.
+        resume: Continue from the newest whole checkpoint of the run folder.
+        build: Makes the trainer, after the run folder is there.
+
+    Raises:
+        CheckpointError: `resume` without a whole checkpoint.
+    """
+    from .checkpoints import newest_whole_checkpoint, set_aside
+    from .config.errors import is_rank_zero
+    from .progress import quiet_libraries, use_bar
+    from .run_folder import MODEL_FOLDER, is_finished, open_run_folder
+
+    quiet_libraries()
+    folder = Path(loaded.recipe.output_dir)
+    if is_finished(loaded):
+        print(f"{folder} is finished; delete it to train again")
+        return folder
+    checkpoint = str(newest_whole_checkpoint(folder)) if resume else None
+    if not resume and is_rank_zero():
+        set_aside(folder)
+    open_run_folder(loaded)
+    trainer = build(loaded)
+    use_bar(trainer, loaded.name)
+    trainer.train(resume_from_checkpoint=checkpoint)
+    save_final(trainer, folder / MODEL_FOLDER, loaded)
+    return folder
+
+
+def save_final(trainer: Any, folder: Path, loaded: LoadedRecipe) -> None:
+    """Save the trained model with its card, aside first, so that a model folder is always whole."""
+    import shutil
+
+    from .cards import write_card
+
+    staged = folder.with_name(folder.name + ".partial")
+    if trainer.is_world_process_zero():
+        shutil.rmtree(staged, ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
+    trainer.save_model(str(staged))
+    if trainer.is_world_process_zero():
+        write_card(staged, loaded)
+        (staged / "training_args.bin").unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        staged.rename(folder)
+
+
+def trainer_options(recipe: Any) -> dict[str, Any]:
+    """Arguments of the trainer's configuration: what the recipe decides, then its `trainer:` block."""
+    import torch
+
+    return {
+        "output_dir": recipe.output_dir,
+        "seed": recipe.seed,
+        "report_to": "none",
+        "logging_nan_inf_filter": False,
+        "bf16": torch.cuda.is_available(),
+        "use_cpu": not torch.cuda.is_available(),
+        **recipe.trainer,
+    }
