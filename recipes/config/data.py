@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from .section import Options, Positive, PositiveFloat, Section
+from .section import Options, Positive, PositiveFloat, Section, Share
 
 
 class Source(Section):
@@ -55,6 +55,30 @@ class Countdown(Source):
     columns = ("numbers", "target")
     kind: Literal["countdown"]
     split: Literal["train", "test"] = "train"
+
+
+class FunctionCalls(Source):
+    """Generated requests in several languages: to call tools, to ask for a missing value, to refuse or to answer."""
+
+    columns = ("gold",)
+    kind: Literal["function_calls"]
+    split: Literal["train", "test", "values", "paraphrases", "tools", "names", "language", "more_tools"] = "train"
+    """`test` is like `train`; each of the others holds out the thing of its name."""
+    languages: list[str] = Field(["en", "bg"], min_length=1)
+    """Languages of the users; for the split `language` those that were trained on."""
+    scenarios: list[str] | dict[str, float] | None = None
+    """Names of scenarios, or their shares; null takes all in their usual shares."""
+    min_tools: int = Field(1, ge=0)
+    """Fewest tools listed in a prompt."""
+    max_tools: int = Field(8, ge=0)
+    """Most tools listed in a prompt."""
+    masking: Share = 0.0
+    """Probability that the names of a row's tools and parameters are made up, so that they have to be read."""
+    descriptions: Literal["en", "target", "mixed"] = "en"
+    """Language of tool descriptions; `target` is that of the user."""
+    name_style: Literal["snake", "mixed"] = "snake"
+    noise: Share = 0.0
+    """Probability of slips in a user's text."""
 
 
 class Benchmark(Source):
@@ -139,6 +163,15 @@ class Demonstrations(Section):
 
 
 DataSource = Annotated[
-    SqlIdioms | Strategies | Countdown | Gsm8k | MathCompetition | MathTest | TextToSql | Jsonl | CustomSource,
+    SqlIdioms
+    | Strategies
+    | Countdown
+    | FunctionCalls
+    | Gsm8k
+    | MathCompetition
+    | MathTest
+    | TextToSql
+    | Jsonl
+    | CustomSource,
     Field(discriminator="kind"),
 ]
