@@ -1,14 +1,10 @@
-"""What happens to a batch of rollouts between generation and loss: rewards joined, dull rows dropped, buffers kept."""
+"""What happens to a batch of rollouts between generation and loss: rewards joined, dull rows dropped."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -108,24 +104,3 @@ def widen(value: Tensor, width: int, left: bool) -> Tensor:
     """Pad `[rows, columns]` with zeros to `width` columns; masked positions never count, so any value serves."""
     missing = width - value.shape[1]
     return pad(value, (missing, 0) if left else (0, missing))
-
-
-def save_buffer(buffer: list[dict[str, Any]], file: Path) -> None:
-    """Write the micro-batches of a rollout buffer to one safetensors file; what they share is written for each."""
-    tensors = {
-        f"{index}.{name}": value.clone(memory_format=torch.contiguous_format)
-        for index, batch in enumerate(buffer)
-        for name, value in batch.items()
-        if isinstance(value, Tensor)
-    }
-    save_file(tensors, file, metadata={"batches": json.dumps(len(buffer))})
-
-
-def load_buffer(file: Path, device: torch.device) -> list[dict[str, Any]]:
-    """Read what `save_buffer` wrote."""
-    with safe_open(file, framework="pt", device=str(device)) as stored:
-        batches: list[dict[str, Any]] = [{} for _ in range(json.loads(stored.metadata()["batches"]))]
-        for key in stored.keys():  # noqa: SIM118 - not a mapping
-            index, name = key.split(".", 1)
-            batches[int(index)][name] = stored.get_tensor(key)
-    return batches

@@ -108,13 +108,13 @@ def trainer_arguments(recipe: RlvrRecipe) -> Any:
 
 
 def dataset(rows: Sequence[Row], rewards: Sequence[Reward]) -> Any:
-    """Rows as a `datasets.Dataset` of the prompt and the columns that rewards read.
+    """Rows as a `datasets.Dataset` of the prompt, its tools and the columns that rewards read.
 
     Columns that no reward reads are left out: sources differ in them, and Arrow would fill the gaps with nulls.
     """
     from datasets import Dataset
 
-    columns = {"id", "task", "prompt", *(name for reward in rewards for name in reward.columns)}
+    columns = {"id", "task", "prompt", "tools", *(name for reward in rewards for name in reward.columns)}
     return Dataset.from_list([{name: row.get(name) for name in sorted(columns)} for row in rows])
 
 

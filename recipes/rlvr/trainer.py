@@ -19,9 +19,10 @@ from accelerate.utils import gather
 from torch import Tensor
 from trl import GRPOTrainer
 
-from ..checkpoints import AtomicCheckpoints
+from ...data.formatting import Renderer
 from . import divergences, generation, rollouts
 from .advantages import Advantage, unlikeliness
+from .buffer import KeepsRollouts
 from .dynamic_sampling import Reserve
 from .prompt_order import EpochSampler
 from .rehearsal import StoreError
@@ -44,7 +45,7 @@ class RolloutDivergence:
     weight: float
 
 
-class RlvrTrainer(AtomicCheckpoints, GRPOTrainer):
+class RlvrTrainer(KeepsRollouts, GRPOTrainer):
     """`GRPOTrainer` with our advantages, rehearsal and divergences.
 
     Args:
@@ -70,6 +71,8 @@ class RlvrTrainer(AtomicCheckpoints, GRPOTrainer):
         if generation.can_use_engine(kwargs["args"]):
             kwargs["rollout_func"] = generation.engine_rollouts
         super().__init__(*args, **kwargs)
+        self.renderer = Renderer(self._tokenizer, self.chat_template, **self.chat_template_kwargs)
+        self._rows: list[dict[str, Any]] = []  # of the rollout batch at hand
         self.generations = 0  # within the current rollout batch: 0 is the first, then come dynamic sampling's
         self.advantage = advantage
         self.unlikeliness_strength = unlikeliness_strength
@@ -95,6 +98,12 @@ class RlvrTrainer(AtomicCheckpoints, GRPOTrainer):
         with self.timed("generate"):
             return super()._generate(prompts)
 
+    def _tokenize_prompts(self, prompts: list[Any]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        """Prompt ids, each row with its own tools, and as in evaluation; TRL knows one list of tools for all rows."""
+        pairs = [(row, prompt) for row, prompt in zip(self._rows, prompts, strict=True)]
+        rendered = self.renderer.render_all(pairs, add_generation_prompt=True)
+        return [prompt.ids for prompt in rendered], None, {}
+
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         self.generations = 0
         output = self._scored(inputs)
@@ -104,6 +113,7 @@ class RlvrTrainer(AtomicCheckpoints, GRPOTrainer):
 
     def _scored(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """Generate and judge one batch, with our advantages in place of TRL's."""
+        self._rows = inputs
         output = super()._generate_and_score_completions(inputs)
         self.generations += 1
         size = self.num_generations if self.model.training else self.num_generations_eval
@@ -266,23 +276,6 @@ class RlvrTrainer(AtomicCheckpoints, GRPOTrainer):
             values = self._rehearsal_log_probs(self.model.to(device), ids.to(device), mask.to(device), tokens)
         self.model.train(was_training)
         return values
-
-    def save_extra_state(self, folder: Path) -> None:
-        """Keep the rollout buffer, so that a resume in the middle of it continues exactly."""
-        if self.args.steps_per_generation * self.num_iterations > self.args.gradient_accumulation_steps:
-            rollouts.save_buffer(self._buffered_inputs, folder / self._buffer_name())
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is None:
-            return
-        buffer = Path(checkpoint) / self._buffer_name()
-        self._step = self.state.global_step * self.args.gradient_accumulation_steps
-        if buffer.exists():
-            self._buffered_inputs = rollouts.load_buffer(buffer, self.accelerator.device)
-
-    def _buffer_name(self) -> str:
-        return f"rollouts-{self.accelerator.process_index}.safetensors"
 
     # --- log --------------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from quince.recipes.rlvr import rollouts
+from quince.recipes.rlvr.buffer import load_buffer, save_buffer
 from quince.rewards.text import ExactMatch
 
 NAN = float("nan")
@@ -90,8 +91,8 @@ def test_concatenated_batches_keep_their_tokens():
 
 def test_a_buffer_survives_its_file(tmp_path):
     buffer = [batch([1.0, 0.0]), batch([0.5], completion=2)]
-    rollouts.save_buffer(buffer, tmp_path / "b.safetensors")
-    loaded = rollouts.load_buffer(tmp_path / "b.safetensors", torch.device("cpu"))
+    save_buffer(buffer, tmp_path / "b.safetensors")
+    loaded = load_buffer(tmp_path / "b.safetensors", torch.device("cpu"))
     for before, after in zip(buffer, loaded, strict=True):
         assert before.keys() == after.keys()
         for name in before:
