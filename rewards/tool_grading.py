@@ -35,7 +35,7 @@ def graded(score: Score) -> float:
 
     -1           a reply that cannot be read, a mute one, and a call where none is right
     -5/7         words where a call is right, and the wrong one of ask, refuse and answer: only the format is right
-    -5/7 to 1    calls where calls are right, by ToolRL's formula
+    -5/7 to 1    calls where calls are right, by ToolRL's formula; the wrong tools have the low end
     1/7 to 4/7   the right one of ask, refuse and answer with an error, more for a question that names what is missing
     1            exact; nothing else has it
     """
@@ -69,10 +69,10 @@ def _argument_points(call: CallScore) -> float:
     """Jaccard index of the parameter names, and one point a right value of the gold."""
     if call.gold is None or call.found is None:
         return 0.0
-    names = call.arguments
-    shared = sum(argument.reason in ("", "type", "value", "null") for argument in names)
-    right = sum(argument.ok for argument in names if argument.name in call.gold.arguments)
-    return (shared / len(names) if names else 1.0) + right
+    gold = call.gold.arguments
+    shared = sum(score.ok or (score.name in gold and score.reason != "missing") for score in call.arguments)
+    right = sum(score.ok for score in call.arguments if score.name in gold)
+    return (shared / len(call.arguments) if call.arguments else 1.0) + right
 
 
 def _scaled(points: float) -> float:

@@ -88,10 +88,7 @@ def difference(found: Any, gold: Any, schema: Mapping[str, Any], kind: str = "")
         reasons = [difference(one, other, inner) for one, other in zip(found, gold, strict=False)]
         return _first(reasons) or ("" if len(found) == len(gold) else "value")
     if isinstance(found, Mapping) and isinstance(gold, Mapping):
-        keys = dict.fromkeys((*gold, *found))
-        return _first(
-            _argument(found, key, [gold[key]] if key in gold else [], key in gold, schema, {}) for key in keys
-        )
+        return _objects(found, gold, schema)
     return "type"
 
 
@@ -122,6 +119,13 @@ def _argument(
     if not wanted:
         return "extra" if name in (parameters.get("properties") or {}) else "unknown"
     return reasons[0]
+
+
+def _objects(found: Mapping[str, Any], gold: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    keys = dict.fromkeys((*gold, *found))
+    reasons = [_argument(found, key, [gold[key]] if key in gold else [], key in gold, schema, {}) for key in keys]
+    # What is wrong inside of a value makes the value wrong: the argument itself is there.
+    return "type" if "type" in reasons else "value" if any(reasons) else ""
 
 
 def _numbers(found: int | float, gold: int | float, types: tuple[str, ...]) -> str:
