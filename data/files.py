@@ -12,7 +12,7 @@ import gzip
 import json
 import os
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -138,14 +138,26 @@ def _open(path: Path) -> IO[str]:
 
 def _read_jsonl(path: Path) -> Iterator[tuple[int, Any]]:
     with _open(path) as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield number, _parse(line, f"{path}:{number}")
+        yield from _parse_lines(lines, path)
+
+
+def _parse_lines(lines: Iterable[str], path: Path) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            yield number, _parse(line, f"{path}:{number}")
 
 
 def _read_json(path: Path) -> Iterator[tuple[int, Any]]:
     with _open(path) as file:
-        records = _parse(file.read(), str(path))
+        text = file.read()
+    try:
+        records = json.loads(text)
+    except json.JSONDecodeError as error:
+        # A whole value and more after it: one object a line, whatever the name says (BFCL's files).
+        if error.msg == "Extra data":
+            yield from _parse_lines(text.split("\n"), path)
+            return
+        records = _parse(text, str(path))
     if not isinstance(records, list):
         raise RowError(f"{path} · file · found {shorten(records, 60)} · give a JSON list of objects")
     yield from enumerate(records, start=1)

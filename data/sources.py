@@ -29,16 +29,27 @@ SOURCES: dict[str, str] = {
     "spider": "quince.data.text_to_sql:spider",
     "bird": "quince.data.text_to_sql:bird",
     "function_calls": "quince.data.function_calling.generate:rows",
+    "bfcl": "quince.data.function_calling.adapters.bfcl:rows",
+    "when2call": "quince.data.function_calling.adapters.when2call:rows",
+    "tucan_eval": "quince.data.function_calling.adapters.tucan_eval:rows",
+    "xlam": "quince.data.function_calling.adapters.xlam:rows",
     "jsonl": "quince.data.files:jsonl",
 }
 
-# Sources that can also write answers of a base model, right and wrong, for pretraining.
+# Sources of whole conversations: answers of a base model, right and wrong, for pretraining, and dialogues for SFT.
 DEMONSTRATIONS: dict[str, str] = {
     "sql_idioms": "quince.data.sql_idioms:demonstrations",
     "strategies": "quince.data.strategies:demonstrations",
     "countdown": "quince.data.countdown:demonstrations",
     "everyday": "quince.data.everyday:demonstrations",
     "function_calls": "quince.data.function_calling.generate:demonstrations",
+    "xlam": "quince.data.function_calling.adapters.xlam:demonstrations",
+    "tucan": "quince.data.function_calling.adapters.tucan:rows",
+    "hermes_fc": "quince.data.function_calling.adapters.hermes:rows",
+    "llama_factory": "quince.data.function_calling.adapters.llama_factory:rows",
+    "apigen_mt": "quince.data.function_calling.adapters.apigen_mt:rows",
+    "tau_bench": "quince.data.function_calling.adapters.tau_bench:rows",
+    "openai_messages": "quince.data.function_calling.adapters.openai_messages:rows",
 }
 
 
@@ -56,7 +67,7 @@ def load_rows(kind: str, **options: Any) -> list[Row]:
 
 
 def load_demonstrations(kind: str, **options: Any) -> list[Row]:
-    """Load and check SFT rows (``messages``) of a generated task; as ``load_rows`` otherwise."""
+    """Load and check SFT rows (``messages``); as ``load_rows`` otherwise."""
     return _load(DEMONSTRATIONS, kind, options)
 
 

@@ -174,6 +174,10 @@ def _renamed(schema: Any) -> Any:
         renamed["type"] = kind
         if kind is None:
             del renamed["type"]
+    choices = renamed.get("enum")
+    if renamed.get("type") == "array" and choices and not any(isinstance(choice, list) for choice in choices):
+        # BFCL writes the choices of the elements beside the type of the list.
+        renamed["items"] = {**(renamed.get("items") or {}), "enum": renamed.pop("enum")}
     return renamed
 
 

@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .section import Options, Positive, PositiveFloat, Section, Share
-
-
-class Source(Section):
-    """What every source has.
-
-    `columns` are the columns its rows carry for rewards, beside `id`, `task` and `prompt`.
-    """
-
-    columns: ClassVar[tuple[str, ...] | None] = ()
-
-    kind: str
-    split: str = "train"
-    size: Positive | None = None
-    """Rows to take; null takes all there are (generated tasks: their own default)."""
-    seed: int = 0
-    """Chooses and orders the rows."""
-    share: PositiveFloat = 1.0
-    """Weight of this source when several are mixed."""
-
-    def arguments(self) -> dict[str, Any]:
-        """The keyword arguments for `quince.data.sources.load_rows(kind, ...)`."""
-        return self.model_dump(exclude={"kind", "share"}, exclude_none=True)
+from .function_calling_data import FunctionCallQuestions
+from .section import Options, Positive, Section, Share
+from .source import Benchmark, Source
 
 
 class SqlIdioms(Source):
@@ -79,13 +59,6 @@ class FunctionCalls(Source):
     name_style: Literal["snake", "mixed"] = "snake"
     noise: Share = 0.0
     """Probability of slips in a user's text."""
-
-
-class Benchmark(Source):
-    """A public set, read from the Hub or from a local folder."""
-
-    root: str | None = None
-    """Folder with the files; null reads `$QUINCE_DATA`, and the Hub where that is unset."""
 
 
 class MathSet(Benchmark):
@@ -171,6 +144,7 @@ DataSource = Annotated[
     | MathCompetition
     | MathTest
     | TextToSql
+    | FunctionCallQuestions
     | Jsonl
     | CustomSource,
     Field(discriminator="kind"),

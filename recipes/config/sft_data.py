@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from .data import CustomSource, Jsonl, Source
+from .function_calling_data import ImportedConversations
 from .section import Positive, Share
 
 
@@ -45,7 +46,7 @@ class FunctionCallConversations(Source):
 
 
 SftSource = Annotated[
-    Conversations | FunctionCallConversations | Jsonl | CustomSource,
+    Conversations | FunctionCallConversations | ImportedConversations | Jsonl | CustomSource,
     Field(discriminator="kind"),
 ]
 DpoSource = Annotated[FunctionCallConversations | Jsonl | CustomSource, Field(discriminator="kind")]

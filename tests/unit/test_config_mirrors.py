@@ -12,6 +12,7 @@ from quince.data.sources import DEMONSTRATIONS, SOURCES
 from quince.recipes.config.data import DataSource, Demonstrations
 from quince.recipes.config.evaluation import Sampling, TransformersEngine, VllmEngine
 from quince.recipes.config.rewards import Reward
+from quince.recipes.config.sft_data import SftSource
 from quince.rewards.registry import REWARDS, reward_class
 
 
@@ -32,7 +33,8 @@ def source_function(kind):
 def test_there_is_a_schema_for_every_kind():
     assert set(SOURCE_KINDS) == {*SOURCES, "custom"}
     assert set(REWARD_KINDS) == {*REWARDS, "custom"}
-    assert set(get_args(Demonstrations.model_fields["kind"].annotation)) == set(DEMONSTRATIONS)
+    assert set(get_args(Demonstrations.model_fields["kind"].annotation)) <= set(DEMONSTRATIONS)
+    assert set(kinds(SftSource)) == {*DEMONSTRATIONS, "jsonl", "custom"}
 
 
 @pytest.mark.parametrize("kind", SOURCES)

@@ -1,0 +1,108 @@
+"""Tucan-BG-Eval, single questions in Bulgarian in six scenarios (kind ``tucan_eval``); evaluation only.
+
+A record has ``scenario_type``, ``user_message``, ``functions`` and ``expected_behavior``; its
+``evaluation_criteria`` are nulls that nothing reads. Checked against the sample file that llm-bg/Tucan-Eval
+had at b345490. The set's own scorer takes any text without a call for right where no call is wanted; the
+gold here says which reply is wanted (ask, refuse or answer), and which others pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ... import files
+from ...rows import Row
+from ..calls import Call
+from ..schema import function_of
+from .common import Place, Record, convert, gold_column, no_training, parsed, tools_column
+
+_PLACE = Place(
+    "tucan_eval",
+    {"test": ("tucan_eval/test", "tucan_eval/samples", "Tucan-BG-Eval-v1.0")},
+    repo="llm-bg/Tucan-BG-Eval-v1.0",
+    # The repository's own split could not be looked up; a set with one split usually calls it train.
+    hub_splits={"test": "train"},
+)
+
+SCENARIOS = {
+    "function_call_required": ("single", "call"),
+    "multiple_functions_selection": ("selection", "call"),
+    "ambiguous_function_selection": ("selection", "call"),
+    "missing_required_parameters": ("missing", "ask"),
+    "irrelevant_question_with_functions": ("irrelevant", "answer"),
+    "no_functions_available": ("no_tools", "answer"),
+}
+
+
+def rows(
+    split: str,
+    size: int | None = None,
+    seed: int = 0,
+    *,
+    path: str | None = None,
+    root: str | None = None,
+    revision: str | None = None,
+) -> list[Row]:
+    """Rows with ``prompt``, ``tools`` and ``gold``.
+
+    Args:
+        split: ``test``.
+        size: Number of rows, drawn with ``seed``; default all.
+        seed: Seed of the draw.
+        path: File to read; a relative path starts at ``root``, else at ``QUINCE_DATA``.
+        root: Local folder to read instead of the Hub.
+        revision: Commit on the Hub.
+
+    Raises:
+        RowError: If the records cannot be had, one is malformed, or a training split is asked for.
+    """
+    no_training("tucan_eval", split, "it is the test of Tucan-BG")
+    records = _PLACE.records(split, root=root, path=path, revision=revision)
+    return convert("tucan_eval", split, records, to_row, size=size, seed=seed)
+
+
+def to_row(record: Record, where: str) -> Row:
+    """The row of one record."""
+    expected = parsed(files.field(record, ("expected_behavior",), where), "expected_behavior", record, where)
+    if not isinstance(expected, Mapping) or not isinstance(expected.get("should_call_function"), bool):
+        fix = 'give {"should_call_function": true or false, ...}'
+        raise files.malformed(where, "expected_behavior", expected, fix, record)
+    functions = parsed(record.get("functions") or [], "functions", record, where)
+    if not isinstance(functions, list) or not all(isinstance(function, Mapping) for function in functions):
+        raise files.malformed(where, "functions", functions, "give a list of functions", record)
+    tools = [{"type": "function", "function": function_of(function)} for function in functions]
+    scenario, decision = _scenario(record, expected, bool(tools), where)
+    message = str(files.field(record, ("user_message",), where))
+    return {
+        "language": "bg",
+        "scenario": scenario,
+        "prompt": [{"role": "user", "content": message}],
+        "tools": tools_column(tools, record, where),
+        "gold": _gold(decision, expected, record, where),
+    }
+
+
+def _scenario(record: Record, expected: Mapping[str, Any], tools: bool, where: str) -> tuple[str, str]:
+    """Scenario and decision; the decision follows the expected behaviour, the name is only a label."""
+    name = record.get("scenario_type")
+    if name is not None and name not in SCENARIOS:
+        raise files.malformed(where, "scenario_type", name, f"one of {', '.join(SCENARIOS)}", record)
+    scenario, decision = SCENARIOS.get(name or "", ("", ""))
+    if expected["should_call_function"]:
+        return scenario or "single", "call"
+    if expected.get("should_ask_for_missing_info"):
+        return scenario or "missing", "ask"
+    return scenario or ("irrelevant" if tools else "no_tools"), "answer" if decision in ("", "call") else decision
+
+
+def _gold(decision: str, expected: Mapping[str, Any], record: Record, where: str) -> str:
+    if decision == "call":
+        name = expected.get("expected_function")
+        parameters = expected.get("expected_parameters") or {}
+        if not isinstance(name, str) or not isinstance(parameters, Mapping):
+            fix = "give expected_function and expected_parameters"
+            raise files.malformed(where, "expected_behavior", expected, fix, record)
+        return gold_column("call", [Call(name, dict(parameters))])
+    # A question beside the tools may be answered, or declined as out of reach of these tools.
+    return gold_column(decision, decisions=["answer", "refuse"] if decision == "answer" else [])

@@ -1,0 +1,130 @@
+"""xLAM function calling 60k (arXiv 2406.18518, CC-BY-4.0, gated; kind ``xlam``).
+
+A record has ``id``, ``query``, and two JSON texts: ``answers``, the calls, and ``tools``, whose
+``parameters`` are a flat map of name to ``{type, description, default}`` with Python types such as
+``"str, optional"`` or ``"List[int]"``. Types and defaults are checked against rows of the set that public
+repositories show. A parameter is optional if its type says so or if it has a default. A default that is
+not of its type (``""`` for an integer) is left out; one that only is written as text (``"2"``) is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ... import files
+from ...rows import Row
+from ..calls import Call, to_message
+from ..schema import argument_problems, openai_tool
+from .common import Place, Record, call_of, convert, gold_column, listed_names, parsed, scenario_of, tools_column
+from .python_types import schema_of
+
+_PLACE = Place(
+    "xlam",
+    {"train": ("xlam/train", "xlam/xlam_function_calling_60k", "xlam_function_calling_60k")},
+    repo="Salesforce/xlam-function-calling-60k",
+)
+
+
+def rows(
+    split: str,
+    size: int | None = None,
+    seed: int = 0,
+    *,
+    path: str | None = None,
+    root: str | None = None,
+    revision: str | None = None,
+    skip_malformed: bool = False,
+) -> list[Row]:
+    """Rows with ``prompt``, ``tools`` and ``gold``.
+
+    Args:
+        split: ``train``.
+        size: Number of rows, drawn with ``seed``; default all.
+        seed: Seed of the draw.
+        path: File to read; a relative path starts at ``root``, else at ``QUINCE_DATA``.
+        root: Local folder to read instead of the Hub.
+        revision: Commit on the Hub.
+        skip_malformed: Leave out malformed records, with a warning, instead of stopping.
+
+    Raises:
+        RowError: If the records cannot be had or one is malformed.
+    """
+    records = _PLACE.records(split, root=root, path=path, revision=revision)
+    return convert("xlam", split, records, to_row, size=size, seed=seed, skip_malformed=skip_malformed)
+
+
+def demonstrations(
+    split: str,
+    size: int | None = None,
+    seed: int = 0,
+    *,
+    path: str | None = None,
+    root: str | None = None,
+    revision: str | None = None,
+    skip_malformed: bool = False,
+) -> list[Row]:
+    """The same rows with ``messages``: the question and the turn that makes the calls. Options as ``rows``."""
+    made = rows(split, size, seed, path=path, root=root, revision=revision, skip_malformed=skip_malformed)
+    for row in made:
+        calls = [Call(call["name"], call["arguments"]) for call in json.loads(row["gold"])["calls"]]
+        row["messages"] = [*row.pop("prompt"), to_message(calls)]
+    return made
+
+
+def to_row(record: Record, where: str) -> Row:
+    """The row of one record."""
+    listed = parsed(files.field(record, ("tools",), where), "tools", record, where)
+    answers = parsed(files.field(record, ("answers",), where), "answers", record, where)
+    for name, value in (("tools", listed), ("answers", answers)):
+        if not isinstance(value, list) or not value:
+            raise files.malformed(where, name, value, "give a JSON list with at least one element", record)
+    tools = tools_column([_tool(tool, record, where) for tool in listed], record, where)
+    calls = [call_of(answer, "answers", record, where) for answer in answers]
+    for call in calls:
+        if call.name not in listed_names(tools):
+            raise files.malformed(where, "answers.name", call.name, "call a listed tool, or drop the row", record)
+    return {
+        "language": "en",
+        "scenario": scenario_of(calls, tools),
+        "prompt": [{"role": "user", "content": str(files.field(record, ("query",), where))}],
+        "tools": tools,
+        "gold": gold_column("call", calls),
+    }
+
+
+def _tool(tool: Any, record: Record, where: str) -> dict[str, Any]:
+    if not isinstance(tool, Mapping) or not isinstance(tool.get("parameters") or {}, Mapping):
+        raise files.malformed(where, "tools", tool, "give {name, description, parameters}", record)
+    flat = tool.get("parameters") or {}
+    if flat.get("type") == "object" and isinstance(flat.get("properties"), Mapping):
+        return openai_tool(tool.get("name"), tool.get("description"), flat)
+    properties, required = {}, []
+    for name, described in flat.items():
+        if not isinstance(described, Mapping) or not isinstance(described.get("type", ""), str):
+            raise files.malformed(where, f"tools.parameters.{name}", described, "give {type, description}", record)
+        schema, optional = schema_of(described.get("type", ""))
+        if described.get("description"):
+            schema["description"] = str(described["description"])
+        if "default" in described:
+            optional = True
+            _add_default(schema, described["default"])
+        properties[name] = schema
+        required += [] if optional else [name]
+    parameters = {"type": "object", "properties": properties, **({"required": required} if required else {})}
+    return openai_tool(tool.get("name"), tool.get("description"), parameters)
+
+
+def _add_default(schema: dict[str, Any], default: Any) -> None:
+    """The default, if it is of the parameter's type as it stands or when its text is read as JSON."""
+    candidates = [default]
+    if isinstance(default, str):
+        with contextlib.suppress(json.JSONDecodeError):
+            candidates.append(json.loads(default))
+    holder = {"type": "object", "properties": {"it": dict(schema)}}
+    for candidate in candidates:
+        if candidate is not None and not argument_problems({"it": candidate}, holder):
+            schema["default"] = candidate
+            return
