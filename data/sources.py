@@ -42,6 +42,7 @@ DEMONSTRATIONS: dict[str, str] = {
     "strategies": "quince.data.strategies:demonstrations",
     "countdown": "quince.data.countdown:demonstrations",
     "everyday": "quince.data.everyday:demonstrations",
+    "copying": "quince.data.copying:demonstrations",
     "function_calls": "quince.data.function_calling.generate:demonstrations",
     "xlam": "quince.data.function_calling.adapters.xlam:demonstrations",
     "tucan": "quince.data.function_calling.adapters.tucan:rows",

@@ -19,6 +19,16 @@ class Conversations(Source):
     size: Positive = 1000  # type: ignore[assignment]
 
 
+class CopyingDrills(Source):
+    """Short strings without meaning that the assistant repeats, before it has to copy names and values into calls."""
+
+    kind: Literal["copying"]
+    split: Literal["train"] = "train"
+    size: Positive = 1000  # type: ignore[assignment]
+    turns: Positive = 8
+    """Strings a conversation."""
+
+
 class FunctionCallConversations(Source):
     """Generated tool use in several languages: calls, questions for missing values, refusals, answers."""
 
@@ -46,7 +56,7 @@ class FunctionCallConversations(Source):
 
 
 SftSource = Annotated[
-    Conversations | FunctionCallConversations | ImportedConversations | Jsonl | CustomSource,
+    Conversations | CopyingDrills | FunctionCallConversations | ImportedConversations | Jsonl | CustomSource,
     Field(discriminator="kind"),
 ]
 DpoSource = Annotated[FunctionCallConversations | Jsonl | CustomSource, Field(discriminator="kind")]
