@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import random
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from .library import Parameter
+from .noise import slip
 from .packs import HELD_OUT, Head, Pack, Template, template
 from .slots import join, say
 
@@ -60,10 +61,14 @@ class Speaker:
         rng: Source of chance.
         paraphrases: Say only what the rules of training cannot say.
         held_out: Say only texts kept out of training.
+        noise: Probability of a slip in a text.
     """
 
-    def __init__(self, pack: Pack, rng: random.Random, paraphrases: bool, held_out: bool):
-        self.pack, self.rng, self.paraphrases, self.held_out = pack, rng, paraphrases, held_out
+    def __init__(
+        self, pack: Pack, rng: random.Random, *, paraphrases: bool = False, held_out: bool = False, noise: float = 0.0
+    ) -> None:
+        self.pack, self.rng = pack, rng
+        self.paraphrases, self.held_out, self.noise = paraphrases, held_out, noise
         self._rules: list[str] = []
         self._verbatim: tuple[str, ...] = ()  # words that must stay as they are, even at the start of a sentence
 
@@ -86,10 +91,13 @@ class Speaker:
         sentence = self._accepted(lambda: self._small_talk(topic, topics[topic]["say"]))
         return sentence, self.rng.choice(topics[topic]["answer"])
 
-    def _accepted(self, make: Any) -> Sentence:
+    def _accepted(self, make: Callable[[], Sentence]) -> Sentence:
         for _ in range(TRIES):
             self._rules, self._verbatim = [], ()
             sentence = make()
+            if self.noise and self.rng.random() < self.noise:
+                words = [word for said in sentence.said for texts in said.values() for word in texts]
+                sentence.text = slip(sentence.text, words, self.pack.data.get("informal", {}), self.rng)
             if self._belongs(sentence):
                 return sentence
         raise NoSentenceError

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from . import scenarios
 from .library import Chain, Library, Tool
-from .scenarios import Context, Episode
+from .scenarios import Episode
+from .wishes import Context
 
 MIX: dict[str, int] = {
     "single": 20,
@@ -112,10 +113,3 @@ def _suits(scenario: str, tool: Tool, library: Library, listed: Collection[str])
             near = library.near[tool.id]
             return any(name in listed for name in near) if listed else bool(near)
     return True
-
-
-def weights(wanted: Sequence[str] | Mapping[str, float] | None) -> dict[str, float]:
-    """Shares of the scenarios: all by default, the named ones, or the given shares."""
-    if wanted is None:
-        return dict(MIX)
-    return dict(wanted) if isinstance(wanted, Mapping) else {name: MIX[name] for name in wanted}

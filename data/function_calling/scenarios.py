@@ -8,35 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from . import mocks
-from .grammar import Ask, NoSentenceError, Sentence, Speaker
-from .library import Chain, Library, Parameter, Tool
-from .packs import Pack
+from .grammar import NoSentenceError, Sentence
+from .library import Chain, Tool
 from .slots import draw
+from .wishes import Context, Wish, draw_wish, recorded
 
 Message = dict[str, Any]
 
-SAY_OPTIONAL = 0.3
-"""Share of the optional parameters that a user says."""
 TWO_MISSING = 0.15
 """Share of the questions that miss two values, where the tool has two to miss."""
-
-
-@dataclass
-class Context:
-    """What a scenario needs: chance, language, values of the split, and the tools' names in this row."""
-
-    rng: random.Random
-    pack: Pack
-    library: Library
-    speaker: Speaker
-    unseen: bool
-    name: Callable[[str], str]
 
 
 @dataclass
@@ -51,33 +36,9 @@ class Episode:
     rules: list[str] = field(default_factory=list)
 
 
-@dataclass
-class Wish:
-    """A tool with the values that the user wants: one set of arguments for each call."""
-
-    tool: Tool
-    arguments: list[dict[str, Any]]
-    said: dict[str, list[str]] = field(default_factory=dict)
-    rules: list[str] = field(default_factory=list)
-
-    def ask(self, names: Sequence[str] | None = None, indifferent: tuple[str, ...] = ()) -> Ask:
-        """What to say: all values or those of ``names``; a value that all calls share is said once."""
-        values = {}
-        for name in self.arguments[0]:
-            if names is None or name in names:
-                distinct = [arguments[name] for arguments in self.arguments]
-                values[name] = distinct[:1] if distinct[0] == distinct[-1] else distinct
-        return Ask(self.tool.id, self.tool.parameters, values, indifferent)
-
-    def heard(self, said: Mapping[str, list[str]], rules: list[str]) -> None:
-        """Note the words of a sentence."""
-        self.said |= said
-        self.rules = rules
-
-
 def single(context: Context, tools: Sequence[Tool]) -> Episode:
     """One call, everything said."""
-    wish = _wish(context, tools[0])
+    wish = draw_wish(context, tools[0])
     return _called(context, [_user(_request(context, [wish]))], [wish])
 
 
@@ -88,7 +49,7 @@ def optional(context: Context, tools: Sequence[Tool]) -> Episode:
     parameter = tool.parameters[name]
     trap = context.rng.choice(("omitted", "default", "indifferent"))
     can_say_any = "any" in context.pack.section("parameters", name)
-    wish = _wish(context, tool, optional=False)
+    wish = draw_wish(context, tool, optional=False)
     if trap == "default" and parameter.default is not None:
         wish.arguments[0][name] = parameter.default
     indifferent = (name,) if trap == "indifferent" and can_say_any else ()
@@ -101,7 +62,7 @@ def parallel_same(context: Context, tools: Sequence[Tool]) -> Episode:
     """Two or three calls of one tool that differ in one value."""
     tool = tools[0]
     name = context.rng.choice(tool.vary)
-    wish = _wish(context, tool)
+    wish = draw_wish(context, tool)
     if name not in wish.arguments[0]:
         raise NoSentenceError
     count = 2 if context.rng.random() < 0.75 else 3
@@ -119,39 +80,44 @@ def parallel_same(context: Context, tools: Sequence[Tool]) -> Episode:
 
 def parallel_different(context: Context, tools: Sequence[Tool]) -> Episode:
     """A call of each of two tools."""
-    wishes = [_wish(context, tool) for tool in tools[:2]]
+    wishes = [draw_wish(context, tool) for tool in tools[:2]]
+    # A free text ends where the sentence does, so that it can be told from the next request.
+    wishes.sort(key=lambda wish: not context.pack.last.isdisjoint(wish.arguments[0]))
+    if not context.pack.last.isdisjoint(wishes[0].arguments[0]):
+        raise NoSentenceError
     return _called(context, [_user(_request(context, wishes))], wishes)
 
 
 def sequential(context: Context, chain: Chain) -> Episode:
     """Two calls, of which the second needs a value of the first's result; the second is judged."""
-    first, second = _wish(context, chain.first), _wish(context, chain.second, without=tuple(chain.uses))
+    first, second = draw_wish(context, chain.first), draw_wish(context, chain.second, without=tuple(chain.uses))
     sentence = _request(context, [first, second], (f"{chain.id}.first", f"{chain.id}.then"))
     result = mocks.run(chain.first.id, first.arguments[0])
     for name, key in chain.uses.items():
         second.arguments[0][name] = result[key]
         second.said[name] = [str(result[key])]
+        second.from_result = tuple(chain.uses)
     before = [_user(sentence), _call_turn(context, [first]), _result_turn(context, chain.first.id, result)]
     episode = _called(context, before, [second])
-    episode.intents = _intents([first, second])
+    episode.intents = recorded([first, second])
     return episode
 
 
 def missing(context: Context, tools: Sequence[Tool]) -> Episode:
     """A required value was not said: ask for it."""
-    wish, gone = _wish(context, tools[0]), _gone(context, tools[0])
+    wish, gone = draw_wish(context, tools[0]), _gone(context, tools[0])
     rest = [name for name in wish.arguments[0] if name not in gone]
     sentence = context.speaker.request([wish.ask(rest)])
     question, mentions = _question(context, gone)
     gold = _gold("ask", missing=list(gone), mentions=mentions)
     wish.arguments = [{name: wish.arguments[0][name] for name in rest}]
     wish.heard(sentence.said[0], sentence.rules)
-    return Episode([_user(sentence)], _text(question), gold, [], _intents([wish]), sentence.rules)
+    return Episode([_user(sentence)], _text(question), gold, [], recorded([wish]), sentence.rules)
 
 
 def follow_up(context: Context, tools: Sequence[Tool]) -> Episode:
     """A required value was not said, was asked for and is given: call."""
-    wish, gone = _wish(context, tools[0]), _gone(context, tools[0])
+    wish, gone = draw_wish(context, tools[0]), _gone(context, tools[0])
     sentence = context.speaker.request([wish.ask([name for name in wish.arguments[0] if name not in gone])])
     reply = context.speaker.reply(wish.ask(gone))
     wish.heard(sentence.said[0] | reply.said[0], sentence.rules + reply.rules)
@@ -161,10 +127,10 @@ def follow_up(context: Context, tools: Sequence[Tool]) -> Episode:
 
 def irrelevant(context: Context, tools: Sequence[Tool]) -> Episode:
     """A request for a tool that is not listed: refuse."""
-    wish = _wish(context, tools[0])
+    wish = draw_wish(context, tools[0])
     sentence = _request(context, [wish])
     text = context.rng.choice(context.pack.section("refuse"))
-    return Episode([_user(sentence)], _text(text), _gold("refuse"), [], _intents([wish]), sentence.rules)
+    return Episode([_user(sentence)], _text(text), _gold("refuse"), [], recorded([wish]), sentence.rules)
 
 
 def chat(context: Context, tools: Sequence[Tool]) -> Episode:
@@ -204,21 +170,6 @@ class _Called(Episode):
     contains: list[str] = field(default_factory=list)
 
 
-def _wish(context: Context, tool: Tool, optional: bool = True, without: tuple[str, ...] = ()) -> Wish:
-    arguments: dict[str, Any] = {}
-    kinds: dict[str, list[Any]] = {}
-    for name, parameter in tool.parameters.items():
-        spoken = parameter.required or (optional and context.rng.random() < SAY_OPTIONAL)
-        if not spoken or name in without:
-            continue
-        taken = kinds.setdefault(parameter.kind.name, [])
-        while (value := draw(parameter.kind, context.rng, context.pack, context.unseen)) in taken:
-            pass  # two parameters of one kind differ: nobody converts euros to euros
-        taken.append(value)
-        arguments[name] = value
-    return Wish(tool, [arguments])
-
-
 def _request(context: Context, wishes: Sequence[Wish], intents: Sequence[str] = ()) -> Sentence:
     asks = [wish.ask() for wish in wishes]
     if intents:
@@ -246,21 +197,12 @@ def _called(context: Context, before: list[Message], wishes: Sequence[Wish]) -> 
     for wish in wishes:
         for arguments in wish.arguments:
             calls.append({"name": context.name(wish.tool.id), "arguments": arguments})
-            accepted.append(_accepted(wish.tool.parameters, arguments))
+            accepted.append(wish.accepted(arguments))
             classes.append({name: wish.tool.parameters[name].kind.policy for name in arguments})
     gold = _gold("call", calls=calls, accepted=accepted, classes=classes)
     after, contains = _after(context, wishes)
     rules = wishes[0].rules
-    return _Called(before, _call_turn(context, wishes), gold, after, _intents(wishes), rules, contains)
-
-
-def _accepted(parameters: Mapping[str, Parameter], arguments: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Saying the default and leaving it out are the same request."""
-    found = {}
-    for name, parameter in parameters.items():
-        if parameter.default is not None and arguments.get(name, parameter.default) == parameter.default:
-            found[name] = [parameter.default, None]
-    return found
+    return _Called(before, _call_turn(context, wishes), gold, after, recorded(wishes), rules, contains)
 
 
 def _after(context: Context, wishes: Sequence[Wish]) -> tuple[list[Message], list[str]]:
@@ -282,21 +224,6 @@ def _after(context: Context, wishes: Sequence[Wish]) -> tuple[list[Message], lis
 def _gold(decision: str, **more: Any) -> dict[str, Any]:
     empty = {"calls": [], "accepted": [], "classes": [], "missing": [], "mentions": {}, "contains": []}
     return {"decision": decision} | empty | more
-
-
-def _intents(wishes: Sequence[Wish]) -> list[dict[str, Any]]:
-    """Provenance: what was wanted, value by value, and in which words."""
-    found = []
-    for wish in wishes:
-        for place, arguments in enumerate(wish.arguments):
-            slots = {}
-            for name, value in arguments.items():
-                words = wish.said[name]
-                kind = wish.tool.parameters[name].kind
-                said = words[min(place, len(words) - 1)]
-                slots[name] = {"value": value, "said": said, "policy": kind.policy, "rule": kind.name}
-            found.append({"tool": wish.tool.id, "slots": slots})
-    return found
 
 
 def _user(sentence: Sentence) -> Message:

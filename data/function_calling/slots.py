@@ -91,8 +91,6 @@ def join(items: list[str], pack: Pack) -> str:
 
 def _say_integer(kind: str, value: int, form: str, rng: random.Random, pack: Pack) -> str:
     words = pack.lexicon.get(kind, {}).get(str(value), {}).get(form)
-    if not words and value in pack.section("numbers"):
-        words = (pack.section("numbers")[value],)
     return rng.choice(words) if words and rng.random() < NUMBER_WORDS else str(value)
 
 
