@@ -81,8 +81,14 @@ class Suite:
     def columns(self) -> list[str]:
         """The metrics of the table; of many k the first, the last and two between."""
         shown = sorted({self.ks[0], self.ks[len(self.ks) // 3], self.wide_k, self.ks[-1]})
-        wanted = ["greedy", *(f"pass@{k}" for k in shown), "distinct_correct", "idiom_entropy", *KL_METRICS]
+        several = ["distinct_correct", "idiom_entropy"] if self.sampled else []
+        wanted = ["greedy", *(f"pass@{k}" for k in shown), *several, *KL_METRICS]
         return [name for name in wanted if any(e.metric(name) for e in self.entries)]
+
+    @property
+    def sampled(self) -> bool:
+        """Whether any model gave more than one answer a problem."""
+        return any(e.record.settings.sampling.n > 1 for e in self.entries)
 
     @cached_property
     def ranks(self) -> dict[str, dict[str, int]]:

@@ -12,7 +12,7 @@ from .cases import DECISIONS, NO_DECISION
 from .grids import Entry
 from .report import Report, Share
 
-_WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 620, 132, 18, 10, 40
+_WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 620, 132, 18, 30, 40
 _CELL_WIDTH, _CELL_HEIGHT = 76, 46
 
 _STYLE = """
@@ -31,7 +31,7 @@ def scenario_chart(entries: Sequence[Entry], title: str) -> str:
     names = list(dict.fromkeys(name for entry in entries for name in entry.report.scenarios))
     row = 14 + 9 * len(entries)
     bottom = _TOP + row * len(names)
-    parts = [_grid(bottom)]
+    parts = [_legend(entries), _grid(bottom)]
     best = entries[0].report.best_trivial
     for index, name in enumerate(names):
         top = _TOP + row * index
@@ -69,13 +69,24 @@ def confusion_chart(report: Report, title: str) -> str:
 
 def alone(svg: str) -> str:
     """Return a chart as a file of its own, with its style inside."""
-    start = '<svg xmlns="http://www.w3.org/2000/svg"'
     head, _, rest = svg.partition(">")
+    width, height = head.split('viewBox="0 0 ')[1].split('"')[0].split()
+    start = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
     return f"{head.replace('<svg', start, 1)}><style>{_STYLE}</style>{rest}\n"
 
 
 def _x(share: float) -> float:
     return round(_LEFT + share * (_WIDTH - _RIGHT - _LEFT), 1)
+
+
+def _legend(entries: Sequence[Entry]) -> str:
+    x, parts = _LEFT, []
+    for entry in entries:
+        parts.append(f'<circle class="dot c{entry.colour}" cx="{x + 5}" cy="12" r="4.5"/>')
+        parts.append(f'<text x="{x + 14}" y="16">{escape(entry.model)}</text>')
+        x += 34 + round(6.6 * len(entry.model))
+    parts.append(f'<path class="trivial" d="M{x + 5} 5v14"/><text x="{x + 14}" y="16">best trivial baseline</text>')
+    return "".join(parts)
 
 
 def _grid(bottom: float) -> str:

@@ -49,7 +49,7 @@ class Grid:
 
 def suite_grids(entries: Sequence[Entry]) -> list[Grid]:
     """Return every table of one suite; the first model is the one that the others are compared with."""
-    grids = [scenario_grid(entries), rate_grid(entries)]
+    grids = [scenario_grid(entries), rate_grid(entries), decision_grid(entries)]
     if len(_keys(entries, lambda r: r.languages)) > 1:
         grids.append(language_grid(entries))
     grids.append(_shares("Arguments by class", "Class", entries, lambda r: r.arguments))
@@ -63,31 +63,35 @@ def suite_grids(entries: Sequence[Entry]) -> list[Grid]:
 def scenario_grid(entries: Sequence[Entry]) -> Grid:
     """Accuracy by scenario beside the best trivial baseline; for other models the paired difference."""
     first = entries[0].report
-    header = ["Scenario", "Rows", "Best trivial"]
-    columns = [_trivial_column(first)]
+    header, columns = ["Scenario", "Rows", "Best trivial"], [_sizes(first), _trivial_column(first)]
     for entry in entries:
-        header += [_headed(entries, entry, "Right"), _headed(entries, entry, "Decision right")]
-        scenarios, decisions = entry.report.scenarios, entry.report.decisions
-        columns.append({k: _spread(v) for k, v in scenarios.items()} | {ALL: _spread(entry.report.accuracy)})
-        columns.append({k: _plain(v) for k, v in decisions.items()} | {ALL: _plain(_total(decisions))})
+        header.append(entry.model if len(entries) > 1 else "Right")
+        columns.append(
+            {k: _spread(v) for k, v in entry.report.scenarios.items()} | {ALL: _spread(entry.report.accuracy)}
+        )
         if entry is not entries[0]:
-            header.append(_headed(entries, entry, "Difference, p"))
-            columns.append(_difference_column(first, entry.report))
-    names = [*_keys(entries, lambda r: r.scenarios), ALL]
-    sizes = {name: share.of for name, share in first.scenarios.items()} | {ALL: first.accuracy.of}
-    rows = tuple((name, str(sizes.get(name, 0)), *(c.get(name, _NONE) for c in columns)) for name in names)
-    return Grid("Accuracy by scenario", tuple(header), rows, _below_note(entries))
+            header += ["Difference", "p"]
+            columns += _difference_columns(first, entry.report)
+    if len(entries) == 1:
+        header.append("Decision right")
+        columns.append({k: _plain(v) for k, v in first.decisions.items()} | {ALL: _plain(_total(first.decisions))})
+    return _by_scenario("Accuracy by scenario", header, columns, entries, _below_note(entries))
+
+
+def decision_grid(entries: Sequence[Entry]) -> Grid:
+    """Right decisions by scenario, whatever else is wrong."""
+    shares = [entry.report.decisions for entry in entries]
+    columns = [{k: _spread(v) for k, v in own.items()} | {ALL: _spread(_total(own))} for own in shares]
+    return _by_scenario("Right decisions by scenario", ["Scenario", *(e.model for e in entries)], columns, entries)
 
 
 def language_grid(entries: Sequence[Entry]) -> Grid:
     """Accuracy by scenario and language."""
     names = _keys(entries, lambda r: r.languages)
     cells = [(entry, language) for entry in entries for language in names]
-    header = ("Scenario", *(_headed(entries, entry, language or "unknown") for entry, language in cells))
+    header = ["Scenario", *(_headed(entries, entry, language or "unknown") for entry, language in cells)]
     columns = [{k: _spread(v) for k, v in _of_language(entry.report, name).items()} for entry, name in cells]
-    scenarios = [*_keys(entries, lambda r: r.scenarios), ALL]
-    rows = tuple((name, *(c.get(name, _NONE) for c in columns)) for name in scenarios)
-    return Grid("Accuracy by language", header, rows)
+    return _by_scenario("Accuracy by language", header, columns, entries)
 
 
 def rate_grid(entries: Sequence[Entry]) -> Grid:
@@ -105,9 +109,6 @@ def rate_grid(entries: Sequence[Entry]) -> Grid:
     rows = [(name, *(_interval(of(entry.report)) for entry in entries)) for name, of in lines]
     if any(entry.report.sampled is not None for entry in entries):
         rows.append(("Right, mean of samples", *(_number(entry.report.sampled) for entry in entries)))
-    changes = [compare_reports(entries[0].report, entry.report) for entry in entries[1:]]
-    if changes:
-        rows.append((f"Difference to {entries[0].model}, p", "", *(_change(change) for change in changes)))
     return Grid("Rates", ("Share of answers, %", *(entry.model for entry in entries)), tuple(rows))
 
 
@@ -134,9 +135,15 @@ def _overview(suites: Mapping[str, Sequence[Entry]], model: str) -> Grid:
         {k: _plain(v) for k, v in entry.report.scenarios.items()} | {ALL: _plain(entry.report.accuracy)}
         for entry in own.values()
     ]
-    names = [*_keys(list(own.values()), lambda r: r.scenarios), ALL]
-    rows = tuple((name, *(c.get(name, _NONE) for c in columns)) for name in names)
-    return Grid(f"{model}: right answers, %", ("Scenario", *own), rows)
+    return _by_scenario(f"{model}: right answers, %", ["Scenario", *own], columns, list(own.values()))
+
+
+def _by_scenario(
+    title: str, header: Sequence[str], columns: Sequence[Mapping[str, str]], entries: Sequence[Entry], note: str = ""
+) -> Grid:
+    names = [*_keys(entries, lambda r: r.scenarios), ALL]
+    rows = tuple((name or _NONE, *(column.get(name, _NONE) for column in columns)) for name in names)
+    return Grid(title, tuple(header), rows, note)
 
 
 def _shares(title: str, name: str, entries: Sequence[Entry], of: Callable[[Report], dict[str, Share]]) -> Grid:
@@ -161,18 +168,23 @@ def _of_language(report: Report, language: str) -> dict[str, Share]:
     return part.scenarios | {ALL: part.accuracy}
 
 
+def _sizes(report: Report) -> dict[str, str]:
+    return {name: str(share.of) for name, share in report.scenarios.items()} | {ALL: str(report.accuracy.of)}
+
+
 def _trivial_column(report: Report) -> dict[str, str]:
-    column = {name: f"{_plain(share)} {baseline}" for name, (baseline, share) in report.best_trivial.items()}
-    whole = {baseline: _total(of) for baseline, of in report.trivial.items()}
+    best = report.best_trivial
+    whole = [(baseline, _total(of)) for baseline, of in report.trivial.items()]
     if whole:
-        best = max(whole, key=lambda baseline: whole[baseline].right)
-        column[ALL] = f"{_plain(whole[best])} {best}"
-    return column
+        best = best | {ALL: max(whole, key=lambda pair: pair[1].right)}
+    return {
+        name: f"{_plain(share)} {baseline if share.right else ''}".strip() for name, (baseline, share) in best.items()
+    }
 
 
-def _difference_column(base: Report, other: Report) -> dict[str, str]:
-    column = {name: _change(change) for name, change in compare_scenarios(base, other).items()}
-    return column | {ALL: _change(compare_reports(base, other))}
+def _difference_columns(base: Report, other: Report) -> list[dict[str, str]]:
+    changes = {**compare_scenarios(base, other), ALL: compare_reports(base, other)}
+    return [{k: _difference(v) for k, v in changes.items()}, {k: _p(v) for k, v in changes.items()}]
 
 
 def _below_note(entries: Sequence[Entry]) -> str:
@@ -194,10 +206,15 @@ def _total(shares: dict[str, Share]) -> Share:
     return Share(sum(s.right for s in shares.values()), sum(s.of for s in shares.values()))
 
 
-def _change(change: Change | None) -> str:
+def _difference(change: Change | None) -> str:
+    return _NONE if change is None else spread(change.difference, "proportion", signed=True)
+
+
+def _p(change: Change | None) -> str:
     if change is None:
         return _NONE
-    return f"{spread(change.difference, 'proportion', signed=True)}, p = {change.difference.p_value:.3f}"
+    p = change.difference.p_value
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _spread(share: Share) -> str:
