@@ -37,6 +37,7 @@ def problems(
     execute: Execute | None = None,
     same_intent: Mapping[str, str] | None = None,
     formats: Sequence[str] = tuple(FORMATS),
+    noisy: bool = False,
 ) -> list[str]:
     """What is wrong with a row; empty if nothing is.
 
@@ -46,6 +47,7 @@ def problems(
             a call that makes it raise is a problem, and so is a recorded result that is another one.
         same_intent: See ``grounding.not_single``.
         formats: Wire formats in which every set of calls must survive rendering and parsing.
+        noisy: Whether users may type their language in letters of another script.
     """
     where = str(row.get("id"))
     try:
@@ -55,6 +57,7 @@ def problems(
         if seen.turn is not None:
             found += _turn_problems(seen, seen.turn)
         found += [*_call_problems(seen), *_language_problems(seen)]
+        found += [] if noisy else _script_problems(seen)
         if seen.provenance:
             found += [*ungrounded(seen), *not_single(seen, same_intent or {}), *not_missing(seen)]
         if execute:
@@ -154,22 +157,25 @@ def _call_problems(seen: RowView) -> Iterator[str]:
                 yield f"{seen.where} · calls · {call.name} · {problem} · follow the tool's schema"
 
 
-def _language_problems(seen: RowView) -> Iterator[str]:
-    if not seen.language:
-        return
+def _script_problems(seen: RowView) -> Iterator[str]:
+    """Users write their language, values aside."""
     script = SCRIPTS.get(seen.language, "Latin")
-    turns = [*seen.history, seen.turn] if seen.turn is not None else seen.history
-    text = " ".join(message.get("content") or "" for message in turns if message["role"] == "user")
+    text = " ".join(message["content"] for message in seen.history if message["role"] == "user")
     for intent in seen.provenance.get("intents") or ():
         for slot in intent["slots"].values():
             text = text.replace(slot["said"], " ")
-    if any(map(str.isalpha, text)) and share(text, script) < _MIN_SHARE:
+    if seen.language and any(map(str.isalpha, text)) and share(text, script) < _MIN_SHARE:
         found = f"{share(text, script):.0%} {script} letters"
         yield f"{seen.where} · user messages · found {found} · write {seen.language!r}"
+
+
+def _language_problems(seen: RowView) -> Iterator[str]:
+    """The assistant answers in the user's language."""
     known = list(seen.functions)
-    for index, message in enumerate(turns):
+    for index, message in enumerate([*seen.history, seen.turn] if seen.turn is not None else seen.history):
         text = message.get("content") or ""
-        if message["role"] == "assistant" and language_of(text, seen.language, known) == "wrong":
+        asked = seen.language and message["role"] == "assistant"
+        if asked and language_of(text, seen.language, known) == "wrong":
             yield f"{seen.where} · messages[{index}] · found {text!r} · write {seen.language!r}"
         known.append(text)
 

@@ -232,6 +232,12 @@ def test_rows_of_unknown_truth_are_checked_for_their_shape():
     assert problems(row | {"prompt": []}) != []
 
 
+def test_letters_of_another_script_are_allowed_where_they_are_slips():
+    typed = with_messages(call_row(), ("user", "Kakvo e vremeto v София za три dni?"))
+    assert any("Cyrillic letters" in problem for problem in problems(typed))
+    assert problems(typed, noisy=True) == []
+
+
 def test_near_duplicates_are_found_under_other_names_and_marks():
     row = call_row()
     shouted = with_messages(row, ("user", "КАКВО е времето,  в София за три дни"))
