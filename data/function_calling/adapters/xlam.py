@@ -83,8 +83,9 @@ def to_row(record: Record, where: str) -> Row:
             raise files.malformed(where, name, value, "give a JSON list with at least one element", record)
     tools = tools_column([_tool(tool, record, where) for tool in listed], record, where)
     calls = [call_of(answer, "answers", record, where) for answer in answers]
+    listed_tools = listed_names(tools)
     for call in calls:
-        if call.name not in listed_names(tools):
+        if call.name not in listed_tools:
             raise files.malformed(where, "answers.name", call.name, "call a listed tool, or drop the row", record)
     return {
         "language": "en",
