@@ -22,11 +22,13 @@ from ..rows import Row, RowError
 from .grammar import NoSentenceError, Speaker
 from .library import load_library
 from .masking import mask_row
+from .mocks import run
 from .packs import load_pack
 from .plans import Plan, make_plan
 from .scenarios import Episode, Message
 from .settings import Settings
 from .tool_lists import NAME_STYLES, fill_list, styled, tools_json
+from .validators import problems
 from .wishes import Context
 
 ATTEMPTS = 300
@@ -46,7 +48,7 @@ def rows(
     name_style: str = "snake",
     noise: float = 0.0,
 ) -> list[Row]:
-    """Prompts with gold; row ``i`` depends on the split, the seed, ``i`` and the options alone.
+    """Prompts with gold, no two alike; the first rows do not depend on how many follow.
 
     Args:
         split: One of ``settings.SPLITS``.
@@ -65,7 +67,8 @@ def rows(
         RowError: If an option is unknown, or no row of it can be made.
     """
     settings = Settings(split, seed, tuple(languages), scenarios, min_tools, max_tools, descriptions, name_style, noise)
-    return [_prompt_row(settings, index, masking) for index in range(1000 if size is None else size)]
+    seen: set[tuple[str, ...]] = set()
+    return [_prompt_row(settings, index, masking, seen) for index in range(1000 if size is None else size)]
 
 
 def demonstrations(
@@ -105,7 +108,8 @@ def demonstrations(
     size = 1000 if size is None else size
     start = masking if masking_start is None else masking_start
     shares = [start + (masking - start) * index / max(1, size - 1) for index in range(size)]
-    return [_conversation_row(settings, index, share, requests) for index, share in enumerate(shares)]
+    seen: set[tuple[str, ...]] = set()
+    return [_conversation_row(settings, index, share, requests, seen) for index, share in enumerate(shares)]
 
 
 @dataclass(frozen=True)
@@ -120,36 +124,54 @@ class _Draft:
 
 
 _Writer = Callable[[_Draft], dict[str, list[Message]]]
+_Seen = set[tuple[str, ...]]
 
 
-def _prompt_row(settings: Settings, index: int, masking: float) -> Row:
+def _prompt_row(settings: Settings, index: int, masking: float, seen: _Seen) -> Row:
     def write(draft: _Draft) -> dict[str, list[Message]]:
         return {"prompt": draft.episodes[-1].before}
 
-    return _finished_row(settings, f"function_calls/{settings.split}/{settings.seed}/{index}", masking, 1, write)
+    return _checked_row(settings, f"function_calls/{settings.split}/{settings.seed}/{index}", masking, 1, write, seen)
 
 
-def _conversation_row(settings: Settings, index: int, masking: float, requests: int) -> Row:
+def _conversation_row(settings: Settings, index: int, masking: float, requests: int, seen: _Seen) -> Row:
     def write(draft: _Draft) -> dict[str, list[Message]]:
         *first, last = draft.episodes
         done = [message for episode in first for message in (*episode.before, episode.turn, *episode.after)]
         return {"messages": [*done, *last.before, last.turn]}
 
     row_id = f"function_calls/demonstrations/{settings.split}/{settings.seed}/{index}"
-    return _finished_row(settings, row_id, masking, requests, write)
+    return _checked_row(settings, row_id, masking, requests, write, seen)
 
 
-def _finished_row(settings: Settings, row_id: str, masking: float, requests: int, write: _Writer) -> Row:
+def _checked_row(settings: Settings, row_id: str, masking: float, requests: int, write: _Writer, seen: _Seen) -> Row:
+    """The first draft that is new and that no validator objects to."""
     rng = random.Random(row_id)
+    problem = "no sentence of this split"
     for _ in range(ATTEMPTS):
         try:
             draft = _draft(settings, rng, requests)
         except NoSentenceError:
             continue
         row = _row(row_id, settings, draft, write(draft))
+        key = _key(row, draft)
+        if key in seen:
+            problem = "only rows that are there already"
+            continue
         masked = settings.split == "names" or rng.random() < masking
-        return mask_row(row, rng) if masked else row
-    raise RowError(f"{row_id} · scenarios · found no row in {ATTEMPTS} tries · ask for other scenarios")
+        row = mask_row(row, rng) if masked else row
+        found = problems(row, execute=run)
+        if not found:
+            seen.add(key)
+            return row
+        problem = found[0]
+    raise RowError(f"{row_id} · found {problem} in {ATTEMPTS} drafts · ask for fewer rows or other scenarios")
+
+
+def _key(row: Row, draft: _Draft) -> tuple[str, ...]:
+    """What makes two rows the same: users' texts and tools, whatever their order."""
+    messages = row.get("prompt") or row["messages"]
+    return (*(message["content"] for message in messages if message["role"] == "user"), *sorted(draft.listed))
 
 
 def _draft(settings: Settings, rng: random.Random, requests: int) -> _Draft:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from .library import Parameter
 from .noise import slip
-from .packs import HELD_OUT, Head, Pack, Template, template
+from .pack_model import HELD_OUT, Head, Pack, Template, template
 from .slots import join, say
 
 T = TypeVar("T")

@@ -10,12 +10,13 @@ _WORD = re.compile(r"\w{4,}")
 
 
 def slip(text: str, kept: Iterable[str], informal: Mapping[str, str], rng: random.Random) -> str:
-    """The text with one slip: two letters swapped, no capital, no full stop, or informal letters.
+    """The text with one slip: two letters swapped, no capital, no full stop, or a word in informal letters.
 
     Args:
         text: A user's text.
         kept: Parts that stay as they are.
-        informal: How users type letters of the language without its keyboard; may be empty.
+        informal: How users type letters of the language without its keyboard; may be empty. The
+            language of a text stays plain, so one word only is typed so.
         rng: Source of chance.
     """
     parts = _parts(text, kept)
@@ -28,9 +29,9 @@ def slip(text: str, kept: Iterable[str], informal: Mapping[str, str], rng: rando
         parts[0] = (parts[0][0][:1].lower() + parts[0][0][1:], True)
     elif kind == "point" and parts[-1][1]:
         parts[-1] = (parts[-1][0].rstrip(".?!"), True)
-    elif kind == "informal" and informal:
-        table = str.maketrans(dict(informal))
-        parts = [(part.translate(table) if is_free else part, is_free) for part, is_free in parts]
+    elif kind == "informal" and informal and free:
+        place = rng.choice(free)
+        parts[place] = (_informal(parts[place][0], informal, rng), True)
     return "".join(part for part, _ in parts)
 
 
@@ -42,6 +43,14 @@ def _parts(text: str, kept: Iterable[str]) -> list[tuple[str, bool]]:
     pattern = "|".join(map(re.escape, longest))
     cut = re.split(f"({pattern})", text)
     return [(part, place % 2 == 0) for place, part in enumerate(cut)]
+
+
+def _informal(text: str, letters: Mapping[str, str], rng: random.Random) -> str:
+    words = list(_WORD.finditer(text))
+    if not words:
+        return text
+    word = rng.choice(words)
+    return text[: word.start()] + word[0].translate(str.maketrans(dict(letters))) + text[word.end() :]
 
 
 def _swap(text: str, rng: random.Random) -> str:

@@ -10,90 +10,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ..rows import RowError
-from .library import Library, load_library, read_yaml
+from .library import load_library, read_yaml
+from .pack_checks import check_pack, check_sections
+from .pack_model import Head, Intent, Pack, Template, template
 
 FOLDER = Path(__file__).with_name("languages")
-HELD_OUT = "x_"
-
-_SLOT = re.compile(r"\{(\w+)(?::(\w+))?\}")
-
-
-@dataclass(frozen=True)
-class Template:
-    """A text with slots, cut at them: ``pieces`` are texts and (slot, form) pairs."""
-
-    pieces: tuple[str | tuple[str, str], ...]
-
-    @property
-    def slots(self) -> tuple[str, ...]:
-        """Names of the slots."""
-        return tuple(piece[0] for piece in self.pieces if not isinstance(piece, str))
-
-
-@dataclass(frozen=True)
-class Head:
-    """What a clause is about: an object phrase with its verbs, or a whole question (``verbs`` empty)."""
-
-    id: str
-    text: Template
-    verbs: tuple[str, ...]
-    needs: frozenset[str]
-    without: frozenset[str]
-
-
-@dataclass(frozen=True)
-class Intent:
-    """How one tool, or one chain, is asked for."""
-
-    heads: tuple[Head, ...]
-    phrases: Mapping[str, Mapping[str, Template]]
-    result: Template | None
-
-
-@dataclass(frozen=True, eq=False)
-class Pack:
-    """A language; ``data`` is the file as it stands, the rest is made ready for the grammar."""
-
-    language: str
-    data: Mapping[str, Any]
-    intents: Mapping[str, Intent]
-    verbs: Mapping[str, Mapping[str, str]]
-    frames: Mapping[str, Mapping[str, str]]
-    last: frozenset[str]
-    euphony: tuple[tuple[re.Pattern[str], str], ...]
-    lexicon: Mapping[str, Mapping[str, Mapping[str, tuple[str, ...]]]]
-    file: str
-
-    def section(self, *path: str) -> Any:
-        """A part of the file by its keys.
-
-        Raises:
-            RowError: If the key is missing.
-        """
-        found: Any = self.data
-        for depth, key in enumerate(path):
-            if not isinstance(found, Mapping) or key not in found:
-                raise RowError(f"{self.file} · {'.'.join(path[: depth + 1])} · missing · add it to the pack")
-            found = found[key]
-        return found
-
-    def words(self, kind: str, value: str, form: str) -> tuple[str, ...]:
-        """What users say for a value of a closed kind, in one inflected form.
-
-        Raises:
-            RowError: If the pack lacks the value or the form.
-        """
-        try:
-            return self.lexicon[kind][value][form]
-        except KeyError:
-            place = f"lexicon.{kind}.{value}" + (f".{form}" if form else "")
-            raise RowError(f"{self.file} · {place} · missing · add what users say for {value!r}") from None
 
 
 def languages() -> tuple[str, ...]:
@@ -102,51 +28,42 @@ def languages() -> tuple[str, ...]:
 
 
 @lru_cache
-def load_pack(language: str, path: Path | None = None) -> Pack:
-    """Read and check the pack of a language.
-
-    Args:
-        language: Its code; the file is ``languages/<code>.yaml``.
-        path: Another file.
+def load_pack(language: str) -> Pack:
+    """The pack of a language.
 
     Raises:
-        RowError: If there is no such pack, or for the first missing key or form.
+        RowError: If there is none, or for the first thing that it lacks.
     """
-    path = path or FOLDER / f"{language}.yaml"
-    if not path.is_file():
+    if language not in languages():
         raise RowError(f"function_calls · languages · found {language!r} · one of {', '.join(languages())}")
-    data = read_yaml(path)
-    library = load_library()
-    verbs = {name: _forms(spec, data["clauses"]) for name, spec in data["verbs"].items()}
+    return read_pack(FOLDER / f"{language}.yaml")
+
+
+def read_pack(path: Path) -> Pack:
+    """Read and check a pack.
+
+    Raises:
+        RowError: For the first missing key or form, with file, key and fix.
+    """
+    data = check_sections(read_yaml(path), path.name)
     pack = Pack(
-        language=language,
+        language=data["language"],
         data=data,
-        intents=_intents(data, library),
-        verbs=verbs,
+        intents=_intents(data),
+        verbs={name: _forms(spec, data["clauses"]) for name, spec in data["verbs"].items()},
         frames=data["frames"],
         last=frozenset(name for name, spec in data["parameters"].items() if spec.get("last")),
-        euphony=tuple(
-            (re.compile(rf"(?<!\w)({word})(?= [{rule['before']}])", re.IGNORECASE), rule["use"])
-            for word, rule in data.get("euphony", {}).items()
-        ),
+        euphony=tuple(_euphony(data.get("euphony", {}))),
         lexicon={kind: _words(entries) for kind, entries in data["lexicon"].items()},
         file=path.name,
     )
-    return pack
+    return check_pack(pack, load_library())
 
 
-def template(text: str) -> Template:
-    """Cut a text at its slots."""
-    pieces: list[str | tuple[str, str]] = []
-    end = 0
-    for match in _SLOT.finditer(text):
-        if match.start() > end:
-            pieces.append(text[end : match.start()])
-        pieces.append((match[1], match[2] or ""))
-        end = match.end()
-    if end < len(text):
-        pieces.append(text[end:])
-    return Template(tuple(pieces))
+def _euphony(rules: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[re.Pattern[str], str]]:
+    """A word that takes another shape before some letters, as a pattern and that shape."""
+    for word, rule in rules.items():
+        yield re.compile(rf"(?<!\w)({word})(?= [{rule['before']}])", re.IGNORECASE), rule["use"]
 
 
 def _forms(spec: str | dict[str, str], clauses: dict[str, Any]) -> dict[str, str]:
@@ -167,9 +84,9 @@ def _alternatives(texts: str | list[str]) -> tuple[str, ...]:
     return (texts,) if isinstance(texts, str) else tuple(texts)
 
 
-def _intents(data: dict[str, Any], library: Library) -> dict[str, Intent]:
-    common = {name: _templates(spec["phrases"]) for name, spec in data["parameters"].items()}
-    halves = {f"{name}.{half}": chain[half] for name, chain in data["chains"].items() for half in ("first", "then")}
+def _intents(data: dict[str, Any]) -> dict[str, Intent]:
+    common = {name: _templates(spec.get("phrases", {})) for name, spec in data["parameters"].items()}
+    halves = {f"{name}.{half}": spec for name, chain in data["chains"].items() for half, spec in chain.items()}
     found = {}
     for name, spec in (data["intents"] | halves).items():
         own = {slot: _templates(texts) for slot, texts in spec.get("phrases", {}).items()}
@@ -187,6 +104,6 @@ def _heads(spec: dict[str, Any]) -> Iterator[Head]:
         for name, value in spec.get(section, {}).items():
             options = value if isinstance(value, dict) else {"text": value}
             text = template(options["text"])
-            verbs = tuple(options.get("verbs", spec["verbs"])) if section == "objects" else ()
+            verbs = tuple(options.get("verbs", spec.get("verbs", ()))) if section == "objects" else ()
             needs = frozenset((*options.get("needs", ()), *text.slots))
             yield Head(name, text, verbs, needs, frozenset(options.get("without", ())))

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from .library import Parameter, SlotKind, load_library
-from .packs import Pack
+from .pack_model import Pack
 
 FIRST_DAY = datetime.date(2026, 1, 1)
 DAYS = 730

@@ -9,7 +9,7 @@ from typing import Any
 
 from .grammar import Ask, Speaker
 from .library import Library, Tool
-from .packs import Pack
+from .pack_model import Pack
 from .slots import draw
 
 SAY_OPTIONAL = 0.3
