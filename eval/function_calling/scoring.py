@@ -70,7 +70,8 @@ def _arguments(found: Score) -> dict[str, tuple[int, int]]:
 
 
 def _split(row: Row) -> str:
+    """What a generated row holds out, or the category of a public set."""
     try:
-        return str(json.loads(row.get("provenance") or "{}").get("split", ""))
+        return row.get("category") or str(json.loads(row.get("provenance") or "{}").get("split", ""))
     except (ValueError, AttributeError):
         return ""
