@@ -13,7 +13,6 @@ listed). No user's text of ``train`` is in another split.
 from __future__ import annotations
 
 import functools
-import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from .packs import load_pack
 from .plans import Plan, make_plan
 from .scenarios import Episode, Message
 from .settings import Settings
-from .tool_lists import NAME_STYLES, fill_list, styled, tools_json
+from .tool_lists import NAME_STYLES, fill_list, styled, to_json, tools_json
 from .validators import problems
 from .wishes import Context
 
@@ -235,6 +234,6 @@ def _row(row_id: str, settings: Settings, draft: _Draft, conversation: dict[str,
         "scenario": draft.scenario,
         **conversation,
         "tools": draft.tools,
-        "gold": json.dumps(last.gold, ensure_ascii=False),
-        "provenance": json.dumps(provenance, ensure_ascii=False),
+        "gold": to_json(last.gold),
+        "provenance": to_json(provenance),
     }

@@ -111,10 +111,10 @@ class Speaker:
 
     def _choose(self, options: Mapping[str, T], place: str) -> T:
         """One of the alternatives, by id; those kept out of training only for paraphrases."""
-        new = [name for name in options if name.startswith(HELD_OUT)]
-        known = [name for name in options if not name.startswith(HELD_OUT)]
-        use_new = new and self.paraphrases and (not known or self.rng.random() < NEW_PIECES)
-        name = self.rng.choice(new if use_new else known)
+        names = [name for name in options if not name.startswith(HELD_OUT)]
+        if self.paraphrases and len(names) < len(options) and (not names or self.rng.random() < NEW_PIECES):
+            names = [name for name in options if name.startswith(HELD_OUT)]
+        name = self.rng.choice(names)
         self._rules.append(f"{self.pack.language}/{place}/{name}")
         return options[name]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ..rows import RowError
@@ -21,7 +22,7 @@ class Template:
 
     pieces: tuple[str | tuple[str, str], ...]
 
-    @property
+    @cached_property
     def slots(self) -> tuple[str, ...]:
         """Names of the slots."""
         return tuple(piece[0] for piece in self.pieces if not isinstance(piece, str))

@@ -7,7 +7,6 @@ turn, the judged turn and its gold, and what would follow it.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +15,7 @@ from . import mocks
 from .grammar import NoSentenceError, Sentence
 from .library import Chain, Tool
 from .slots import draw
+from .tool_lists import to_json
 from .wishes import Context, Wish, draw_wish, recorded
 
 Message = dict[str, Any]
@@ -238,10 +238,10 @@ def _call_turn(context: Context, wishes: Sequence[Wish]) -> Message:
     calls = []
     for wish in wishes:
         for arguments in wish.arguments:
-            function = {"name": context.name(wish.tool.id), "arguments": json.dumps(arguments, ensure_ascii=False)}
+            function = {"name": context.name(wish.tool.id), "arguments": to_json(arguments)}
             calls.append({"type": "function", "function": function})
     return {"role": "assistant", "content": "", "tool_calls": calls}
 
 
 def _result_turn(context: Context, tool: str, result: Mapping[str, Any]) -> Message:
-    return {"role": "tool", "name": context.name(tool), "content": json.dumps(result, ensure_ascii=False)}
+    return {"role": "tool", "name": context.name(tool), "content": to_json(result)}

@@ -12,6 +12,9 @@ from .library import Library, Parameter, load_library
 from .packs import load_pack
 from .schema import openai_tool
 
+to_json = json.JSONEncoder(ensure_ascii=False).encode
+"""JSON with the letters of all languages as they are; ``json.dumps`` would build an encoder a call."""
+
 NAME_STYLES = ("snake", "camel", "dotted", "kebab")
 
 
@@ -76,7 +79,7 @@ def _tool_json(tool_id: str, style: str, language: str | None) -> str:
         "required": list(tool.required),
     }
     description = texts.get("tools", {}).get(tool.id, tool.description)
-    return json.dumps(openai_tool(styled(tool.id, style), description, parameters), ensure_ascii=False)
+    return to_json(openai_tool(styled(tool.id, style), description, parameters))
 
 
 def _property(parameter: Parameter, library: Library, texts: dict[str, Any]) -> dict[str, Any]:
