@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,25 +197,16 @@ def _call(call: Mapping[str, Any], where: Any) -> dict[str, Any]:
 
 def _straddles(offsets: Sequence[Span], spans: Sequence[Span]) -> bool:
     """Whether a token begins before a span and ends inside it."""
-    starts = [start for start, _ in spans]
-    if not starts:
-        return False
-    index = 0
-    for first, last in offsets:
-        while index < len(starts) and starts[index] <= first:
-            index += 1
-        if index == len(starts):
-            return False
-        if last > starts[index]:
-            return True
-    return False
+    firsts = [first for first, _ in offsets]
+    before = [bisect_left(firsts, start) - 1 for start, _ in spans]
+    return any(index >= 0 and offsets[index][1] > start for index, (start, _) in zip(before, spans, strict=True))
 
 
 def _inside(offsets: Sequence[Span], spans: Sequence[Span]) -> list[bool]:
     """For each token whether it begins inside a span."""
-    written, index = [], 0
-    for first, _ in offsets:
-        while index < len(spans) and spans[index][1] <= first:
-            index += 1
-        written.append(index < len(spans) and spans[index][0] <= first)
+    firsts = [first for first, _ in offsets]
+    written = [False] * len(firsts)
+    for start, end in spans:
+        low, high = bisect_left(firsts, start), bisect_left(firsts, end)
+        written[low:high] = [True] * (high - low)
     return written
