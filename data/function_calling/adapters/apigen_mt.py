@@ -1,8 +1,9 @@
 """APIGen-MT, 5,000 verified dialogues of customer service (arXiv 2504.03601; kind ``apigen_mt``).
 
 LLaMA-Factory's roles with ``system`` and ``tools``. The licence (CC-BY-NC-4.0) forbids commercial use,
-and the Hub asks to accept it first. The layout is taken from descriptions of the set; its rows are gated
-and were not read. Its two domains are those of tau-bench: do not train on it to report tau-bench.
+and the Hub asks to accept it first. The layout is the one that two public converters of the set read; its
+rows are gated and were not seen. Its two domains are those of tau-bench: do not train on it to report
+tau-bench.
 """
 
 from __future__ import annotations

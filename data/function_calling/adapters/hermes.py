@@ -3,8 +3,12 @@
 ShareGPT turns of ``system``, ``human``, ``gpt`` and ``tool``; calls in ``<tool_call>`` tags, some written
 as Python literals; results in ``<tool_response>`` tags; tools in a ``tools`` text and again inside
 ``<tools>`` of the system turn. That system turn only says how to call, which a chat template says in its
-own words, so it is left out of the row. Layout and file names are checked against two public importers of
-the set; its own rows could not be read. ``multiturn`` begins like ``singleturn`` row by row: take one.
+own words, so it is left out of the row. ``multiturn`` begins like ``singleturn`` row by row: take one.
+
+Checked against 200 rows of an early revision of ``singleturn`` that a public repository holds: 124 are
+read, most of their calls being Python literals; 76 of one kind (question extraction) have calls that are
+neither JSON nor a literal, and need ``skip_malformed``. Names of files and configurations are those of two
+public importers of the set.
 """
 
 from __future__ import annotations
@@ -71,7 +75,7 @@ def to_row(record: Record, where: str) -> Row:
     for speaker, text in turns(record, where):
         if speaker == "system":
             listed, _ = blocks(text, _TOOLS)
-            inside += listed
+            inside += [body for body in listed if body.strip()]  # the prose names the tags as an empty pair
             if not listed:
                 conversation.say("system", text)
         elif speaker in ("human", "user"):

@@ -2,8 +2,9 @@
 
 A record has ``conversations``, turns of ``human``, ``gpt``, ``function_call`` and ``observation``, a
 ``tools`` text (a JSON list of ``{name, description, parameters}``) and perhaps ``system``. A
-``function_call`` holds one call, or a list of the calls made together. Checked against the rows of
-``data/glaive_toolcall_en_demo.json`` in hiyouga/LLaMA-Factory at 3075df1.
+``function_call`` holds one call, or a list of the calls made together. Checked against the two glaive demos
+of hiyouga/LLaMA-Factory: all 300 English rows are read, and 298 of 300 Chinese ones (two have a result
+without a call). Those sets have no parallel calls.
 """
 
 from __future__ import annotations
