@@ -97,6 +97,12 @@ def mask_row(
     return _masked(row, tools, provenance, renaming)
 
 
+def pseudo_word(rng: random.Random) -> str:
+    """Two or three syllables that are no word, for example ``dejmik`` or ``nukzo_ta``."""
+    draw = rng.random
+    return _HEADS[int(draw() * len(_HEADS))] + _TAILS[int(draw() * len(_TAILS))]
+
+
 def _masked(row: Mapping[str, Any], tools: list[Any], provenance: dict[str, Any], renaming: _Renaming) -> Row:
     masked = dict(row)
     masked["tools"] = _dump([renaming.tool(tool) for tool in tools])
@@ -130,8 +136,7 @@ class _Fresh:
                 return drawn
 
     def _pseudo(self, _shortest: int, _longest: int) -> str:
-        draw = self._rng.random
-        return _HEADS[int(draw() * len(_HEADS))] + _TAILS[int(draw() * len(_TAILS))]
+        return pseudo_word(self._rng)
 
     def _random(self, shortest: int, longest: int) -> str:
         rest = self._rng.choices(_CHARACTERS, k=self._rng.randint(shortest, longest) - 1)
