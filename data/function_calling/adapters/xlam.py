@@ -12,11 +12,12 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from ... import files
 from ...rows import Row
-from ..calls import Call, to_message
+from ..calls import Call, dump, to_message
 from ..schema import argument_problems, openai_tool
 from .common import Place, Record, call_of, convert, gold_column, listed_names, parsed, scenario_of, tools_column
 from .python_types import schema_of
@@ -106,26 +107,28 @@ def _tool(tool: Any, record: Record, where: str) -> dict[str, Any]:
     for name, described in flat.items():
         if not isinstance(described, Mapping) or not isinstance(described.get("type", ""), str):
             raise files.malformed(where, f"tools.parameters.{name}", described, "give {type, description}", record)
-        schema, optional = schema_of(described.get("type", ""))
-        if described.get("description"):
-            schema["description"] = str(described["description"])
-        if "default" in described:
-            optional = True
-            _add_default(schema, described["default"])
-        properties[name] = schema
+        properties[name], optional = _parameter(dump(described))
         required += [] if optional else [name]
     parameters = {"type": "object", "properties": properties, **({"required": required} if required else {})}
     return openai_tool(tool.get("name"), tool.get("description"), parameters)
 
 
-def _add_default(schema: dict[str, Any], default: Any) -> None:
-    """The default, if it is of the parameter's type as it stands or when its text is read as JSON."""
-    candidates = [default]
-    if isinstance(default, str):
+@lru_cache(maxsize=65536)  # the set has few thousand tools, each in many rows
+def _parameter(text: str) -> tuple[dict[str, Any], bool]:
+    """Schema of a parameter from the JSON of its description, and whether it may be left out."""
+    described = json.loads(text)
+    schema, optional = schema_of(described.get("type", ""))
+    if described.get("description"):
+        schema["description"] = str(described["description"])
+    if "default" not in described:
+        return schema, optional
+    # As it stands, or as JSON written in a text.
+    candidates = [described["default"]]
+    if isinstance(described["default"], str):
         with contextlib.suppress(json.JSONDecodeError):
-            candidates.append(json.loads(default))
+            candidates.append(json.loads(described["default"]))
     holder = {"type": "object", "properties": {"it": dict(schema)}}
     for candidate in candidates:
         if candidate is not None and not argument_problems({"it": candidate}, holder):
-            schema["default"] = candidate
-            return
+            return {**schema, "default": candidate}, True
+    return schema, True
