@@ -11,10 +11,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
 
+_STEERING = re.compile(r"<\|.*\|>|</?(?:think|tools?|tool_\w+|function\w*|\w+_of_turn)>|\[/?[A-Z_]+\]")
+"""Added tokens that steer a conversation even if the template at hand does not write them; `<table>` does not."""
 _STAND_INS = range(0x100000, 0x10FFFE)
 """Private-use characters, which no text has a meaning for."""
 
@@ -26,8 +28,8 @@ class ControlTokens:
     Attributes:
         tokenizer: A fast tokenizer of transformers.
         special: Strings that nobody may write: they begin or end turns.
-        tags: Other single tokens that the template writes, such as `<tool_call>`. The author of a system prompt and
-            the assistant may write them; users, tools and arguments may not.
+        tags: Other single tokens that steer, such as `<tool_call>`. The author of a system prompt and the assistant
+            may write them; users, tools and arguments may not.
     """
 
     tokenizer: Any
@@ -67,11 +69,17 @@ class ControlTokens:
 
 
 def control_tokens(tokenizer: Any, template: str) -> ControlTokens:
-    """Find the control tokens of a tokenizer: all special ones, and added ones that the template writes."""
+    """Find the control tokens of a tokenizer: special ones, and added ones that the template writes or that steer."""
+    return _control_tokens(tokenizer, template, len(tokenizer))
+
+
+@lru_cache(maxsize=16)
+def _control_tokens(tokenizer: Any, template: str, size: int) -> ControlTokens:
+    """By vocabulary size as well: tokens may be added to a tokenizer later."""
     special = {token for token in tokenizer.all_special_tokens if token}
     added = {token.content for token in tokenizer.added_tokens_decoder.values() if token.content.strip()}
     special |= {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
-    tags = {text for text in added - special if text in template}
+    tags = {text for text in added - special if text in template or _STEERING.fullmatch(text)}
     return ControlTokens(tokenizer, tuple(sorted(special)), tuple(sorted(tags)))
 
 

@@ -105,7 +105,6 @@ class Renderer:
         self.tokenizer = tokenizer
         self.chat_template = chat_template
         self.arguments = {**tokenizer.special_tokens_map, **template_kwargs}
-        self._tokens: dict[str, ControlTokens] = {}
 
     def render(self, row: Mapping[str, Any], messages: Sequence[Mapping[str, Any]], **kwargs: Any) -> Rendered:
         """Tokens of one conversation; `row` gives its tools and its id for messages."""
@@ -133,9 +132,7 @@ class Renderer:
 
         tools = json.loads(row["tools"]) if row.get("tools") else None
         template = self.tokenizer.get_chat_template(self.chat_template, tools)
-        if template not in self._tokens:
-            self._tokens[template] = control_tokens(self.tokenizer, template)
-        tokens = self._tokens[template]
+        tokens = control_tokens(self.tokenizer, template)
         chat = [template_message(message, row.get("id")) for message in messages]
         if escape := escape_for(tokens, chat, tools):
             chat, tools = escape.messages(chat), escape.tools(tools)
