@@ -26,8 +26,10 @@ class SftRecipe(Section):
     output_dir: str
     model: Model
     data: list[SftSource] = Field(min_length=1)
+    first: list[SftSource] = Field(default_factory=list)
+    """Conversations that come before those of `data`: the first part of a curriculum."""
     shuffle: bool = True
-    """Mix the sources; false keeps their order, for a curriculum (packing then mixes only neighbours)."""
+    """Mix the rows of `data` at random; false keeps each source's order, for a curriculum within it."""
     too_long: Literal["drop", "truncate", "refuse"] = "drop"
     """Conversations of more than `trainer.max_length` tokens: left out or cut at the end, counted; or an error."""
     optimizer: Optimizer = AdamW()

@@ -49,6 +49,6 @@ def _optimizer(recipe: SftRecipe) -> Iterator[Finding]:
 
 def _order(recipe: SftRecipe) -> Iterator[Finding]:
     strategy = recipe.trainer.get("train_sampling_strategy")
-    if not recipe.shuffle and strategy not in (None, "sequential"):
-        found = f"{strategy!r} changes the order that `shuffle: false` keeps"
-        yield Finding(("trainer.train_sampling_strategy", "shuffle"), found, "sequential, or shuffle: true")
+    if (recipe.first or not recipe.shuffle) and strategy not in (None, "sequential"):
+        found = f"{strategy!r} changes the order that `first` and `shuffle: false` ask for"
+        yield Finding(("trainer.train_sampling_strategy", "shuffle"), found, "sequential, or neither of them")

@@ -52,11 +52,20 @@ class Counts:
 
 
 def load_conversations(recipe: SftRecipe) -> list[Row]:
-    """Rows of all sources, thinned out to their shares, mixed unless the recipe keeps their order."""
-    rows = [row for rows in thin_out(recipe.data, [_load(source) for source in recipe.data]) for row in rows]
-    if recipe.shuffle:
-        random.Random(recipe.seed).shuffle(rows)
-    return rows
+    """Rows of all sources: those of `first`, then those of `data`, thinned out to their shares and mixed."""
+    first = [row for source in recipe.first for row in _load(source)]
+    sources = thin_out(recipe.data, [_load(source) for source in recipe.data])
+    if not recipe.shuffle:
+        return first + interleaved(sources)
+    rows = [row for source in sources for row in source]
+    random.Random(recipe.seed).shuffle(rows)
+    return first + rows
+
+
+def interleaved(sources: Sequence[Sequence[Row]]) -> list[Row]:
+    """Rows of all sources spread evenly over the whole, each source in its own order."""
+    placed = [((index + 0.5) / len(rows), row) for rows in sources for index, row in enumerate(rows)]
+    return [row for _, row in sorted(placed, key=lambda item: item[0])]
 
 
 def _load(source: Any) -> list[Row]:

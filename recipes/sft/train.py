@@ -60,7 +60,7 @@ def trainer_arguments(recipe: SftRecipe) -> Any:
     """The recipe's `trainer:` block as an `SFTConfig`, with what the recipe itself decides filled in."""
     from trl import SFTConfig
 
-    order = {} if recipe.shuffle else {"train_sampling_strategy": "sequential"}
+    order = {} if recipe.shuffle and not recipe.first else {"train_sampling_strategy": "sequential"}
     return SFTConfig(**trainer_options(recipe) | order, dataset_kwargs={"skip_prepare_dataset": True})
 
 
