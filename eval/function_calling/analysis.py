@@ -74,6 +74,8 @@ def _table(grid: Grid, title: str) -> Table:
     table = Table(title=escape(title), caption=escape(grid.note) or None, title_justify="left")
     for index, name in enumerate(grid.header):
         table.add_column(escape(name), justify="right" if index else "left")
+    # Of several models the interval stands below the estimate, so that the columns fit on a terminal.
+    gap = "\n[" if len(grid.header) > 5 else " ["
     for row in grid.rows:
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*(escape(cell.replace(" [", gap)) for cell in row))
     return table

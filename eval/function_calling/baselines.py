@@ -89,8 +89,8 @@ def _required(schema: Any) -> list[str]:
 
 
 def _words(text: str) -> set[str]:
-    """Words of at least three letters; `getCurrentWeather` and `get_current_weather` have the same ones."""
-    return {word.lower() for word in _WORD.findall(_CAMEL.sub(" ", text).replace("_", " ")) if len(word) > 2}
+    """Words of at least four letters; `getCurrentWeather` and `get_current_weather` have the same ones."""
+    return {word.lower() for word in _WORD.findall(_CAMEL.sub(" ", text).replace("_", " ")) if len(word) > 3}
 
 
 def _said(phrases: Mapping[str, str], row: Mapping[str, Any]) -> str:

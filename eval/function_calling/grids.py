@@ -54,7 +54,7 @@ def suite_grids(entries: Sequence[Entry]) -> list[Grid]:
         grids.append(language_grid(entries))
     grids.append(_shares("Arguments by class", "Class", entries, lambda r: r.arguments))
     if len(_keys(entries, lambda r: r.splits)) > 1:
-        grids.append(_shares("Accuracy by split", "Split", entries, lambda r: r.splits))
+        grids.append(_shares("Accuracy by split or category", "Part", entries, lambda r: r.splits))
     grids += [confusion_grid(entry) for entry in entries]
     grids.append(_errors(entries))
     return [grid for grid in grids if grid.rows]

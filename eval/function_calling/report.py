@@ -32,7 +32,7 @@ SCENARIOS = (
 )
 """In the order of a table; others come after them."""
 
-ARGUMENT_CLASSES = ("verbatim", "enum", "iso", "number", "boolean", "translit", "translate", "list", "object")
+ARGUMENT_CLASSES = ("verbatim", "enum", "iso", "number", "boolean", "translit", "translate", "list", "object", "text")
 
 
 @dataclass(frozen=True)
