@@ -42,6 +42,7 @@ _ENVIRONMENT = {
 """Read by libraries when they are imported; what the user set stays."""
 
 _TRAINERS = {kind: f"quince.recipes.{kind}.train" for kind in ("rlvr", "sft", "dpo", "pretrain")}
+_TRAINERS["pipeline"] = "quince.recipes.pipeline"
 
 
 @app.command("list")
@@ -67,7 +68,7 @@ def show(
     if schema is not None:
         print(json_schema(schema))
     elif recipe is None:
-        raise typer.BadParameter("name a recipe, or --schema rlvr|sft|dpo|pretrain|eval")
+        raise typer.BadParameter("name a recipe, or a kind with --schema")
     else:
         print(_load(recipe, overrides).to_yaml(origins=True), end="")
 
@@ -86,7 +87,7 @@ def plan(recipe: Recipe, overrides: Overrides = None) -> None:
     """Memory, tokens, steps, disk and the launch line, before anything is loaded."""
     from .plan import make_plan
 
-    print(make_plan(_load(recipe, overrides)))
+    print("\n\n".join(make_plan(part) for part in _load(recipe, overrides).parts()))
 
 
 @app.command()
@@ -105,7 +106,8 @@ def preview_data(recipe: Recipe, overrides: Overrides = None, rows: Rows = 2) ->
     """Rows as the model sees them: dim what it reads, green what it learns to write."""
     from .preview import show_data
 
-    show_data(_load(recipe, overrides), rows)
+    for part in _load(recipe, overrides).parts():
+        show_data(part, rows)
 
 
 @preview_app.command("rewards")
@@ -113,7 +115,8 @@ def preview_rewards(recipe: Recipe, overrides: Overrides = None, rows: Rows = 3)
     """What the rewards give to gold, empty and near-miss answers."""
     from .preview import show_rewards
 
-    show_rewards(_load(recipe, overrides), rows)
+    for part in _load(recipe, overrides).parts():
+        show_rewards(part, rows)
 
 
 @app.command()
@@ -138,7 +141,8 @@ def train(
     if loaded.recipe.kind not in _TRAINERS:
         raise typer.BadParameter(f"{loaded.name} is for `quince {loaded.recipe.kind}`")
     arguments = [recipe, *(overrides or []), *(["--resume"] if resume else [])]
-    if command := launch_command(loaded.recipe.launch, arguments):
+    launch = getattr(loaded.recipe, "launch", None)  # a pipeline's stages are launched one by one
+    if launch and (command := launch_command(launch, arguments)):
         run_launched(loaded, command, arguments)
     else:
         _call(_TRAINERS[loaded.recipe.kind], loaded, resume=resume)

@@ -9,13 +9,14 @@ import yaml
 
 from .dpo import DpoRecipe
 from .evaluation import EvalRecipe
+from .pipeline import PipelineRecipe
 from .pretrain import PretrainRecipe
 from .reading import CoreDumper, read_text
 from .rlvr import RlvrRecipe
 from .sft import SftRecipe
 from .tree import Entry, entry_at, leaves
 
-Recipe = RlvrRecipe | SftRecipe | DpoRecipe | PretrainRecipe | EvalRecipe
+Recipe = RlvrRecipe | SftRecipe | DpoRecipe | PretrainRecipe | EvalRecipe | PipelineRecipe
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,24 @@ class LoadedRecipe:
     origins: dict[str, str]
     notes: tuple[str, ...] = ()
 
+    def parts(self) -> tuple[LoadedRecipe, ...]:
+        """The stages of a pipeline as recipes of their own; any other recipe is its only part."""
+        if not isinstance(self.recipe, PipelineRecipe):
+            return (self,)
+        return tuple(
+            LoadedRecipe(f"{self.name}/{name}", self.path, stage, _below(self.origins, f"stages.{name}."))
+            for name, stage in self.recipe.stages.items()
+        )
+
     def to_yaml(self, origins: bool = False) -> str:
         """The resolved recipe, runnable as it is; with a comment per value that says its origin."""
         data = self.recipe.model_dump(mode="json")
         text = yaml.dump(data, Dumper=CoreDumper, sort_keys=False, allow_unicode=True, width=10_000)
         return _with_comments(text, self.origins) if origins else text
+
+
+def _below(origins: dict[str, str], start: str) -> dict[str, str]:
+    return {field.removeprefix(start): origin for field, origin in origins.items() if field.startswith(start)}
 
 
 def value_origins(recipe: Recipe, tree: Entry) -> dict[str, str]:

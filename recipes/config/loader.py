@@ -12,6 +12,7 @@ from .evaluation import EvalRecipe
 from .finding import Finding
 from .library import LIBRARY, find_parent, find_recipe, recipe_name
 from .loaded import LoadedRecipe, Recipe, value_origins
+from .pipeline import PipelineRecipe, check_pipeline, with_stages
 from .pretrain import PretrainRecipe
 from .reading import display_path, read_file, read_overrides
 from .rlvr import RlvrRecipe
@@ -26,6 +27,7 @@ SCHEMAS: dict[str, type[Recipe]] = {
     "dpo": DpoRecipe,
     "pretrain": PretrainRecipe,
     "eval": EvalRecipe,
+    "pipeline": PipelineRecipe,
 }
 
 
@@ -45,6 +47,9 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> LoadedRecip
     name = recipe_name(path)
     tree = _with_output_dir(merge(tree, changes), name)
     problems += more
+    if "kind" in tree.value and tree.value["kind"].value == "pipeline":
+        tree, more = with_stages(tree, lambda stage: _over_parents(stage, path, ()))
+        problems += more
     recipe, found = _check(tree, display_path(path))
     if problems or found or recipe is None:
         raise RecipeErrors(name_or_path, _in_order([*problems, *found]))
@@ -53,25 +58,28 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> LoadedRecip
 
 def _read_with_parents(path: Path, children: tuple[Path, ...]) -> tuple[Entry, list[Problem]]:
     tree, problems = read_file(path)
+    whole, more = _over_parents(tree, path, children)
+    return whole, [*problems, *more]
+
+
+def _over_parents(tree: Entry, path: Path, children: tuple[Path, ...]) -> tuple[Entry, list[Problem]]:
+    """Lay a recipe written in the file at `path` over what it `extends`."""
     extends = tree.value.pop("extends", None)
     if extends is None:
-        return tree, problems
+        return tree, []
     parent = find_parent(path, extends.value)
     if parent is None:
         names = [str(file.relative_to(LIBRARY)) for file in LIBRARY.rglob("*.yaml")]
         hint = did_you_mean(str(extends.value), names)
         allowed = f"a file beside this one, or one of {LIBRARY.name}/"
         problem = Problem(extends.origin, "extends", f"no such file {extends.value!r}", allowed, hint)
-        return tree, [*problems, problem]
+        return tree, [problem]
     chain = (*children, path)
     if parent in chain:
         circle = " -> ".join(display_path(file) for file in (*chain[chain.index(parent) :], parent))
-        return tree, [
-            *problems,
-            Problem(extends.origin, "extends", f"a circle: {circle}", "a parent that ends"),
-        ]
-    parent_tree, parent_problems = _read_with_parents(parent, chain)
-    return merge(parent_tree, tree), [*parent_problems, *problems]
+        return tree, [Problem(extends.origin, "extends", f"a circle: {circle}", "a parent that ends")]
+    parent_tree, problems = _read_with_parents(parent, chain)
+    return merge(parent_tree, tree), problems
 
 
 def _with_output_dir(tree: Entry, name: str) -> Entry:
@@ -87,6 +95,8 @@ def _check(tree: Entry, own_file: str) -> tuple[Recipe | None, list[Problem]]:
         found = "missing" if kind.value is None else f"found {kind.value!r}"
         hint = did_you_mean(str(kind.value), SCHEMAS)
         return None, [Problem(kind.origin, "kind", found, f"one of {', '.join(SCHEMAS)}", hint)]
+    if kind.value == "pipeline":
+        return check_pipeline(tree, lambda stage: _check(stage, own_file))
     recipe, by_field = validate(SCHEMAS[kind.value], tree)
     trainer = plain(tree.value["trainer"]) if "trainer" in tree.value else None
     if isinstance(trainer, dict) and kind.value != "eval":
@@ -124,6 +134,8 @@ def _in_order(problems: list[Problem]) -> list[Problem]:
 
 
 def _notes(recipe: Recipe) -> tuple[str, ...]:
+    if isinstance(recipe, PipelineRecipe):
+        return tuple(dict.fromkeys(note for stage in recipe.stages.values() for note in _notes(stage)))
     if isinstance(recipe, EvalRecipe) or installed_fields(recipe.kind) is not None:
         return ()
     library = "transformers" if recipe.kind == "pretrain" else "trl"
