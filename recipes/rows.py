@@ -24,6 +24,17 @@ def load_sources(sources: Sequence[Any]) -> list[Row]:
     return check_rows([row for rows in loaded for row in rows], "data")
 
 
+def load_training_and_old(recipe: Any) -> tuple[list[Row], list[Row]]:
+    """The rows that RL trains on, and those of old skills, which are only rehearsed.
+
+    Args:
+        recipe: An `rlvr` recipe.
+    """
+    rows, old = load_sources(recipe.data), load_sources(recipe.rehearsal.data) if recipe.rehearsal.data else []
+    check_rows([*rows, *old], "data and rehearsal.data")
+    return rows, old
+
+
 def thin_out(sources: Sequence[Any], loaded: list[list[Row]]) -> list[list[Row]]:
     """The rows of each source, fewer of them where the sources have different shares."""
     shares = [source.share for source in sources]

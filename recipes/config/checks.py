@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel
 
+from .data import Source
 from .dpo import DpoRecipe
 from .evaluation import EvalRecipe
 from .finding import Finding
@@ -21,15 +22,21 @@ def cross_checks(recipe: BaseModel) -> Iterator[Finding]:
     """Everything in a recipe that is right alone and wrong together."""
     if isinstance(recipe, RlvrRecipe):
         yield from rlvr_checks(recipe)
-        yield from judging_checks("data", recipe.data, "rewards", recipe.rewards)
-        items = [(f"data.{index}", source) for index, source in enumerate(recipe.data)]
-        yield from plugin_checks(items + [(f"rewards.{index}", item) for index, item in enumerate(recipe.rewards)])
+        sources = _numbered("data", recipe.data) | _numbered("rehearsal.data", recipe.rehearsal.data)
+        yield from judging_checks(sources, "rewards", recipe.rewards)
+        yield from plugin_checks(
+            list(sources.items()) + [(f"rewards.{index}", item) for index, item in enumerate(recipe.rewards)]
+        )
     elif isinstance(recipe, EvalRecipe):
         yield from _eval_checks(recipe)
     elif isinstance(recipe, SftRecipe | DpoRecipe):
         yield from tuning_checks(recipe)
     elif isinstance(recipe, PretrainRecipe):
         yield from _pretrain_checks(recipe)
+
+
+def _numbered(field: str, sources: Sequence[Source]) -> dict[str, Source]:
+    return {f"{field}.{index}": source for index, source in enumerate(sources)}
 
 
 def _eval_checks(recipe: EvalRecipe) -> Iterator[Finding]:
@@ -43,9 +50,9 @@ def _eval_checks(recipe: EvalRecipe) -> Iterator[Finding]:
             yield Finding((f"{here}.ks", f"{here}.sampling.n"), found, f"k of at most {suite.sampling.n}")
         if suite.name in [other.name for other in recipe.suites[:index]]:
             yield Finding((f"{here}.name",), f"a second suite {suite.name!r}", "names that differ")
-        yield from judging_checks(f"{here}.data", suite.data, f"{here}.reward", [suite.reward])
-        items = [(f"{here}.data.{number}", source) for number, source in enumerate(suite.data)]
-        yield from plugin_checks([*items, (f"{here}.reward", suite.reward)])
+        sources = _numbered(f"{here}.data", suite.data)
+        yield from judging_checks(sources, f"{here}.reward", [suite.reward])
+        yield from plugin_checks([*sources.items(), (f"{here}.reward", suite.reward)])
 
 
 def _pretrain_checks(recipe: PretrainRecipe) -> Iterator[Finding]:

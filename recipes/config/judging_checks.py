@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from .data import Source
 from .finding import Finding
@@ -11,23 +11,30 @@ from .rewards import RewardSpec
 
 
 def judging_checks(
-    data_field: str, sources: Sequence[Source], reward_field: str, rewards: Sequence[RewardSpec]
+    sources: Mapping[str, Source], reward_field: str, rewards: Sequence[RewardSpec]
 ) -> Iterator[Finding]:
-    """Rewards that can read no source, and sources that no reward with columns can read."""
+    """Rewards that can read no source, and sources that no reward with columns can read.
+
+    Args:
+        sources: By the field that each stands in.
+        reward_field: The field of the rewards.
+        rewards: In their order.
+    """
     judges: list[RewardSpec] = []
+    first = next(iter(sources)).rpartition(".")[0]
     for index, reward in enumerate(rewards):
         field = f"{reward_field}.{index}" if len(rewards) > 1 or reward_field == "rewards" else reward_field
-        if any(_readable(reward, source) for source in sources):
+        if any(_readable(reward, source) for source in sources.values()):
             judges += [reward] if reward.columns != () else []
         else:
-            have = "; ".join(f"{source.kind} has {', '.join(source.columns or ())}" for source in sources)
+            have = "; ".join(f"{source.kind} has {', '.join(source.columns or ())}" for source in sources.values())
             needs = ", ".join(reward.columns or ())
-            yield Finding((field, data_field), f"`{reward.kind}` needs the columns {needs}", have)
-    for index, source in enumerate(sources):
+            yield Finding((field, first), f"`{reward.kind}` needs the columns {needs}", have)
+    for field, source in sources.items():
         if judges and not any(_readable(reward, source) for reward in judges):
             kinds = ", ".join(reward.kind for reward in judges)
             found = f"no reward can judge rows of `{source.kind}` (there is {kinds})"
-            yield Finding((f"{data_field}.{index}", reward_field), found, "a reward that reads its columns")
+            yield Finding((field, reward_field), found, "a reward that reads its columns")
 
 
 def _readable(reward: RewardSpec, source: Source) -> bool:

@@ -41,6 +41,8 @@ class Rehearsal(Section):
     batch_size: Positive = 16
     """Stored answers per optimizer step, all processes together."""
     seed: int = 0
+    data: list[DataSource] = Field(default_factory=list)
+    """Old skills to keep: prompts of which right answers are stored and rehearsed, but that RL never trains on."""
 
 
 class NoDivergence(Section):

@@ -27,7 +27,7 @@ from ..engines import build_engine
 from ..models import load_policy, load_tokenizer, model_path
 from ..progress import quiet_libraries
 from ..rewards import build_rewards
-from ..rows import load_sources
+from ..rows import load_training_and_old
 from .fingerprint import files_fingerprint, model_fingerprint, tokenizer_fingerprint
 from .rehearsal import Origin, RehearsalRow, StoreError, write_store
 
@@ -78,7 +78,8 @@ def needs_split(recipe: RlvrRecipe) -> bool:
 def run(loaded: LoadedRecipe) -> Path:
     """Split the recipe's data, or find it done; `quince split RECIPE`."""
     quiet_libraries()
-    result = ensure_split(loaded.recipe, load_sources(loaded.recipe.data))
+    rows, old = load_training_and_old(loaded.recipe)
+    result = ensure_split(loaded.recipe, [*rows, *old])
     sizes = f"{len(result.near_perfect)} near-perfect, {len(result.explore)} to explore, {len(result.dropped)} dropped"
     print(f"{result.folder}: {sizes}")
     return result.folder

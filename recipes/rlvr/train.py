@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...data.rows import Row, RowError
-from ..rows import load_sources
+from ..rows import load_training_and_old
 from ..tuning import run_training
 from . import divergences
 from .advantages import Advantage, dr_grpo, focal, group, leave_one_out, pass_at_k, pkpo, w_reinforce
@@ -47,8 +47,8 @@ def build_trainer(loaded: LoadedRecipe) -> RlvrTrainer:
 
     recipe: RlvrRecipe = loaded.recipe
     folder = Path(recipe.output_dir)
-    rows = load_sources(recipe.data)
-    split = ensure_split(recipe, rows) if needs_split(recipe) else None
+    rows, old = load_training_and_old(recipe)
+    split = ensure_split(recipe, [*rows, *old]) if needs_split(recipe) else None
     trained = rows if split is None else split.training_rows(rows)
     arguments = trainer_arguments(recipe)
     check_enough(len(trained), arguments)

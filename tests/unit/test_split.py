@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from quince.data.rows import check_rows
 from quince.eval.engines.base import Completion
 from quince.recipes.rlvr.split import (
     Draw,
+    SplitResult,
     confirmed,
     describe,
     ensure_split,
@@ -17,6 +19,7 @@ from quince.recipes.rlvr.split import (
     split_folder,
     store_rows,
 )
+from quince.recipes.rows import load_training_and_old
 
 ROWS = [
     {"id": name, "task": "t", "prompt": [{"role": "user", "content": name}], "accepted": '["ok"]'}
@@ -205,6 +208,17 @@ def test_split_and_training_render_a_prompt_alike(toy, tmp_path, options):
         [row | {"prompt": [*row["prompt"], {"role": "user", "content": "2 + 3"}]} for row in ROWS], "test"
     )
     draw = Draw(loaded.recipe, Scripted(), load_tokenizer(loaded.recipe.model))
-    trained, _, _ = build_trainer(loaded)._tokenize_prompts([row["prompt"] for row in rows])
+    trainer = build_trainer(loaded)
+    trainer._rows = rows
+    trained, _, _ = trainer._tokenize_prompts([row["prompt"] for row in rows])
     assert [draw.prompt(row) for row in rows] == trained
     assert ("quietly" in draw.tokenizer.decode(trained[0])) == bool(options)
+
+
+def test_old_skills_are_stored_and_not_trained_on(toy):
+    loaded = toy("rehearsal.data=[{kind: strategies, size: 5, seed: 9}]")
+    rows, old = load_training_and_old(loaded.recipe)
+    assert len(old) == 5 and not {row["id"] for row in rows} & {row["id"] for row in old}
+    everything = {row["id"] for row in [*rows, *old]}
+    result = SplitResult(Path("."), tuple(everything), (), (), "all")
+    assert {row["id"] for row in result.training_rows(rows)} == {row["id"] for row in rows}
