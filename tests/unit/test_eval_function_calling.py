@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from hypothesis import given, settings
@@ -8,6 +9,10 @@ from hypothesis import strategies as st
 from quince.data.function_calling.calls import of_message
 from quince.data.function_calling.generate import demonstrations, rows
 from quince.data.function_calling.wire import FORMATS, render_calls
+from quince.data.sources import load_rows
+from quince.eval.engines.base import Completion
+from quince.eval.evaluate import judge
+from quince.eval.function_calling.analysis import analyse
 from quince.eval.function_calling.baselines import BASELINES
 from quince.eval.function_calling.cases import Case
 from quince.eval.function_calling.compare import compare_reports, compare_scenarios, compare_with_baseline
@@ -15,6 +20,7 @@ from quince.eval.function_calling.copying import filled
 from quince.eval.function_calling.report import SCENARIOS, Report, Share, below_baselines, f1_scores
 from quince.eval.function_calling.scoring import make_report
 from quince.eval.statistics import mcnemar
+from quince.rewards.registry import make_reward
 
 
 def case(number: int, wanted: str = "call", found: str = "call", right: bool = True, **more) -> Case:
@@ -218,3 +224,25 @@ def test_format_and_skill_are_told_apart():
 def test_rows_without_gold_are_left_out(generated):
     bare = [{k: v for k, v in row.items() if k != "gold"} for row in generated[:3]]
     assert make_report(bare + generated[3:5], [""] * 5).accuracy.of == 2
+
+
+@pytest.mark.parametrize("grading", ["binary", "graded"])
+def test_samples_are_reported_beside_the_greedy_answer(grading):
+    prompts, answers = gold_answers(demonstrations("values", 20, seed=2))
+    reward = make_reward("function_call", grading=grading)
+    right = [Completion(text, (1, number), None, "stop") for number, text in enumerate(answers)]
+    wrong = Completion("", (2,), None, "stop")
+    problems = judge(prompts, reward, [[c, wrong, wrong, c] for c in right], [[c] for c in right])
+    report = Report(tuple(Case.from_dict(case) for case in analyse(prompts, problems, reward)))
+    assert report.accuracy == Share(20, 20)
+    assert report.sampled == 0.5
+
+
+@pytest.mark.skipif("QUINCE_DATA" not in os.environ, reason="needs the public sets")
+@pytest.mark.parametrize(("kind", "split", "size"), [("bfcl", "single_turn", 400), ("when2call", "test", None)])
+def test_public_sets_can_be_reported(kind, split, size):
+    asked = load_rows(kind, split=split, size=size)
+    report = make_report(asked, [BASELINES["keyword"](row, "hermes") for row in asked])
+    assert report.accuracy.of == len(asked)
+    assert sum(share.right for share in report.trivial["mute"].values()) == 0
+    assert [c.right for c in report.cases] == [c.trivial["keyword"] for c in report.cases]
