@@ -182,14 +182,12 @@ def template_message(message: Mapping[str, Any], where: Any = "") -> dict[str, A
 
 def _call(call: Mapping[str, Any], where: Any) -> dict[str, Any]:
     function = {key: value for key, value in call.get("function", call).items() if value is not None}
-    if isinstance(function.get("arguments"), str):
-        try:
-            function["arguments"] = json.loads(function["arguments"])
-        except json.JSONDecodeError as error:
-            raise RowError(
-                f"{where} · tool_calls · arguments {function['arguments']!r} · give a JSON object ({error})"
-            ) from None
-    return {key: value for key, value in call.items() if value is not None} | {"type": "function", "function": function}
+    arguments = function.get("arguments", "{}")
+    try:
+        function["arguments"] = json.loads(arguments) if isinstance(arguments, str) else arguments
+    except json.JSONDecodeError as error:
+        raise RowError(f"{where} · arguments · found {arguments!r} · give a JSON object ({error})") from None
+    return {"type": "function", "function": function}
 
 
 def _straddles(offsets: Sequence[Span], spans: Sequence[Span]) -> bool:

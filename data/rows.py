@@ -42,10 +42,9 @@ def check_row(row: Mapping[str, Any], where: str) -> Row:
     if len(present) != 1:
         found = " and ".join(present) or "neither"
         raise RowError(
-            f"{where} · prompt, messages · found {found} · "
-            "give prompt (RL, evaluation) or messages (SFT), not both"
+            f"{where} · prompt, messages · found {found} · give prompt (RL, evaluation) or messages (SFT), not both"
         )
-    _check_messages(row[present[0]], f"{where} · {present[0]}")
+    check_messages(row[present[0]], f"{where} · {present[0]}")
     if row.get("tools") is not None:
         _check_tools(row["tools"], where)
     return dict(row)
@@ -69,7 +68,12 @@ def check_rows(rows: Iterable[Mapping[str, Any]], where: str) -> list[Row]:
     return checked
 
 
-def _check_messages(messages: Any, where: str) -> None:
+def check_messages(messages: Any, where: str) -> None:
+    """Check a list of messages; `where` names it.
+
+    Raises:
+        RowError: If it is empty or a message is malformed.
+    """
     if not isinstance(messages, list) or not messages:
         raise RowError(f"{where} · found {_short(messages)} · give a non-empty list of messages")
     for index, message in enumerate(messages):
@@ -78,11 +82,38 @@ def _check_messages(messages: Any, where: str) -> None:
             raise RowError(f"{place} · found {_short(message)} · give {{role, content}}")
         if message.get("role") not in ROLES:
             raise RowError(_problem(place, "role", message.get("role"), f"one of {', '.join(ROLES)}"))
+        if message.get("tool_calls"):
+            _check_calls(message, place)
         # An assistant turn that only calls tools has no text of its own.
         if message.get("content") is None and message.get("tool_calls"):
             continue
         if not isinstance(message.get("content"), str):
             raise RowError(_problem(place, "content", message.get("content"), "give a string"))
+
+
+def _check_calls(message: Mapping[str, Any], where: str) -> None:
+    """Calls in OpenAI's form; arguments are JSON strings, in which a column store invents no nulls."""
+    calls = message["tool_calls"]
+    if message["role"] != "assistant" or not isinstance(calls, list):
+        raise RowError(_problem(where, "tool_calls", calls, "give a list, in assistant messages only"))
+    for index, call in enumerate(calls):
+        place = f"{where} · tool_calls[{index}]"
+        function = call.get("function") if isinstance(call, Mapping) else None
+        if not isinstance(function, Mapping):
+            raise RowError(f'{place} · found {_short(call)} · give {{"type": "function", "function": {{...}}}}')
+        if not isinstance(function.get("name"), str) or not function["name"]:
+            raise RowError(_problem(place, "name", function.get("name"), "give the name of the tool"))
+        if not isinstance(_object(function.get("arguments")), dict):
+            fix = "give a JSON string of an object"
+            raise RowError(_problem(place, "arguments", function.get("arguments"), fix))
+
+
+def _object(text: Any) -> Any:
+    """What a JSON string holds; None if it is not one."""
+    try:
+        return json.loads(text) if isinstance(text, str) else None
+    except json.JSONDecodeError:
+        return None
 
 
 def _check_tools(tools: Any, where: str) -> None:

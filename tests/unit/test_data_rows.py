@@ -1,18 +1,19 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 from quince.data.cache import cache_dir, write_atomic
 from quince.data.rows import RowError, check_row, check_rows
-from quince.data.sources import DEMONSTRATIONS, SOURCES, load_demonstrations, load_rows
+from quince.data.sources import SOURCES, load_demonstrations, load_rows
 
 GOOD = {"id": "a", "task": "t", "prompt": [{"role": "user", "content": "hi"}]}
 
 
 def test_a_good_row_passes_unchanged() -> None:
     assert check_row(GOOD, "here") == GOOD
-    call = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f"}}]}
+    call = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}
     check_row({"id": "a", "task": "t", "messages": [call], "tools": "[]"}, "here")
 
 
@@ -52,7 +53,7 @@ def test_unknown_source_and_option_get_a_suggestion() -> None:
         load_rows("strategies")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in DEMONSTRATIONS if kind in SOURCES])
+@pytest.mark.parametrize("kind", ["sql_idioms", "strategies", "countdown"])
 def test_generated_sources_load(kind: str, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("QUINCE_CACHE", str(tmp_path))
     assert len(load_rows(kind, split="train", size=5, seed=1)) == 5
@@ -77,3 +78,38 @@ def test_everyday_text_is_only_for_pretraining() -> None:
     rows = load_demonstrations("everyday", split="pretrain", size=5)
     assert rows == load_demonstrations("everyday", split="pretrain", size=5)
     assert all("<tool_call>" in row["messages"][1]["content"] for row in rows)
+
+
+def calling(**changes: Any) -> dict[str, Any]:
+    function = {"name": "clock", "arguments": '{"zone": "UTC"}'} | changes
+    turn = {"role": "assistant", "content": None, "tool_calls": [{"type": "function", "function": function}]}
+    return {"id": "a", "task": "t", "messages": [{"role": "user", "content": "hi"}, turn]}
+
+
+def test_calls_are_well_formed() -> None:
+    assert check_row(calling(), "here") == calling()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"arguments": {"zone": "UTC"}},
+            r"messages\[1\] · tool_calls\[0\] · arguments · found .* · give a JSON string",
+        ),
+        ({"arguments": "{zone"}, "arguments · found '{zone'"),
+        ({"arguments": "[1]"}, "give a JSON string of an object"),
+        ({"arguments": None}, "arguments · found None"),
+        ({"name": ""}, "name · found '' · give the name of the tool"),
+    ],
+)
+def test_a_malformed_call_is_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(RowError, match=message):
+        check_row(calling(**changes), "here")
+
+
+def test_only_the_assistant_calls() -> None:
+    row = calling()
+    row["messages"][1]["role"] = "user"
+    with pytest.raises(RowError, match="in assistant messages only"):
+        check_row(row, "here")

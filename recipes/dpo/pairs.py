@@ -1,0 +1,98 @@
+"""Pairs of answers as tokens: a prompt, what is preferred after it, and what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...data.formatting import Renderer
+from ...data.rows import Row, RowError, check_messages
+from ..rows import load_source, thin_out
+
+if TYPE_CHECKING:
+    from ..config.dpo import DpoRecipe
+
+Pair = dict[str, list[int]]
+
+
+@dataclass
+class PairCounts:
+    """What became of the pairs of a recipe: trained on, and left out because an answer is too long."""
+
+    pairs: int = 0
+    dropped: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.pairs:,} pairs" + (f"; too long and left out: {self.dropped:,}" if self.dropped else "")
+
+
+def load_pairs(recipe: DpoRecipe) -> list[Row]:
+    """Rows with `prompt`, `chosen` and `rejected` (message lists) of all sources, thinned out to their shares."""
+    loaded = [_load(source) for source in recipe.data]
+    return [row for rows in thin_out(recipe.data, loaded) for row in rows]
+
+
+def _load(source: Any) -> list[Row]:
+    if source.kind != "function_calls":
+        rows = load_source(source)
+        for row in rows:
+            for name in ("chosen", "rejected"):
+                check_messages(row.get(name), f"{row['id']} · {name}")
+        return rows
+    from ...data.function_calling.corruptions import preference_rows
+    from ...data.sources import load_demonstrations
+
+    return preference_rows(load_demonstrations(source.kind, **source.arguments()), source.seed)
+
+
+def make_pairs(rows: Sequence[Row], renderer: Renderer, limit: int | None) -> tuple[list[Pair], PairCounts]:
+    """Pairs of `prompt_ids`, `chosen_ids` and `rejected_ids`, and what was counted.
+
+    Args:
+        rows: From `load_pairs`.
+        renderer: From `training_renderer`.
+        limit: Most tokens of a prompt with an answer; None for any number.
+
+    Raises:
+        RowError: If a row has no prompt, an answer without an assistant token, or if no pair is left.
+    """
+    pairs, counts = [], PairCounts()
+    for row in rows:
+        if row.get("prompt") is None:
+            raise RowError(f"{row['id']} · prompt · missing · DPO needs prompt, chosen and rejected")
+        pair = _pair(row, renderer)
+        longest = len(pair["prompt_ids"]) + max(len(pair["chosen_ids"]), len(pair["rejected_ids"]))
+        if limit is not None and longest > limit:
+            counts.dropped += 1
+            continue
+        counts.pairs += 1
+        pairs.append(pair)
+    if not pairs:
+        raise RowError(f"data · none of {len(rows)} pairs has at most {limit} tokens · raise trainer.max_length")
+    return pairs, counts
+
+
+def _pair(row: Mapping[str, Any], renderer: Renderer) -> Pair:
+    prompt = renderer.render(row, row["prompt"], add_generation_prompt=True).ids
+    answers = [_up_to_stop(row, name, renderer) for name in ("chosen", "rejected")]
+    # A template that writes a history differently once an answer follows ends the common part earlier.
+    shared = min(_common(prompt, answer) for answer in answers)
+    chosen, rejected = (answer[shared:] for answer in answers)
+    return {"prompt_ids": prompt[:shared], "chosen_ids": chosen, "rejected_ids": rejected}
+
+
+def _up_to_stop(row: Mapping[str, Any], name: str, renderer: Renderer) -> list[int]:
+    """Prompt and answer up to the last token that the assistant writes: the one that ends its turn."""
+    rendered = renderer.render(row, [*row["prompt"], *row[name]])
+    if True not in rendered.written:
+        raise RowError(f"{row['id']} · {name} · no token is the assistant's · end with an assistant turn")
+    return rendered.ids[: len(rendered.written) - rendered.written[::-1].index(True)]
+
+
+def _common(first: Sequence[int], second: Sequence[int]) -> int:
+    """Length of the common beginning."""
+    for index, (one, other) in enumerate(zip(first, second, strict=False)):
+        if one != other:
+            return index
+    return min(len(first), len(second))

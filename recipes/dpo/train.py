@@ -1,0 +1,62 @@
+"""Run a `dpo` recipe: `quince train RECIPE`, or `accelerate launch -m quince.recipes.dpo.train RECIPE key=value`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..tuning import run_training, trainer_options
+
+if TYPE_CHECKING:
+    from ..config.dpo import DpoRecipe
+    from ..config.loader import LoadedRecipe
+    from .trainer import DpoTrainer
+
+
+def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
+    """Train and return the run folder, see `run_training`."""
+    return run_training(loaded, resume, build_trainer)
+
+
+def build_trainer(loaded: LoadedRecipe) -> DpoTrainer:
+    """Put pairs, model and reference together."""
+    from datasets import Dataset
+
+    from ..config.errors import is_rank_zero
+    from ..models import adapter_config, load_policy, load_tokenizer
+    from ..run_folder import MetricsFile
+    from ..sft.examples import training_renderer
+    from .pairs import load_pairs, make_pairs
+    from .trainer import DpoTrainer
+
+    recipe: DpoRecipe = loaded.recipe
+    arguments = trainer_arguments(recipe)
+    tokenizer = load_tokenizer(recipe.model)
+    pairs, counts = make_pairs(load_pairs(recipe), training_renderer(tokenizer), arguments.max_length)
+    if is_rank_zero():
+        print(counts)
+    # With an adapter TRL switches it off for the reference; a list of stored log-probs needs no model either.
+    frozen = recipe.model.adapter.kind == "none" and not arguments.precompute_ref_log_probs
+    return DpoTrainer(
+        model=load_policy(recipe.model),
+        ref_model=load_policy(recipe.model) if frozen else None,
+        args=arguments,
+        train_dataset=Dataset.from_list(pairs),
+        processing_class=tokenizer,
+        peft_config=adapter_config(recipe.model),
+        callbacks=[MetricsFile(Path(recipe.output_dir))],
+    )
+
+
+def trainer_arguments(recipe: DpoRecipe) -> Any:
+    """The recipe's `trainer:` block as a `DPOConfig`, with what the recipe itself decides filled in."""
+    from trl import DPOConfig
+
+    return DPOConfig(**trainer_options(recipe))
+
+
+if __name__ == "__main__":
+    from ..cli import main
+
+    main(["train", *sys.argv[1:]])
