@@ -199,7 +199,7 @@ def _context(settings: Settings, rng: random.Random, language: str, style: str) 
 
 def _plan(settings: Settings, rng: random.Random) -> Plan:
     scenario = rng.choices(list(settings.shares), list(settings.shares.values()))[0]
-    plan = make_plan(scenario, load_library(), settings.wanted, rng)
+    plan = make_plan(scenario, load_library(), settings.wanted, rng, settings.listable)
     if plan is None:
         raise NoSentenceError
     return plan

@@ -5,6 +5,7 @@ Each finding is one message: file · key · what was found · how to mend it.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -114,7 +115,7 @@ def _parameter_problems(pack: Pack, library: Library) -> Iterator[str]:
                 yield f"parameters.{name}.{key} · missing · add it, tools have the parameter"
         mentions = [word.casefold() for word in spec.get("mentions", ())]
         for text in spec.get("ask", ()):
-            if not any(word in text.casefold() for word in mentions):
+            if not any(re.search(rf"\b{re.escape(word)}", text.casefold()) for word in mentions):
                 yield f"parameters.{name}.ask · found {text!r} · use one of its mentions: {', '.join(mentions)}"
 
 

@@ -73,7 +73,7 @@ class Plan:
 
 
 def make_plan(
-    scenario: str, library: Library, candidates: Collection[str], rng: random.Random, listed: Collection[str] = ()
+    scenario: str, library: Library, candidates: Collection[str], rng: random.Random, listable: Collection[str]
 ) -> Plan | None:
     """Choose the tools of a scenario; None if no tool suits it.
 
@@ -82,14 +82,14 @@ def make_plan(
         library: All tools.
         candidates: Tools that a request may be about.
         rng: Source of chance.
-        listed: The tools of the conversation when they are already fixed.
+        listable: Tools that may be listed: those of the conversation when they are already fixed.
     """
     if scenario == "chat":
         return Plan(scenario)
     if scenario == "sequential":
         chains = [chain for chain in library.chains.values() if _within(chain, candidates, library)]
         return Plan(scenario, chain=rng.choice(chains)) if chains else None
-    tools = [library.tools[name] for name in candidates if _suits(scenario, library.tools[name], library, listed)]
+    tools = [library.tools[name] for name in candidates if _suits(scenario, library.tools[name], library, listable)]
     count = 2 if scenario == "parallel_different" else 1
     if len(tools) < count:
         return None
@@ -103,13 +103,12 @@ def _within(chain: Chain, candidates: Collection[str], library: Library) -> bool
     return chain.held_out if new else chain.first.id in candidates and chain.second.id in candidates
 
 
-def _suits(scenario: str, tool: Tool, library: Library, listed: Collection[str]) -> bool:
+def _suits(scenario: str, tool: Tool, library: Library, listable: Collection[str]) -> bool:
     match scenario:
         case "optional":
             return bool(tool.optional)
         case "parallel_same":
             return bool(tool.vary)
         case "selection":
-            near = library.near[tool.id]
-            return any(name in listed for name in near) if listed else bool(near)
+            return any(name in listable for name in library.near[tool.id])
     return True

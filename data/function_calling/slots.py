@@ -163,7 +163,7 @@ def _draw_integer(kind: SlotKind, rng: random.Random, pack: Pack, unseen: bool) 
 
 
 def _draw_decimal(kind: SlotKind, rng: random.Random, pack: Pack, unseen: bool) -> float:
-    return _draw_integer(kind, rng, pack, unseen) + 0.5
+    return rng.randrange(kind.options["minimum"], kind.options["maximum"]) + 0.5
 
 
 def _draw_list(kind: SlotKind, rng: random.Random, pack: Pack, unseen: bool) -> list[str]:
