@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..data.function_calling.library import read_yaml
-from ..data.function_calling.packs import FOLDER
+from ..data.function_calling.packs import FOLDER, languages, load_pack
 from ..data.function_calling.scripts import language_of
 from ..data.function_calling.strict_json import JsonProblem, loads
 from .tool_gold import Decision
@@ -109,8 +109,7 @@ def _source(words: str) -> str:
 
 @lru_cache(maxsize=1)
 def _patterns() -> dict[str, re.Pattern[str]]:
-    languages = read_yaml(FOLDER.with_name("decision_words.yaml")).values()
-    packs = [read_yaml(path) for path in sorted(FOLDER.glob("*.yaml"))]
-    words = {kind: [word for language in languages for word in language[kind]] for kind in ("refuse", "ask", "offer")}
-    words["refuse"] += [text for pack in packs for text in pack.get("refuse") or () if "{" not in text]
+    table = read_yaml(FOLDER.with_name("decision_words.yaml")).values()
+    words = {kind: [word for language in table for word in language[kind]] for kind in ("refuse", "ask", "offer")}
+    words["refuse"] += [text for name in languages() for text in load_pack(name).section("refuse") if "{" not in text]
     return {kind: re.compile("|".join(map(_source, found))) for kind, found in words.items()}

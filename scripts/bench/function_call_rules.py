@@ -1,0 +1,207 @@
+"""The listed rules by which our scorer and the two others differ, each found by undoing it.
+
+A disagreement is explained only if the rule, undone for this one reply, makes the two judges agree: where the other is
+more lenient, the values that it takes are replaced by the gold ones (then we accept too); where we are, the rule is
+switched off (then we reject too).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from function_call_predictions import Prediction
+from quince.data.function_calling.calls import Call, Parsed, dump
+from quince.data.rows import Row
+from quince.rewards.tool_gold import read_gold
+from quince.rewards.tool_scoring import Score, score_parsed
+
+RULES = {
+    "silence": "Where no call is right, the other accepts whatever it reads no call in: an empty reply, a broken "
+    "block, a call in other marks. Here a reply must say something, in words.",
+    "any_call": "Where only the decision to call is known (`live_relevance`), BFCL accepts any call. Here its "
+    "arguments must fit the tool's schema.",
+    "marks": "BFCL compares texts without case, spaces and `, . / - _ * ^`, and with one kind of quote, so that "
+    "`1,000.5` is `10005`. Here case and outer or repeated white space do not count, and in a literal of an `enum` "
+    "they do.",
+    "optional_mark": 'BFCL marks an optional parameter by `""` among the accepted values, and so takes an empty text '
+    'for it (and an empty list for an optional list). Here it may be left out, and `""` is a value.',
+    "listed_null": "Some BFCL answers list `null`, which accepts `null` as a value. Here it means: may be left out.",
+    "inner_mark": "Where a BFCL answer writes a text in an object without its list, the check for the mark of an "
+    "optional key finds the empty text in any text, and the key is optional by accident.",
+    "broken_gold": "BFCL rejects its own gold answer for the row (a parameter that the schema lacks or calls "
+    "required, an item of another type). Here the gold answer is right whatever the schema says.",
+    "default": "A parameter given as its schema default, or left out where the gold is that default, means the same "
+    "to the tool and is right here. The others punish it unless the answer lists it.",
+    "tolerance": "Numbers that are not whole are equal within 1e-9 here; exactly equal in the others.",
+    "off_type": "Where the gold value is not of the type in the schema, BFCL takes it for a variable and compares "
+    "letter by letter and type by type. Here the rules hold for the gold value's own type.",
+    "greedy": "BFCL gives each gold call the first call that fits; those that are left may then fit no other. Here as "
+    "many as can be right are right.",
+    "first_call": "Tucan-Eval reads the first block only. Here every call counts.",
+    "lenient": "Tucan-Eval takes a number for the text of it, 1 for true, texts without case, quotes and final "
+    "punctuation, and Cyrillic for Latin letters by a table of its own. Here types are exact and texts differ by case "
+    "and white space at most; the row lists other right spellings.",
+    "one_answer": "Tucan-Eval knows one right value and no optional parameters; the row lists more.",
+    "error_key": "Tucan-Eval takes a call with a key `error` for malformed JSON.",
+    "backticks": "Tucan-Eval ends a block at the first three backticks, also within a text.",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One reply with both verdicts.
+
+    Attributes:
+        row: The row.
+        prediction: The reply.
+        ours: Our score.
+        theirs: The other's error, "" if it accepts.
+        again: The other's verdict on other calls for the same row.
+        same: Whether the other takes the first value for the second one, of the named parameter of a gold call.
+        gold_ok: Whether the other accepts the gold answer.
+        listed: What the other lists as right by gold call and parameter; empty if it lists nothing.
+    """
+
+    row: Row
+    prediction: Prediction
+    ours: Score
+    theirs: str
+    again: Callable[[Sequence[Call]], str]
+    same: Callable[[Any, Any], bool]
+    gold_ok: bool
+    listed: Sequence[Mapping[str, Sequence[Any]]] = ()
+
+
+def explain(case: Case) -> str:
+    """Name of the rule that explains a disagreement; several joined by " + " if it takes them together; else ""."""
+    return _lenient(case) if case.theirs == "" else _strict(case)
+
+
+def _lenient(case: Case) -> str:
+    """Why the other accepts what we reject."""
+    if read_gold(case.row).decision != "call":
+        return "silence" if case.ours.decision == "none" else ""
+    if not read_gold(case.row).calls:
+        return "any_call" if case.ours.error == "invalid_call" else ""
+    calls, names = [], set()
+    for index, found in enumerate(case.ours.calls):
+        if found.gold is None and not case.listed:
+            names.add("first_call")
+        elif found.gold is None or found.found is None:
+            return ""
+        else:
+            repaired, used = _repaired(case, index, found.found, found.gold)
+            calls.append(repaired)
+            names |= used
+    return " + ".join(sorted(names)) if names and _exact(case.row, calls) else ""
+
+
+def _repaired(case: Case, index: int, found: Call, gold: Call) -> tuple[Call, set[str]]:
+    """The call with the wrong values undone that the other takes, and the rules by which it does."""
+    arguments, names = dict(found.arguments), set()
+    listed = case.listed[index] if case.listed else {}
+    for score in case.ours.calls[index].arguments:
+        if score.ok or score.name not in arguments:
+            continue
+        accepted = read_gold(case.row).calls[index].accepted.get(score.name, ())
+        right = [item for item in (gold.arguments.get(score.name), *accepted) if item is not None]
+        rule = _rule(arguments[score.name], listed.get(score.name, ()), case, right)
+        if rule:
+            names.add(rule)
+            del arguments[score.name]
+            arguments |= {score.name: right[0]} if right else {}
+    return replace(found, arguments=arguments), names
+
+
+def _rule(value: Any, listed: Sequence[Any], case: Case, right: Sequence[Any]) -> str:
+    if value is None:
+        return "listed_null" if None in listed else ""
+    if value in ("", []) and "" in listed:
+        return "optional_mark"
+    if any(case.same(value, other) for other in right):
+        return "marks" if case.listed else "lenient"
+    plain = any(isinstance(item, dict) and any(isinstance(inner, str) for inner in item.values()) for item in listed)
+    return "inner_mark" if isinstance(value, dict) and plain else ""
+
+
+def _strict(case: Case) -> str:
+    """Why the other rejects what we accept."""
+    calls = case.prediction.calls
+    if not case.gold_ok:
+        return "broken_gold"
+    if not _exact(_without(case.row, "default"), calls):
+        return "default"
+    if not case.listed and not _exact(_without(case.row, "accepted"), calls):
+        return "one_answer"
+    if not case.listed and not _exact(_without(_without(case.row, "default"), "accepted"), calls):
+        return "default + one_answer"
+    rounded = [Call(call.name, _snapped(case, call)) for call in calls]
+    snapped = dump([call.arguments for call in rounded]) != dump([call.arguments for call in calls])
+    if snapped and case.again(rounded) == "":
+        return "tolerance"
+    if 1 < len(calls) <= 6 and any(case.again(order) == "" for order in itertools.permutations(calls)):
+        return "greedy"
+    if case.listed and _off_type(case):
+        return "off_type"
+    if '"error"' in case.prediction.reply("tucan") and case.theirs == "MALFORMED_JSON":
+        return "error_key"
+    return "backticks" if case.prediction.reply("tucan").count("```") > 2 * len(calls) else ""
+
+
+def _snapped(case: Case, call: Call) -> dict[str, Any]:
+    """The arguments with every number that is nearly a gold one replaced by it."""
+    gold = [number for wanted in read_gold(case.row).calls for number in _numbers(wanted.call.arguments)]
+    gold += [number for wanted in read_gold(case.row).calls for number in _numbers(dict(wanted.accepted))]
+
+    def snap(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: snap(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [snap(item) for item in value]
+        if isinstance(value, float):
+            return next((number for number in gold if math.isclose(value, number, rel_tol=1e-9)), value)
+        return value
+
+    return snap(call.arguments)
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(item)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield value
+
+
+def _off_type(case: Case) -> bool:
+    """Whether a gold value breaks the schema, or the schema has no type for it."""
+    return any(found.schema_problems for found in case.ours.calls) or "any" in case.theirs or _untyped(case.row)
+
+
+def _untyped(row: Row) -> bool:
+    return any(
+        "type" not in schema
+        for tool in json.loads(row["tools"])
+        for schema in (tool["function"]["parameters"].get("properties") or {}).values()
+    )
+
+
+def _without(row: Row, key: str) -> Row:
+    """The row with the defaults of its tools, or the further right values of its gold, taken away."""
+    column = "tools" if key == "default" else "gold"
+    return row | {column: dump(_dropped(json.loads(row[column]), key))}
+
+
+def _dropped(value: Any, key: str) -> Any:
+    if isinstance(value, dict):
+        return {name: _dropped(item, key) for name, item in value.items() if name != key}
+    return [_dropped(item, key) for item in value] if isinstance(value, list) else value
+
+
+def _exact(row: Row, calls: Sequence[Call]) -> bool:
+    return score_parsed(Parsed(tuple(calls), ""), row).exact
