@@ -131,9 +131,10 @@ def _objects(found: Mapping[str, Any], gold: Mapping[str, Any], schema: Mapping[
 def _numbers(found: int | float, gold: int | float, types: tuple[str, ...]) -> str:
     if isinstance(found, float) and "integer" in types and "number" not in types:
         return "type"
-    if float(found).is_integer() and float(gold).is_integer():
-        return "" if found == gold else "value"  # one person more in a billion is another number
-    return "" if math.isclose(found, gold, rel_tol=RELATIVE_TOLERANCE) else "value"
+    if isinstance(found, int) and isinstance(gold, int):
+        return "" if found == gold else "value"
+    whole = float(found).is_integer() and float(gold).is_integer()  # one in a billion more is another count
+    return "" if math.isclose(found, gold, rel_tol=0.0 if whole else RELATIVE_TOLERANCE) else "value"
 
 
 def _text(text: str, schema: Mapping[str, Any], kind: str) -> str:
