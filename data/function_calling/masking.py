@@ -5,7 +5,7 @@ random characters. A model that has learnt names by heart then has nothing to go
 
 Three differences from the paper and its code, on purpose:
 
-- The default names are pseudo-words of two or three syllables. Random characters cost a byte-level
+- The default names are pseudo-words of two syllables. Random characters cost a byte-level
   tokenizer about a token each, and a small model then spends its capacity on spelling them.
 - A parameter name has one new name in the whole row, where Hammer draws one a tool. So a missing
   parameter and the words that mention it stay well defined without saying of which tool.
@@ -33,9 +33,7 @@ _CLUSTERS = "bp fg fp fv gk gt gv jm jt kb kg kz pg pv vg vk vp vz zk zs zt".spl
 _ONSETS = "bdfgjklmnprstvz"
 _VOWELS = "aeiou"
 _HEADS = [f"{c}{v}{join}{w}" for c in _ONSETS for v in _VOWELS for join in _CLUSTERS for w in _VOWELS]
-_OPEN = [f"{c}{v}" for c in _ONSETS for v in _VOWELS]
-# Two syllables in about half of the names, three with or without an underscore in a quarter each.
-_TAILS = [*(["", "n", "l", "r", "k"] * 30), *_OPEN, *(f"_{syllable}" for syllable in _OPEN)]
+_TAILS = ("", "", "", "n", "l", "r", "k")
 
 # The paper also uses "." and lets a name start with any character, which OpenAI's API rejects.
 _CHARACTERS = string.ascii_letters + string.digits + "_"
@@ -64,7 +62,7 @@ def mask_row(
         rng: Source of the names; equal states give equal rows.
         names: Whether to rename functions.
         parameters: Whether to rename parameters; not done where a schema refers to them by a path.
-        style: ``pseudo`` (two or three syllables) or ``random`` (the paper's lengths: 5 to 15
+        style: ``pseudo`` (two syllables) or ``random`` (the paper's lengths: 5 to 15
             characters for a function, 4 to 10 for a parameter).
 
     Raises:

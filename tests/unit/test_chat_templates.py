@@ -147,9 +147,9 @@ def test_a_signature_says_what_the_schema_says(tokenizer, name):
         pytest.skip("other templates list tools as JSON")
     row = {"tools": json.dumps([WEATHER, {"name": "now"}]), "messages": [{"role": "user", "content": "hi"}], "id": "a"}
     assert (
-        'get_weather(city: string "city, in English", date?: date, unit?: "celsius"|"fahrenheit" = "celsius", '
-        "days?: integer >=1 <=7, tags?: string[], hours?: (6|12)[], who?: {name: string}, note?: string|null): "
-        "Weather forecast\nnow()\n"
+        '"Weather\\nforecast" get_weather("city, in English" city: string, date?: date, '
+        'unit?: "celsius"|"fahrenheit" = "celsius", '
+        "days?: integer >=1 <=7, tags?: string[], hours?: (6|12)[], who?: {name: string}, note?: string|null)\nnow()\n"
     ) in tokenizer.decode(render(row, tokenizer).ids)
 
 
