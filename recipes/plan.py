@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from .config.dpo import DpoRecipe
 from .config.evaluation import EvalRecipe
 from .config.library import accelerate_config
 from .config.pretrain import PretrainRecipe
 from .config.rlvr import JensenShannonDefinition, ReverseKLRollouts, RlvrRecipe
 from .config.rlvr_checks import rehearses
+from .config.sft import SftRecipe
 from .config.shapes import Shape, shape_of
 from .config.trainer import Target, trainer_value
 from .launching import launch_command
@@ -32,6 +34,8 @@ def make_plan(loaded: LoadedRecipe) -> str:
     recipe = loaded.recipe
     if isinstance(recipe, RlvrRecipe):
         lines = list(_rlvr(loaded, recipe))
+    elif isinstance(recipe, SftRecipe | DpoRecipe):
+        lines = list(_tuning(loaded, recipe))
     elif isinstance(recipe, PretrainRecipe):
         lines = list(_pretrain(loaded, recipe))
     else:
@@ -49,6 +53,44 @@ def _rlvr(loaded: LoadedRecipe, recipe: RlvrRecipe) -> Iterator[Line]:
         yield from _memory(recipe, _training(recipe, shape))
         yield "disk", _disk(recipe.trainer, "rlvr", _checkpoint_bytes(recipe.model, shape))
     yield from _commands(loaded, recipe.launch)
+
+
+def _tuning(loaded: LoadedRecipe, recipe: SftRecipe | DpoRecipe) -> Iterator[Line]:
+    shape, kind, trainer = shape_of(recipe.model.id), recipe.kind, recipe.trainer
+    sizes = [source.size for source in (*getattr(recipe, "first", ()), *recipe.data)]
+    rows = sum(size for size in sizes if size) if None not in sizes else None
+    micro = _value(trainer, "per_device_train_batch_size", kind)
+    batch = micro * _value(trainer, "gradient_accumulation_steps", kind) * recipe.launch.processes
+    longest, packing = _value(trainer, "max_length", kind), bool(trainer.get("packing"))
+    unit = "pairs" if kind == "dpo" else "packs" if packing else "conversations"
+    bound = f"at most {readable(batch * longest * (2 if kind == 'dpo' else 1), ' tokens')}" if longest else "any length"
+    yield "recipe", f"{loaded.name}: {recipe.description}"
+    yield "model", _model_text(recipe.model, shape)
+    yield "data", f"{rows or 'all'} rows of {', '.join(source.kind for source in recipe.data)}"
+    # How many conversations fit into a pack is known once they are tokens.
+    yield "steps", _steps(trainer, kind, None if packing else rows, batch)
+    yield "batch", f"{batch} {unit} a step, {micro} a micro-batch; {bound}"
+    if shape is not None:
+        training = _tuning_memory(recipe, shape, longest or shape.context)
+        yield "memory", _parts(training)
+        yield "", f"for sequences of {longest or shape.context} tokens"
+        yield "disk", _disk(trainer, kind, _checkpoint_bytes(recipe.model, shape))
+    yield from _commands(loaded, recipe.launch)
+
+
+def _tuning_memory(recipe: SftRecipe | DpoRecipe, shape: Shape, length: int) -> Training:
+    pairs = isinstance(recipe, DpoRecipe)
+    return Training(
+        shape=shape,
+        weight_bytes=_weight_bytes(recipe.model),
+        trainable=_trainable(recipe.model, shape),
+        sharded_over=recipe.launch.processes if _is_sharded(recipe.launch) else 1,
+        rows=_value(recipe.trainer, "per_device_train_batch_size", recipe.kind) * (2 if pairs else 1),
+        prompt_tokens=length,
+        completion_tokens=0,  # TRL's fused output head keeps no logits
+        checkpointing=bool(_value(recipe.trainer, "gradient_checkpointing", recipe.kind)),
+        reference=pairs,
+    )
 
 
 def _pretrain(loaded: LoadedRecipe, recipe: PretrainRecipe) -> Iterator[Line]:
@@ -118,14 +160,13 @@ def _batch(recipe: RlvrRecipe) -> Iterator[Line]:
 
 
 def _training(recipe: RlvrRecipe, shape: Shape) -> Training:
-    trainer, adapter = recipe.trainer, recipe.model.adapter
-    weight_bytes = {"float32": 4.0}.get(recipe.model.dtype, 2.0)
+    trainer = recipe.trainer
     limit = _value(trainer, "vllm_max_model_length")
     completion = _value(trainer, "max_completion_length")
     return Training(
         shape=shape,
-        weight_bytes=0.5 if adapter.kind == "qlora" else weight_bytes,
-        trainable=shape.parameters if adapter.kind == "none" else shape.lora_parameters(adapter.rank),
+        weight_bytes=_weight_bytes(recipe.model),
+        trainable=_trainable(recipe.model, shape),
         sharded_over=recipe.launch.processes if _is_sharded(recipe.launch) else 1,
         rows=_value(trainer, "per_device_train_batch_size"),
         prompt_tokens=limit - completion if limit else ASSUMED_PROMPT_TOKENS,
@@ -135,7 +176,16 @@ def _training(recipe: RlvrRecipe, shape: Shape) -> Training:
     )
 
 
-def _memory(recipe: RlvrRecipe, training: Training) -> Iterator[Line]:
+def _weight_bytes(model: Model) -> float:
+    return 0.5 if model.adapter.kind == "qlora" else {"float32": 4.0}.get(model.dtype, 2.0)
+
+
+def _trainable(model: Model, shape: Shape) -> int:
+    return shape.parameters if model.adapter.kind == "none" else shape.lora_parameters(model.adapter.rank)
+
+
+def _parts(training: Training) -> str:
+    """All of the memory of a process, and what it is made of."""
     parts = {
         "weights": training.weights,
         "gradients": training.gradients,
@@ -144,7 +194,11 @@ def _memory(recipe: RlvrRecipe, training: Training) -> Iterator[Line]:
         "activations (rough)": training.activations,
     }
     named = ", ".join(f"{name} {readable(size)}" for name, size in parts.items() if size)
-    yield "memory", f"{readable(sum(parts.values()))} a process: {named}"
+    return f"{readable(sum(parts.values()))} a process: {named}"
+
+
+def _memory(recipe: RlvrRecipe, training: Training) -> Iterator[Line]:
+    yield "memory", _parts(training)
     prompt = f"prompts of {training.prompt_tokens} tokens and full-length answers"
     yield "", f"for {prompt}" + ("" if recipe.trainer.get("vllm_max_model_length") else " (prompts assumed)")
     if _value(recipe.trainer, "use_vllm") and _value(recipe.trainer, "vllm_mode") == "colocate":

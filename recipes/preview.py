@@ -13,9 +13,11 @@ from rich.text import Text
 
 from ..data.formatting import render_prompt
 from ..data.rows import Row
+from .config.dpo import DpoRecipe
 from .config.evaluation import EvalRecipe
 from .config.pretrain import PretrainRecipe
 from .config.rlvr import RlvrRecipe
+from .config.sft import SftRecipe
 from .rewards import build_reward
 from .rows import load_source
 
@@ -39,6 +41,11 @@ def show_data(loaded: LoadedRecipe, rows: int) -> None:
             console.print(Text(f"{row['task']} {row['id']}", style="bold"))
             console.print(_coloured(row["messages"][:-1], row["messages"][-1]["content"]))
         return
+    if isinstance(recipe, SftRecipe | DpoRecipe):
+        from .preview_tokens import show_tokens
+
+        show_tokens(recipe, rows, console)
+        return
     tokenizer = _tokenizer(recipe)
     for row, _ in _examples(recipe, rows):
         prompt = render_prompt(row, tokenizer, **_template_options(recipe))
@@ -52,7 +59,7 @@ def show_data(loaded: LoadedRecipe, rows: int) -> None:
 def show_rewards(loaded: LoadedRecipe, rows: int) -> None:
     """Print a table of what each reward gives to gold, empty and near-miss answers."""
     recipe = loaded.recipe
-    if isinstance(recipe, PretrainRecipe):
+    if isinstance(recipe, PretrainRecipe | SftRecipe | DpoRecipe):
         print(f"{loaded.name} trains on text and has no rewards")
         return
     table = Table("row", "answer", "reward", "value", "outcome", "detail", box=None)

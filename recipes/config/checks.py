@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel
 
+from ...data.formatting import shipped_templates, template_file
 from .data import Source
 from .dpo import DpoRecipe
 from .evaluation import EvalRecipe
@@ -20,6 +21,7 @@ from .tuning_checks import tuning_checks
 
 def cross_checks(recipe: BaseModel) -> Iterator[Finding]:
     """Everything in a recipe that is right alone and wrong together."""
+    yield from _template(recipe)
     if isinstance(recipe, RlvrRecipe):
         yield from rlvr_checks(recipe)
         sources = _numbered("data", recipe.data) | _numbered("rehearsal.data", recipe.rehearsal.data)
@@ -37,6 +39,13 @@ def cross_checks(recipe: BaseModel) -> Iterator[Finding]:
 
 def _numbered(field: str, sources: Sequence[Source]) -> dict[str, Source]:
     return {f"{field}.{index}": source for index, source in enumerate(sources)}
+
+
+def _template(recipe: BaseModel) -> Iterator[Finding]:
+    name = getattr(getattr(recipe, "model", None), "chat_template", None)
+    if name is not None and template_file(name) is None:
+        allowed = f"a Jinja file, or one of {', '.join(shipped_templates())}"
+        yield Finding(("model.chat_template",), f"no such file {name!r}", allowed)
 
 
 def _eval_checks(recipe: EvalRecipe) -> Iterator[Finding]:

@@ -29,11 +29,12 @@ class PairCounts:
 
 def load_pairs(recipe: DpoRecipe) -> list[Row]:
     """Rows with `prompt`, `chosen` and `rejected` (message lists) of all sources, thinned out to their shares."""
-    loaded = [_load(source) for source in recipe.data]
+    loaded = [pairs_of(source) for source in recipe.data]
     return [row for rows in thin_out(recipe.data, loaded) for row in rows]
 
 
-def _load(source: Any) -> list[Row]:
+def pairs_of(source: Any) -> list[Row]:
+    """Preference rows of one source section; function calls are paired with their corruptions."""
     if source.kind != "function_calls":
         rows = load_source(source)
         for row in rows:

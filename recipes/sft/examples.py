@@ -53,8 +53,8 @@ class Counts:
 
 def load_conversations(recipe: SftRecipe) -> list[Row]:
     """Rows of all sources: those of `first`, then those of `data`, thinned out to their shares and mixed."""
-    first = [row for source in recipe.first for row in _load(source)]
-    sources = thin_out(recipe.data, [_load(source) for source in recipe.data])
+    first = [row for source in recipe.first for row in conversations_of(source)]
+    sources = thin_out(recipe.data, [conversations_of(source) for source in recipe.data])
     if not recipe.shuffle:
         return first + interleaved(sources)
     rows = [row for source in sources for row in source]
@@ -68,7 +68,8 @@ def interleaved(sources: Sequence[Sequence[Row]]) -> list[Row]:
     return [row for _, row in sorted(placed, key=lambda item: item[0])]
 
 
-def _load(source: Any) -> list[Row]:
+def conversations_of(source: Any) -> list[Row]:
+    """SFT rows of one source section."""
     if source.kind in DEMONSTRATIONS:
         return load_demonstrations(source.kind, **source.arguments())
     return load_source(source)
