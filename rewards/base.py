@@ -38,11 +38,13 @@ class Reward:
         name: Name in logs and in TRL's metrics.
         columns: Row columns that `judge` needs. A row in which one is `None` is skipped, so that one run
             can mix tasks.
+        optional: Row columns that `judge` reads where they are there.
         range: Lowest and highest value.
     """
 
     name: ClassVar[str]
     columns: ClassVar[tuple[str, ...]] = ()
+    optional: ClassVar[tuple[str, ...]] = ()
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     @property

@@ -33,6 +33,7 @@ class FunctionCall(Reward):
     grading: Grading = "binary"
     name: ClassVar[str] = "function_call"
     columns: ClassVar[tuple[str, ...]] = ("gold",)
+    optional: ClassVar[tuple[str, ...]] = ("tools", "language")
 
     def __post_init__(self) -> None:
         for option, value, known in (

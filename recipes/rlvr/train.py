@@ -114,7 +114,8 @@ def dataset(rows: Sequence[Row], rewards: Sequence[Reward]) -> Any:
     """
     from datasets import Dataset
 
-    columns = {"id", "task", "prompt", "tools", *(name for reward in rewards for name in reward.columns)}
+    read = (name for reward in rewards for name in (*reward.columns, *reward.optional))
+    columns = {"id", "task", "prompt", "tools", *read}
     return Dataset.from_list([{name: row.get(name) for name in sorted(columns)} for row in rows])
 
 
