@@ -20,6 +20,7 @@ import json
 import random
 import re
 import string
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
@@ -49,6 +50,7 @@ def mask_row(
     names: bool = True,
     parameters: bool = True,
     style: Style = "pseudo",
+    unseen: bool | None = None,
 ) -> Row:
     """A copy of a row with fresh names in the tools, the messages, the gold and the provenance.
 
@@ -64,6 +66,8 @@ def mask_row(
         parameters: Whether to rename parameters; not done where a schema refers to them by a path.
         style: ``pseudo`` (two syllables) or ``random`` (the paper's lengths: 5 to 15
             characters for a function, 4 to 10 for a parameter).
+        unseen: Draw from the names that a checksum keeps out of training (true), from the others
+            (false), or from all.
 
     Raises:
         RowError: If the row is masked already.
@@ -76,27 +80,23 @@ def mask_row(
         raise RowError(f"{row.get('id')} · provenance.masked · found names · mask a row once")
     functions = [tool["function"] for tool in tools]
     parameters = parameters and '"#/properties/' not in row["tools"]
-    properties = dict.fromkeys(name for function in functions for name in _properties(function)) if parameters else {}
-    functions_old = [function["name"] for function in functions] if names else []
-    fresh = _Fresh(rng, style, {*functions_old, *properties, *(function["name"] for function in functions)})
+    fresh = _Fresh(rng, style, unseen, {*_names(functions), *_parameters(functions)})
     renaming = _Renaming(
-        {old: fresh.name(5, 15) for old in functions_old},
-        {old: fresh.name(4, 10) for old in properties},
+        {old: fresh.name(5, 15) for old in _names(functions) if names},
+        {old: fresh.name(4, 10) for old in _parameters(functions) if parameters},
         _texts(row, functions),
     )
-    provenance["masked"] = {
-        "names": renaming.functions,
-        "parameters": {
-            function["name"]: {old: renaming.parameters[old] for old in _properties(function)}
-            for function in functions
-            if parameters
-        },
-    }
+    provenance["masked"] = {"names": renaming.functions, "parameters": renaming.by_tool(functions)}
     return _masked(row, tools, provenance, renaming)
 
 
+def is_unseen_name(name: str) -> bool:
+    """Whether a made-up name is kept out of training; one in four is."""
+    return zlib.crc32(name.encode()) % 4 == 0
+
+
 def pseudo_word(rng: random.Random) -> str:
-    """Two or three syllables that are no word, for example ``dejmik`` or ``nukzo_ta``."""
+    """Two syllables that are no word, for example ``dejmik`` or ``nukzo``."""
     draw = rng.random
     return _HEADS[int(draw() * len(_HEADS))] + _TAILS[int(draw() * len(_TAILS))]
 
@@ -118,18 +118,19 @@ def _masked(row: Mapping[str, Any], tools: list[Any], provenance: dict[str, Any]
 class _Fresh:
     """Names that were not there before."""
 
-    def __init__(self, rng: random.Random, style: Style, taken: Iterable[str]) -> None:
+    def __init__(self, rng: random.Random, style: Style, unseen: bool | None, taken: Iterable[str]) -> None:
         draws: dict[str, Callable[[int, int], str]] = {"pseudo": self._pseudo, "random": self._random}
         if style not in draws:
             raise RowError(f"masking · style · found {style!r} · one of {', '.join(draws)}")
         self._rng = rng
         self._draw = draws[style]
+        self._unseen = unseen
         self._taken = {name.lower() for name in taken}
 
     def name(self, shortest: int, longest: int) -> str:
         while True:
             drawn = self._draw(shortest, longest)
-            if drawn.lower() not in self._taken:
+            if drawn.lower() not in self._taken and self._unseen in (None, is_unseen_name(drawn)):
                 self._taken.add(drawn.lower())
                 return drawn
 
@@ -149,6 +150,13 @@ class _Renaming:
         self.parameters = parameters
         every = functions | parameters
         self._identifiers = {old: new for old, new in every.items() if old in texts and _is_identifier(old)}
+
+    def by_tool(self, functions: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+        return {
+            function["name"]: {old: self.parameters[old] for old in _properties(function)}
+            for function in functions
+            if self.parameters
+        }
 
     def keys(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return {self.parameters.get(key, key): value for key, value in values.items()}
@@ -227,6 +235,14 @@ class _Renaming:
         if "mentions" in gold:
             renamed["mentions"] = self.keys(gold["mentions"])
         return renamed
+
+
+def _names(functions: Iterable[Mapping[str, Any]]) -> list[str]:
+    return [function["name"] for function in functions]
+
+
+def _parameters(functions: Iterable[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for function in functions for name in _properties(function)))
 
 
 def _properties(function: Mapping[str, Any]) -> Iterable[str]:
