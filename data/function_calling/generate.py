@@ -158,7 +158,7 @@ def _checked_row(settings: Settings, row_id: str, masking: float, requests: int,
             problem = "only rows that are there already"
             continue
         masked = settings.split == "names" or rng.random() < masking
-        row = mask_row(row, rng) if masked else row
+        row = mask_row(row, rng, unseen=settings.split != "train") if masked else row
         found = problems(row, execute=run)
         if not found:
             seen.add(key)

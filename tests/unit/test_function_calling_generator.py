@@ -8,6 +8,7 @@ from functools import lru_cache
 import pytest
 from quince.data.function_calling.generate import demonstrations, rows
 from quince.data.function_calling.library import load_library
+from quince.data.function_calling.masking import is_unseen_name
 from quince.data.function_calling.mocks import run
 from quince.data.function_calling.overlap import duplicates
 from quince.data.function_calling.plans import MIX
@@ -144,6 +145,9 @@ def test_the_split_names_has_no_name_of_the_library():
         names = {function["name"] for function in listed}
         names |= {name for function in listed for name in function["parameters"]["properties"]}
         assert known & names == set()
+        assert all(map(is_unseen_name, names))
+    for row in rows("train", 50, masking=1.0):
+        assert not any(map(is_unseen_name, tool_names(row)))
 
 
 def test_the_split_more_tools_lists_more_tools():
