@@ -2,8 +2,10 @@
 
 Every single-turn question of BFCL with its gold answer, every other accepted value of it, and one change at a time, is
 judged three times: by our scorer, by BFCL's AST checker, and (rows with one gold call or none, since it knows no more)
-by Tucan-Eval's rules. Writes `docs/results/function_call_oracle.{json,md}` with counts and row ids, and no text of the
-benchmark.
+by Tucan-Eval's rules. Each disagreement must be explained by a rule of the list; where a rule can be undone for one
+reply, the two must agree once it is.
+
+Writes `docs/results/function_call_oracle.{json,md}`: counts and row ids, no text of the benchmark.
 
     pip install --no-deps bfcl-eval tucan-eval
     QUINCE_DATA=<folder with bfcl_v4> python scripts/bench/function_call_oracle.py
@@ -17,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -34,6 +37,15 @@ from quince.rewards.tool_gold import read_gold
 from quince.rewards.tool_scoring import score
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
+COMMANDS = (
+    "pip install --no-deps bfcl-eval tucan-eval",
+    "QUINCE_DATA=<folder with bfcl_v4> python scripts/bench/function_call_oracle.py",
+)
+FIXED = {
+    "mute": "says nothing",
+    "words": "always refuses, in words",
+    "some_call": "calls the first tool without arguments",
+}
 CATEGORIES = (*bfcl.GROUPS["single_turn"], "live_relevance")
 
 
@@ -51,7 +63,7 @@ class Findings:
         their_golds: Ids of rows whose gold answer the other rejects.
         raises: Replies at which the other raises, by kind of change.
         rules: Disagreements by rule and by who accepts.
-        changes: Replies and disagreements by kind of change.
+        changes: By kind of change: replies, disagreements, accepted by ours, accepted by the other.
         unexplained: Ids and kinds of change of the disagreements that no rule explains.
     """
 
@@ -70,9 +82,9 @@ class Findings:
     def add(self, case: Case) -> None:
         """Count one reply."""
         ours, theirs, label = case.ours.exact, case.theirs == "", case.prediction.label
-        change = self.changes.setdefault(label, [0, 0])
+        counts = self.changes.setdefault(label, [0, 0, 0, 0])
+        self.changes[label] = [sum(pair) for pair in zip(counts, (1, ours != theirs, ours, theirs), strict=True)]
         self.replies += 1
-        change[0] += 1
         self.agree += ours == theirs
         self.both_accept += ours and theirs
         self.raises[label] += case.theirs.startswith("raises")
@@ -81,7 +93,6 @@ class Findings:
             self.our_golds += [] if ours else [case.row["id"]]
             self.their_golds += [] if theirs else [case.row["id"]]
         if ours != theirs:
-            change[1] += 1
             rule = explain(case)
             if not rule:
                 self.unexplained.append(f"{case.row['id']} {label}")
@@ -142,7 +153,7 @@ def against_tucan(pairs: Sequence[tuple[Row, dict[str, Any]]]) -> Findings:
 
 def page(findings: Sequence[Findings], seconds: float) -> str:
     lines = ["# Function-call scorer against other judges", "", *__doc__.split("\n\n")[1].splitlines(), ""]
-    lines += [f"Run on 2026-11-23 in {seconds:.0f} s of one core; made by `scripts/bench/function_call_oracle.py`.", ""]
+    lines += [f"{date.today()}, {seconds:.0f} CPU s:", "", "    " + "\n    ".join(COMMANDS), ""]
     lines += [
         "| judge | replies | agree | both accept | gold answers | it rejects | we reject | unexplained |",
         "",
@@ -160,7 +171,12 @@ def page(findings: Sequence[Findings], seconds: float) -> str:
         ranked = sorted(found.rules.items(), key=lambda item: (-item[1].total(), item[0]))
         lines += [f"| {rule} | {count['ours']:,} | {count['other']:,} |" for rule, count in ranked]
         lines += ["", "By kind of change (replies, disagreements):", ""]
-        lines += [", ".join(f"{name} {n:,}/{d:,}" for name, (n, d) in sorted(found.changes.items())) + "."]
+        lines += [", ".join(f"{name} {n:,}/{d:,}" for name, (n, d, *_) in sorted(found.changes.items())) + "."]
+        lines += ["", "What a model earns that always does the same, by our rules and by theirs:", ""]
+        lines += ["| model | rows | ours | theirs |", "|---|---|---|---|"]
+        for label, model in FIXED.items():
+            rows, _, ours, theirs = found.changes[label]
+            lines.append(f"| {model} | {rows:,} | {ours / rows:.2%} | {theirs / rows:.2%} |")
         raises = {label: count for label, count in found.raises.items() if count}
         if raises:
             lines += ["", "It raises at: " + ", ".join(f"{label} {count:,}" for label, count in raises.items()) + "."]

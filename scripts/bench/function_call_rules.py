@@ -1,8 +1,9 @@
 """The listed rules by which our scorer and the two others differ, each found by undoing it.
 
-A disagreement is explained only if the rule, undone for this one reply, makes the two judges agree: where the other is
-more lenient, the values that it takes are replaced by the gold ones (then we accept too); where we are, the rule is
-switched off (then we reject too).
+Wherever a rule can be undone for one reply, it explains a disagreement only if the two judges agree then: where the
+other is more lenient, the values that it takes are replaced by the gold ones, and we must accept; where we are, our
+rule is switched off and we must reject, or the reply is brought to what the other wants and it must accept. The rest
+(`silence`, `any_call`, `broken_gold`, `off_type`) are facts of the row or of the reply.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import Any
 from function_call_predictions import Prediction
 from quince.data.function_calling.calls import Call, Parsed, dump
 from quince.data.rows import Row
-from quince.rewards.tool_gold import read_gold
+from quince.rewards.tool_calls import schema_problems
+from quince.rewards.tool_gold import read_gold, read_tools
 from quince.rewards.tool_scoring import Score, score_parsed
 
 RULES = {
@@ -114,7 +116,8 @@ def _repaired(case: Case, index: int, found: Call, gold: Call) -> tuple[Call, se
         if rule:
             names.add(rule)
             del arguments[score.name]
-            arguments |= {score.name: right[0]} if right else {}
+            taken = [item for item in right if case.same(found.arguments[score.name], item)]
+            arguments |= {score.name: (taken or right)[0]} if right else {}
     return replace(found, arguments=arguments), names
 
 
@@ -179,16 +182,14 @@ def _numbers(value: Any) -> Iterator[float]:
 
 
 def _off_type(case: Case) -> bool:
-    """Whether a gold value breaks the schema, or the schema has no type for it."""
-    return any(found.schema_problems for found in case.ours.calls) or "any" in case.theirs or _untyped(case.row)
-
-
-def _untyped(row: Row) -> bool:
-    return any(
-        "type" not in schema
-        for tool in json.loads(row["tools"])
-        for schema in (tool["function"]["parameters"].get("properties") or {}).values()
-    )
+    """Whether a gold value breaks the schema of its parameter, or that has no type."""
+    tools = read_tools(case.row)
+    for wanted in read_gold(case.row).calls:
+        properties = tools[wanted.call.name].get("properties") or {}
+        typed = all("type" in properties.get(name, {}) for name in wanted.call.arguments)
+        if not typed or schema_problems(wanted.call, tools):
+            return True
+    return False
 
 
 def _without(row: Row, key: str) -> Row:
