@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from quince.data.function_calling.adapters.bfcl import GROUPS
 from quince.recipes.cli import main
 from quince.recipes.config import library_recipes, load_recipe
 
@@ -67,6 +68,8 @@ def made_up_data(tmp_path_factory):
     for folder, files in (("spider", ("train_spider", "dev")), ("bird", ("train/train", "dev/dev"))):
         for file in files:
             write(root / folder / f"{file}.json", json.dumps(SQL_QUESTIONS))
+    for file, record in tool_records().items():
+        write(root / file, "\n".join(json.dumps(vary(record, number)) for number in range(RECORDS)))
     for path in ("spider/database", "bird/train/train_databases", "bird/dev/dev_databases"):
         database = root / path / "clubs" / "clubs.sqlite"
         database.parent.mkdir(parents=True)
@@ -100,6 +103,19 @@ SQL_QUESTIONS = [
     }
     for number in range(RECORDS)
 ]
+
+
+def tool_records() -> dict[str, dict]:
+    """A record of every file that the function-calling sets read."""
+    document = {"name": "add", "description": "Add", "parameters": {"type": "dict", "properties": {}, "required": []}}
+    asked = {"question": [[{"role": "user", "content": "1 + 1?"}]], "function": [document]}
+    answer = {"ground_truth": [{"add": {}}]}
+    records = {}
+    for category in GROUPS["single_turn"]:
+        records[f"bfcl_v4/BFCL_v4_{category}.json"] = asked | {"id": f"{category}_#?"}
+        records[f"bfcl_v4/possible_answer/BFCL_v4_{category}.json"] = answer | {"id": f"{category}_#?"}
+    refused = {"question": "1 + #?", "tools": [json.dumps(document)], "correct_answer": "cannot_answer"}
+    return records | {"when2call/when2call_test_llm_judge.jsonl": refused}
 
 
 def vary(record: dict, number: int) -> dict:
