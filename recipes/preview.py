@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -20,6 +19,7 @@ from .config.rlvr import RlvrRecipe
 from .config.sft import SftRecipe
 from .rewards import build_reward
 from .rows import load_source
+from .trial_answers import gold_answer, trial_answers
 
 if TYPE_CHECKING:
     from ..rewards.base import Reward
@@ -65,44 +65,11 @@ def show_rewards(loaded: LoadedRecipe, rows: int) -> None:
     table = Table("row", "answer", "reward", "value", "outcome", "detail", box=None)
     for number, (row, sections) in enumerate(_examples(recipe, rows), start=1):
         for section in sections:
-            for name, answer in _trial_answers(row).items():
+            for name, answer in trial_answers(row).items():
                 table.add_row(
                     f"{number} {row['task']}", name, section.kind, *_verdict(build_reward(section), answer, row)
                 )
     Console(highlight=False).print(table)
-
-
-def gold_answer(row: Mapping[str, Any]) -> str | None:
-    """A right answer to a row, from the columns that rewards read; None where they hold none."""
-    if "gold_sql" in row:
-        return str(row["gold_sql"])
-    if "answer" in row:
-        return f"\\boxed{{{row['answer']}}}"
-    if "accepted" in row:
-        return next(iter(json.loads(row["accepted"])), None)
-    if "numbers" in row:
-        from ..data.countdown import solutions
-
-        return next(iter(solutions(row["numbers"], row["target"])), None)
-    return None
-
-
-def near_miss(row: Mapping[str, Any]) -> str | None:
-    """An answer that is almost right and should be judged wrong."""
-    gold = gold_answer(row)
-    if gold is None:
-        return None
-    if "gold_sql" in row:
-        query = re.sub(r"[;\s]+$", "", gold)
-        return f"SELECT * FROM ({query}) LIMIT -1 OFFSET 1"
-    if "answer" in row:
-        return f"\\boxed{{2{row['answer']}}}"
-    return gold[:-1] if "accepted" in row else f"{gold} + 1"
-
-
-def _trial_answers(row: Mapping[str, Any]) -> dict[str, str]:
-    answers = {"gold": gold_answer(row), "empty": "", "near miss": near_miss(row)}
-    return {name: answer for name, answer in answers.items() if answer is not None}
 
 
 def _verdict(reward: Reward, answer: str, row: Row) -> tuple[str, str, str]:

@@ -77,7 +77,7 @@ def preference_rows(rows: Sequence[Mapping[str, Any]], seed: int = 0) -> list[Ro
     counts: Counter[str] = Counter()
     pairs = []
     for row in rows:
-        chosen = _right_turn(row)
+        chosen = right_turn(row)
         candidates = [wrong for wrong in corruptions(row, rng) if wrong.label not in _NOT_RENDERED] if chosen else []
         if not candidates:
             continue
@@ -95,7 +95,8 @@ def _pair(row: Mapping[str, Any], chosen: dict[str, Any] | None, rejected: Corru
     return check_row(pair | {"chosen": [chosen], "rejected": [rejected.message]}, str(row["id"]))
 
 
-def _right_turn(row: Mapping[str, Any]) -> dict[str, Any] | None:
+def right_turn(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The right last turn as a message: that of the conversation, or the gold calls; None where only words are right."""
     if row.get("messages"):
         return row["messages"][-1]
     calls = view(row).gold_calls

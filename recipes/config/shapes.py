@@ -53,6 +53,11 @@ SHAPES: dict[str, Shape] = {
     "google/gemma-2-9b": Shape(3584, 42, 16, 8, 256, 14_336, 256_000, 8192, tied=True),
     "google/gemma-2-27b": Shape(4608, 46, 32, 16, 128, 36_864, 256_000, 8192, tied=True),
 }
+_TUNED_FROM = {
+    "INSAIT-Institute/BgGPT-Gemma-2-2.6B-IT-v1.0": "google/gemma-2-2b",
+    "INSAIT-Institute/BgGPT-Gemma-2-9B-IT-v1.0": "google/gemma-2-9b",
+    "INSAIT-Institute/BgGPT-Gemma-2-27B-IT-v1.0": "google/gemma-2-27b",
+}
 _VARIANTS = ("-Instruct", "-Base", "-it")
 
 
@@ -61,6 +66,7 @@ def shape_of(model_id: str) -> Shape | None:
     folder = TINY if model_id == "tiny" else Path(model_id).expanduser()
     if (config := folder / "config.json").is_file():
         return _from_config(json.loads(config.read_text(encoding="utf-8")))
+    model_id = _TUNED_FROM.get(model_id, model_id)
     for suffix in _VARIANTS:
         model_id = model_id.removesuffix(suffix)
     return SHAPES.get(model_id)
