@@ -96,7 +96,7 @@ def _pair(row: Mapping[str, Any], chosen: dict[str, Any] | None, rejected: Corru
 
 
 def right_turn(row: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The right last turn as a message: that of the conversation, or the gold calls; None where only words are right."""
+    """The right last turn as a message: the conversation's, or the gold calls; None where only words are right."""
     if row.get("messages"):
         return row["messages"][-1]
     calls = view(row).gold_calls
