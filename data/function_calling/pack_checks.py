@@ -16,7 +16,7 @@ from .pack_model import Intent, Pack, Template, template
 
 SECTIONS = (
     "language scripts decimal clauses frames join_slots join_items verbs parameters intents chains replies refuse "
-    "ask_prefix error_answer errors chat chat_frames dates months clock objects lexicon towns syllables pieces"
+    "error_answer errors chat chat_frames dates months clock objects lexicon towns syllables pieces"
 ).split()
 INTENT_KEYS = {"verbs", "objects", "questions", "phrases", "result"}
 OWN_WORDS = ("verbs", "parameters", "intents", "chains", "refuse", "chat", "lexicon", "towns", "pieces", "months")

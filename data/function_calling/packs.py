@@ -1,9 +1,23 @@
 """Language packs: one YAML file holds all that the generator knows of a language.
 
-A pack gives the words (``lexicon``, ``pieces``, ``towns``), the grammar (``frames``, ``clauses``,
-``verbs``, ``intents``, ``parameters``) and the assistant's texts (``refuse``, ``ask``, ``result``,
-``chat``). A language is added by adding a file; no code names one. An alternative whose id begins with
-``x_`` is kept out of training.
+A language is added by adding a file; no code names one, and ``pack_checks.py`` says what is still
+missing. In every text ``{name}`` is a slot and ``{name:form}`` one of its inflected forms. Alternatives
+have an id; one that begins with ``x_`` is kept out of training.
+
+- ``frames``: sentences around ``{clause}``, each with the verb ``form`` it takes and the ``join`` between
+  two clauses. ``clauses``: the order of verb, object and slots for each form; ``question`` has no verb.
+- ``verbs``: the forms of each verb, or one text for all. ``intents``: for each tool the verbs, the
+  objects and whole questions (``needs``/``without``: slots that must or must not be said with it), its own
+  ``phrases``, and the ``result`` that the assistant tells. ``chains``: the halves of two-call requests.
+- ``parameters``: the phrase around a value, what the assistant asks when it is missing (``ask``) and words
+  that name it (``mentions``), what a user says who does not mind (``any``), and whether it stands
+  ``last`` in a sentence, as free text does.
+- ``lexicon``: what users say for each value of a closed kind, by form; number words may be left out.
+  ``pieces``, ``towns``, ``syllables``: of what open values are made. ``dates``, ``months``, ``clock``,
+  ``decimal``, ``objects``, ``join_items``, ``join_slots``: how values are written.
+- ``euphony``: words that change before some letters. ``informal``: letters typed without the keyboard.
+- ``refuse``, ``error_answer``, ``errors``, ``chat``, ``chat_frames``, ``replies``: the
+  rest of what assistant and user say. ``descriptions``: of tools and kinds of slots, in the language.
 """
 
 from __future__ import annotations
