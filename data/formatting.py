@@ -144,7 +144,9 @@ class Renderer:
             **{**self.arguments, **kwargs},
         )
         found = {character: (string, tokens) for character, string in escape.found.items()} if escape else {}
-        return text, spans[0] if spans else [], found
+        # Some templates put the line break after the token that ends a turn into the marks; nobody generates it.
+        trimmed = [(start, start + len(text[start:end].rstrip())) for start, end in (spans[0] if spans else [])]
+        return text, trimmed, found
 
     def _in_pieces(self, text: str, spans: list[Span], escaped: Mapping[str, tuple[str, ControlTokens]]) -> Rendered:
         ids: list[int] = []
