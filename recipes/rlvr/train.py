@@ -168,7 +168,7 @@ def make_rehearsal(recipe: RlvrRecipe, split: SplitResult | None, policy: Any, t
     store.require(
         Origin(recipe.model.id, model_fingerprint(policy), tokenizer_fingerprint(tokenizer), dtype, sampling={})
     )
-    given = divergence.model_dump(exclude={"on", "top_k"}) | recipe.rehearsal.model_dump()
+    given = divergence.model_dump(exclude={"on", "top_k"}) | recipe.rehearsal.model_dump(exclude={"data"})
     settings = RehearsalSettings(**given, top_k=getattr(divergence, "top_k", None) or 20)
     return Rehearsal(store, settings, tokenizer.pad_token_id)
 
