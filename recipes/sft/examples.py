@@ -104,8 +104,9 @@ def training_renderer(tokenizer: Any, **template_kwargs: Any) -> Renderer:
             ) from None
     if not is_chat_template_stop_token_trained(tokenizer, chat_template=template):
         raise RowError(
-            "model.chat_template · the token that ends an assistant turn is outside of {% generation %}, so that the "
-            "model would not learn to stop · move {% endgeneration %} behind it"
+            "model.chat_template · what ends an assistant turn is outside of {% generation %}, or not one token of "
+            f"{tokenizer.name_or_path}, so that the model would not learn to stop · move {{% endgeneration %}} behind "
+            "it, or name a template of the model's family"
         )
     return Renderer(tokenizer, template, **template_kwargs)
 

@@ -87,7 +87,7 @@ def test_a_family_that_trl_knows_is_trained_with_its_training_template():
             read_template("qwen").replace(
                 '{{- "<|im_end|>" -}}\n        {%- endgeneration -%}', '{%- endgeneration -%}{{- "<|im_end|>" -}}'
             ),
-            "the token that ends an assistant turn is outside",
+            "what ends an assistant turn is outside",
         ),
     ],
 )
