@@ -37,7 +37,8 @@ def show_tokens(recipe: SftRecipe | DpoRecipe, rows: int, console: Console) -> N
 def _first_rows(recipe: SftRecipe | DpoRecipe, count: int) -> Iterator[Row]:
     load = pairs_of if isinstance(recipe, DpoRecipe) else conversations_of
     for source in (*getattr(recipe, "first", ()), *recipe.data):
-        yield from load(source.model_copy(update={"size": min(count, source.size or count)}))
+        few = source.model_copy(update={"size": min(count, source.size)}) if source.size else source
+        yield from load(few)[:count]
 
 
 def _conversation(row: Row, renderer: Renderer) -> tuple[str, Text]:

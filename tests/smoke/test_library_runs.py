@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -24,12 +25,22 @@ RECIPES = {name: load_recipe(name).recipe for name in library_recipes()}
 RLVR, EVAL, PRETRAIN = (
     {name: recipe for name, recipe in RECIPES.items() if recipe.kind == kind} for kind in ("rlvr", "eval", "pretrain")
 )
+TUNING = {name: recipe for name, recipe in RECIPES.items() if recipe.kind in ("sft", "dpo")}
 ARCHITECTURES = {
     "meta-llama/Llama-3.1-8B-Instruct": "llama",
     "Qwen/Qwen2.5-Math-7B": "qwen2",
     "Qwen/Qwen3-4B": "qwen3",
     "Qwen/Qwen3-0.6B": "qwen3",
+    "Qwen/Qwen3-8B": "qwen3",
+    "INSAIT-Institute/BgGPT-Gemma-2-2.6B-IT-v1.0": "gemma2",
+    "INSAIT-Institute/BgGPT-Gemma-2-9B-IT-v1.0": "gemma2",
+    "INSAIT-Institute/BgGPT-Gemma-2-27B-IT-v1.0": "gemma2",
 }
+TURN_TOKENS = {
+    "gemma2": ["<bos>", "<start_of_turn>", "<end_of_turn>"],
+    "llama": ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|python_tag|>"],
+}
+"""What the tokenizer of a family has, so that its chat template can be used."""
 SHORT = [
     "trainer.max_steps=2",
     "trainer.save_steps=1",
@@ -70,6 +81,9 @@ def made_up_data(tmp_path_factory):
             write(root / folder / f"{file}.json", json.dumps(SQL_QUESTIONS))
     for file, record in tool_records().items():
         write(root / file, "\n".join(json.dumps(vary(record, number)) for number in range(RECORDS)))
+    shutil.copytree(Path(__file__).parents[1] / "unit" / "fixtures" / "function_calling", root / "tucan")
+    (root / "tucan" / "tucan.jsonl").rename(root / "tucan" / "train.jsonl")
+    write(root / "chat_bg.jsonl", "\n".join(json.dumps(vary(CHAT, number)) for number in range(RECORDS)))
     for path in ("spider/database", "bird/train/train_databases", "bird/dev/dev_databases"):
         database = root / path / "clubs" / "clubs.sqlite"
         database.parent.mkdir(parents=True)
@@ -118,6 +132,9 @@ def tool_records() -> dict[str, dict]:
     return records | {"when2call/when2call_test_llm_judge.jsonl": refused}
 
 
+CHAT = {"id": "#?", "messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hi"}]}
+
+
 def vary(record: dict, number: int) -> dict:
     """The record with a question of its own."""
     return {key: text.replace("#?", f"{number}?") if isinstance(text, str) else text for key, text in record.items()}
@@ -131,18 +148,19 @@ def write(file: Path, text: str) -> None:
 @pytest.fixture(scope="module")
 def architectures(toy_model, tmp_path_factory) -> dict[str, Path]:
     """A random model for each architecture of the library, by the name of the model it stands for."""
-    import shutil
-
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     folders = {}
     for name in set(ARCHITECTURES.values()):
         folders[name] = tmp_path_factory.mktemp("models") / name
         shutil.copytree(toy_model, folders[name])
+        tokenizer = AutoTokenizer.from_pretrained(toy_model)
+        tokenizer.add_tokens(TURN_TOKENS.get(name, []), special_tokens=True)
+        tokenizer.save_pretrained(folders[name])
         config = AutoConfig.for_model(
             name,
-            vocab_size=json.loads((toy_model / "config.json").read_text())["vocab_size"],
+            vocab_size=-(-len(tokenizer) // 64) * 64,
             hidden_size=16,
             intermediate_size=32,
             num_hidden_layers=2,
@@ -184,6 +202,21 @@ def two_steps(folder: Path) -> list[dict]:
     return steps
 
 
+def small_tuning(name: str, architectures: dict[str, Path]) -> list[str]:
+    """What makes an `sft` or `dpo` recipe small, for one CPU."""
+    recipe = TUNING[name]
+    sizes = [f"data.{index}.size=12" for index, source in enumerate(recipe.data) if source.size]
+    sizes += [f"first.{index}.size=4" for index in range(len(getattr(recipe, "first", ())))]
+    stand_in = [] if recipe.model.id == "tiny" else [f"model.id={architectures[recipe.model.id]}"]
+    if recipe.model.adapter.kind != "none":
+        stand_in.append("model.adapter={kind: lora, rank: 2}")
+    if "optim" in recipe.trainer:
+        stand_in.append("trainer.optim=adamw_torch")
+    batch = ["trainer.per_device_train_batch_size=2", "trainer.gradient_accumulation_steps=1", "trainer.bf16=false"]
+    steps = ["trainer.max_steps=2", "trainer.save_steps=1", "trainer.save_strategy=steps", "trainer.logging_steps=1"]
+    return [*steps, *batch, *sizes, *stand_in, "launch={processes: 1}", "trainer.disable_tqdm=true"]
+
+
 def check_model(folder: Path, adapter: bool) -> None:
     config, weights = ("adapter_config.json", "adapter_model") if adapter else ("config.json", "model")
     assert (folder / "model" / config).is_file()
@@ -202,6 +235,15 @@ def test_an_rlvr_recipe_trains(name, architectures, tmp_path):
     assert all(where is None or math.isfinite(line[f"divergence/{where}"]) for line in steps)
     assert (folder / "checkpoint-2" / "optimizer.pt").is_file()
     check_model(folder, adapter=RLVR[name].model.adapter.kind != "none")
+
+
+@pytest.mark.parametrize("name", TUNING)
+def test_a_tuning_recipe_trains(name, architectures, tmp_path):
+    folder = tmp_path / "run"
+    quince("train", name, f"output_dir={folder}", *small_tuning(name, architectures))
+    two_steps(folder)
+    assert (folder / "checkpoint-2" / "optimizer.pt").is_file()
+    check_model(folder, adapter=TUNING[name].model.adapter.kind != "none")
 
 
 @pytest.mark.parametrize("name", PRETRAIN)
