@@ -87,7 +87,7 @@ def plan(recipe: Recipe, overrides: Overrides = None) -> None:
     """Memory, tokens, steps, disk and the launch line, before anything is loaded."""
     from .plan import make_plan
 
-    print("\n\n".join(make_plan(part) for part in _load(recipe, overrides).parts()))
+    print(make_plan(_load(recipe, overrides)))
 
 
 @app.command()

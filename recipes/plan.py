@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -10,6 +10,7 @@ import yaml
 from .config.dpo import DpoRecipe
 from .config.evaluation import EvalRecipe
 from .config.library import accelerate_config
+from .config.pipeline import PipelineRecipe
 from .config.pretrain import PretrainRecipe
 from .config.rlvr import JensenShannonDefinition, ReverseKLRollouts, RlvrRecipe
 from .config.rlvr_checks import rehearses
@@ -29,19 +30,30 @@ ASSUMED_PROMPT_TOKENS = 512
 Line = tuple[str, str]
 
 
+_HOW_TO_START = ("split", "command", "which runs")
+
+
 def make_plan(loaded: LoadedRecipe) -> str:
-    """The plan as aligned lines of text."""
-    recipe = loaded.recipe
-    if isinstance(recipe, RlvrRecipe):
-        lines = list(_rlvr(loaded, recipe))
-    elif isinstance(recipe, SftRecipe | DpoRecipe):
-        lines = list(_tuning(loaded, recipe))
-    elif isinstance(recipe, PretrainRecipe):
-        lines = list(_pretrain(loaded, recipe))
-    else:
-        lines = list(_evaluation(loaded, recipe))
+    """The plan as aligned lines of text; that of a pipeline is those of its stages."""
+    if not isinstance(loaded.recipe, PipelineRecipe):
+        return _aligned(_lines(loaded))
+    stages = [_aligned(line for line in _lines(part) if line[0] not in _HOW_TO_START) for part in loaded.parts()]
+    return "\n\n".join([*stages, _aligned([("command", f"quince train {loaded.name}")])])
+
+
+def _aligned(lines: Iterable[Line]) -> str:
+    lines = list(lines)
     width = max(len(label) for label, _ in lines)
     return "\n".join(f"{label:<{width}}  {text}" for label, text in lines)
+
+
+def _lines(loaded: LoadedRecipe) -> Iterator[Line]:
+    recipe = loaded.recipe
+    if isinstance(recipe, RlvrRecipe):
+        return _rlvr(loaded, recipe)
+    if isinstance(recipe, SftRecipe | DpoRecipe):
+        return _tuning(loaded, recipe)
+    return _pretrain(loaded, recipe) if isinstance(recipe, PretrainRecipe) else _evaluation(loaded, recipe)
 
 
 def _rlvr(loaded: LoadedRecipe, recipe: RlvrRecipe) -> Iterator[Line]:

@@ -25,7 +25,7 @@ from quince.eval.function_calling.report import Report, below_baselines
 from quince.eval.statistics import wilson
 
 TARGET = Path(__file__).parents[2] / "docs" / "results" / "function_calling"
-SUITES = ("values", "names", "paraphrases", "tools", "language", "more_tools")
+SUITES = ("test", "names", "paraphrases", "values", "tools", "language", "more_tools")
 PARALLEL = ("parallel_same", "parallel_different")
 
 
@@ -55,12 +55,13 @@ def single(language: str = "") -> Callable[[Case], bool]:
 
 Measure = tuple[str, Callable[[Case], bool], Callable[[Case], bool], str]
 MEASURES: dict[str, Measure] = {
-    "decisions where no call is right": ("values", lambda c: c.wanted != "call", lambda c: c.found == c.wanted, "95"),
-    "single calls, English": ("values", single("en"), right, "90"),
-    "single calls, Bulgarian": ("values", single("bg"), right, "90"),
-    "parallel calls": ("values", lambda c: c.scenario in PARALLEL, right, "70"),
+    "decisions where no call is right": ("test", lambda c: c.wanted != "call", lambda c: c.found == c.wanted, "95"),
+    "single calls, English": ("test", single("en"), right, "90"),
+    "single calls, Bulgarian": ("test", single("bg"), right, "90"),
+    "parallel calls": ("test", lambda c: c.scenario in PARALLEL, right, "70"),
     "single calls, all names unseen": ("names", single(), right, "60"),
     "single calls, unseen paraphrases": ("paraphrases", single(), right, "50"),
+    "single calls, unseen values": ("values", single(), right, "-"),
 }
 
 
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("records", type=Path)
     parser.add_argument("--out", type=Path, default=TARGET)
     given = parser.parse_args(arguments)
-    folders = sorted(path for path in given.records.iterdir() if (path / "values" / "analysis.json").is_file())
+    folders = sorted(path for path in given.records.iterdir() if (path / "test" / "analysis.json").is_file())
     if not folders:
         parser.error(f"{given.records}: no records of function calls")
     reports = {folder.name: {name: read_report(folder / name) for name in SUITES} for folder in folders}
@@ -80,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     suites = {name: [Entry(m, own[name], i) for i, (m, own) in enumerate(reports.items())] for name in SUITES}
     page = write_page(suites, given.out, "Function calling, tiny models")
     below = {
-        model: [f"{name}: {item.scenario}" for name in ("values", "names") for item in below_baselines(own[name])]
+        model: [f"{name}: {item.scenario}" for name in ("test", "names") for item in below_baselines(own[name])]
         for model, own in reports.items()
     }
     record = {"summary": [asdict(line) for line in lines], "old_skills": old, "below_trivial_baselines": below}
