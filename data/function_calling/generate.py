@@ -159,7 +159,7 @@ def _checked_row(settings: Settings, row_id: str, masking: float, requests: int,
             continue
         masked = settings.split == "names" or rng.random() < masking
         row = mask_row(row, rng, unseen=settings.split != "train") if masked else row
-        found = problems(row, execute=run)
+        found = problems(row, execute=run, noisy=settings.noise > 0)
         if not found:
             seen.add(key)
             return row

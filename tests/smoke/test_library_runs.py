@@ -18,6 +18,9 @@ import pytest
 from quince.data.function_calling.adapters.bfcl import GROUPS
 from quince.recipes.cli import main
 from quince.recipes.config import library_recipes, load_recipe
+from quince.recipes.config.dpo import DpoRecipe
+from quince.recipes.config.rlvr import RlvrRecipe
+from quince.recipes.config.sft import SftRecipe
 
 pytestmark = pytest.mark.slow
 
@@ -26,6 +29,7 @@ RLVR, EVAL, PRETRAIN = (
     {name: recipe for name, recipe in RECIPES.items() if recipe.kind == kind} for kind in ("rlvr", "eval", "pretrain")
 )
 TUNING = {name: recipe for name, recipe in RECIPES.items() if recipe.kind in ("sft", "dpo")}
+PIPELINES = {name: recipe for name, recipe in RECIPES.items() if recipe.kind == "pipeline"}
 ARCHITECTURES = {
     "meta-llama/Llama-3.1-8B-Instruct": "llama",
     "Qwen/Qwen2.5-Math-7B": "qwen2",
@@ -182,16 +186,18 @@ def quince(*arguments: str) -> None:
     assert not ended.value.code
 
 
-def small(name: str, architectures: dict[str, Path]) -> list[str]:
+def small(recipe: RlvrRecipe, architectures: dict[str, Path]) -> list[str]:
     """What makes an `rlvr` recipe small and, for a large model, puts a random one in its place."""
-    recipe = RLVR[name]
-    if recipe.model.id == "tiny":
+    old = [f"rehearsal.data.{index}.size=12" for index in range(len(recipe.rehearsal.data))]
+    # Models of earlier runs are stood in for by the one that these started from.
+    if recipe.model.id == "tiny" or recipe.model.id.startswith("runs/"):
         spider = ["data.0.size=2", "data.1.size=6"] if len(recipe.data) == 2 else ["data.0.size=16"]
         split = ["split.rollouts=4", "split.threshold=1"] if recipe.split else []
-        rehearsal = ["rehearsal.batch_size=8"] if recipe.split else []
+        rehearsal = ["rehearsal.batch_size=8", *old] if recipe.split else []
         return [*SHORT, *spider, *split, *rehearsal, "trainer.max_completion_length=24"]
     split = [LUCK, "split={rollouts: 4, threshold: 2, engine: {kind: transformers}}"] if recipe.split else []
-    return [*SHORT, *ONE_CPU, *split, f"model.id={architectures[recipe.model.id]}"]
+    sizes = [f"data.{index}.size=24" for index, source in enumerate(recipe.data) if source.size]
+    return [*SHORT, *ONE_CPU, *split, *sizes, *old, f"model.id={architectures[recipe.model.id]}"]
 
 
 def two_steps(folder: Path) -> list[dict]:
@@ -202,9 +208,8 @@ def two_steps(folder: Path) -> list[dict]:
     return steps
 
 
-def small_tuning(name: str, architectures: dict[str, Path]) -> list[str]:
+def small_tuning(recipe: SftRecipe | DpoRecipe, architectures: dict[str, Path]) -> list[str]:
     """What makes an `sft` or `dpo` recipe small, for one CPU."""
-    recipe = TUNING[name]
     sizes = [f"data.{index}.size=12" for index, source in enumerate(recipe.data) if source.size]
     sizes += [f"first.{index}.size=4" for index in range(len(getattr(recipe, "first", ())))]
     stand_in = [] if recipe.model.id == "tiny" else [f"model.id={architectures[recipe.model.id]}"]
@@ -228,7 +233,8 @@ def check_model(folder: Path, adapter: bool) -> None:
 @pytest.mark.parametrize("name", RLVR)
 def test_an_rlvr_recipe_trains(name, architectures, tmp_path):
     folder = tmp_path / "run"
-    quince("train", name, f"output_dir={folder}", *small(name, architectures))
+    start = ["model.id=tiny"] if RLVR[name].model.id.startswith("runs/") else []
+    quince("train", name, f"output_dir={folder}", *start, *small(RLVR[name], architectures))
     steps = two_steps(folder)
     divergence = RLVR[name].divergence
     where = getattr(divergence, "on", None)
@@ -240,7 +246,7 @@ def test_an_rlvr_recipe_trains(name, architectures, tmp_path):
 @pytest.mark.parametrize("name", TUNING)
 def test_a_tuning_recipe_trains(name, architectures, tmp_path):
     folder = tmp_path / "run"
-    quince("train", name, f"output_dir={folder}", *small_tuning(name, architectures))
+    quince("train", name, f"output_dir={folder}", *small_tuning(TUNING[name], architectures))
     two_steps(folder)
     assert (folder / "checkpoint-2" / "optimizer.pt").is_file()
     check_model(folder, adapter=TUNING[name].model.adapter.kind != "none")
@@ -263,6 +269,24 @@ def test_an_eval_recipe_writes_records_and_a_board(name, architectures, tmp_path
         assert json.loads((tmp_path / suite.name / "record.json").read_text())
         assert len((tmp_path / suite.name / "samples.jsonl").read_text().splitlines()) >= 2
     assert (tmp_path / "board" / "index.html").is_file()
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_a_pipeline_runs_its_stages(name, architectures, tmp_path):
+    overrides = []
+    for stage, recipe in PIPELINES[name].stages.items():
+        if recipe.kind == "eval":
+            own = ["limit=2", *(f"suites.{i}.sampling={{n: 1, max_tokens: 4}}" for i in range(len(recipe.suites)))]
+            own += [f"suites.{i}.ks=[1]" for i in range(len(recipe.suites))]
+        else:
+            own = (small if recipe.kind == "rlvr" else small_tuning)(recipe, architectures)
+        overrides += [f"stages.{stage}.{override}" for override in own]
+    quince("train", name, f"output_dir={tmp_path}", *overrides)
+    for stage, recipe in PIPELINES[name].stages.items():
+        if recipe.kind == "eval":
+            assert (tmp_path / stage / "board" / "index.html").is_file()
+        else:
+            two_steps(tmp_path / stage)
 
 
 @pytest.mark.parametrize(
