@@ -50,14 +50,30 @@ def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
 
 def load_policy(model: Model) -> PreTrainedModel:
     """Load the weights in the recipe's precision, 4-bit for `qlora`; adapters are added by the trainer."""
+    return _load(model, **({"quantization_config": four_bit()} if model.adapter.kind == "qlora" else {}))
+
+
+def _load(model: Model, **options: Any) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 
-    options: dict[str, Any] = {"dtype": model.dtype, "trust_remote_code": False}
     if model.attn_implementation is not None:
         options["attn_implementation"] = model.attn_implementation
-    if model.adapter.kind == "qlora":
-        options["quantization_config"] = four_bit()
-    return AutoModelForCausalLM.from_pretrained(model_path(model.id), revision=model.revision, **options)
+    return AutoModelForCausalLM.from_pretrained(
+        model_path(model.id), revision=model.revision, dtype=model.dtype, trust_remote_code=False, **options
+    )
+
+
+def merge_adapter(model: Model, folder: Path) -> None:
+    """Put the whole model in place of the adapter that was saved in a folder.
+
+    The updates of `qlora` too are added to the weights as they were published, not to their 4-bit copy, which could
+    not hold them; the result differs from the model in training by the rounding of that copy. Works in main memory.
+    """
+    from peft import PeftModel
+
+    PeftModel.from_pretrained(_load(model), str(folder)).merge_and_unload().save_pretrained(folder)
+    for file in folder.glob("adapter_*"):
+        file.unlink()
 
 
 def best_device() -> str:

@@ -1,10 +1,13 @@
-"""What `sft` and `dpo` runs share: the run folder around a trainer, from the first check to the saved model."""
+"""What runs on TRL's trainers share: the run folder around a trainer, from the first check to the saved model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from .config.errors import RecipeError, is_rank_zero
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -22,12 +25,13 @@ def run_training(loaded: LoadedRecipe, resume: bool, build: Callable[[LoadedReci
 
     Raises:
         CheckpointError: `resume` without a whole checkpoint.
+        RecipeError: The recipe needs a library that is not installed.
     """
     from .checkpoints import newest_whole_checkpoint, set_aside
-    from .config.errors import is_rank_zero
     from .progress import quiet_libraries, use_bar
     from .run_folder import MODEL_FOLDER, is_finished, open_run_folder
 
+    check_installed(loaded.recipe)
     quiet_libraries()
     folder = Path(loaded.recipe.output_dir)
     if is_finished(loaded):
@@ -44,11 +48,26 @@ def run_training(loaded: LoadedRecipe, resume: bool, build: Callable[[LoadedReci
     return folder
 
 
+def check_installed(recipe: Any) -> None:
+    """Name what is missing before data and weights are read.
+
+    Raises:
+        RecipeError: 4-bit weights or an 8-bit optimizer without bitsandbytes.
+    """
+    optimizer = recipe.trainer.get("optim", "")
+    needs = {"model.adapter.kind: qlora": recipe.model.adapter.kind == "qlora"}
+    needs[f"trainer.optim: {optimizer}"] = optimizer.endswith("8bit") or "bnb" in optimizer
+    wanted = [field for field, needed in needs.items() if needed]
+    if wanted and find_spec("bitsandbytes") is None:
+        raise RecipeError(f"{', '.join(wanted)} · bitsandbytes is not installed · pip install 'quince[qlora]'")
+
+
 def save_final(trainer: Any, folder: Path, loaded: LoadedRecipe) -> None:
     """Save the trained model with its card, aside first, so that a model folder is always whole."""
     import shutil
 
     from .cards import write_card
+    from .models import merge_adapter
 
     staged = folder.with_name(folder.name + ".partial")
     if trainer.is_world_process_zero():
@@ -56,6 +75,8 @@ def save_final(trainer: Any, folder: Path, loaded: LoadedRecipe) -> None:
     trainer.accelerator.wait_for_everyone()
     trainer.save_model(str(staged))
     if trainer.is_world_process_zero():
+        if getattr(loaded.recipe.model.adapter, "merge", False):
+            merge_adapter(loaded.recipe.model, staged)
         write_card(staged, loaded)
         (staged / "training_args.bin").unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)

@@ -25,6 +25,8 @@ class LoraAdapter(Section):
     dropout: float = Field(0.0, ge=0, lt=1)
     """Above 0 the policy's log-probs at step 0 differ from the stored ones."""
     target_modules: str | list[str] = "all-linear"
+    merge: bool = False
+    """Save the whole model with the updates added to its weights, ready to serve; false saves the updates alone."""
 
 
 class QloraAdapter(LoraAdapter):
