@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
-from quince.recipes.config import RecipeErrors, load_recipe
+from quince.recipes.config import RecipeError, RecipeErrors, load_recipe
 from quince.recipes.plan import make_plan
+from quince.recipes.tuning import check_installed
 
 SFT = """
 kind: sft
@@ -95,3 +98,10 @@ def test_a_dpo_plan_counts_both_answers_and_no_reference_beside_an_adapter(load)
 def test_a_resolved_recipe_is_itself_a_recipe(load, text):
     loaded = load(text)
     assert load(loaded.to_yaml()).recipe == loaded.recipe
+
+
+@pytest.mark.skipif(find_spec("bitsandbytes") is not None, reason="bitsandbytes is installed")
+@pytest.mark.parametrize("change", ["model.adapter={kind: qlora}", "trainer.optim=adamw_8bit"])
+def test_a_missing_library_is_named_before_anything_is_loaded(load, change):
+    with pytest.raises(RecipeError, match=r"bitsandbytes is not installed · pip install 'quince\[qlora\]'"):
+        check_installed(load(SFT, change).recipe)
