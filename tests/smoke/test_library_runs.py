@@ -13,6 +13,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from quince.data.function_calling.adapters.bfcl import GROUPS
@@ -186,11 +187,20 @@ def quince(*arguments: str) -> None:
     assert not ended.value.code
 
 
+def starts_tiny(recipe: Any) -> bool:
+    """Whether a recipe starts from the shipped model, or from one that an earlier run made of it."""
+    return recipe.model.id == "tiny" or recipe.model.id.startswith("runs/")
+
+
+def start(recipe: Any) -> list[str]:
+    """The shipped model in place of an earlier run's."""
+    return ["model.id=tiny"] if starts_tiny(recipe) else []
+
+
 def small(recipe: RlvrRecipe, architectures: dict[str, Path]) -> list[str]:
     """What makes an `rlvr` recipe small and, for a large model, puts a random one in its place."""
     old = [f"rehearsal.data.{index}.size=12" for index in range(len(recipe.rehearsal.data))]
-    # Models of earlier runs are stood in for by the one that these started from.
-    if recipe.model.id == "tiny" or recipe.model.id.startswith("runs/"):
+    if starts_tiny(recipe):
         spider = ["data.0.size=2", "data.1.size=6"] if len(recipe.data) == 2 else ["data.0.size=16"]
         split = ["split.rollouts=4", "split.threshold=1"] if recipe.split else []
         rehearsal = ["rehearsal.batch_size=8", *old] if recipe.split else []
@@ -212,7 +222,7 @@ def small_tuning(recipe: SftRecipe | DpoRecipe, architectures: dict[str, Path]) 
     """What makes an `sft` or `dpo` recipe small, for one CPU."""
     sizes = [f"data.{index}.size=12" for index, source in enumerate(recipe.data) if source.size]
     sizes += [f"first.{index}.size=4" for index in range(len(getattr(recipe, "first", ())))]
-    stand_in = [] if recipe.model.id == "tiny" else [f"model.id={architectures[recipe.model.id]}"]
+    stand_in = [] if starts_tiny(recipe) else [f"model.id={architectures[recipe.model.id]}"]
     if recipe.model.adapter.kind != "none":
         stand_in.append("model.adapter={kind: lora, rank: 2}")
     if "optim" in recipe.trainer:
@@ -233,8 +243,7 @@ def check_model(folder: Path, adapter: bool) -> None:
 @pytest.mark.parametrize("name", RLVR)
 def test_an_rlvr_recipe_trains(name, architectures, tmp_path):
     folder = tmp_path / "run"
-    start = ["model.id=tiny"] if RLVR[name].model.id.startswith("runs/") else []
-    quince("train", name, f"output_dir={folder}", *start, *small(RLVR[name], architectures))
+    quince("train", name, f"output_dir={folder}", *start(RLVR[name]), *small(RLVR[name], architectures))
     steps = two_steps(folder)
     divergence = RLVR[name].divergence
     where = getattr(divergence, "on", None)
@@ -246,7 +255,7 @@ def test_an_rlvr_recipe_trains(name, architectures, tmp_path):
 @pytest.mark.parametrize("name", TUNING)
 def test_a_tuning_recipe_trains(name, architectures, tmp_path):
     folder = tmp_path / "run"
-    quince("train", name, f"output_dir={folder}", *small_tuning(TUNING[name], architectures))
+    quince("train", name, f"output_dir={folder}", *start(TUNING[name]), *small_tuning(TUNING[name], architectures))
     two_steps(folder)
     assert (folder / "checkpoint-2" / "optimizer.pt").is_file()
     check_model(folder, adapter=TUNING[name].model.adapter.kind != "none")
