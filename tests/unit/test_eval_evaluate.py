@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -14,28 +15,27 @@ from quince.eval.problems import Problem
 from quince.rewards.base import Reward, Verdict
 
 
-class PlainChat:
-    """A tokenizer whose template writes the last message and whose ids are code points."""
+def plain_chat():
+    """The shipped tokenizer, with a template that writes the last message alone."""
+    from transformers import AutoTokenizer
 
-    def apply_chat_template(self, messages, tools=None, tokenize=False, **kwargs):
-        return messages[-1]["content"]
-
-    def __call__(self, text, add_special_tokens=True):
-        return {"input_ids": [ord(c) for c in text]}
+    tokenizer = AutoTokenizer.from_pretrained(files("quince.data") / "tiny")
+    tokenizer.chat_template = "{{ messages[-1].content }}"
+    return tokenizer
 
 
 class Echo:
     """An engine that answers from a table of texts, one list of samples per question."""
 
     name = "echo"
-    tokenizer = PlainChat()
 
     def __init__(self, table: Mapping[str, list[str]]) -> None:
+        self.tokenizer = plain_chat()
         self.table = table
         self.asked: list[str] = []
 
     def generate(self, prompts, sampling):
-        questions = ["".join(map(chr, prompt)) for prompt in prompts]
+        questions = self.tokenizer.batch_decode(prompts)
         self.asked += questions
         return [
             [Completion(t, tuple(map(ord, t)), (-1.0,) * len(t), "stop") for t in self.table[q][: sampling.n]]
