@@ -8,9 +8,9 @@ tau-bench.
 
 from __future__ import annotations
 
-from ...rows import Row
-from .common import Place, convert
+from .common import Place
 from .llama_factory import to_row
+from .source_functions import training_source
 
 _PLACE = Place(
     "apigen_mt",
@@ -19,29 +19,4 @@ _PLACE = Place(
 )
 
 
-def rows(
-    split: str,
-    size: int | None = None,
-    seed: int = 0,
-    *,
-    path: str | None = None,
-    root: str | None = None,
-    revision: str | None = None,
-    skip_malformed: bool = False,
-) -> list[Row]:
-    """Rows with ``messages`` and ``tools``.
-
-    Args:
-        split: ``train``.
-        size: Number of rows, drawn with ``seed``; default all.
-        seed: Seed of the draw.
-        path: File to read; a relative path starts at ``root``, else at ``QUINCE_DATA``.
-        root: Local folder to read instead of the Hub.
-        revision: Commit on the Hub.
-        skip_malformed: Leave out malformed records, with a warning, instead of stopping.
-
-    Raises:
-        RowError: If the records cannot be had or one is malformed.
-    """
-    records = _PLACE.records(split, root=root, path=path, revision=revision)
-    return convert("apigen_mt", split, records, to_row, size=size, seed=seed, skip_malformed=skip_malformed)
+rows = training_source(_PLACE, to_row)

@@ -20,8 +20,9 @@ from typing import Any
 from ... import files
 from ...rows import Row
 from ..schema import function_of
-from .common import Place, Record, convert
+from .common import Place, Record
 from .conversations import Conversation, blocks, calls_of, literal, turns
+from .source_functions import training_source
 
 _FILES = {
     "singleturn": ("func-calling-singleturn", "func_calling_singleturn"),
@@ -38,34 +39,6 @@ _PLACE = Place(
 _CALL = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
 _RESPONSE = re.compile(r"<tool_response>(.*?)</tool_response>", re.DOTALL)
 _TOOLS = re.compile(r"<tools>(.*?)</tools>", re.DOTALL)
-
-
-def rows(
-    split: str,
-    size: int | None = None,
-    seed: int = 0,
-    *,
-    path: str | None = None,
-    root: str | None = None,
-    revision: str | None = None,
-    skip_malformed: bool = False,
-) -> list[Row]:
-    """Rows with ``messages`` and ``tools``.
-
-    Args:
-        split: ``singleturn``, ``multiturn`` or ``glaive``.
-        size: Number of rows, drawn with ``seed``; default all.
-        seed: Seed of the draw.
-        path: File to read; a relative path starts at ``root``, else at ``QUINCE_DATA``.
-        root: Local folder to read instead of the Hub.
-        revision: Commit on the Hub.
-        skip_malformed: Leave out malformed records, with a warning, instead of stopping.
-
-    Raises:
-        RowError: If the records cannot be had or one is malformed.
-    """
-    records = _PLACE.records(split, root=root, path=path, revision=revision)
-    return convert("hermes_fc", split, records, to_row, size=size, seed=seed, skip_malformed=skip_malformed)
 
 
 def to_row(record: Record, where: str) -> Row:
@@ -106,3 +79,6 @@ def _tools(record: Record, inside: Sequence[str], where: str) -> list[dict[str, 
     if not isinstance(listed, list) or not all(isinstance(tool, dict) for tool in listed):
         raise files.malformed(where, "tools", value, "give a list of tools", record)
     return [{"type": "function", "function": function_of(tool)} for tool in listed]
+
+
+rows = training_source(_PLACE, to_row)

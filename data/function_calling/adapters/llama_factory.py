@@ -15,8 +15,9 @@ from typing import Any
 from ... import files
 from ...rows import Row
 from ..schema import function_of
-from .common import Place, Record, convert, parsed
+from .common import Record, parsed
 from .conversations import Conversation, calls_of, turns
+from .source_functions import file_source
 
 SPEAKERS = {
     "human": "user",
@@ -27,33 +28,6 @@ SPEAKERS = {
     "function_call": "call",
     "observation": "tool",
 }
-
-
-def rows(
-    split: str,
-    size: int | None = None,
-    seed: int = 0,
-    *,
-    path: str,
-    root: str | None = None,
-    skip_malformed: bool = False,
-) -> list[Row]:
-    """Rows with ``messages`` and ``tools`` from a file in LLaMA-Factory's layout.
-
-    Args:
-        split: Put in the place of ``{split}`` in ``path``; otherwise only a label.
-        size: Number of rows, drawn with ``seed``; default all.
-        seed: Seed of the draw.
-        path: The file; a relative path starts at ``root``, else at ``QUINCE_DATA``.
-        root: Folder of a relative path.
-        skip_malformed: Leave out malformed records, with a warning, instead of stopping.
-
-    Raises:
-        RowError: If the file cannot be had or a record is malformed.
-    """
-    place = Place("llama_factory", {split: ()})
-    records = place.records(split, root=root, path=path)
-    return convert("llama_factory", split, records, to_row, size=size, seed=seed, skip_malformed=skip_malformed)
 
 
 def to_row(record: Record, where: str) -> Row:
@@ -87,3 +61,6 @@ def tool_list(value: Any, record: Record, where: str) -> Sequence[Any]:
     if not isinstance(listed, list) or not all(isinstance(tool, dict) for tool in listed):
         raise files.malformed(where, "tools", value, "give a JSON list of tools", record)
     return [{"type": "function", "function": function_of(tool)} for tool in listed]
+
+
+rows = file_source("llama_factory", to_row)

@@ -14,37 +14,12 @@ from typing import Any
 from ... import files
 from ...rows import Row
 from ..calls import Call, dump
-from .common import Place, Record, call_of, convert
+from .common import Record, call_of
 from .conversations import Conversation
 from .llama_factory import tool_list
+from .source_functions import file_source
 
 _ROLES = {"developer": "system", "function": "tool"}
-
-
-def rows(
-    split: str,
-    size: int | None = None,
-    seed: int = 0,
-    *,
-    path: str,
-    root: str | None = None,
-    skip_malformed: bool = False,
-) -> list[Row]:
-    """Rows with ``messages`` and, where the record has them, ``tools``.
-
-    Args:
-        split: Put in the place of ``{split}`` in ``path``; otherwise only a label.
-        size: Number of rows, drawn with ``seed``; default all.
-        seed: Seed of the draw.
-        path: The file; a relative path starts at ``root``, else at ``QUINCE_DATA``.
-        root: Folder of a relative path.
-        skip_malformed: Leave out malformed records, with a warning, instead of stopping.
-
-    Raises:
-        RowError: If the file cannot be had or a record is malformed.
-    """
-    records = Place("openai_messages", {split: ()}).records(split, root=root, path=path)
-    return convert("openai_messages", split, records, to_row, size=size, seed=seed, skip_malformed=skip_malformed)
 
 
 def to_row(record: Record, where: str) -> Row:
@@ -110,3 +85,6 @@ def _text(content: Any, place: str, record: Record, where: str) -> str:
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+rows = file_source("openai_messages", to_row)

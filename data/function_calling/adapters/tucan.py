@@ -15,8 +15,9 @@ from typing import Any
 from ... import files
 from ...rows import Row
 from ..schema import function_of
-from .common import Place, Record, convert
+from .common import Place, Record
 from .conversations import Conversation, blocks, calls_of, literal, turns
+from .source_functions import training_source
 
 _PLACE = Place("tucan", {"train": ("tucan/train", "tucan/Tucan-BG-v1.0", "Tucan-BG-v1.0")}, repo="llm-bg/Tucan-BG-v1.0")
 _TOOLS = re.compile(r"<tools>(.*?)</tools>", re.DOTALL)
@@ -25,34 +26,6 @@ _CALL = re.compile(
 )
 _RESPONSE = re.compile(r"<tool_response>(.*?)</tool_response>", re.DOTALL)
 _OPEN = re.compile(r"</?tool_code>|```tool_c|</?tool_call>")
-
-
-def rows(
-    split: str,
-    size: int | None = None,
-    seed: int = 0,
-    *,
-    path: str | None = None,
-    root: str | None = None,
-    revision: str | None = None,
-    skip_malformed: bool = False,
-) -> list[Row]:
-    """Rows with ``messages`` and ``tools``.
-
-    Args:
-        split: ``train``.
-        size: Number of rows, drawn with ``seed``; default all.
-        seed: Seed of the draw.
-        path: File to read; a relative path starts at ``root``, else at ``QUINCE_DATA``.
-        root: Local folder to read instead of the Hub.
-        revision: Commit on the Hub.
-        skip_malformed: Leave out malformed records, with a warning, instead of stopping.
-
-    Raises:
-        RowError: If the records cannot be had or one is malformed.
-    """
-    records = _PLACE.records(split, root=root, path=path, revision=revision)
-    return convert("tucan", split, records, to_row, size=size, seed=seed, skip_malformed=skip_malformed)
 
 
 def to_row(record: Record, where: str) -> Row:
@@ -89,3 +62,6 @@ def _tools(body: str, record: Record, where: str) -> list[dict[str, Any]]:
     if not isinstance(listed, list) or not all(isinstance(tool, dict) for tool in listed):
         raise files.malformed(where, "tools", body, "give a JSON list of tools", record)
     return [{"type": "function", "function": function_of(tool)} for tool in listed]
+
+
+rows = training_source(_PLACE, to_row)

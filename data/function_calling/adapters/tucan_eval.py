@@ -15,7 +15,8 @@ from ... import files
 from ...rows import Row
 from ..calls import Call
 from ..schema import function_of
-from .common import Place, Record, convert, gold_column, no_training, parsed, tools_column
+from .common import Place, Record, gold_column, parsed, tools_column
+from .source_functions import evaluation_source
 
 _PLACE = Place(
     "tucan_eval",
@@ -33,33 +34,6 @@ SCENARIOS = {
     "irrelevant_question_with_functions": ("irrelevant", "answer"),
     "no_functions_available": ("no_tools", "answer"),
 }
-
-
-def rows(
-    split: str,
-    size: int | None = None,
-    seed: int = 0,
-    *,
-    path: str | None = None,
-    root: str | None = None,
-    revision: str | None = None,
-) -> list[Row]:
-    """Rows with ``prompt``, ``tools`` and ``gold``.
-
-    Args:
-        split: ``test``.
-        size: Number of rows, drawn with ``seed``; default all.
-        seed: Seed of the draw.
-        path: File to read; a relative path starts at ``root``, else at ``QUINCE_DATA``.
-        root: Local folder to read instead of the Hub.
-        revision: Commit on the Hub.
-
-    Raises:
-        RowError: If the records cannot be had, one is malformed, or a training split is asked for.
-    """
-    no_training("tucan_eval", split, "it is the test of Tucan-BG")
-    records = _PLACE.records(split, root=root, path=path, revision=revision)
-    return convert("tucan_eval", split, records, to_row, size=size, seed=seed)
 
 
 def to_row(record: Record, where: str) -> Row:
@@ -106,3 +80,6 @@ def _gold(decision: str, expected: Mapping[str, Any], record: Record, where: str
         return gold_column("call", [Call(name, dict(parameters))])
     # A question beside the tools may be answered, or declined as out of reach of these tools.
     return gold_column(decision, decisions=["answer", "refuse"] if decision == "answer" else [])
+
+
+rows = evaluation_source(_PLACE, to_row, "it is the test of Tucan-BG")

@@ -15,7 +15,8 @@ from typing import Any
 from ... import files
 from ...rows import Row
 from ..schema import from_bfcl
-from .common import Place, Record, call_of, convert, gold_column, no_training, parsed, scenario_of, tools_column
+from .common import Place, Record, call_of, gold_column, parsed, scenario_of, tools_column
+from .source_functions import evaluation_source
 
 _PLACE = Place(
     "when2call",
@@ -26,33 +27,6 @@ _PLACE = Place(
 )
 
 DECISIONS = {"direct": "answer", "tool_call": "call", "request_for_info": "ask", "cannot_answer": "refuse"}
-
-
-def rows(
-    split: str,
-    size: int | None = None,
-    seed: int = 0,
-    *,
-    path: str | None = None,
-    root: str | None = None,
-    revision: str | None = None,
-) -> list[Row]:
-    """Rows with ``prompt``, ``tools`` and ``gold``.
-
-    Args:
-        split: ``test``.
-        size: Number of rows, drawn with ``seed``; default all.
-        seed: Seed of the draw.
-        path: File to read; a relative path starts at ``root``, else at ``QUINCE_DATA``.
-        root: Local folder to read instead of the Hub.
-        revision: Commit on the Hub.
-
-    Raises:
-        RowError: If the records cannot be had, one is malformed, or a training split is asked for.
-    """
-    no_training("when2call", split, "its test is made from BFCL's questions")
-    records = _PLACE.records(split, root=root, path=path, revision=revision)
-    return convert("when2call", split, records, to_row, size=size, seed=seed)
 
 
 def to_row(record: Record, where: str) -> Row:
@@ -93,3 +67,6 @@ def _tool(value: Any, record: Record, where: str) -> dict[str, Any]:
     if not isinstance(tool, Mapping):
         raise files.malformed(where, "tools", tool, "give {name, description, parameters}", record)
     return from_bfcl(tool)
+
+
+rows = evaluation_source(_PLACE, to_row, "its test is made from BFCL's questions")

@@ -19,60 +19,15 @@ from ... import files
 from ...rows import Row
 from ..calls import Call, dump, to_message
 from ..schema import argument_problems, openai_tool
-from .common import Place, Record, call_of, convert, gold_column, listed_names, parsed, scenario_of, tools_column
+from .common import Place, Record, call_of, gold_column, listed_names, parsed, scenario_of, tools_column
 from .python_types import schema_of
+from .source_functions import training_source
 
 _PLACE = Place(
     "xlam",
     {"train": ("xlam/train", "xlam/xlam_function_calling_60k", "xlam_function_calling_60k")},
     repo="Salesforce/xlam-function-calling-60k",
 )
-
-
-def rows(
-    split: str,
-    size: int | None = None,
-    seed: int = 0,
-    *,
-    path: str | None = None,
-    root: str | None = None,
-    revision: str | None = None,
-    skip_malformed: bool = False,
-) -> list[Row]:
-    """Rows with ``prompt``, ``tools`` and ``gold``.
-
-    Args:
-        split: ``train``.
-        size: Number of rows, drawn with ``seed``; default all.
-        seed: Seed of the draw.
-        path: File to read; a relative path starts at ``root``, else at ``QUINCE_DATA``.
-        root: Local folder to read instead of the Hub.
-        revision: Commit on the Hub.
-        skip_malformed: Leave out malformed records, with a warning, instead of stopping.
-
-    Raises:
-        RowError: If the records cannot be had or one is malformed.
-    """
-    records = _PLACE.records(split, root=root, path=path, revision=revision)
-    return convert("xlam", split, records, to_row, size=size, seed=seed, skip_malformed=skip_malformed)
-
-
-def demonstrations(
-    split: str,
-    size: int | None = None,
-    seed: int = 0,
-    *,
-    path: str | None = None,
-    root: str | None = None,
-    revision: str | None = None,
-    skip_malformed: bool = False,
-) -> list[Row]:
-    """The same rows with ``messages``: the question and the turn that makes the calls. Options as ``rows``."""
-    made = rows(split, size, seed, path=path, root=root, revision=revision, skip_malformed=skip_malformed)
-    for row in made:
-        calls = [Call(call["name"], call["arguments"]) for call in json.loads(row["gold"])["calls"]]
-        row["messages"] = [*row.pop("prompt"), to_message(calls)]
-    return made
 
 
 def to_row(record: Record, where: str) -> Row:
@@ -132,3 +87,15 @@ def _parameter(text: str) -> tuple[dict[str, Any], bool]:
         if candidate is not None and not argument_problems({"it": candidate}, holder):
             return {**schema, "default": candidate}, True
     return schema, True
+
+
+def to_conversation(record: Record, where: str) -> Row:
+    """The row of one record with ``messages``: the question and the turn that makes the calls."""
+    row = to_row(record, where)
+    calls = [Call(call["name"], call["arguments"]) for call in json.loads(row["gold"])["calls"]]
+    row["messages"] = [*row.pop("prompt"), to_message(calls)]
+    return row
+
+
+rows = training_source(_PLACE, to_row)
+demonstrations = training_source(_PLACE, to_conversation)

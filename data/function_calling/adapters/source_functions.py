@@ -1,0 +1,82 @@
+"""Source functions of public sets and of files of one's own: the options that they share, around one reader each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ...rows import Row
+from .common import Convert, Place, convert, no_training
+
+Source = Callable[..., list[Row]]
+
+
+def training_source(place: Place, to_row: Convert) -> Source:
+    """The source function of a public set to train on; its rows are what `to_row` makes of a record."""
+
+    def rows(
+        split: str,
+        size: int | None = None,
+        seed: int = 0,
+        *,
+        path: str | None = None,
+        root: str | None = None,
+        revision: str | None = None,
+        skip_malformed: bool = False,
+    ) -> list[Row]:
+        """Rows of the set.
+
+        Args:
+            split: One of the set's splits.
+            size: Number of rows, drawn with ``seed``; default all.
+            seed: Seed of the draw.
+            path: File to read; a relative path starts at ``root``, else at ``QUINCE_DATA``.
+            root: Local folder to read instead of the Hub.
+            revision: Commit on the Hub.
+            skip_malformed: Leave out malformed records, with a warning, instead of stopping.
+
+        Raises:
+            RowError: If the records cannot be had or one is malformed.
+        """
+        records = place.records(split, root=root, path=path, revision=revision)
+        return convert(place.kind, split, records, to_row, size=size, seed=seed, skip_malformed=skip_malformed)
+
+    return rows
+
+
+def evaluation_source(place: Place, to_row: Convert, reason: str) -> Source:
+    """The source function of a public set that is there to measure with; `reason` says why in messages."""
+
+    def rows(
+        split: str,
+        size: int | None = None,
+        seed: int = 0,
+        *,
+        path: str | None = None,
+        root: str | None = None,
+        revision: str | None = None,
+    ) -> list[Row]:
+        """Rows of the set; a training split is refused, the rest is as for a set to train on."""
+        no_training(place.kind, split, reason)
+        records = place.records(split, root=root, path=path, revision=revision)
+        return convert(place.kind, split, records, to_row, size=size, seed=seed)
+
+    return rows
+
+
+def file_source(kind: str, to_row: Convert) -> Source:
+    """The source function of a layout that files of one's own may have."""
+
+    def rows(
+        split: str,
+        size: int | None = None,
+        seed: int = 0,
+        *,
+        path: str,
+        root: str | None = None,
+        skip_malformed: bool = False,
+    ) -> list[Row]:
+        """Rows of a file; the split takes the place of ``{split}`` in ``path``, otherwise it is only a label."""
+        records = Place(kind, {split: ()}).records(split, root=root, path=path)
+        return convert(kind, split, records, to_row, size=size, seed=seed, skip_malformed=skip_malformed)
+
+    return rows
