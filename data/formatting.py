@@ -62,19 +62,28 @@ def shipped_templates() -> list[str]:
 
 
 def render_prompt(row: Mapping[str, Any], tokenizer: Any, **template_kwargs: Any) -> list[int]:
-    """Token ids of a row's prompt, ending where the assistant is to speak.
+    """Token ids of one row's prompt, see `render_prompts`."""
+    return render_prompts([row], tokenizer, **template_kwargs)[0]
+
+
+def render_prompts(rows: Sequence[Mapping[str, Any]], tokenizer: Any, **template_kwargs: Any) -> list[list[int]]:
+    """Token ids of rows' prompts, each ending where the assistant is to speak.
 
     Args:
-        row: A row with ``prompt``; ``tools`` (a JSON string) is parsed and given to the template.
+        rows: Rows with ``prompt``; ``tools`` (a JSON string) is parsed and given to the template.
         tokenizer: A transformers tokenizer with a chat template.
         **template_kwargs: More arguments of the template, for example ``enable_thinking=False``.
 
     Raises:
-        RowError: If the row has no ``prompt``.
+        RowError: If a row has no ``prompt``.
     """
-    if row.get("prompt") is None:
-        raise RowError(f"{row.get('id')} · prompt · missing · use render_messages for SFT rows")
-    return Renderer(tokenizer, **template_kwargs).render(row, row["prompt"], add_generation_prompt=True).ids
+    for row in rows:
+        if row.get("prompt") is None:
+            raise RowError(f"{row.get('id')} · prompt · missing · use render_messages for SFT rows")
+    rendered = Renderer(tokenizer, **template_kwargs).render_all(
+        [(row, row["prompt"]) for row in rows], add_generation_prompt=True
+    )
+    return [prompt.ids for prompt in rendered]
 
 
 def render_messages(row: Mapping[str, Any], tokenizer: Any, **template_kwargs: Any) -> list[int]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from ..data.formatting import render_prompt
+from ..data.formatting import render_prompts
 from ..data.rows import Row
 from ..rewards.base import Reward, Verdict
 from .engines.base import Completion, Engine, Sampling
@@ -159,7 +159,7 @@ def _answer_and_judge(
 ) -> list[Problem]:
     """Return the problems of some rows; the time it took is added to `seconds`."""
     started = time.perf_counter()
-    prompts = [render_prompt(row, engine.tokenizer, **template) for row in rows]
+    prompts = render_prompts(rows, engine.tokenizer, **template)
     sampled = engine.generate(prompts, sampling)
     best = _greedy_answers(engine, prompts, sampling, sampled) if greedy else [[] for _ in rows]
     generated = time.perf_counter()

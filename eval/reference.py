@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..data.formatting import render_prompt
+from ..data.formatting import render_prompts
 from ..data.rows import Row
 from .diversity import sampled_kl
 from .engines.base import Sampling
@@ -38,7 +38,7 @@ def reference_kl(
     """
     if model is reference:
         return {name: Metric(name, "nats", Interval(0.0, 0.0, 0.0, 0.95), len(rows)) for name in KL_METRICS}
-    prompts = [render_prompt(row, model.tokenizer) for row in rows]
+    prompts = render_prompts(rows, model.tokenizer)
     sampling = Sampling(samples, max_tokens=max_tokens, seed=seed)
     metrics = {}
     for name, sampler, other in ((MODEL_REFERENCE, model, reference), (REFERENCE_MODEL, reference, model)):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .data import CustomSource, Jsonl, Source
+from .data import CustomSource, FunctionCalls, Jsonl, Source
 from .function_calling_data import ImportedConversations
 from .section import Positive, Share
 
@@ -29,28 +29,12 @@ class CopyingDrills(Source):
     """Strings a conversation."""
 
 
-class FunctionCallConversations(Source):
+class FunctionCallConversations(FunctionCalls):
     """Generated tool use in several languages: calls, questions for missing values, refusals, answers."""
 
-    kind: Literal["function_calls"]
-    split: Literal["train"] = "train"
-    languages: list[str] = Field(["en", "bg"], min_length=1)
-    """Languages of the users."""
-    scenarios: list[str] | dict[str, float] | None = None
-    """Names of scenarios, or their shares; null takes all in their usual shares."""
-    min_tools: int = Field(1, ge=0)
-    """Fewest tools listed in a prompt."""
-    max_tools: int = Field(8, ge=0)
-    """Most tools listed in a prompt."""
-    masking: Share = 0.0
-    """Probability that the names of a row's tools and parameters are made up, so that they have to be read."""
+    split: Literal["train"] = "train"  # type: ignore[assignment]
     masking_start: Share | None = None
-    """That probability in the first row, from where it grows; null: the same in all rows."""
-    descriptions: Literal["en", "target", "mixed"] = "en"
-    """Language of tool descriptions; `target` is that of the user."""
-    name_style: Literal["snake", "mixed"] = "snake"
-    noise: Share = 0.0
-    """Probability of slips in a user's text."""
+    """`masking` in the first row, from where it grows; null: the same in all rows."""
     requests: Positive = 1
     """Most requests in one conversation; all but the last are carried out."""
 

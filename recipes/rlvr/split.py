@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...data.cache import write_atomic
-from ...data.formatting import read_template, render_prompt
+from ...data.formatting import read_template, render_prompt, render_prompts
 from ...data.rows import Row
 from ...eval.settings import rows_sha256
 from ..config.trainer import trainer_value
@@ -154,7 +154,7 @@ class Draw:
         """`n` judged answers for each row."""
         from ...eval.engines.base import Sampling
 
-        prompts = [self.prompt(row) for row in rows]
+        prompts = render_prompts(rows, self.tokenizer, **template_options(self.recipe))
         sampling = Sampling(n=n, temperature=1.0, top_p=1.0, max_tokens=max_tokens(self.recipe), seed=seed)
         drawn = self.engine.generate(prompts, sampling)
         texts = [completion.text for answers in drawn for completion in answers]

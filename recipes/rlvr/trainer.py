@@ -100,7 +100,7 @@ class RlvrTrainer(KeepsRollouts, GRPOTrainer):
 
     def _tokenize_prompts(self, prompts: list[Any]) -> tuple[list[list[int]], None, dict[str, Any]]:
         """Prompt ids, each row with its own tools, and as in evaluation; TRL knows one list of tools for all rows."""
-        pairs = [(row, prompt) for row, prompt in zip(self._rows, prompts, strict=True)]
+        pairs = list(zip(self._rows, prompts, strict=True))
         rendered = self.renderer.render_all(pairs, add_generation_prompt=True)
         return [prompt.ids for prompt in rendered], None, {}
 
