@@ -11,10 +11,11 @@ from ...data.rows import Row
 from ...rewards.base import Reward
 from ..analyses import Analysed
 from ..problems import Problem
+from ..tables import terminal
 from . import page
 from .cases import Case
 from .charts import confusion_chart, scenario_chart
-from .grids import Entry, Grid, overview_grids, rate_grid, scenario_grid, suite_grids
+from .grids import Entry, overview_grids, rate_grid, scenario_grid, suite_grids
 from .report import Report
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ def tables(suites: Mapping[str, Sequence[Analysed]]) -> list[Table]:
     """Return scenarios and rates of every suite, and for every model all suites side by side."""
     entries = {name: _entries(analysed) for name, analysed in suites.items()}
     grids = [(name, grid) for name, own in entries.items() for grid in (scenario_grid(own), rate_grid(own))]
-    shown = [_table(grid, f"{name} · {grid.title}") for name, grid in grids]
-    return shown + [_table(grid, grid.title) for grid in overview_grids(entries)]
+    shown = [terminal(grid, f"{name} · {grid.title}") for name, grid in grids]
+    return shown + [terminal(grid, grid.title) for grid in overview_grids(entries)]
 
 
 def section(suite: str, analysed: Sequence[Analysed]) -> str:
@@ -65,17 +66,3 @@ def _entries(analysed: Sequence[Analysed]) -> list[Entry]:
     return [
         Entry(item.model, Report(tuple(Case.from_dict(case) for case in item.data)), item.colour) for item in analysed
     ]
-
-
-def _table(grid: Grid, title: str) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(title=escape(title), caption=escape(grid.note) or None, title_justify="left")
-    for index, name in enumerate(grid.header):
-        table.add_column(escape(name), justify="right" if index else "left")
-    # Of several models the interval stands below the estimate, so that the columns fit on a terminal.
-    gap = "\n[" if len(grid.header) > 5 else " ["
-    for row in grid.rows:
-        table.add_row(*(escape(cell.replace(" [", gap)) for cell in row))
-    return table

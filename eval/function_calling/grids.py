@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..report import number, spread
 from ..statistics import Interval
+from ..tables import Grid
 from .cases import DECISIONS, NO_DECISION
 from .compare import Change, compare_reports, compare_scenarios
 from .report import Report, Share, below_baselines, f1_scores
@@ -28,23 +29,6 @@ class Entry:
     model: str
     report: Report
     colour: int = 0
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table.
-
-    Attributes:
-        title: What it shows.
-        header: Names of the columns; the first one is that of the rows' names.
-        rows: Cells as text.
-        note: What the reader has to know.
-    """
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
 
 
 def suite_grids(entries: Sequence[Entry]) -> list[Grid]:

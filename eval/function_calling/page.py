@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 
 from ...data.cache import write_atomic
+from ..tables import markdown, plain
 from .charts import alone, confusion_chart, scenario_chart
-from .grids import Entry, Grid, overview_grids, suite_grids
+from .grids import Entry, overview_grids, suite_grids
 
 PAGE_FILE = "function_calls.md"
 
@@ -22,10 +22,10 @@ def write_page(suites: Mapping[str, Sequence[Entry]], out: Path, title: str = "F
         out: The folder; made if need be.
         title: Of the page.
     """
-    parts = [f"# {_text(title)}", _INTRODUCTION]
+    parts = [f"# {plain(title)}", _INTRODUCTION]
     parts += [markdown(grid) for grid in overview_grids(suites)]
     for name, entries in suites.items():
-        parts += [f"## {_text(name)}", _figures(name, entries, out)]
+        parts += [f"## {plain(name)}", _figures(name, entries, out)]
         parts += [markdown(grid) for grid in suite_grids(entries)]
     return write_atomic(out / PAGE_FILE, "\n\n".join(parts) + "\n")
 
@@ -38,15 +38,6 @@ _INTRODUCTION = (
 )
 
 
-def markdown(grid: Grid) -> str:
-    """Return a table in Markdown; text of rows and models cannot leave its cell."""
-    head = "| " + " | ".join(_text(cell) for cell in grid.header) + " |"
-    rule = "|---|" + "---:|" * (len(grid.header) - 1)
-    rows = ["| " + " | ".join(_text(cell) for cell in row) + " |" for row in grid.rows]
-    note = ["", _text(grid.note)] if grid.note else []
-    return "\n".join([f"### {_text(grid.title)}", "", head, rule, *rows, *note])
-
-
 def _figures(name: str, entries: Sequence[Entry], out: Path) -> str:
     stem = "function_calls_" + re.sub(r"[^A-Za-z0-9_-]+", "-", name)
     write_atomic(out / f"{stem}.svg", alone(scenario_chart(entries, f"Accuracy by scenario on {name}")))
@@ -54,10 +45,5 @@ def _figures(name: str, entries: Sequence[Entry], out: Path) -> str:
     for number, entry in enumerate(entries, start=1):
         file = f"{stem}_decisions_{number}.svg"
         write_atomic(out / file, alone(confusion_chart(entry.report, f"Decisions of {entry.model} on {name}")))
-        links.append(f"![Decisions of {_text(entry.model)}]({file})")
+        links.append(f"![Decisions of {plain(entry.model)}]({file})")
     return "\n\n".join(links)
-
-
-def _text(text: str) -> str:
-    """No text can be markup: Markdown's signs are escaped, and HTML's."""
-    return re.sub(r"([\\|*_`\[\]#~])", r"\\\1", escape(text, quote=False)).replace("\n", " ")

@@ -1,0 +1,57 @@
+"""Tables of text, for the terminal, Markdown and HTML alike."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table.
+
+    Attributes:
+        title: What it shows.
+        header: Names of the columns; the first one is that of the rows' names.
+        rows: Cells as text.
+        note: What the reader has to know.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+def markdown(grid: Grid) -> str:
+    """Return a table in Markdown; text of rows and models cannot leave its cell."""
+    head = "| " + " | ".join(plain(cell) for cell in grid.header) + " |"
+    rule = "|---|" + "---:|" * (len(grid.header) - 1)
+    rows = ["| " + " | ".join(plain(cell) for cell in row) + " |" for row in grid.rows]
+    note = ["", plain(grid.note)] if grid.note else []
+    return "\n".join([f"### {plain(grid.title)}", "", head, rule, *rows, *note])
+
+
+def terminal(grid: Grid, title: str) -> Table:
+    """Return a table for the terminal."""
+    from rich.markup import escape as escaped
+    from rich.table import Table
+
+    table = Table(title=escaped(title), caption=escaped(grid.note) or None, title_justify="left")
+    for index, name in enumerate(grid.header):
+        table.add_column(escaped(name), justify="right" if index else "left")
+    # Of several models the interval stands below the estimate, so that the columns fit on a terminal.
+    gap = "\n[" if len(grid.header) > 5 else " ["
+    for row in grid.rows:
+        table.add_row(*(escaped(cell.replace(" [", gap)) for cell in row))
+    return table
+
+
+def plain(text: str) -> str:
+    """No text can be markup: Markdown's signs are escaped, and HTML's."""
+    return re.sub(r"([\\|*_`\[\]#~])", r"\\\1", escape(text, quote=False)).replace("\n", " ")
