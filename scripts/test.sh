@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests, after setting up .venv if that is not done. Arguments go to pytest:
 #
-#   scripts/test.sh                    all tests
+#   scripts/test.sh                    all tests, two at a time
 #   scripts/test.sh -m "not slow"      the quick ones
 #   scripts/test.sh tests/unit/test_readme.py
 #
@@ -11,4 +11,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash scripts/setup_env.sh test
 # Nothing is downloaded and nothing is reported while tests run.
 export HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 VLLM_NO_USAGE_STATS=1 TOKENIZERS_PARALLELISM=false OMP_WAIT_POLICY=PASSIVE
-exec .venv/bin/python -m pytest "$@"
+export OMP_NUM_THREADS=1
+exec .venv/bin/python -m pytest --numprocesses=2 --dist=loadgroup "$@"

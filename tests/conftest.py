@@ -29,6 +29,13 @@ trainer:
 """A recipe of a fraction of a second a step, whose reward a random model earns about half of the time."""
 
 
+def pytest_collection_modifyitems(items):
+    """Tests of a file share what it makes once, so they run in one process, unless the file says otherwise."""
+    for item in items:
+        if item.get_closest_marker("spread") is None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory):
     """Generated databases go to a folder of this test run."""

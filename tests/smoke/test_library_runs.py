@@ -23,7 +23,7 @@ from quince.recipes.config.dpo import DpoRecipe
 from quince.recipes.config.rlvr import RlvrRecipe
 from quince.recipes.config.sft import SftRecipe
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.spread]
 
 RECIPES = {name: load_recipe(name).recipe for name in library_recipes()}
 RLVR, EVAL, PRETRAIN = (
