@@ -18,6 +18,7 @@ SOURCES: dict[str, str] = {
     "sql_idioms": "quince.data.sql_idioms:rows",
     "strategies": "quince.data.strategies:rows",
     "countdown": "quince.data.countdown:rows",
+    "compositional": "quince.data.compositional.rows:rows",
     "gsm8k": "quince.data.benchmarks:gsm8k",
     "math": "quince.data.benchmarks:math",
     "math500": "quince.data.benchmarks:math500",

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from .coverage import CompositionalFamily, CompositionalTables
 from .function_calling_data import FunctionCallQuestions
 from .section import Options, Positive, Section, Share
 from .source import Benchmark, Source
@@ -35,6 +36,22 @@ class Countdown(Source):
     columns = ("numbers", "target")
     kind: Literal["countdown"]
     split: Literal["train", "test"] = "train"
+
+
+class Compositional(Source):
+    """Generated compositions of tables (arXiv 2505.20278), with held-out rows by which primitives training used."""
+
+    columns = ("accepted", "slots")
+    kind: Literal["compositional"]
+    split: Literal["train", "validation", "test"] = "train"
+    family: CompositionalFamily = "two_hop"
+    values: int = Field(20, ge=2)
+    """Values a slot can take."""
+    compositions: Positive = 3000
+    """Training rows of the data set."""
+    tables: CompositionalTables = "random"
+    held_out: int = Field(0, ge=0)
+    """Which type of held-out rows `test` gives."""
 
 
 class FunctionCalls(Source):
@@ -139,6 +156,7 @@ DataSource = Annotated[
     SqlIdioms
     | Strategies
     | Countdown
+    | Compositional
     | FunctionCalls
     | Gsm8k
     | MathCompetition

@@ -1,0 +1,59 @@
+"""Compositions as rows of text, for any model with a tokenizer and for the tools that read slots and outputs."""
+
+from __future__ import annotations
+
+import json
+
+from ..rows import Row, RowError
+from .generate import CompositionError, Task, generate
+from .sequences import vocabulary
+
+
+def rows(
+    split: str = "train",
+    size: int | None = None,
+    seed: int = 0,
+    family: str = "two_hop",
+    values: int = 20,
+    compositions: int = 3000,
+    tables: str = "random",
+    held_out: int = 0,
+) -> list[Row]:
+    """Rows whose prompt is the input and whose accepted answer is the last table's value.
+
+    Columns: `accepted` (JSON list of one string), `slots` (JSON object of slot to value), `type` (absent in training).
+
+    Args:
+        split: `train`, `validation`, or `test` for the held-out rows of a type.
+        size: At most so many.
+        seed: Of tables and draws; the splits of one seed belong together.
+        family: A name in `families.FAMILIES`.
+        values: Values a slot can take.
+        compositions: Training rows of the data set.
+        tables: A name in `tables.KINDS`.
+        held_out: Which held-out type `test` gives.
+
+    Raises:
+        RowError: The data set cannot be made, or it has no such split.
+    """
+    try:
+        data = generate(Task(family=family, values=values, rows=compositions, tables=tables, seed=seed))
+    except CompositionError as error:
+        raise RowError(f"compositional · {error}") from None
+    found = {"train": data.train, "validation": data.validation, "test": data.test.get(held_out)}
+    if (chosen := found.get(split)) is None:
+        types = ", ".join(map(str, data.test))
+        raise RowError(f"compositional · split · found {split!r} · train, validation, or test with a type of {types}")
+    tokens = vocabulary(values, "direct")
+    made = []
+    for number, (given, answer) in enumerate(zip(chosen.inputs[:size].tolist(), chosen.answers.tolist(), strict=False)):
+        prompt = "".join(tokens[value] for value in given)
+        row: Row = {
+            "id": f"compositional/{family}/{seed}/{split}/{number}",
+            "task": f"compositional_{family}",
+            "prompt": [{"role": "user", "content": prompt}],
+            "accepted": json.dumps([tokens[answer]]),
+            "slots": json.dumps({f"x{slot}": value for slot, value in enumerate(given, start=1)}),
+        }
+        made.append(row | ({"type": held_out} if split == "test" else {}))
+    return made

@@ -1,0 +1,71 @@
+"""The `coverage` recipe: small models from scratch on compositional data, one for each size of the training set."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from .section import Options, Positive, Section, Share
+
+CompositionalFamily = Literal["one_hop", "two_hop", "parallel", "three_hop", "five_hop", "non_tree"]
+CompositionalTables = Literal["random", "same_f12", "modular_addition", "symmetric", "ignored_argument"]
+
+
+class CompositionalData(Section):
+    """What is composed, and how many rows of it are trained on."""
+
+    family: CompositionalFamily = "two_hop"
+    values: int = Field(20, ge=2)
+    """Values a slot can take, |X|."""
+    rows: list[Positive] = Field([3000], min_length=1)
+    """Sizes of the training set, N; a model of its own is trained on each."""
+    tables: CompositionalTables = "random"
+    target: Literal["direct", "cot", "filler"] = "direct"
+    """What is written: the answer, the bridge values before it, or a filler token in their place."""
+    seen: float = Field(0.7, gt=0, le=1)
+    """Share of each table's entries that training rows may use."""
+    test_size: Positive = 2000
+    """Held-out rows of each type, at most."""
+    validation: Share = 0.2
+    """Share of the held-out rows of the first type that decides when to stop; they are not tested on."""
+
+
+class ProbeArchitecture(Section):
+    """Sizes of the GPT-2 architecture (pre-norm, tied embeddings, no dropout) with a token for each value."""
+
+    layers: Positive = 2
+    width: Positive = 64
+    heads: Positive = 4
+
+
+class Stop(Section):
+    """When training ends before `trainer.max_steps`."""
+
+    accuracy: Share = 0.99
+    """Of validation rows."""
+    evaluations: Positive = 2
+    """So many in a row have to reach it."""
+
+
+class CoverageRecipe(Section):
+    """Everything a study of what a model composes is made of."""
+
+    kind: Literal["coverage"]
+    description: str = ""
+    seed: int = Field(0, ge=0)
+    """Of tables, rows, weights and order."""
+    output_dir: str
+    data: CompositionalData = CompositionalData()
+    architecture: ProbeArchitecture = ProbeArchitecture()
+    loss: Literal["cross_entropy", "stablemax"] = "cross_entropy"
+    """`stablemax` keeps gradients where softmax rounds to one (arXiv 2501.04697)."""
+    gradient: Literal["plain", "perpendicular"] = "plain"
+    """`perpendicular` takes out of each weight's gradient the part along the weight (arXiv 2501.04697)."""
+    evaluate_every: Positive = 250
+    """Steps between measurements of accuracy by type and by k-cutoff."""
+    stop: Stop = Stop()
+    processes: Positive = 2
+    """Models trained at the same time, one thread each."""
+    trainer: Options = Field(default_factory=dict)
+    """Fields of transformers' `TrainingArguments` under their own names."""
