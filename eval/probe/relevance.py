@@ -1,0 +1,145 @@
+"""Which slots an output depends on: contexts over slots that do not matter starve the evidence of those that do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+
+LEAST_GAIN = 0.02
+"""A slot is taken when it explains at least this share of the output's entropy."""
+MOST_SLOTS = 5
+BACK_OFF = 1.0
+"""Pseudo-count of the wider group in the estimate for a narrower one."""
+
+
+@dataclass(frozen=True)
+class Relevance:
+    """The slots that count for an output.
+
+    Attributes:
+        slots: Positions, ascending.
+        entropy: Of the output, nats, no row predicting itself.
+        steps: Slots in the order they were taken, each with the conditional entropy given it and those before it;
+            those that count always come first.
+        method: `forward`; `backward` where no slot says anything by itself; `given` by the schema.
+    """
+
+    slots: tuple[int, ...]
+    entropy: float
+    steps: tuple[tuple[int, float], ...]
+    method: str
+
+    @property
+    def explained(self) -> float:
+        """Share of the entropy that the slots explain, 1 for an output that never varies."""
+        last = self.steps[-1][1] if self.steps else self.entropy
+        return 1.0 if self.entropy < 1e-9 else 1 - last / self.entropy
+
+
+def select(inputs: IntArray, outputs: IntArray, always: Sequence[int] = ()) -> Relevance:
+    """Choose slots by how well they predict the output of rows that are left out.
+
+    Forward: the slot that lowers the conditional entropy most is taken until none lowers it by `LEAST_GAIN` of the
+    output's entropy. The entropy is the mean log-loss of predicting each row from the other rows with its values, so a
+    slot with a value of its own in every row predicts nothing. Where half of the entropy is left, slots may only matter
+    together (as in a random table); then slots are also dropped from all of them while rows that agree on the rest agree
+    on the output.
+
+    Args:
+        inputs: [rows, slots] codes.
+        outputs: [rows] codes.
+        always: Slots that count in any case.
+    """
+    fixed = tuple(sorted(always))
+    entropy = left_out_entropy(_groups(inputs[:, :0]), outputs)
+    chosen, steps = _forward(inputs, outputs, fixed, entropy)
+    left = steps[-1][1] if steps else entropy
+    if entropy > 1e-9 and left > 0.5 * entropy:
+        kept = _backward(inputs, outputs, fixed)
+        if kept is not None and len(kept) <= MOST_SLOTS + len(fixed):
+            together = left_out_entropy(_groups(inputs[:, kept]), outputs)
+            return Relevance(kept, entropy, tuple((slot, together) for slot in kept), "backward")
+    return Relevance(chosen, entropy, steps, "forward")
+
+
+def given(inputs: IntArray, outputs: IntArray, slots: Sequence[int]) -> Relevance:
+    """The slots that a schema names, with what they explain."""
+    entropy = left_out_entropy(_groups(inputs[:, :0]), outputs)
+    steps = [(slot, left_out_entropy(_groups(inputs[:, slots[: place + 1]]), outputs)) for place, slot in enumerate(slots)]
+    return Relevance(tuple(sorted(slots)), entropy, tuple(steps), "given")
+
+
+def left_out_entropy(groups: IntArray, outputs: IntArray) -> float:
+    """Mean log-loss, nats, of each row's output predicted from the other rows of its group and, by `BACK_OFF`, of all.
+
+    Args:
+        groups: [rows] group of each row.
+        outputs: [rows] codes.
+    """
+    rows = len(outputs)
+    if rows < 2:
+        return 0.0
+    kinds = int(outputs.max()) + 1
+    whole = np.bincount(outputs)[outputs] - 1
+    wide = (whole + 1 / kinds) / (rows - 1 + 1)
+    sizes = np.bincount(groups)[groups] - 1
+    _, cell, counts = np.unique(groups * kinds + outputs, return_inverse=True, return_counts=True)
+    same = counts[cell] - 1
+    return float(-np.log((same + BACK_OFF * wide) / (sizes + BACK_OFF)).mean())
+
+
+def _forward(
+    inputs: IntArray, outputs: IntArray, fixed: tuple[int, ...], entropy: float
+) -> tuple[tuple[int, ...], tuple[tuple[int, float], ...]]:
+    chosen, steps, left = list(fixed), [], entropy
+    for place, slot in enumerate(fixed):
+        left = left_out_entropy(_groups(inputs[:, fixed[: place + 1]]), outputs)
+        steps.append((slot, left))
+    while len(chosen) < MOST_SLOTS + len(fixed) and len(chosen) < inputs.shape[1]:
+        rest = [slot for slot in range(inputs.shape[1]) if slot not in chosen]
+        losses = [left_out_entropy(_groups(inputs[:, [*chosen, slot]]), outputs) for slot in rest]
+        best = int(np.argmin(losses))
+        # The log-loss of always-slots alone can be above the entropy; a gain is counted from where it helps.
+        if min(left, entropy) - losses[best] < max(LEAST_GAIN * entropy, 1e-9):
+            break
+        chosen.append(rest[best])
+        left = losses[best]
+        steps.append((rest[best], left))
+    return tuple(sorted(chosen)), tuple(steps)
+
+
+def _backward(inputs: IntArray, outputs: IntArray, fixed: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Slots that are left when none can go without new contradictions; None where rows contradict each other anyway."""
+    kept = list(range(inputs.shape[1]))
+    if _contradictions(inputs, outputs) > 0.01 * len(outputs):
+        return None
+    while True:
+        free = [slot for slot in kept if slot not in fixed]
+        found = {slot: _contradictions(inputs[:, [s for s in kept if s != slot]], outputs) for slot in free}
+        # Of slots that can go, the one with most values goes: it splits contexts most.
+        gone = [slot for slot, count in found.items() if count <= 0.01 * len(outputs)]
+        if not gone or len(kept) <= 2:
+            return tuple(kept)
+        kept.remove(max(gone, key=lambda slot: len(np.unique(inputs[:, slot]))))
+
+
+def _contradictions(inputs: IntArray, outputs: IntArray) -> int:
+    """Rows whose input has another output more often."""
+    groups = _groups(inputs)
+    kinds = int(outputs.max()) + 1
+    cells, counts = np.unique(groups * kinds + outputs, return_counts=True)
+    most = np.zeros(int(groups.max()) + 1, dtype=np.int64)
+    np.maximum.at(most, cells // kinds, counts)
+    return len(outputs) - int(most.sum())
+
+
+def _groups(inputs: IntArray) -> IntArray:
+    """Number of the distinct input of each row."""
+    if inputs.shape[1] == 0:
+        return np.zeros(len(inputs), dtype=np.int64)
+    return np.unique(inputs, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)

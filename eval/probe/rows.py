@@ -1,0 +1,193 @@
+"""Rows as tables of codes: data are read from a file or one of the project's sources, slots and outputs by a schema."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from ...data.files import read_records
+from ...data.rows import Row
+from ...data.sources import DEMONSTRATIONS, SOURCES, load_demonstrations, load_rows
+from .schema import ProbeError, Schema
+from .values import at, output_value, slot_value
+
+READERS = {
+    "plain": "quince.eval.probe.rows:plain",
+    "function_calls": "quince.eval.probe.read_calls:record",
+    "bfcl": "quince.eval.probe.read_calls:benchmark_record",
+    "sql": "quince.eval.probe.read_sql:record",
+}
+"""Views of a row that paths start from, imported when asked for."""
+
+NO_OUTPUT = -1
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A row and where it came from, for messages."""
+
+    where: str
+    row: Row
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Values by code.
+
+    Attributes:
+        slots: Per slot, its values.
+        outputs: Per output, its values.
+    """
+
+    slots: tuple[tuple[str, ...], ...]
+    outputs: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of one data set; codes are shared by the tables that were made together.
+
+    Attributes:
+        schema: How they were read.
+        codes: Values by code.
+        placed: The rows.
+        inputs: [rows, slots] codes.
+        outputs: [rows, outputs] codes, `NO_OUTPUT` where a row lacks an optional one.
+        texts: What the user says.
+    """
+
+    schema: Schema
+    codes: Codes
+    placed: tuple[Placed, ...]
+    inputs: NDArray[np.int64]
+    outputs: NDArray[np.int64]
+    texts: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.placed)
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Ids of the rows, their place where they have none."""
+        return [str(item.row.get("id") or item.where) for item in self.placed]
+
+    def take(self, rows: Sequence[int] | NDArray[Any]) -> Table:
+        """Some of the rows."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        placed, texts = tuple(self.placed[i] for i in chosen), tuple(self.texts[i] for i in chosen)
+        return Table(self.schema, self.codes, placed, self.inputs[chosen], self.outputs[chosen], texts)
+
+    def named(self, values: Sequence[int]) -> dict[str, str]:
+        """Slot values of one input by name."""
+        pairs = zip(self.schema.slots, self.codes.slots, values, strict=True)
+        return {slot.name: known[value] for slot, known, value in pairs}
+
+
+def plain(row: Row) -> Row:
+    """The row itself."""
+    return row
+
+
+def load(source: str) -> list[Placed]:
+    """Rows of a file, or of a source of the project.
+
+    Args:
+        source: A file in any format that sources read; `kind:option=value,...` (`bfcl:split=live`); or, for
+            conversations, `demonstrations/kind:option=value,...`.
+
+    Raises:
+        ProbeError: There is no such file or source, or it is empty.
+        RowError: The rows are malformed.
+    """
+    if Path(source).is_file():
+        placed = [Placed(f"{source}:{number}", row) for number, row in read_records(Path(source))]
+    else:
+        placed = _from_source(source)
+    if not placed:
+        raise ProbeError(f"{source} · found no rows · give at least one")
+    return placed
+
+
+def _from_source(source: str) -> list[Placed]:
+    name, _, text = source.partition(":")
+    kind = name.removeprefix("demonstrations/")
+    registry, read = (SOURCES, load_rows) if kind == name else (DEMONSTRATIONS, load_demonstrations)
+    if kind not in registry:
+        fix = f"give a file, or KIND:OPTION=VALUE,... with KIND one of {', '.join(registry)}"
+        raise ProbeError(f"{source} · found no such file or source · {fix}")
+    options = dict(_option(source, part) for part in text.split(",") if part)
+    return [Placed(f"{source}[{place}]", row) for place, row in enumerate(read(kind, **options))]
+
+
+def _option(source: str, part: str) -> tuple[str, Any]:
+    key, equals, value = part.partition("=")
+    if not equals:
+        raise ProbeError(f"{source} · found {part!r} · give option=value, separated by commas")
+    return key.strip(), yaml.safe_load(value)
+
+
+def read_tables(schema: Schema, *data: Sequence[Placed], file: str = "the schema") -> list[Table]:
+    """Slots and outputs of several data sets, with one code for one value.
+
+    Args:
+        schema: How to read them.
+        data: The rows of each set.
+        file: Name of the schema's file, for messages.
+
+    Raises:
+        ProbeError: For the first value that is missing or does not fit, with file, row, field and fix.
+    """
+    module, _, name = READERS[schema.reader].partition(":")
+    view = getattr(import_module(module), name)
+    slots: list[dict[str, int]] = [{} for _ in schema.slots]
+    outputs: list[dict[str, int]] = [{} for _ in schema.outputs]
+    coded = [[_coded(schema, view, item, slots, outputs, file) for item in rows] for rows in data]
+    codes = Codes(tuple(map(tuple, slots)), tuple(map(tuple, outputs)))
+    return [_table(schema, codes, rows, parts) for rows, parts in zip(data, coded, strict=True)]
+
+
+def _coded(
+    schema: Schema,
+    view: Any,
+    item: Placed,
+    slots: list[dict[str, int]],
+    outputs: list[dict[str, int]],
+    file: str,
+) -> tuple[list[int], list[int], str]:
+    try:
+        record = view(item.row)
+    except ValueError as error:
+        fix = f"choose another reader than {schema.reader} in {file}, or mend the row"
+        raise ProbeError(f"{item.where} · row · {error} · {fix}") from None
+    inputs = [
+        known.setdefault(slot_value(slot, record, item.where, file), len(known))
+        for slot, known in zip(schema.slots, slots, strict=True)
+    ]
+    found = []
+    for output, known in zip(schema.outputs, outputs, strict=True):
+        value = output_value(output, record, item.where, file)
+        found.append(NO_OUTPUT if value is None else known.setdefault(value, len(known)))
+    text = at(record, schema.text) if schema.text else user_text(item.row)
+    return inputs, found, str(text or "")
+
+
+def _table(schema: Schema, codes: Codes, rows: Sequence[Placed], parts: Sequence[Any]) -> Table:
+    inputs = np.array([part[0] for part in parts], dtype=np.int64).reshape(len(rows), len(schema.slots))
+    outputs = np.array([part[1] for part in parts], dtype=np.int64).reshape(len(rows), len(schema.outputs))
+    return Table(schema, codes, tuple(rows), inputs, outputs, tuple(part[2] for part in parts))
+
+
+def user_text(row: Row) -> str:
+    """What the user said, all turns of a prompt or of a conversation."""
+    messages = row.get("prompt") or row.get("messages") or ()
+    if isinstance(messages, str):
+        return messages
+    return "\n".join(m["content"] for m in messages if m.get("role") == "user" and isinstance(m.get("content"), str))
