@@ -1,29 +1,17 @@
-"""Two charts as SVG text: accuracy by scenario beside the trivial baselines, and decisions as a heat map.
-
-They take their colours from the style sheet of the page they stand in; `alone` gives a file its own.
-"""
+"""Two charts as SVG text: accuracy by scenario beside the trivial baselines, and decisions as a heat map."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
 
+from ..figures import svg
 from .cases import DECISIONS, NO_DECISION
 from .grids import Entry
 from .report import Report, Share
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 620, 132, 18, 30, 40
 _CELL_WIDTH, _CELL_HEIGHT = 76, 46
-
-_STYLE = """
-svg { background: #fff; font-family: system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif; }
-text { fill: #22211d; font-size: 12px; } .tick, .axis { fill: #6c695f; }
-.grid { stroke: #e4e1d6; } .bar { stroke: var(--c); stroke-width: 1.6; opacity: .55; fill: none; }
-.dot { fill: var(--c); stroke: #fff; stroke-width: 1.5; } .trivial { stroke: #22211d; stroke-width: 2; opacity: .55; }
-.cell { fill: #2e7da8; } .strong { fill: #fff; }
-.c0 { --c: #4a4a46; } .c1 { --c: #d1495b; } .c2 { --c: #2e7da8; } .c3 { --c: #2f8f6b; }
-.c4 { --c: #b57b11; } .c5 { --c: #7b5ea7; } .c6 { --c: #00868b; } .c7 { --c: #a0522d; }
-"""
 
 
 def scenario_chart(entries: Sequence[Entry], title: str) -> str:
@@ -46,7 +34,7 @@ def scenario_chart(entries: Sequence[Entry], title: str) -> str:
                 parts.append(_mark(entry, name, share, y))
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     parts.append(f'<text class="axis" x="{middle}" y="{bottom + 34}" text-anchor="middle">right answers, %</text>')
-    return _svg(parts, _WIDTH, bottom + _BOTTOM, title)
+    return svg(parts, _WIDTH, bottom + _BOTTOM, title)
 
 
 def confusion_chart(report: Report, title: str) -> str:
@@ -64,15 +52,7 @@ def confusion_chart(report: Report, title: str) -> str:
         for column, other in enumerate(found):
             x = 74 + _CELL_WIDTH * column
             parts.append(_cell(x, y, report.confusion[name, other], total, f"{name} taken for {other}"))
-    return _svg(parts, width, height, title)
-
-
-def alone(svg: str) -> str:
-    """Return a chart as a file of its own, with its style inside."""
-    head, _, rest = svg.partition(">")
-    width, height = head.split('viewBox="0 0 ')[1].split('"')[0].split()
-    start = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
-    return f"{head.replace('<svg', start, 1)}><style>{_STYLE}</style>{rest}\n"
+    return svg(parts, width, height, title)
 
 
 def _x(share: float) -> float:
@@ -119,8 +99,3 @@ def _cell(x: float, y: float, count: int, total: int, text: str) -> str:
     centre = f'x="{x + _CELL_WIDTH / 2}" y="{y + _CELL_HEIGHT / 2 + 4}" text-anchor="middle"'
     title = f"<title>{escape(text)}: {count} of {total}</title>"
     return f'{shade} fill-opacity="{0.04 + 0.96 * share:.2f}">{title}</rect><text{strong} {centre}>{count}</text>'
-
-
-def _svg(parts: Sequence[str], width: float, height: float, title: str) -> str:
-    head = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title, quote=True)}">'
-    return head + "".join(parts) + "</svg>"

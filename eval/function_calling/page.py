@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...data.cache import write_atomic
+from ..figures import alone
 from ..tables import markdown, plain
-from .charts import alone, confusion_chart, scenario_chart
+from .charts import confusion_chart, scenario_chart
 from .grids import Entry, overview_grids, suite_grids
 
 PAGE_FILE = "function_calls.md"

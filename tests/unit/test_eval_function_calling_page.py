@@ -10,8 +10,9 @@ from quince.eval.analyses import ANALYSIS_FILE, analysed, lacks_analysis, read_a
 from quince.eval.board import build_board
 from quince.eval.engines.base import Completion, Sampling
 from quince.eval.evaluate import Evaluation, judge
+from quince.eval.figures import alone
 from quince.eval.function_calling.cases import Case
-from quince.eval.function_calling.charts import alone, confusion_chart, scenario_chart
+from quince.eval.function_calling.charts import confusion_chart, scenario_chart
 from quince.eval.function_calling.grids import Entry, suite_grids
 from quince.eval.function_calling.page import write_page
 from quince.eval.function_calling.report import Report
