@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 ANALYSIS_FILE = "analysis.json"
 
-ANALYSES: dict[str, str] = {"function_call": "quince.eval.function_calling.analysis"}
+ANALYSES: dict[str, str] = {
+    "function_call": "quince.eval.function_calling.analysis",
+    "compression": "quince.eval.compression.analysis",
+}
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,11 @@ class Analysed:
 
 
 class Analysis(Protocol):
-    """An analysis; data are plain, for JSON."""
+    """An analysis; data are plain, for JSON.
 
-    def analyse(self, rows: Sequence[Row], problems: Sequence[Problem], reward: Reward) -> Any:
-        """Return the data of a suite; problems are in the order of the rows."""
-        ...
+    One of a kind of reward also has `analyse(rows, problems, reward)`, which returns the data of a suite; problems are
+    in the order of the rows. Prompt compression has its own command, which measures the data itself.
+    """
 
     def tables(self, suites: Mapping[str, Sequence[Analysed]]) -> list[Table]:
         """Return what the terminal shows; the first model of a suite is the one that is compared with."""
@@ -78,7 +81,12 @@ def write_analysis(
     analysis = find_analysis(settings)
     if analysis is None:
         return None
-    content = {"settings_hash": settings.hash, "data": analysis.analyse(rows, problems, reward)}
+    return keep_analysis(folder, settings, analysis.analyse(rows, problems, reward))  # type: ignore[attr-defined]
+
+
+def keep_analysis(folder: Path, settings: Settings, data: Any) -> Path:
+    """Write an analysis beside its record and return the path of the file."""
+    content = {"settings_hash": settings.hash, "data": data}
     return write_atomic(folder / ANALYSIS_FILE, json.dumps(content, ensure_ascii=False) + "\n")
 
 

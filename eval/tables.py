@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
+_FIRST = ' class="label"'
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -35,6 +37,19 @@ def markdown(grid: Grid) -> str:
     rows = ["| " + " | ".join(plain(cell) for cell in row) + " |" for row in grid.rows]
     note = ["", plain(grid.note)] if grid.note else []
     return "\n".join([f"### {plain(grid.title)}", "", head, rule, *rows, *note])
+
+
+def html(grid: Grid) -> str:
+    """Return a table in HTML for the board's style sheet, every text escaped."""
+    head = "".join(
+        f'<th scope="col"{_FIRST if not index else ""}>{escape(name)}</th>' for index, name in enumerate(grid.header)
+    )
+    rows = "".join(
+        f'<tr><th scope="row"{_FIRST}>{escape(first)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in others)}</tr>'
+        for first, *others in grid.rows
+    )
+    note = f'<p class="note">{escape(grid.note)}</p>' if grid.note else ""
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{note}'
 
 
 def terminal(grid: Grid, title: str) -> Table:

@@ -11,7 +11,7 @@ from ...data.rows import Row
 from ...rewards.base import Reward
 from ..analyses import Analysed
 from ..problems import Problem
-from ..tables import terminal
+from ..tables import html, terminal
 from . import page
 from .cases import Case
 from .charts import confusion_chart, scenario_chart
@@ -53,7 +53,7 @@ def section(suite: str, analysed: Sequence[Analysed]) -> str:
     return environment.from_string(template.read_text(encoding="utf-8")).render(
         scenarios=Markup(scenario_chart(entries, f"Accuracy by scenario on {suite}")),
         decisions=charts,
-        grids=suite_grids(entries),
+        tables=[(grid.title, Markup(html(grid))) for grid in suite_grids(entries)],
     )
 
 
