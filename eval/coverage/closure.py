@@ -1,18 +1,29 @@
-"""k-coverage: which inputs are reached from the observed ones by substituting equivalent fragments."""
+"""k-coverage: which inputs are reached from the observed ones by substituting equivalent fragments.
+
+Source: The Coverage Principle (arXiv 2505.20278v1), section 3; retitled in v2. Two fragments are k-equivalent when at
+least k shared contexts give equal outputs and none gives unequal ones; the graph has all inputs as vertices and an edge
+where two inputs differ by one k-equivalent fragment; covered is what a component shares with the observed set. Being
+covered says nothing about which label follows (see `determined.py`).
+"""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .observations import IntArray, Observations, Subset
-from .pairs import DEFAULT_CAPS, Caps, PairsBySubset
+from .legacy import legacy_cutoffs
+from .observations import IntArray, Observations, Subset, as_queries, find_keys, row_keys
+from .pairs import DEFAULT_CAPS, Caps, Pairs, PairsBySubset, all_pairs, fragment_pairs
+from .search import Hubs, Linkage, search
 
 Mode = Literal["definition", "one_step", "legacy"]
+STEP_CELLS = 2_000_000
+"""Substitutions that are looked up at once."""
 
 
 @dataclass(frozen=True)
@@ -48,31 +59,39 @@ def k_cutoffs(
         queries: [Q, slots] codes; values that were never seen are allowed.
         subsets: Family of fragments; by default all proper subsets.
         largest_k: Where to stop; observed queries get this value.
-        mode: `definition` is the paper's closure over all of X^l, `one_step` a single substitution into an observed
-            row, `legacy` the published script with its quirks.
-        pairs: `all_pairs` of the same observations and subsets, if at hand.
-        query_outputs: [Q] outputs of the queries; needed by `legacy` only and refused otherwise, since no test label
-            may enter coverage.
+        mode: `definition` is the paper's closure over all of X^l, `one_step` a single substitution that leads to an
+            observed row, `legacy` the published script with its quirks (`legacy.py`).
+        pairs: `all_pairs` of the same observations, if at hand; pairs of other subsets than `subsets` are ignored.
+        query_outputs: [Q] outputs of the queries; needed by `legacy` and refused otherwise, since no test label may
+            enter coverage.
         caps: Bounds on memory.
 
+    Raises:
+        ValueError: The queries do not fit the observations, or `query_outputs` not the mode.
+
     Warns:
-        UserWarning: A cap was in force (then use `reach` to see where).
+        UserWarning: A cap was in force, so cutoffs are lower bounds; `reach` says which.
     """
-    raise NotImplementedError
-
-
-def reach(
-    observations: Observations,
-    queries: ArrayLike,
-    subsets: Sequence[Subset] | None = None,
-    largest_k: int = 20,
-    smallest_k: int = 1,
-    *,
-    pairs: PairsBySubset | None = None,
-    caps: Caps = DEFAULT_CAPS,
-) -> Reach:
-    """`k_cutoffs` of mode `definition` with what the caps left open; cutoffs below `smallest_k` are 0."""
-    raise NotImplementedError
+    if (query_outputs is None) == (mode == "legacy"):
+        raise ValueError(f"mode {mode}: query_outputs are {'missing' if mode == 'legacy' else 'only for legacy'}")
+    pairs = _family(observations, subsets, pairs, caps)
+    if mode == "definition":
+        result = reach(observations, queries, largest_k=largest_k, pairs=pairs, caps=caps)
+        if result.undecided.any():
+            warnings.warn(
+                f"closure: {int(result.undecided.sum())} of {len(result.cutoffs)} cutoffs are lower bounds, the search"
+                f" was stopped at {caps.vertices} inputs; raise Caps.vertices or use fewer subsets",
+                stacklevel=2,
+            )
+        cutoffs = result.cutoffs
+    elif mode == "one_step":
+        cutoffs = _one_step(observations, as_queries(queries, observations), pairs, largest_k)
+    else:
+        cutoffs = legacy_cutoffs(observations, queries, query_outputs, pairs, range(1, largest_k + 1))
+    capped = [subset for subset, found in pairs.items() if found.capped]
+    if capped:
+        warnings.warn(f"pairs of subsets {capped} were capped, cutoffs are lower bounds; raise Caps", stacklevel=2)
+    return cutoffs
 
 
 def covered(
@@ -86,10 +105,112 @@ def covered(
     query_outputs: ArrayLike | None = None,
     caps: Caps = DEFAULT_CAPS,
 ) -> NDArray[np.bool_]:
-    """Whether each query is covered at k; [Q]."""
-    raise NotImplementedError
+    """Whether each query is covered at k; [Q]. Arguments, errors and warnings as in `k_cutoffs`."""
+    if mode == "legacy" and query_outputs is not None:
+        pairs = _family(observations, subsets, pairs, caps)
+        return legacy_cutoffs(observations, queries, query_outputs, pairs, (k,)) == k
+    # From k on, all evidence counts as k, so that this is one level of the sweep.
+    options = {"pairs": pairs, "query_outputs": query_outputs, "caps": caps}
+    return k_cutoffs(observations, queries, subsets, k, mode, **options) == k
+
+
+def reach(
+    observations: Observations,
+    queries: ArrayLike,
+    subsets: Sequence[Subset] | None = None,
+    largest_k: int = 20,
+    smallest_k: int = 1,
+    *,
+    pairs: PairsBySubset | None = None,
+    caps: Caps = DEFAULT_CAPS,
+) -> Reach:
+    """`k_cutoffs` of mode `definition` with what the caps left open; cutoffs below `smallest_k` are 0.
+
+    Classes are joined for falling k, each k adding the pairs with just this evidence, and only queries that no larger
+    k covered are searched again.
+    """
+    pairs = _family(observations, subsets, pairs, caps)
+    table = as_queries(queries, observations)
+    sizes = _common_sizes(observations, table)
+    _, first, inverse = np.unique(row_keys(table, sizes), return_index=True, return_inverse=True)
+    table = table[first]
+    cutoffs = np.where(find_keys(row_keys(table, sizes), _observed_keys(observations, sizes)) >= 0, largest_k, 0)
+    undecided = np.zeros(len(table), bool)
+    linkages = [Linkage(found, largest_k) for found in pairs.values()]
+    hubs: dict[Subset, Hubs] = {}
+    for k in range(largest_k, smallest_k - 1, -1):
+        open_queries = np.flatnonzero(cutoffs == 0)
+        changed = [linkage for linkage in linkages if linkage.join(k)]
+        if not len(open_queries) or not changed:
+            continue
+        hubs |= {linkage.pairs.subset: Hubs(observations, linkage, sizes) for linkage in changed}
+        found, stopped = search(list(hubs.values()), table[open_queries], sizes, caps.vertices)
+        cutoffs[open_queries[found]] = k
+        undecided[open_queries[stopped]] = True
+    capped = tuple(subset for subset, found in pairs.items() if found.capped)
+    return Reach(cutoffs[inverse], undecided[inverse], capped)
 
 
 def class_counts(observations: Observations, subset: Subset, k: int) -> int:
     """Number of classes of observed fragments of a subset under the closure of k-equivalence, singletons included."""
-    raise NotImplementedError
+    linkage = Linkage(fragment_pairs(observations, subset), k)
+    linkage.join(k)
+    return len(np.unique(linkage.labels))
+
+
+def _family(
+    observations: Observations, subsets: Sequence[Subset] | None, pairs: PairsBySubset | None, caps: Caps
+) -> PairsBySubset:
+    """Pairs of the subsets asked for, made where they are not at hand; without `subsets`, of all that `pairs` has."""
+    if subsets is None:
+        return all_pairs(observations, None, caps) if pairs is None else pairs
+    known = pairs or {}
+    return {s: known[s] if s in known else fragment_pairs(observations, s, caps) for s in subsets}
+
+
+def _common_sizes(observations: Observations, queries: IntArray) -> list[int]:
+    """Values of each slot, the never-seen ones of the queries included."""
+    tops = queries.max(axis=0, initial=0)
+    return [max(size, int(top) + 1) for size, top in zip(observations.sizes, tops, strict=True)]
+
+
+def _observed_keys(observations: Observations, sizes: Sequence[int]) -> NDArray[Any]:
+    return np.sort(row_keys(observations.inputs, sizes))
+
+
+def _one_step(observations: Observations, queries: IntArray, pairs: PairsBySubset, largest_k: int) -> IntArray:
+    """Best evidence of a single substitution that turns each query into an observed row."""
+    sizes = _common_sizes(observations, queries)
+    observed = _observed_keys(observations, sizes)
+    cutoffs = np.where(find_keys(row_keys(queries, sizes), observed) >= 0, largest_k, 0)
+    for subset, found in pairs.items():
+        within = [sizes[slot] for slot in subset]
+        fragment = find_keys(row_keys(queries[:, subset], within), row_keys(found.fragments, within))
+        best = _best_partner(found, fragment, queries, observed, sizes)
+        cutoffs = np.maximum(cutoffs, np.minimum(best, largest_k))
+    return cutoffs
+
+
+def _best_partner(
+    pairs: Pairs, fragment: IntArray, queries: IntArray, observed: NDArray[Any], sizes: Sequence[int]
+) -> IntArray:
+    """Largest evidence between each query's fragment and one that was observed in the query's context; [Q]."""
+    equivalent = pairs.disagree == 0
+    left, right, agree = pairs.left[equivalent], pairs.right[equivalent], pairs.agree[equivalent]
+    source, target = np.concatenate((left, right)), np.concatenate((right, left))
+    order = np.argsort(source, kind="stable")
+    target, evidence = target[order], np.concatenate((agree, agree))[order]
+    starts = np.searchsorted(source[order], np.arange(len(pairs.fragments) + 1))
+    best = np.zeros(len(queries), np.int64)
+    counts = np.where(fragment >= 0, (starts[1:] - starts[:-1])[fragment], 0)
+    step = max(1, int(STEP_CELLS // max(counts.mean(), 1))) if len(counts) else 1
+    for low in range(0, len(queries), step):
+        part = np.arange(low, min(low + step, len(queries)))
+        origin = np.repeat(part, counts[part])
+        within = np.arange(len(origin)) - np.repeat(np.cumsum(counts[part]) - counts[part], counts[part])
+        place = starts[fragment[origin]] + within
+        replaced = queries[origin]
+        replaced[:, pairs.subset] = pairs.fragments[target[place]]
+        hit = find_keys(row_keys(replaced, sizes), observed) >= 0
+        np.maximum.at(best, origin[hit], evidence[place[hit]])
+    return best

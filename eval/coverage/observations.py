@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,7 +43,7 @@ class Observations:
 
 
 def observe(inputs: ArrayLike, outputs: ArrayLike, sizes: tuple[int, ...] | None = None) -> Observations:
-    """Check observed rows and remove exact repeats.
+    """Check observed rows and remove exact repeats; the first of equal rows stays, the order is kept.
 
     Args:
         inputs: [rows, slots] integer codes >= 0.
@@ -50,7 +53,80 @@ def observe(inputs: ArrayLike, outputs: ArrayLike, sizes: tuple[int, ...] | None
     Raises:
         ValueError: One input has two outputs (both rows are named), or codes, shapes or sizes do not fit.
     """
-    raise NotImplementedError
+    table, labels = _codes(inputs, "inputs", 2), _codes(outputs, "outputs", 1)
+    if len(table) != len(labels):
+        raise ValueError(f"observations: {len(table)} inputs and {len(labels)} outputs; give one output per input")
+    found = tuple(int(top) + 1 for top in table.max(axis=0, initial=0))
+    if sizes is None:
+        sizes = found
+    if len(sizes) != len(found) or any(size < least for size, least in zip(sizes, found, strict=True)):
+        raise ValueError(f"observations: sizes {tuple(sizes)} do not hold the codes; the data needs at least {found}")
+    _, first, inverse = np.unique(row_keys(table, sizes), return_index=True, return_inverse=True)
+    clash = np.flatnonzero(labels != labels[first[inverse]])
+    if len(clash):
+        row, earlier = int(clash[0]), int(first[inverse[clash[0]]])
+        raise ValueError(
+            f"observations: rows {earlier} and {row} have the same input {table[row].tolist()} and the outputs"
+            f" {labels[earlier]} and {labels[row]}; keep one of them"
+        )
+    kept = np.sort(first)
+    return Observations(table[kept], labels[kept], tuple(sizes), kept)
+
+
+def as_queries(queries: ArrayLike, observations: Observations) -> IntArray:
+    """Check queries against the slots of the observations; [Q, slots].
+
+    Raises:
+        ValueError: They have another number of slots, or negative codes.
+    """
+    table = _codes(queries, "queries", 2)
+    if table.shape[1] != observations.slots:
+        raise ValueError(f"queries: {table.shape[1]} slots, but the observations have {observations.slots}")
+    return table
+
+
+def _codes(values: ArrayLike, name: str, dimensions: int) -> IntArray:
+    """An integer array of codes >= 0 with the given number of dimensions."""
+    table = np.asarray(values)
+    if table.ndim != dimensions:
+        raise ValueError(f"{name}: {table.ndim} dimensions; give an array of {dimensions}")
+    if table.size and (not np.issubdtype(table.dtype, np.integer) or table.min() < 0):
+        raise ValueError(f"{name}: found {table.dtype} values; give integer codes >= 0")
+    return table.astype(np.int64)
+
+
+def row_keys(table: IntArray, sizes: Sequence[int]) -> NDArray[Any]:
+    """One sortable key per row, equal for equal rows; order is lexicographic.
+
+    A mixed-radix number where the table of all inputs has fewer than 2^62 cells, else the bytes of the row. Keys
+    compare only with keys of the same `sizes`.
+
+    Args:
+        table: [rows, columns] codes, each below the size of its column.
+        sizes: Sizes of the columns.
+    """
+    if math.prod(sizes) < 2**62:
+        keys = np.zeros(len(table), np.int64)
+        for column, size in enumerate(sizes):
+            keys *= size
+            keys += table[:, column]
+        return keys
+    # Big-endian bytes sort like the numbers.
+    return np.ascontiguousarray(table.astype(">u4")).view(f"V{4 * table.shape[1]}").reshape(-1)
+
+
+def find_keys(keys: NDArray[Any], among: NDArray[Any]) -> IntArray:
+    """Position of each key in the sorted `among`, -1 where it is not there."""
+    if not len(among):
+        return np.full(len(keys), -1, np.int64)
+    place = np.searchsorted(among, keys)
+    place[place == len(among)] = 0
+    return np.where(among[place] == keys, place, -1)
+
+
+def context_of(subset: Subset, slots: int) -> Subset:
+    """The positions outside a subset."""
+    return tuple(slot for slot in range(slots) if slot not in subset)
 
 
 def subsets(slots: int, largest: int | None = None) -> tuple[Subset, ...]:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .observations import IntArray, Observations, Subset
+import numpy as np
+from scipy.sparse import coo_array, csr_array, triu
+
+from .observations import IntArray, Observations, Subset, context_of, row_keys
+from .observations import subsets as proper_subsets
+
+JOIN_CELLS = 4_000_000
+"""Cells of a sparse product that are held at once."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +77,118 @@ PairsBySubset = Mapping[Subset, Pairs]
 
 
 def fragment_pairs(observations: Observations, subset: Subset, caps: Caps = DEFAULT_CAPS) -> Pairs:
-    """Count agreements and disagreements of the fragments of one subset by a sparse join on (context, output)."""
-    raise NotImplementedError
+    """Count agreements and disagreements of the fragments of one subset.
+
+    A sparse join on (context, output) finds the pairs that agree somewhere, which is far fewer than all pairs; shared
+    contexts are then counted for these pairs only. The published script compares all pairs instead.
+
+    Raises:
+        ValueError: The subset is not a non-empty proper subset of the positions.
+    """
+    if not 0 < len(set(subset)) < observations.slots or not set(subset) < set(range(observations.slots)):
+        raise ValueError(f"subset {subset}: give some, not all, of the positions 0..{observations.slots - 1}")
+    contexts = context_of(subset, observations.slots)
+    fragments, fragment = _group(observations, subset)
+    context = _group(observations, contexts)[1]
+    group = np.unique(np.stack((context, observations.outputs), axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    by_context = _incidence(fragment, context, len(fragments))
+    by_output = _incidence(fragment, group, len(fragments))
+    joined, capped = _thin(by_output, caps)
+    left, right, agree = _join(joined)
+    if capped:
+        agree = _shared(by_output, left, right)
+    disagree = _shared(by_context, left, right) - agree
+    return Pairs(subset, fragments, left, right, agree, disagree, capped)
 
 
 def all_pairs(
     observations: Observations, subsets: Sequence[Subset] | None = None, caps: Caps = DEFAULT_CAPS
 ) -> PairsBySubset:
     """`fragment_pairs` of each subset (default: every proper subset)."""
-    raise NotImplementedError
+    family = proper_subsets(observations.slots) if subsets is None else subsets
+    return {subset: fragment_pairs(observations, subset, caps) for subset in family}
+
+
+def _group(observations: Observations, positions: Subset) -> tuple[IntArray, IntArray]:
+    """Distinct values at some positions in lexicographic order, and which of them each row has."""
+    columns = observations.inputs[:, positions]
+    keys = row_keys(columns, [observations.sizes[slot] for slot in positions])
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    return columns[first], inverse
+
+
+def _incidence(fragment: IntArray, group: IntArray, fragments: int) -> csr_array:
+    """0/1 matrix [fragments, groups]; groups of one fragment cannot make a pair and are left out."""
+    several = np.bincount(group) > 1
+    kept = several[group]
+    column = np.cumsum(several)[group[kept]] - 1
+    cells = (np.ones(len(column), np.int32), (fragment[kept].astype(np.int32), column.astype(np.int32)))
+    return coo_array(cells, shape=(fragments, int(several.sum()))).tocsr()
+
+
+def _thin(incidence: csr_array, caps: Caps) -> tuple[csr_array, Capped | None]:
+    """Leave evenly spaced fragments out of buckets that are too large for the caps."""
+    sizes = np.bincount(incidence.indices, minlength=incidence.shape[1]).astype(np.int64)
+    limit = min(caps.bucket, int(sizes.max(initial=0)))
+    while limit > 1 and _bound(np.minimum(sizes, limit)) > caps.pairs:
+        limit -= max(1, limit // 16)
+    over = sizes > limit
+    if not over.any():
+        return incidence, None
+    columns = incidence.tocsc()
+    size = np.repeat(sizes, sizes)
+    rank = np.arange(columns.nnz) - np.repeat(columns.indptr[:-1].astype(np.int64), sizes)
+    # Of `size` members, the i-th stays where i * limit / size passes a whole number: `limit` members, evenly spaced.
+    kept = (size <= limit) | ((rank + 1) * limit // size > rank * limit // size)
+    cells = (columns.data[kept], (columns.indices[kept], np.repeat(np.arange(len(sizes)), sizes)[kept]))
+    return coo_array(cells, shape=incidence.shape).tocsr(), Capped(limit, int(over.sum()), int((~kept).sum()))
+
+
+def _bound(sizes: IntArray) -> int:
+    """Pairs that a join over buckets of these sizes can hold at most."""
+    return int((sizes * (sizes - 1) // 2).sum())
+
+
+def _join(incidence: csr_array) -> tuple[IntArray, IntArray, IntArray]:
+    """Pairs of rows with a common column, left < right, and in how many columns."""
+    found = []
+    for start, stop in _blocks(incidence):
+        product = triu(incidence[start:stop] @ incidence.T, k=start + 1, format="coo")
+        found.append((product.row.astype(np.int64) + start, product.col.astype(np.int64), product.data))
+    if not found:
+        return (np.zeros(0, np.int64),) * 3
+    left, right, count = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return left, right, count.astype(np.int64)
+
+
+def _blocks(incidence: csr_array) -> list[tuple[int, int]]:
+    """Ranges of rows whose join with all rows stays within `JOIN_CELLS`, at least one row each."""
+    degrees = np.bincount(incidence.indices, minlength=incidence.shape[1])
+    cost = np.concatenate(([0], np.cumsum(degrees[incidence.indices])))[incidence.indptr]
+    blocks, start = [], 0
+    while start < incidence.shape[0]:
+        stop = int(np.searchsorted(cost, cost[start] + JOIN_CELLS, side="right")) - 1
+        blocks.append((start, max(stop, start + 1)))
+        start = blocks[-1][1]
+    return blocks
+
+
+def _shared(incidence: csr_array, left: IntArray, right: IntArray) -> IntArray:
+    """In how many columns both rows of each pair stand; the cheaper of two exact ways."""
+    if not len(left):
+        return np.zeros(0, np.int64)
+    lengths = np.diff(incidence.indptr)
+    sizes = np.bincount(incidence.indices, minlength=incidence.shape[1]).astype(np.int64)
+    by_pair = int((lengths[left] + lengths[right]).sum())
+    counts = [np.zeros(0, np.int64)]
+    if int((sizes**2).sum()) < by_pair:
+        for start, stop in _blocks(incidence):
+            low, high = np.searchsorted(left, (start, stop))
+            product = incidence[start:stop] @ incidence.T
+            counts.append(product[left[low:high] - start, right[low:high]])
+    else:
+        step = max(1, int(len(left) * JOIN_CELLS / max(by_pair, 1)))
+        for low in range(0, len(left), step):
+            part = slice(low, low + step)
+            counts.append(incidence[left[part]].multiply(incidence[right[part]]).sum(axis=1))
+    return np.concatenate([np.asarray(part).reshape(-1) for part in counts]).astype(np.int64)

@@ -1,0 +1,186 @@
+"""The substitution graph around some queries, explored only where it is needed.
+
+A vertex is any input, observed or not. For one k and one subset, all inputs of one context whose fragments share a
+class are connected with each other (a hub): the classes are transitive and every input is a vertex. So a query is
+covered when a chain of hubs leads from it to a hub that holds an observed row. The search goes out from the queries
+and stops at the first such hub, so the graph over all inputs is never built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from .observations import IntArray, Observations, Subset, context_of, find_keys, row_keys
+from .pairs import Pairs
+
+Keys = NDArray[Any]
+Flags = NDArray[np.bool_]
+
+
+class Linkage:
+    """Classes of the fragments of one subset under the closure of k-equivalence, for falling k.
+
+    Args:
+        pairs: Pairs of the subset.
+        largest_k: The k to start from; only pairs with at least this evidence are joined at first.
+    """
+
+    def __init__(self, pairs: Pairs, largest_k: int) -> None:
+        equivalent = pairs.disagree == 0
+        self.pairs = pairs
+        self._left, self._right = pairs.left[equivalent], pairs.right[equivalent]
+        self._evidence = np.minimum(pairs.agree[equivalent], largest_k)
+        self.labels: IntArray = np.arange(len(pairs.fragments))
+        """[F] class of each fragment."""
+
+    def join(self, k: int) -> bool:
+        """Join the classes of pairs with evidence k; whether there was any. To be called for falling k."""
+        new = self._evidence == k
+        if not new.any():
+            return False
+        self.labels = _components(self.labels.max() + 1, self.labels[self._left[new]], self.labels[self._right[new]])[
+            self.labels
+        ]
+        return True
+
+
+def _components(vertices: int, left: IntArray, right: IntArray) -> IntArray:
+    """Component of each vertex of a graph given by its edges."""
+    cells = (np.ones(len(left), np.int8), (left, right))
+    return connected_components(coo_array(cells, shape=(vertices, vertices)), directed=False)[1].astype(np.int64)
+
+
+class Hubs:
+    """The hubs of one subset at one k, those of classes with more than one fragment.
+
+    Args:
+        observations: The observed set.
+        linkage: Classes of the subset's fragments.
+        sizes: Values of each slot, of observations and queries together.
+    """
+
+    def __init__(self, observations: Observations, linkage: Linkage, sizes: Sequence[int]) -> None:
+        self.subset: Subset = linkage.pairs.subset
+        self._context = context_of(self.subset, observations.slots)
+        self._sizes = sizes
+        self._fragments = linkage.pairs.fragments
+        self._labels = linkage.labels
+        self._fragment_keys = row_keys(self._fragments, [sizes[slot] for slot in self.subset])
+        self._order = np.argsort(linkage.labels, kind="stable")
+        self.members = np.bincount(linkage.labels)
+        self._starts = np.cumsum(self.members) - self.members
+        self.observed: Keys = np.unique(self.of(observations.inputs)[1])
+        """Keys of the hubs that hold an observed row."""
+        self.visited: Keys = self.observed[:0]
+        """Keys of the hubs that the search went through, none of them observed."""
+
+    def of(self, inputs: IntArray) -> tuple[IntArray, Keys]:
+        """Which of the inputs lie in a hub, and its key."""
+        label = self._label(inputs)
+        inside = np.flatnonzero(label >= 0)
+        table = np.column_stack((label[inside], inputs[inside][:, self._context]))
+        # There are no more classes than possible fragments, so these keys fit where those of inputs do.
+        return inside, row_keys(table, [len(self.members), *(self._sizes[slot] for slot in self._context)])
+
+    def size(self, inputs: IntArray) -> int:
+        """How many inputs `expand` would give."""
+        return int(self.members[self._label(inputs)].sum())
+
+    def expand(self, inputs: IntArray) -> tuple[IntArray, IntArray]:
+        """All inputs of the hubs of inputs that lie in one, and for each, which given input it came from."""
+        label = self._label(inputs)
+        counts = self.members[label]
+        origin = np.repeat(np.arange(len(inputs)), counts)
+        within = np.arange(len(origin)) - np.repeat(np.cumsum(counts) - counts, counts)
+        found = inputs[origin]
+        found[:, self.subset] = self._fragments[self._order[np.repeat(self._starts[label], counts) + within]]
+        return found, origin
+
+    def _label(self, inputs: IntArray) -> IntArray:
+        """Class of each input's fragment; -1 where it was never observed or is alone in its class."""
+        keys = row_keys(inputs[:, self.subset], [self._sizes[slot] for slot in self.subset])
+        fragment = find_keys(keys, self._fragment_keys)
+        label = self._labels[fragment]
+        return np.where((fragment >= 0) & (self.members[label] > 1), label, -1)
+
+
+@dataclass
+class Explored:
+    """The part of the graph that a search has seen: vertices, edges between them, and which touch the observed set."""
+
+    inputs: IntArray
+    keys: Keys
+    left: list[IntArray]
+    right: list[IntArray]
+    reached: Flags
+
+    def components(self) -> IntArray:
+        """[V] component of each vertex."""
+        return _components(len(self.inputs), np.concatenate(self.left), np.concatenate(self.right))
+
+    def add(self, inputs: IntArray, keys: Keys) -> IntArray:
+        """Take in inputs, known or new; their positions."""
+        unique, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+        order = np.argsort(self.keys, kind="stable")
+        place = find_keys(unique, self.keys[order])
+        new = place < 0
+        where = np.where(new, np.cumsum(new) - 1 + len(self.keys), order[place])
+        self.inputs = np.concatenate((self.inputs, inputs[first[new]]))
+        self.keys = np.concatenate((self.keys, unique[new]))
+        self.reached = np.concatenate((self.reached, np.zeros(int(new.sum()), bool)))
+        return where[inverse]
+
+
+def search(hubs: Sequence[Hubs], queries: IntArray, sizes: Sequence[int], most: int) -> tuple[Flags, Flags]:
+    """Which queries are connected to the observed set, and which stay open because `most` was reached.
+
+    Args:
+        hubs: Hubs of each subset at one k.
+        queries: [Q, slots] unobserved inputs, no two equal.
+        sizes: Values of each slot.
+        most: Vertices that may be visited besides the queries.
+    """
+    none: IntArray = np.zeros(0, np.int64)
+    seen = Explored(queries, row_keys(queries, sizes), [none], [none], np.zeros(len(queries), bool))
+    frontier = open_vertices = np.arange(len(queries))
+    component, stopped = frontier, False
+    while len(frontier) and not stopped:
+        start = len(seen.inputs)
+        for hub in hubs:
+            stopped |= not _step(seen, hub, frontier, sizes, most + len(queries))
+        component = seen.components()
+        reached = np.bincount(component, weights=seen.reached) > 0
+        seen.reached = reached[component]
+        new = np.arange(start, len(seen.inputs))
+        open_vertices = np.concatenate((frontier, new))
+        frontier = new[~seen.reached[new]]
+    found = seen.reached[: len(queries)]
+    if not stopped:
+        return found, np.zeros(len(queries), bool)
+    return found, ~found & np.isin(component[: len(queries)], component[open_vertices])
+
+
+def _step(seen: Explored, hub: Hubs, frontier: IntArray, sizes: Sequence[int], most: int) -> bool:
+    """Go from the frontier through the hubs of one subset; False if that would take too many vertices."""
+    inside, keys = hub.of(seen.inputs[frontier])
+    touching = find_keys(keys, hub.observed) >= 0
+    seen.reached[frontier[inside[touching]]] = True
+    keys, first = np.unique(keys[~touching], return_index=True)
+    new = find_keys(keys, hub.visited) < 0
+    origins = frontier[inside[~touching][first[new]]]
+    if not len(origins):
+        return True
+    if len(seen.inputs) + hub.size(seen.inputs[origins]) > most:
+        return False
+    hub.visited = np.sort(np.concatenate((hub.visited, keys[new])))
+    inputs, origin = hub.expand(seen.inputs[origins])
+    seen.left.append(origins[origin])
+    seen.right.append(seen.add(inputs, row_keys(inputs, sizes)))
+    return True
