@@ -138,10 +138,10 @@ def _job(recipe: EvalRecipe, suite: Suite, tokenizer: Any, made_on: dict[str, An
         suite=suite.name,
         model=recipe.model.id,
         revision=recipe.model.revision,
-        model_fingerprint=_fingerprint(recipe.model),
+        model_fingerprint=fingerprint(recipe.model),
         dtype=recipe.model.dtype,
         engine=recipe.engine.kind,
-        engine_version=_engine_version(made_on["packages"], recipe.engine.kind),
+        engine_version=engine_version(made_on["packages"], recipe.engine.kind),
         sampling=Sampling(**suite.sampling.model_dump()),
         reward=suite.reward.model_dump(mode="json"),
         data=[source.model_dump(mode="json") for source in suite.data],
@@ -156,15 +156,17 @@ def _job(recipe: EvalRecipe, suite: Suite, tokenizer: Any, made_on: dict[str, An
 
 def _kl_settings(kl: Kl) -> KlSettings:
     model = kl.model
-    return KlSettings(model.id, model.revision, _fingerprint(model), model.dtype, kl.prompts, kl.samples)
+    return KlSettings(model.id, model.revision, fingerprint(model), model.dtype, kl.prompts, kl.samples)
 
 
-def _fingerprint(model: Model) -> str | None:
+def fingerprint(model: Model) -> str | None:
+    """The hash of a local model's weights; None of one on the Hub, which its revision tells apart."""
     path = Path(model_path(model.id))
     return files_fingerprint(path) if path.is_dir() else None
 
 
-def _engine_version(packages: dict[str, str], kind: str) -> str:
+def engine_version(packages: dict[str, str], kind: str) -> str:
+    """The version of an engine's package."""
     return next((packages[name] for name in (kind, f"{kind}-cpu") if name in packages), "unknown")
 
 
