@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .legacy import legacy_cutoffs
-from .observations import IntArray, Observations, Subset, as_queries, find_keys, row_keys
-from .pairs import DEFAULT_CAPS, Caps, Pairs, PairsBySubset, all_pairs, fragment_pairs
+from .observations import IntArray, Observations, Subset, as_queries, common_sizes, find_keys, row_keys
+from .pairs import DEFAULT_CAPS, Caps, Pairs, PairsBySubset, fragment_pairs, pairs_of
 from .search import Hubs, Linkage, search
 
 Mode = Literal["definition", "one_step", "legacy"]
@@ -74,7 +74,7 @@ def k_cutoffs(
     """
     if (query_outputs is None) == (mode == "legacy"):
         raise ValueError(f"mode {mode}: query_outputs are {'missing' if mode == 'legacy' else 'only for legacy'}")
-    pairs = _family(observations, subsets, pairs, caps)
+    pairs = pairs_of(observations, subsets, pairs, caps)
     if mode == "definition":
         result = reach(observations, queries, largest_k=largest_k, pairs=pairs, caps=caps)
         if result.undecided.any():
@@ -107,7 +107,7 @@ def covered(
 ) -> NDArray[np.bool_]:
     """Whether each query is covered at k; [Q]. Arguments, errors and warnings as in `k_cutoffs`."""
     if mode == "legacy" and query_outputs is not None:
-        pairs = _family(observations, subsets, pairs, caps)
+        pairs = pairs_of(observations, subsets, pairs, caps)
         return legacy_cutoffs(observations, queries, query_outputs, pairs, (k,)) == k
     # From k on, all evidence counts as k, so that this is one level of the sweep.
     options = {"pairs": pairs, "query_outputs": query_outputs, "caps": caps}
@@ -129,9 +129,9 @@ def reach(
     Classes are joined for falling k, each k adding the pairs with just this evidence, and only queries that no larger
     k covered are searched again.
     """
-    pairs = _family(observations, subsets, pairs, caps)
+    pairs = pairs_of(observations, subsets, pairs, caps)
     table = as_queries(queries, observations)
-    sizes = _common_sizes(observations, table)
+    sizes = common_sizes(observations, table)
     _, first, inverse = np.unique(row_keys(table, sizes), return_index=True, return_inverse=True)
     table = table[first]
     cutoffs = np.where(find_keys(row_keys(table, sizes), _observed_keys(observations, sizes)) >= 0, largest_k, 0)
@@ -158,29 +158,13 @@ def class_counts(observations: Observations, subset: Subset, k: int) -> int:
     return len(np.unique(linkage.labels))
 
 
-def _family(
-    observations: Observations, subsets: Sequence[Subset] | None, pairs: PairsBySubset | None, caps: Caps
-) -> PairsBySubset:
-    """Pairs of the subsets asked for, made where they are not at hand; without `subsets`, of all that `pairs` has."""
-    if subsets is None:
-        return all_pairs(observations, None, caps) if pairs is None else pairs
-    known = pairs or {}
-    return {s: known[s] if s in known else fragment_pairs(observations, s, caps) for s in subsets}
-
-
-def _common_sizes(observations: Observations, queries: IntArray) -> list[int]:
-    """Values of each slot, the never-seen ones of the queries included."""
-    tops = queries.max(axis=0, initial=0)
-    return [max(size, int(top) + 1) for size, top in zip(observations.sizes, tops, strict=True)]
-
-
 def _observed_keys(observations: Observations, sizes: Sequence[int]) -> NDArray[Any]:
     return np.sort(row_keys(observations.inputs, sizes))
 
 
 def _one_step(observations: Observations, queries: IntArray, pairs: PairsBySubset, largest_k: int) -> IntArray:
     """Best evidence of a single substitution that turns each query into an observed row."""
-    sizes = _common_sizes(observations, queries)
+    sizes = common_sizes(observations, queries)
     observed = _observed_keys(observations, sizes)
     cutoffs = np.where(find_keys(row_keys(queries, sizes), observed) >= 0, largest_k, 0)
     for subset, found in pairs.items():

@@ -2,48 +2,46 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .observations import IntArray, Observations, Subset
-from .pairs import DEFAULT_CAPS, Caps, PairsBySubset
+from .observations import IntArray, Observations, Subset, as_queries, common_sizes, context_of, find_keys, row_keys
+from .pairs import DEFAULT_CAPS, Caps, Pairs, PairsBySubset, pairs_of
+from .search import Hubs, Linkage, components
 
 SEEN = int(np.iinfo(np.int32).max)
 """Evidence of an observed query: no substitution is needed."""
 
 
 @dataclass(frozen=True)
-class Merge:
-    """One join of two classes of fragments of a subset; `left` and `right` are fragments that stand for them.
-
-    Attributes:
-        left, right: Indices into `Classes.fragments`, one fragment of each class.
-        evidence: Contexts that both classes had seen when they were joined, all with equal outputs.
-    """
-
-    left: int
-    right: int
-    evidence: int
-
-
-@dataclass(frozen=True)
 class Classes:
-    """Classes of the observed fragments of a subset.
+    """Classes of the observed fragments of a subset, and the joins that made them.
+
+    The joins are a forest over fragments: each stands for the join of the class that holds `left` with the one that
+    holds `right`, at that time.
 
     Attributes:
         subset: Positions.
         fragments: [F, |I|] observed fragments in lexicographic order.
         labels: [F] class of each fragment, 0..classes-1.
-        merges: The joins, in the order in which they were made.
+        left, right: [joins] indices into `fragments`, in the order of the joins.
+        evidence: [joins] contexts that both classes had seen, all with equal outputs.
     """
 
     subset: Subset
     fragments: IntArray
     labels: IntArray
-    merges: tuple[Merge, ...]
+    left: IntArray
+    right: IntArray
+    evidence: IntArray
+
+    def as_pairs(self) -> Pairs:
+        """The joins as equivalent pairs; their closure are the classes."""
+        return Pairs(self.subset, self.fragments, self.left, self.right, self.evidence, np.zeros_like(self.evidence))
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Determined:
     Attributes:
         labels: [Q] the one output that is reached, -1 if none or if subsets disagree.
         evidence: [Q] weakest join between the query's fragment and the observed one that gives the label, the best
-            over subsets; 0 without label, `SEEN` for an observed query.
+            over fragments and subsets, at most `largest_k`; 0 without label, `SEEN` for an observed query.
         conflict: [Q] two subsets give different outputs.
         classes: Per subset, the classes of its fragments.
     """
@@ -71,12 +69,150 @@ def determine(
     subsets: Sequence[Subset] | None = None,
     *,
     pairs: PairsBySubset | None = None,
+    classes: Mapping[Subset, Classes] | None = None,
+    largest_k: int = 20,
     caps: Caps = DEFAULT_CAPS,
 ) -> Determined:
     """Labels of queries by contradiction-aware agglomeration of fragments.
 
     Per subset, the two classes with most shared contexts of equal output are joined first, only if their maps from
     context to output nowhere disagree; evidence is counted again on the joined maps; it ends below `k`. A query gets
-    the output that the class of its fragment has in the query's context.
+    the output that the class of its fragment has in the query's context. Other than the closure of the paper, a join
+    needs the classes as wholes to agree, so a false pair is mostly found out before it spreads.
+
+    Args:
+        observations: The observed set.
+        queries: [Q, slots] codes; values that were never seen are allowed.
+        k: Least evidence of a join.
+        subsets: Family of fragments; by default all proper subsets.
+        pairs: `all_pairs` of the same observations, if at hand.
+        classes: Classes of an earlier call with the same observations, k and subsets, if at hand.
+        largest_k: Where evidence is cut off.
+        caps: Bounds on memory of the pairs. A pair that was left out can only make labels fewer.
     """
-    raise NotImplementedError
+    table = as_queries(queries, observations)
+    if classes is None:
+        pairs = pairs_of(observations, subsets, pairs, caps)
+        classes = {subset: agglomerate(observations, found, k) for subset, found in pairs.items()}
+    sizes = common_sizes(observations, table)
+    keys = row_keys(observations.inputs, sizes)
+    order = np.argsort(keys, kind="stable")
+    place = find_keys(row_keys(table, sizes), keys[order])
+    labels = np.where(place >= 0, observations.outputs[order[place]], -1)
+    evidence = np.where(place >= 0, SEEN, 0)
+    conflict = np.zeros(len(table), bool)
+    for found in classes.values():
+        label, support = _labels_of_subset(observations, table, found, sizes, largest_k)
+        new = (label >= 0) & (evidence < SEEN)
+        conflict |= new & (labels >= 0) & (labels != label)
+        labels[new] = label[new]
+        evidence[new] = np.maximum(evidence[new], support[new])
+    labels[conflict], evidence[conflict] = -1, 0
+    return Determined(labels, evidence, conflict, classes)
+
+
+def _labels_of_subset(
+    observations: Observations, queries: IntArray, classes: Classes, sizes: Sequence[int], largest_k: int
+) -> tuple[IntArray, IntArray]:
+    """Label (-1: none) and evidence that the classes of one subset give to each query."""
+    labels, evidence = np.full(len(queries), -1, np.int64), np.zeros(len(queries), np.int64)
+    linkage = Linkage(classes.as_pairs(), largest_k)
+    for k in range(largest_k, 0, -1):
+        if not linkage.join(k):
+            continue
+        open_queries = np.flatnonzero(evidence == 0)
+        hubs = Hubs(observations, linkage, sizes)
+        rows, row_hubs = hubs.of(observations.inputs)
+        _, first = np.unique(row_hubs, return_index=True)
+        inside, keys = hubs.of(queries[open_queries])
+        place = find_keys(keys, hubs.observed)
+        hit = open_queries[inside[place >= 0]]
+        # All rows of a hub have one output, else its fragments would not have been joined.
+        labels[hit] = observations.outputs[rows[first[place[place >= 0]]]]
+        evidence[hit] = k
+    return labels, evidence
+
+
+def agglomerate(observations: Observations, pairs: Pairs, k: int) -> Classes:
+    """Join classes of fragments of one subset, best supported first, as long as nothing contradicts and k is met.
+
+    The queue holds upper bounds of evidence: the sum over the parts of a class counts a context twice when both parts
+    have it. A bound is replaced by the exact count when it comes up, so the order is that of exact counts. Ties go to
+    the fragments that come first in lexicographic order; the order of rows does not matter.
+    """
+    maps = _maps(observations, pairs)
+    bounds: list[dict[int, int]] = [{} for _ in maps]
+    free = pairs.disagree == 0
+    ends = zip(pairs.left[free].tolist(), pairs.right[free].tolist(), pairs.agree[free].tolist(), strict=True)
+    queue = []
+    for left, right, agree in ends:
+        bounds[left][right] = bounds[right][left] = agree
+        if agree >= k:
+            queue.append((-agree, left, right))
+    heapq.heapify(queue)
+    joins: list[tuple[int, int, int]] = []
+    while queue:
+        bound, left, right = heapq.heappop(queue)
+        if bounds[left].get(right) != -bound:
+            continue
+        count = _agreement(maps[left], maps[right])
+        if count == -bound:
+            joins.append((left, right, count))
+            _join(left, right, maps, bounds, queue, k)
+        elif count < 0:
+            del bounds[left][right], bounds[right][left]
+        else:
+            bounds[left][right] = bounds[right][left] = count
+            if count >= k:
+                heapq.heappush(queue, (-count, left, right))
+    left, right, evidence = np.array(joins, np.int64).reshape(-1, 3).T
+    return Classes(pairs.subset, pairs.fragments, components(len(maps), left, right), left, right, evidence)
+
+
+def _maps(observations: Observations, pairs: Pairs) -> list[dict[int, int]]:
+    """For each fragment, its map from context to output."""
+    inputs = observations.inputs
+    within = [observations.sizes[slot] for slot in pairs.subset]
+    fragment = find_keys(row_keys(inputs[:, pairs.subset], within), row_keys(pairs.fragments, within))
+    positions = context_of(pairs.subset, observations.slots)
+    keys = row_keys(inputs[:, positions], [observations.sizes[slot] for slot in positions])
+    context = np.unique(keys, return_inverse=True)[1]
+    maps: list[dict[int, int]] = [{} for _ in pairs.fragments]
+    for index, seen, output in zip(fragment.tolist(), context.tolist(), observations.outputs.tolist(), strict=True):
+        maps[index][seen] = output
+    return maps
+
+
+def _agreement(first: dict[int, int], second: dict[int, int]) -> int:
+    """Shared contexts if all have equal outputs, else -1."""
+    if len(first) > len(second):
+        first, second = second, first
+    count = 0
+    for context, output in first.items():
+        other = second.get(context)
+        if other is not None:
+            if other != output:
+                return -1
+            count += 1
+    return count
+
+
+def _join(
+    left: int,
+    right: int,
+    maps: list[dict[int, int]],
+    bounds: list[dict[int, int]],
+    queue: list[tuple[int, int, int]],
+    k: int,
+) -> None:
+    """Put the smaller class into the larger one, with its map and its bounds."""
+    keep, drop = (left, right) if len(maps[left]) >= len(maps[right]) else (right, left)
+    maps[keep].update(maps[drop])
+    del bounds[keep][drop], bounds[drop][keep]
+    for other, bound in bounds[drop].items():
+        del bounds[other][drop]
+        total = bounds[keep].get(other, 0) + bound
+        bounds[keep][other] = bounds[other][keep] = total
+        if total >= k:
+            heapq.heappush(queue, (-total, min(keep, other), max(keep, other)))
+    maps[drop], bounds[drop] = {}, {}

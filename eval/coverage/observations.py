@@ -124,6 +124,12 @@ def find_keys(keys: NDArray[Any], among: NDArray[Any]) -> IntArray:
     return np.where(among[place] == keys, place, -1)
 
 
+def common_sizes(observations: Observations, queries: IntArray) -> list[int]:
+    """Values of each slot, with those of the queries that were never seen."""
+    tops = queries.max(axis=0, initial=0)
+    return [max(size, int(top) + 1) for size, top in zip(observations.sizes, tops, strict=True)]
+
+
 def context_of(subset: Subset, slots: int) -> Subset:
     """The positions outside a subset."""
     return tuple(slot for slot in range(slots) if slot not in subset)

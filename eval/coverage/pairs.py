@@ -109,6 +109,16 @@ def all_pairs(
     return {subset: fragment_pairs(observations, subset, caps) for subset in family}
 
 
+def pairs_of(
+    observations: Observations, subsets: Sequence[Subset] | None, pairs: PairsBySubset | None, caps: Caps
+) -> PairsBySubset:
+    """Pairs of the subsets asked for, made where not at hand; without `subsets`, of all that `pairs` has, or all."""
+    if subsets is None:
+        return all_pairs(observations, None, caps) if pairs is None else pairs
+    known = pairs or {}
+    return {s: known[s] if s in known else fragment_pairs(observations, s, caps) for s in subsets}
+
+
 def _group(observations: Observations, positions: Subset) -> tuple[IntArray, IntArray]:
     """Distinct values at some positions in lexicographic order, and which of them each row has."""
     columns = observations.inputs[:, positions]

@@ -45,14 +45,14 @@ class Linkage:
         new = self._evidence == k
         if not new.any():
             return False
-        self.labels = _components(self.labels.max() + 1, self.labels[self._left[new]], self.labels[self._right[new]])[
+        self.labels = components(self.labels.max() + 1, self.labels[self._left[new]], self.labels[self._right[new]])[
             self.labels
         ]
         return True
 
 
-def _components(vertices: int, left: IntArray, right: IntArray) -> IntArray:
-    """Component of each vertex of a graph given by its edges."""
+def components(vertices: int, left: IntArray, right: IntArray) -> IntArray:
+    """Component of each vertex of a graph given by its edges; [vertices]."""
     cells = (np.ones(len(left), np.int8), (left, right))
     return connected_components(coo_array(cells, shape=(vertices, vertices)), directed=False)[1].astype(np.int64)
 
@@ -123,7 +123,7 @@ class Explored:
 
     def components(self) -> IntArray:
         """[V] component of each vertex."""
-        return _components(len(self.inputs), np.concatenate(self.left), np.concatenate(self.right))
+        return components(len(self.inputs), np.concatenate(self.left), np.concatenate(self.right))
 
     def add(self, inputs: IntArray, keys: Keys) -> IntArray:
         """Take in inputs, known or new; their positions."""
