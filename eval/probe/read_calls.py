@@ -19,7 +19,9 @@ from ...data.function_calling.library import load_library
 from ...data.function_calling.row_view import RowView, view
 from ...data.rows import Row
 
-_MANY = re.compile(r"\b(?:both|each|every|all|respectively|and also|as well as|different|two|three|four|several)\b", re.I)
+_MANY = re.compile(
+    r"\b(?:both|each|every|all|respectively|and also|as well as|different|two|three|four|several)\b", re.I
+)
 _NUMBER = re.compile(r"\d[\d.,:/-]*")
 _QUESTION = re.compile(r"\b(?:what|how|when|where|who|which|why|is|are|do|does|can|could|would)\b", re.I)
 

@@ -32,7 +32,21 @@ _WORDS = {
     "both": r"both|and also|as well as|either|in common|shared",
     "distinct": r"different|distinct|unique",
 }
-_OPENINGS = ("how many", "what", "which", "who", "where", "when", "find", "list", "show", "give", "return", "count", "how")
+_OPENINGS = (
+    "how many",
+    "what",
+    "which",
+    "who",
+    "where",
+    "when",
+    "find",
+    "list",
+    "show",
+    "give",
+    "return",
+    "count",
+    "how",
+)
 _SECTION = {"question": re.compile(r"^Question: (.*?)(?:\n\n|\Z)", re.M | re.S)}
 
 

@@ -70,7 +70,9 @@ def select(inputs: IntArray, outputs: IntArray, always: Sequence[int] = ()) -> R
 def given(inputs: IntArray, outputs: IntArray, slots: Sequence[int]) -> Relevance:
     """The slots that a schema names, with what they explain."""
     entropy = left_out_entropy(_groups(inputs[:, :0]), outputs)
-    steps = [(slot, left_out_entropy(_groups(inputs[:, slots[: place + 1]]), outputs)) for place, slot in enumerate(slots)]
+    steps = [
+        (slot, left_out_entropy(_groups(inputs[:, slots[: place + 1]]), outputs)) for place, slot in enumerate(slots)
+    ]
     return Relevance(tuple(sorted(slots)), entropy, tuple(steps), "given")
 
 

@@ -131,7 +131,9 @@ def _bucket(slot: Slot, value: Any) -> str:
         return f"{edges[-1]:g} or more"
     low, high = edges[below - 1], edges[below]
     whole = low == int(low) and high == int(high)
-    return f"{low:g}" if whole and high == low + 1 else f"{low:g} to {high - 1:g}" if whole else f"{low:g} to < {high:g}"
+    return (
+        f"{low:g}" if whole and high == low + 1 else f"{low:g} to {high - 1:g}" if whole else f"{low:g} to < {high:g}"
+    )
 
 
 def _set(slot: Slot, value: Any) -> str:

@@ -1,0 +1,137 @@
+"""Training rows against requests: every output's verdicts, and each request's worst."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .components import Component, components
+from .rows import Placed, Table, load, read_tables
+from .schema import ProbeError, load_schema, schema_path
+from .statuses import DETERMINED, STATUSES, Verdicts, judge
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What training rows say about requests.
+
+    Attributes:
+        train: Training rows.
+        test: Requests.
+        components: Per output, the training rows as the engine takes them.
+        verdicts: Per output, the verdicts on the requests.
+    """
+
+    train: Table
+    test: Table
+    components: tuple[Component, ...]
+    verdicts: tuple[Verdicts, ...]
+
+    @cached_property
+    def statuses(self) -> IntArray:
+        """[requests, outputs] index into `STATUSES`."""
+        return np.stack([verdicts.status for verdicts in self.verdicts], axis=1)
+
+    @cached_property
+    def worst(self) -> IntArray:
+        """[requests] the worst status of a request's outputs."""
+        return self.statuses.max(axis=1)
+
+    @cached_property
+    def cutoffs(self) -> IntArray:
+        """[requests] smallest k-cutoff of a request's outputs."""
+        return np.stack([verdicts.cutoffs for verdicts in self.verdicts], axis=1).min(axis=1)
+
+    @cached_property
+    def evidence(self) -> IntArray:
+        """[requests] smallest evidence behind a request's outputs; 0 where one has none."""
+        return np.stack([verdicts.evidence for verdicts in self.verdicts], axis=1).min(axis=1)
+
+    @property
+    def determined_share(self) -> float:
+        """Share of the requests whose every output is seen or determined."""
+        return float((self.worst <= DETERMINED).mean())
+
+    def counts(self, output: int | None = None) -> dict[str, int]:
+        """Requests by status, of one output or the worst of all."""
+        status = self.worst if output is None else self.statuses[:, output]
+        return {name: int((status == place).sum()) for place, name in enumerate(STATUSES)}
+
+    def right(self, output: int) -> dict[str, tuple[int, int]]:
+        """Per status, how many of the outputs that follow are the request's own, and how many follow."""
+        verdicts, wanted = self.verdicts[output], self.test.outputs[:, output]
+        found = {}
+        for place, name in enumerate(STATUSES):
+            rows = (verdicts.status == place) & (verdicts.labels >= 0) & (wanted >= 0)
+            if rows.any():
+                found[name] = (int((verdicts.labels[rows] == wanted[rows]).sum()), int(rows.sum()))
+        return found
+
+    def grown(self, placed: Sequence[Placed], inputs: IntArray, outputs: IntArray) -> Analysis:
+        """The analysis with more training rows; the same slots count and the same evidence is asked for."""
+        old = self.train
+        more = (np.concatenate([old.inputs, inputs]), np.concatenate([old.outputs, outputs]))
+        train = Table(old.schema, old.codes, (*old.placed, *placed), *more, (*old.texts, *("" for _ in placed)))
+        parts = components(train, like=self.components)
+        return Analysis(train, self.test, tuple(parts), tuple(judge(part, self.test.inputs) for part in parts))
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader has to know of the figures."""
+        found = []
+        for component in self.components:
+            if component.warning:
+                found.append(f"{component.name}: {component.warning}")
+            capped = [subset for subset, pairs in component.pairs.items() if pairs.capped]
+            if capped:
+                found.append(
+                    f"{component.name}: pairs of {len(capped)} fragments were capped; evidence is a lower bound"
+                )
+        return found
+
+
+def analyse(train: Table, test: Table, k: int | None = None, agreement: float | None = None) -> Analysis:
+    """Judge every request of `test` by the rows of `train`.
+
+    Args:
+        train: Training rows.
+        test: Requests, read together with `train`.
+        k: Evidence to ask for; None takes what the null model gives for each output.
+        agreement: Share of agreement asked for; None is strict.
+    """
+    parts = components(train, k, agreement)
+    return Analysis(train, test, tuple(parts), tuple(judge(part, test.inputs) for part in parts))
+
+
+def read_pair(
+    train: str, schema: str, test: str | None = None, holdout: float = 0.2, seed: int = 0
+) -> tuple[Table, Table]:
+    """Training rows and requests as tables.
+
+    Args:
+        train: A file or source, see `rows.load`.
+        schema: A schema file, or the name of a shipped one.
+        test: A file or source; None holds out some of `train`.
+        holdout: Share held out, when there is no test.
+        seed: Choice of the rows held out.
+
+    Raises:
+        ProbeError: Something of it cannot be read.
+    """
+    read, file = load_schema(schema), str(schema_path(schema))
+    rows = load(train)
+    if test is not None:
+        first, second = read_tables(read, rows, load(test), file=file)
+        return first, second
+    if not 0 < holdout < 1 or not 0 < round(holdout * len(rows)) < len(rows):
+        raise ProbeError(f"holdout · found {holdout} of {len(rows)} rows · give a share that leaves rows on both sides")
+    (table,) = read_tables(read, rows, file=file)
+    order = np.random.default_rng(seed).permutation(len(table))
+    cut = round(holdout * len(table))
+    return table.take(np.sort(order[cut:])), table.take(np.sort(order[:cut]))
