@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array, triu
 
 from .observations import IntArray, Observations, Subset, context_of, row_keys
@@ -119,6 +120,22 @@ def pairs_of(
     return {s: known[s] if s in known else fragment_pairs(observations, s, caps) for s in subsets}
 
 
+def shared_contexts(observations: Observations, subset: Subset, seed: int = 0) -> NDArray[np.float64]:
+    """How many pairs of fragments of a subset share m contexts, at index m; index 0 is not counted.
+
+    Exact where the join of all fragments fits into `JOIN_CELLS`, else scaled up from a seeded sample of fragments.
+    """
+    fragments, fragment = _group(observations, subset)
+    context = _group(observations, context_of(subset, observations.slots))[1]
+    incidence = _incidence(fragment, context, len(fragments))
+    share = min(1.0, JOIN_CELLS / max(_cells(incidence)[-1], 1))
+    size = max(1, round(share * len(fragments)))
+    sample = np.sort(np.random.default_rng(seed).choice(len(fragments), size, replace=False))
+    product = (incidence[sample] @ incidence.T).tocoo()
+    shared = np.bincount(product.data[sample[product.row] != product.col], minlength=2).astype(np.float64)
+    return shared * len(fragments) / (2 * size)
+
+
 def _group(observations: Observations, positions: Subset) -> tuple[IntArray, IntArray]:
     """Distinct values at some positions in lexicographic order, and which of them each row has."""
     columns = observations.inputs[:, positions]
@@ -173,14 +190,19 @@ def _join(incidence: csr_array) -> tuple[IntArray, IntArray, IntArray]:
 
 def _blocks(incidence: csr_array) -> list[tuple[int, int]]:
     """Ranges of rows whose join with all rows stays within `JOIN_CELLS`, at least one row each."""
-    degrees = np.bincount(incidence.indices, minlength=incidence.shape[1])
-    cost = np.concatenate(([0], np.cumsum(degrees[incidence.indices])))[incidence.indptr]
+    cost = _cells(incidence)
     blocks, start = [], 0
     while start < incidence.shape[0]:
         stop = int(np.searchsorted(cost, cost[start] + JOIN_CELLS, side="right")) - 1
         blocks.append((start, max(stop, start + 1)))
         start = blocks[-1][1]
     return blocks
+
+
+def _cells(incidence: csr_array) -> IntArray:
+    """Cells of the join of the first rows with all rows, at most, for every number of first rows."""
+    degrees = np.bincount(incidence.indices, minlength=incidence.shape[1]).astype(np.int64)
+    return np.concatenate(([0], np.cumsum(degrees[incidence.indices])))[incidence.indptr]
 
 
 def _shared(incidence: csr_array, left: IntArray, right: IntArray) -> IntArray:
