@@ -1,0 +1,176 @@
+"""Read everything with every reader, time the work, and keep the results passage by passage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...data.formatting import render_prompts
+from ...data.rows import Row
+from ...rewards.capsule_guards import ungrounded
+from ...rewards.capsule_utility import Question, read_questions
+from ..engines.base import Sampling
+from ..evaluate import EvaluationError
+from ..problems import Answer, Problem
+from .contexts import contexts
+from .latency import Timing, time_batches
+from .results import CAPSULE, FULL, SWAPPED, Results
+
+if TYPE_CHECKING:
+    from ...rewards.compression import Reader
+    from ..engines.base import Engine
+
+Baseline = Callable[[Sequence[str], Sequence[int], "Reader"], list[str]]
+"""From passages, the tokens to use for each and the reader that counts them to shorter texts."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A capsule as a compressor wrote it.
+
+    Attributes:
+        text: Without special tokens.
+        prompt_tokens: What the compressor read, in its own tokenizer.
+        tokens: What it wrote, in its own tokenizer, with the end token if there is one.
+        stopped: Whether it ended by itself.
+    """
+
+    text: str
+    prompt_tokens: int
+    tokens: int
+    stopped: bool
+
+
+def write_capsules(rows: Sequence[Row], engine: Engine, max_tokens: int) -> list[Written]:
+    """Compress every passage, greedily; the compressor sees the row's prompt and never a question."""
+    prompts = render_prompts(rows, engine.tokenizer)
+    completions = engine.generate(prompts, Sampling(temperature=0.0, max_tokens=max_tokens))
+    return [
+        Written(answer.text.strip(), len(prompt), len(answer.token_ids), answer.finish_reason == "stop")
+        for prompt, (answer,) in zip(prompts, completions, strict=True)
+    ]
+
+
+def measure(
+    rows: Sequence[Row],
+    capsules: Sequence[Written],
+    readers: Sequence[Reader],
+    baselines: Mapping[str, Baseline],
+    seed: int = 0,
+) -> Results:
+    """Return what readers make of capsules, of baselines as long as them, and of the controls.
+
+    Args:
+        rows: With `passage`, `budget` (tokens of the first reader), `questions` and perhaps `facts`.
+        capsules: Of the rows' passages.
+        readers: The one that trained the compressor first.
+        baselines: By source; given as many of the first reader's tokens as the capsule that is read.
+        seed: Of the random facts.
+    """
+    first = readers[0]
+    texts = contexts(rows, [capsule.text for capsule in capsules], first, seed)
+    allowed = [first.count(text) for text in texts[CAPSULE]]
+    texts |= {source: make(texts[FULL], allowed, first) for source, make in baselines.items()}
+    return Results(
+        ids=[row["id"] for row in rows],
+        readers=[reader.name for reader in readers],
+        right={source: {r.name: read(rows, of, r) for r in readers} for source, of in texts.items()},
+        tokens={source: {r.name: [r.count(text) for text in of] for r in readers} for source, of in texts.items()},
+        budgets=[row["budget"] for row in rows],
+        written=[first.count(capsule.text) for capsule in capsules],
+        stopped=[capsule.stopped for capsule in capsules],
+        grounded=[grounding(text, row) for text, row in zip(texts[CAPSULE], rows, strict=True)],
+        compressor_read=[capsule.prompt_tokens for capsule in capsules],
+        compressor_written=[capsule.tokens for capsule in capsules],
+        notes=[] if SWAPPED in texts else ["All rows have the same passage, so no capsule could be swapped."],
+    )
+
+
+def read(rows: Sequence[Row], texts: Sequence[str], reader: Reader) -> list[float]:
+    """Return the share of each row's questions with a gold answer that a reader answers right, `[rows]`.
+
+    Raises:
+        EvaluationError: A row has no such question.
+    """
+    asked = [(place, question) for place, row in enumerate(rows) for question in _with_gold(row)]
+    answers = reader.answers([texts[place] for place, _ in asked], [question.text for _, question in asked])
+    right: list[list[bool]] = [[] for _ in rows]
+    for (place, question), answer in zip(asked, answers, strict=True):
+        right[place].append(question.is_right(answer))
+    return [float(np.mean(own)) for own in right]
+
+
+def grounding(capsule: str, row: Row) -> float | None:
+    """Return the share of what a capsule claims that its passage says; None for an empty one.
+
+    Claims are a capsule's notes where the row carries the facts of its passage, and numbers, dates and names elsewhere.
+    """
+    facts = json.loads(row["facts"]) if row.get("facts") else None
+    return 1 - ungrounded(capsule, row["passage"], facts) if capsule.strip() else None
+
+
+def time_work(
+    rows: Sequence[Row],
+    capsules: Sequence[Written],
+    engine: Engine,
+    readers: tuple[Reader, Callable[[], Reader]],
+    batches: Sequence[int],
+    repeats: int,
+    max_tokens: int,
+) -> list[Timing]:
+    """Time the compressor and one reader on one question a passage.
+
+    Args:
+        rows: Passages.
+        capsules: Of them.
+        engine: The compressor's.
+        readers: The one that counts the budget, and what makes the timed one, which must not remember answers.
+        batches: Passages together.
+        repeats: Rounds.
+        max_tokens: Longest capsule.
+    """
+    budget_reader, fresh = readers
+    questions = [_with_gold(row)[0].text for row in rows]
+    passages = [row["passage"] for row in rows]
+    cut = [budget_reader.cut(capsule.text, row["budget"]) for row, capsule in zip(rows, capsules, strict=True)]
+
+    def ask(texts: list[str]) -> Callable[[Sequence[int]], list[str]]:
+        return lambda places: fresh().answers([texts[p] for p in places], [questions[p] for p in places])
+
+    def compress(places: Sequence[int]) -> list[Written]:
+        return write_capsules([rows[place] for place in places], engine, max_tokens)
+
+    return time_batches(range(len(rows)), batches, repeats, compress, ask(passages), ask(cut))
+
+
+def problems(rows: Sequence[Row], capsules: Sequence[Written], results: Results) -> list[Problem]:
+    """Return the capsules as answers for a record: worth what the first reader answers right, right if that is all."""
+    found = []
+    right = results.right[CAPSULE][results.readers[0]]
+    for row, capsule, value, tokens in zip(rows, capsules, right, results.written, strict=True):
+        over = tokens - row["budget"]
+        answer = Answer(
+            text=capsule.text,
+            count=1,
+            value=value,
+            outcome="correct" if value == 1 else "wrong",
+            correct=value == 1,
+            solution=None,
+            tokens=capsule.tokens,
+            logprob=None,
+            truncated=not capsule.stopped,
+            detail=f"{over} tokens over the budget" if over > 0 else "",
+        )
+        found.append(Problem(row["id"], row["task"], row["passage"], {"questions": row["questions"]}, (answer,)))
+    return found
+
+
+def _with_gold(row: Row) -> list[Question]:
+    found = [question for question in read_questions(row["questions"]) if question.answer is not None]
+    if not found:
+        raise EvaluationError(f"{row['id']} · questions · none has an answer · rows to evaluate on need gold answers")
+    return found
