@@ -41,7 +41,7 @@ _ENVIRONMENT = {
 }
 """Read by libraries when they are imported; what the user set stays."""
 
-_TRAINERS = {kind: f"quince.recipes.{kind}.train" for kind in ("rlvr", "sft", "dpo", "pretrain")}
+_TRAINERS = {kind: f"quince.recipes.{kind}.train" for kind in ("rlvr", "sft", "dpo", "pretrain", "coverage")}
 _TRAINERS["pipeline"] = "quince.recipes.pipeline"
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from .config.coverage import CoverageRecipe
 from .config.dpo import DpoRecipe
 from .config.evaluation import EvalRecipe
 from .config.library import accelerate_config
@@ -17,6 +18,7 @@ from .config.rlvr_checks import rehearses
 from .config.sft import SftRecipe
 from .config.shapes import Shape, shape_of
 from .config.trainer import Target, trainer_value
+from .coverage.overview import plan_lines
 from .launching import launch_command
 from .memory import Training, readable
 
@@ -53,6 +55,8 @@ def _lines(loaded: LoadedRecipe) -> Iterator[Line]:
         return _rlvr(loaded, recipe)
     if isinstance(recipe, SftRecipe | DpoRecipe):
         return _tuning(loaded, recipe)
+    if isinstance(recipe, CoverageRecipe):
+        return plan_lines(loaded, recipe)
     return _pretrain(loaded, recipe) if isinstance(recipe, PretrainRecipe) else _evaluation(loaded, recipe)
 
 

@@ -12,11 +12,13 @@ from rich.text import Text
 
 from ..data.formatting import render_prompt
 from ..data.rows import Row
+from .config.coverage import CoverageRecipe
 from .config.dpo import DpoRecipe
 from .config.evaluation import EvalRecipe
 from .config.pretrain import PretrainRecipe
 from .config.rlvr import RlvrRecipe
 from .config.sft import SftRecipe
+from .coverage.overview import preview_lines
 from .rewards import build_reward
 from .rows import load_source
 from .trial_answers import gold_answer, trial_answers
@@ -41,6 +43,10 @@ def show_data(loaded: LoadedRecipe, rows: int) -> None:
             console.print(Text(f"{row['task']} {row['id']}", style="bold"))
             console.print(_coloured(row["messages"][:-1], row["messages"][-1]["content"]))
         return
+    if isinstance(recipe, CoverageRecipe):
+        for line in preview_lines(recipe, rows):
+            console.print(line)
+        return
     if isinstance(recipe, SftRecipe | DpoRecipe):
         from .preview_tokens import show_tokens
 
@@ -59,7 +65,7 @@ def show_data(loaded: LoadedRecipe, rows: int) -> None:
 def show_rewards(loaded: LoadedRecipe, rows: int) -> None:
     """Print a table of what each reward gives to gold, empty and near-miss answers."""
     recipe = loaded.recipe
-    if isinstance(recipe, PretrainRecipe | SftRecipe | DpoRecipe):
+    if isinstance(recipe, PretrainRecipe | CoverageRecipe | SftRecipe | DpoRecipe):
         print(f"{loaded.name} trains on text and has no rewards")
         return
     table = Table("row", "answer", "reward", "value", "outcome", "detail", box=None)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pydantic import BaseModel
 
 from ...data.formatting import shipped_templates, template_file
+from .coverage import CoverageRecipe, coverage_checks
 from .data import Source
 from .dpo import DpoRecipe
 from .evaluation import EvalRecipe
@@ -35,6 +36,8 @@ def cross_checks(recipe: BaseModel) -> Iterator[Finding]:
         yield from tuning_checks(recipe)
     elif isinstance(recipe, PretrainRecipe):
         yield from _pretrain_checks(recipe)
+    elif isinstance(recipe, CoverageRecipe):
+        yield from coverage_checks(recipe)
 
 
 def _numbered(field: str, sources: Sequence[Source]) -> dict[str, Source]:

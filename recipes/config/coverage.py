@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field
 
+from .finding import Finding
 from .section import Options, Positive, Section, Share
 
 CompositionalFamily = Literal["one_hop", "two_hop", "parallel", "three_hop", "five_hop", "non_tree"]
@@ -69,3 +71,21 @@ class CoverageRecipe(Section):
     """Models trained at the same time, one thread each."""
     trainer: Options = Field(default_factory=dict)
     """Fields of transformers' `TrainingArguments` under their own names."""
+
+
+def coverage_checks(recipe: CoverageRecipe) -> Iterator[Finding]:
+    """What is right alone and wrong together."""
+    sizes, data = recipe.architecture, recipe.data
+    if sizes.width % sizes.heads:
+        valid = ", ".join(str(number) for number in range(1, sizes.width + 1) if sizes.width % number == 0)
+        fields = ("architecture.heads", "architecture.width")
+        yield Finding(fields, f"{sizes.heads} do not divide a width of {sizes.width}", f"one of {valid}")
+    if data.tables == "same_f12" and data.family == "non_tree":
+        found = "one table for two and for three arguments"
+        yield Finding(("data.tables", "data.family"), found, "another family, or tables of another kind")
+    if data.target != "direct" and data.family == "one_hop":
+        yield Finding(("data.target", "data.family"), "no bridge values in one_hop", "target: direct")
+    if len(set(data.rows)) < len(data.rows):
+        yield Finding(("data.rows",), "a size twice", "sizes that differ")
+    if recipe.trainer.get("max_steps", -1) < 1:
+        yield Finding(("trainer.max_steps",), "no end", "the most steps a model is trained for")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from .coverage import CoverageRecipe
 from .dpo import DpoRecipe
 from .evaluation import EvalRecipe
 from .pipeline import PipelineRecipe
@@ -16,7 +17,7 @@ from .rlvr import RlvrRecipe
 from .sft import SftRecipe
 from .tree import Entry, entry_at, leaves
 
-Recipe = RlvrRecipe | SftRecipe | DpoRecipe | PretrainRecipe | EvalRecipe | PipelineRecipe
+Recipe = RlvrRecipe | SftRecipe | DpoRecipe | PretrainRecipe | CoverageRecipe | EvalRecipe | PipelineRecipe
 
 
 @dataclass(frozen=True)

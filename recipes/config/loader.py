@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .checks import cross_checks
+from .coverage import CoverageRecipe
 from .dpo import DpoRecipe
 from .errors import Problem, RecipeErrors, did_you_mean
 from .evaluation import EvalRecipe
@@ -26,6 +27,7 @@ SCHEMAS: dict[str, type[Recipe]] = {
     "sft": SftRecipe,
     "dpo": DpoRecipe,
     "pretrain": PretrainRecipe,
+    "coverage": CoverageRecipe,
     "eval": EvalRecipe,
     "pipeline": PipelineRecipe,
 }
@@ -138,5 +140,5 @@ def _notes(recipe: Recipe) -> tuple[str, ...]:
         return tuple(dict.fromkeys(note for stage in recipe.stages.values() for note in _notes(stage)))
     if isinstance(recipe, EvalRecipe) or installed_fields(recipe.kind) is not None:
         return ()
-    library = "transformers" if recipe.kind == "pretrain" else "trl"
+    library = "transformers" if recipe.kind in ("pretrain", "coverage") else "trl"
     return (f"{library} is not installed: the names under `trainer:` were not checked",)

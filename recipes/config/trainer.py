@@ -18,11 +18,12 @@ from typing import Any, Literal
 from .errors import did_you_mean, one_of, show_value
 from .trainer_rules import CHOICES, DEFAULTS, RANGES, RESERVED
 
-Target = Literal["rlvr", "sft", "dpo", "pretrain"]
+Target = Literal["rlvr", "sft", "dpo", "pretrain", "coverage"]
 
 _BASES = (("transformers", "training_args.py", "TrainingArguments"), ("trl", "trainer/base_config.py", "_BaseConfig"))
 _CLASSES = {
     "pretrain": _BASES[:1],
+    "coverage": _BASES[:1],
     "rlvr": (*_BASES, ("trl", "trainer/grpo_config.py", "GRPOConfig")),
     "sft": (*_BASES, ("trl", "trainer/sft_config.py", "SFTConfig")),
     "dpo": (*_BASES, ("trl", "trainer/dpo_config.py", "DPOConfig")),

@@ -78,6 +78,12 @@ _TUNING = _SHARED | {
 
 RESERVED: dict[str, dict[str, str]] = {
     "pretrain": _SHARED,
+    "coverage": _SHARED
+    | {
+        "remove_unused_columns": "the data set is tensors, there are no columns",
+        "eval_strategy": "write `evaluate_every` at the top level",
+        "num_train_epochs": "write `max_steps`: sizes are compared at equal steps",
+    },
     "sft": _TUNING
     | {
         "packing_strategy": "best fit decreasing is the only one that cuts no conversation",
@@ -113,6 +119,7 @@ _COMMON = {
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "pretrain": _COMMON,
+    "coverage": _COMMON,
     "sft": _COMMON | {"max_length": 1024, "packing": False, "gradient_checkpointing": True},
     "dpo": _COMMON | {"max_length": 1024, "gradient_checkpointing": True},
     "rlvr": _COMMON

@@ -1,0 +1,159 @@
+"""Do hidden states cluster by an intermediate value? The intra-inter cosine gap, and a reader of hidden states.
+
+IICG after arXiv 2505.20278: mean cosine of pairs of states that share a value minus that of pairs that do not, at one
+layer and position. Layer l is the residual stream after l blocks, so layer 0 is the embedding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class CosineGap:
+    """Mean cosines of pairs.
+
+    Attributes:
+        within: Over pairs of one group; NaN if no group has two members.
+        between: Over pairs of different groups; NaN if there is one group.
+        groups: Groups with at least two members.
+    """
+
+    within: float
+    between: float
+    groups: int
+
+    @property
+    def gap(self) -> float:
+        """IICG."""
+        return self.within - self.between
+
+
+def cosine_gap(vectors: ArrayLike, groups: ArrayLike) -> CosineGap:
+    """IICG of vectors under a grouping.
+
+    All pairs are counted (the reference's second variant), through sums of unit vectors: linear in the rows.
+
+    Args:
+        vectors: `[rows, width]`; a zero vector counts as orthogonal to all.
+        groups: `[rows]` labels, or `[rows, parts]` where a group is a combination such as (bridge, x2).
+
+    Raises:
+        ValueError: The two differ in rows.
+    """
+    vectors, groups = np.asarray(vectors, dtype=np.float64), np.asarray(groups)
+    if len(vectors) != len(groups):
+        raise ValueError(f"cosine gap: {len(vectors)} vectors and {len(groups)} labels are not the same rows")
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    units = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+    _, group = np.unique(groups, axis=0, return_inverse=True)
+    group = group.reshape(-1)
+    members = np.bincount(group)
+    sums = np.zeros((len(members), units.shape[1]))
+    np.add.at(sums, group, units)
+    selves = float((units * units).sum())
+    same, all_pairs = float((sums * sums).sum()), float((units.sum(axis=0) ** 2).sum())
+    within_pairs = float((members * (members - 1)).sum())
+    between_pairs = float(len(units) ** 2 - (members**2).sum())
+    return CosineGap(
+        within=(same - selves) / within_pairs if within_pairs else float("nan"),
+        between=(all_pairs - same) / between_pairs if between_pairs else float("nan"),
+        groups=int((members > 1).sum()),
+    )
+
+
+def gap_map(states: NDArray[Any], tokens: NDArray[np.int64], groups: ArrayLike) -> NDArray[np.float64]:
+    """IICG at every layer and position, `[layers, positions]`.
+
+    At a position a causal model has seen the tokens up to it, so rows with equal ones have equal states; they count
+    once, else a cluster would be made of copies.
+
+    Args:
+        states: `[layers, rows, positions, width]`, from `hidden_states`.
+        tokens: `[rows, positions]`.
+        groups: As in `cosine_gap`.
+    """
+    groups = np.asarray(groups)
+    gaps = np.empty((states.shape[0], states.shape[2]))
+    for position in range(states.shape[2]):
+        # What is grouped may depend on later tokens; then equal states in different groups are kept apart.
+        labelled = np.concatenate([tokens[:, : position + 1], groups.reshape(len(groups), -1)], axis=1)
+        _, first = np.unique(labelled, axis=0, return_index=True)
+        for layer in range(states.shape[0]):
+            gaps[layer, position] = cosine_gap(states[layer, first, position], groups[first]).gap
+    return gaps
+
+
+def blocks_of(model: nn.Module) -> nn.ModuleList:
+    """The blocks of a Hugging Face causal LM: its list of as many modules as the configuration has layers.
+
+    Raises:
+        ValueError: There is no such list, or more than one.
+    """
+    from torch import nn
+
+    count = model.config.get_text_config().num_hidden_layers
+    found = [module for module in model.modules() if isinstance(module, nn.ModuleList) and len(module) == count]
+    if len(found) != 1:
+        raise ValueError(
+            f"{type(model).__name__} · {len(found)} lists of {count} modules · one list of blocks is needed · "
+            "pass a causal language model of transformers"
+        )
+    return found[0]
+
+
+def hidden_states(model: Any, tokens: Any, batch: int = 1024) -> NDArray[np.float32]:
+    """The residual stream of a model, `[layers + 1, rows, positions, width]` in float32.
+
+    Args:
+        model: Any causal LM of transformers.
+        tokens: `[rows, positions]` ids of equal length, without padding.
+        batch: Rows of one forward pass.
+    """
+    import torch
+
+    tokens = torch.as_tensor(tokens)
+    blocks, parts = blocks_of(model), []
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for start in range(0, len(tokens), batch):
+                seen: list[Tensor] = []
+                handles = [block.register_forward_pre_hook(_keep_input(seen), with_kwargs=True) for block in blocks]
+                handles.append(blocks[-1].register_forward_hook(_keep_output(seen)))
+                try:
+                    model(input_ids=tokens[start : start + batch].to(model.device))
+                finally:
+                    for handle in handles:
+                        handle.remove()
+                parts.append(torch.stack(seen).float().cpu().numpy())
+    finally:
+        model.train(was_training)
+    return np.concatenate(parts, axis=1)
+
+
+def entering(arguments: tuple[Any, ...], options: dict[str, Any]) -> Tensor:
+    """The residual stream that a block is called with."""
+    return arguments[0] if arguments else options["hidden_states"]
+
+
+def _keep_input(seen: list[Tensor]) -> Any:
+    def hook(block: nn.Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+        seen.append(entering(arguments, options).detach())
+
+    return hook
+
+
+def _keep_output(seen: list[Tensor]) -> Any:
+    def hook(block: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
+        seen.append((output[0] if isinstance(output, tuple) else output).detach())
+
+    return hook

@@ -1,0 +1,60 @@
+"""The model that is trained from scratch, and its tokenizer: one token for each value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from tokenizers import Regex, Tokenizer
+from tokenizers.decoders import Fuse
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Split
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+from ...data.compositional.sequences import END, Target, vocabulary
+
+if TYPE_CHECKING:
+    from ..config.coverage import ProbeArchitecture
+
+TOKEN = r"<t_\d+>|</[ab]>"
+
+
+def new_tokenizer(values: int, target: Target) -> PreTrainedTokenizerFast:
+    """A tokenizer that reads `<t_1><t_2><t_3>`, so that the saved model is an ordinary causal LM."""
+    tokens = vocabulary(values, target)
+    tokenizer = Tokenizer(WordLevel({token: number for number, token in enumerate(tokens)}, unk_token=END))
+    tokenizer.pre_tokenizer = Split(Regex(TOKEN), "isolated")
+    tokenizer.decoder = Fuse()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=END)
+
+
+def new_model(architecture: ProbeArchitecture, values: int, target: Target, length: int, seed: int) -> GPT2LMHeadModel:
+    """A GPT-2 of these sizes with random weights in float32: pre-norm, tied embeddings, no dropout.
+
+    Unlike arXiv 2505.20278 it has no 50,000 unused tokens, whose embeddings would be most of its weights.
+
+    Args:
+        architecture: Sizes.
+        values: Values a slot can take.
+        target: What is written; `filler` has a token more.
+        length: Longest sequence, tokens.
+        seed: Of the weights.
+    """
+    end = len(vocabulary(values, target)) - 1
+    config = GPT2Config(
+        vocab_size=end + 1,
+        n_positions=length,
+        n_embd=architecture.width,
+        n_layer=architecture.layers,
+        n_head=architecture.heads,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=end,
+        eos_token_id=end,
+        pad_token_id=end,
+        use_cache=False,
+        dtype="float32",
+    )
+    torch.manual_seed(seed)
+    return GPT2LMHeadModel(config)

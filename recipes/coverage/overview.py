@@ -1,0 +1,80 @@
+"""What `plan` and `preview` say about a coverage recipe; torch is not needed for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from ...data.compositional.generate import Task, generate
+from ...data.compositional.sequences import IGNORED, to_sequences, vocabulary
+from ..config.trainer import trainer_value
+from ..memory import readable
+
+if TYPE_CHECKING:
+    from ..config import LoadedRecipe
+    from ..config.coverage import CoverageRecipe
+
+
+def task_of(recipe: CoverageRecipe, rows: int) -> Task:
+    """What the data set of one size is made from."""
+    data = recipe.data
+    return Task(
+        family=data.family,
+        values=data.values,
+        rows=rows,
+        tables=data.tables,
+        seen=data.seen,
+        test_size=data.test_size,
+        validation=data.validation,
+        seed=recipe.seed,
+    )
+
+
+def plan_lines(loaded: LoadedRecipe, recipe: CoverageRecipe) -> Iterator[tuple[str, str]]:
+    """Label and text of each line of the plan."""
+    from ...eval.coverage.scaling import kappa
+
+    data, sizes = recipe.data, recipe.architecture
+    task = task_of(recipe, data.rows[0])
+    length = task.program.slots + (1 if data.target == "direct" else len(task.program.hops)) - 1
+    weights = parameters(recipe, length)
+    batch = trainer_value(recipe.trainer, "per_device_train_batch_size", "coverage")
+    yield "recipe", f"{loaded.name}: {recipe.description}"
+    yield (
+        "model",
+        f"GPT-2 architecture from scratch, {sizes.layers} x {sizes.width}, {readable(weights, ' parameters')}",
+    )
+    yield "data", f"{data.family} of {data.values} values, {data.target}, {', '.join(map(str, data.rows))} rows"
+    if data.family == "two_hop":
+        contexts = ", ".join(f"{kappa(rows, data.values, data.seen):.1f}" for rows in data.rows)
+        yield "kappa", f"{contexts} contexts shared by two equivalent fragments"
+    yield "steps", f"at most {recipe.trainer['max_steps']} for each size, {batch} rows of {length} tokens each"
+    at_once = min(recipe.processes, len(data.rows))
+    yield "runs", f"{len(data.rows)} model{'s' if len(data.rows) > 1 else ''}, {at_once} at a time"
+    yield "disk", f"{readable(4 * weights * len(data.rows))} for the final models"
+    yield "command", f"quince train {loaded.name}"
+
+
+def parameters(recipe: CoverageRecipe, length: int) -> int:
+    """Weights of the model: tokens, positions, blocks with their biases, and the last norm."""
+    sizes, data = recipe.architecture, recipe.data
+    block = 12 * sizes.width**2 + 13 * sizes.width
+    tokens = len(vocabulary(data.values, data.target))
+    return (tokens + length + 2) * sizes.width + sizes.layers * block
+
+
+def preview_lines(recipe: CoverageRecipe, count: int) -> Iterator[Text]:
+    """The first training rows and one held-out row of each type: dim what is read, green what is learned."""
+    data = generate(task_of(recipe, recipe.data.rows[0]))
+    tokens = vocabulary(recipe.data.values, recipe.data.target)
+    parts = {"train": data.train.take(slice(count))}
+    parts |= {f"type_{kind}": rows.take(slice(1)) for kind, rows in data.test.items()}
+    for name, rows in parts.items():
+        made = to_sequences(rows, recipe.data.values, recipe.data.target)
+        for read, labels in zip(made.tokens.tolist(), made.labels.tolist(), strict=True):
+            line = Text(f"{name:<8}", style="bold").append(tokens[read[0]], style="not bold dim")
+            for shown, learned in zip([*read[1:], labels[-1]], labels, strict=True):
+                line.append(tokens[shown], style="not bold dim" if learned == IGNORED else "not bold green")
+            yield line

@@ -1,0 +1,25 @@
+"""Run a `coverage` recipe: one model, or one for each size of the training set with a comparison of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..config.loader import LoadedRecipe
+
+
+def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
+    """Train; returns the run folder.
+
+    Args:
+        loaded: From `load_recipe`.
+        resume: Continue from the newest whole checkpoint; of several sizes each its own, where it has one.
+    """
+    if len(loaded.recipe.data.rows) > 1:
+        from .study import train_sizes
+
+        return train_sizes(loaded, resume)
+    from .probe import train_probe
+
+    return train_probe(loaded, resume)
