@@ -63,3 +63,8 @@ def muon_with_adamw(model: nn.Module, muon_lr: float, arguments: TrainingArgumen
         betas=(arguments.adam_beta1, arguments.adam_beta2),
         weight_decay=arguments.weight_decay,
     )
+
+
+def make_optimizer(section: Any, model: nn.Module, arguments: TrainingArguments) -> MuonWithAdamW | None:
+    """Muon with AdamW if the recipe's `optimizer:` section asks for it; None leaves the choice to the Trainer."""
+    return None if section.kind == "adamw" else muon_with_adamw(model, section.learning_rate, arguments)

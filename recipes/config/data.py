@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -52,6 +52,23 @@ class Compositional(Source):
     tables: CompositionalTables = "random"
     held_out: int = Field(0, ge=0)
     """Which type of held-out rows `test` gives."""
+
+
+class Passages(Source):
+    """Generated passages to compress: facts that questions are about, facts that look like them, and filler."""
+
+    columns = ("passage", "budget", "questions")
+    kind: Literal["passages"]
+    split: Literal["train", "test", "paraphrases"] = "train"
+    """`test` also has facts that `train` never says; `paraphrases` says them in other sentences."""
+    askable: Positive = 3
+    """Facts of a passage that questions are about."""
+    distractors: int = Field(3, ge=0)
+    """Facts of a passage that no question is about."""
+    fillers: int = Field(2, ge=0)
+    """Sentences of a passage that say nothing of anybody."""
+    budget: Positive = 12
+    """Most tokens of a capsule, in the reader's tokenizer."""
 
 
 class FunctionCalls(Source):
@@ -151,12 +168,27 @@ class Demonstrations(Section):
     """Conversations to generate."""
     seed: int = 0
 
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments for `quince.data.sources.load_demonstrations(kind, ...)`."""
+        return self.model_dump(exclude={"kind"})
+
+
+class PassageDemonstrations(Demonstrations):
+    """Questions on passages and notes, and notes of random facts of a passage."""
+
+    kind: Literal["passages"]  # type: ignore[assignment]
+    notes: Share = 0.5
+    """Share of the rows that write notes."""
+    drills: Share = 0.0
+    """Share of the rows that repeat random words; what is left reads."""
+
 
 DataSource = Annotated[
     SqlIdioms
     | Strategies
     | Countdown
     | Compositional
+    | Passages
     | FunctionCalls
     | Gsm8k
     | MathCompetition

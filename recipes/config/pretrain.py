@@ -1,31 +1,35 @@
-"""The `pretrain` recipe: a small Qwen3-architecture model from scratch, from generated text."""
+"""The `pretrain` recipe: a small model from scratch, from generated text."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .data import Demonstrations
+from .data import Demonstrations, PassageDemonstrations
 from .model import Launch
 from .section import Options, Positive, PositiveFloat, Section
 
 
 class Architecture(Section):
-    """Sizes of the Qwen3 architecture."""
+    """Family and sizes of the model."""
 
+    kind: Literal["qwen3", "lfm2"] = "qwen3"
+    """`lfm2` has a short convolution in every other layer in place of attention (hf.co/papers/2511.23404)."""
     hidden_size: Positive = 128
     layers: Positive = 4
     heads: Positive = 4
     kv_heads: Positive = 2
     head_dim: Positive = 32
+    """Of `qwen3`; in `lfm2` the heads share `hidden_size`."""
     intermediate_size: Positive = 384
     max_positions: Positive = 2048
 
 
 class Tokenizer(Section):
-    """A byte-level BPE tokenizer trained on the mixture."""
+    """A tokenizer trained on the mixture: byte-level BPE, or one token for each word and mark."""
 
+    kind: Literal["bpe", "words"] = "bpe"
     vocab_size: Positive = 3072
     """Special tokens included."""
     rows_per_source: Positive = 2000
@@ -41,7 +45,7 @@ class PretrainRecipe(Section):
     output_dir: str
     architecture: Architecture = Architecture()
     tokenizer: Tokenizer = Tokenizer()
-    mixture: list[Demonstrations] = Field(min_length=1)
+    mixture: list[Annotated[Demonstrations | PassageDemonstrations, Field(discriminator="kind")]] = Field(min_length=1)
     launch: Launch = Launch()
     muon_learning_rate: PositiveFloat = 0.02
     """Of the layers' weight matrices, which Muon trains; AdamW's is `trainer.learning_rate`."""

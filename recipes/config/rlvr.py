@@ -6,9 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
+from .compression import Objective, PolicyGradient, Reader
 from .data import DataSource
 from .evaluation import Engine, TransformersEngine
 from .model import Launch, Model
+from .optimizer import AdamW, Optimizer
 from .rewards import Reward
 from .section import Options, Positive, PositiveFloat, Section, Share, Weight
 
@@ -231,10 +233,16 @@ class RlvrRecipe(Section):
     model: Model
     data: list[DataSource] = Field(min_length=1)
     rewards: list[Reward] = Field(min_length=1)
+    readers: list[Reader] = Field(default_factory=list)
+    """Frozen models for rewards that ask what a reader makes of an answer."""
+    encoder: Model | None = None
+    """Frozen model for rewards that compare meanings, through its mean hidden state."""
+    objective: Objective = PolicyGradient()
     split: Split | None = None
     rehearsal: Rehearsal = Rehearsal()
     divergence: Divergence = NoDivergence()
     advantage: Advantage = Group()
+    optimizer: Optimizer = AdamW()
     launch: Launch = Launch()
     trainer: Options = Field(default_factory=dict)
     """Fields of TRL's `GRPOConfig` under their own names."""

@@ -29,6 +29,22 @@ class CopyingDrills(Source):
     """Strings a conversation."""
 
 
+class PassageConversations(Source):
+    """Notes of random facts of a passage, and questions on passages and notes: the start of prompt compression."""
+
+    kind: Literal["passages"]
+    split: Literal["train"] = "train"
+    size: Positive = 1000  # type: ignore[assignment]
+    notes: Share = 0.5
+    """Share of the rows that write notes."""
+    drills: Share = 0.0
+    """Share of the rows that repeat random words; what is left reads."""
+    questions: Positive = 6
+    """Questions of a row that reads."""
+    budget: Positive = 12
+    """Limit that the instruction of notes names, tokens."""
+
+
 class FunctionCallConversations(FunctionCalls):
     """Generated tool use in several languages: calls, questions for missing values, refusals, answers."""
 
@@ -40,7 +56,13 @@ class FunctionCallConversations(FunctionCalls):
 
 
 SftSource = Annotated[
-    Conversations | CopyingDrills | FunctionCallConversations | ImportedConversations | Jsonl | CustomSource,
+    Conversations
+    | CopyingDrills
+    | PassageConversations
+    | FunctionCallConversations
+    | ImportedConversations
+    | Jsonl
+    | CustomSource,
     Field(discriminator="kind"),
 ]
 DpoSource = Annotated[FunctionCallConversations | Jsonl | CustomSource, Field(discriminator="kind")]

@@ -1,4 +1,4 @@
-"""A byte-level BPE tokenizer with Qwen's chat format, trained on generated rows."""
+"""Tokenizers with Qwen's chat format, trained on generated rows: byte-level BPE, or one token a word."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from tokenizers.trainers import BpeTrainer, WordLevelTrainer
     from transformers import PreTrainedTokenizerFast
 
     from ...data.rows import Row
 
 END_OF_TEXT, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
+UNKNOWN = "<|unknown|>"
+"""What a tokenizer of words reads in place of a word it has not seen."""
 TAGS = (
     "<tool_call>",
     "</tool_call>",
@@ -28,41 +32,21 @@ PATTERN = (
 """Qwen's pre-tokenizer: words with their space, digits one by one."""
 
 
-def train_tokenizer(rows: Iterable[Row], vocab_size: int, max_length: int) -> PreTrainedTokenizerFast:
+def train_tokenizer(
+    rows: Iterable[Row], vocab_size: int, max_length: int, kind: str = "bpe"
+) -> PreTrainedTokenizerFast:
     """Train on the text of all messages.
 
     Args:
         rows: SFT rows.
-        vocab_size: Tokens, with the special ones.
+        vocab_size: Most tokens, with the special ones.
         max_length: Longest input of the model in tokens.
+        kind: `bpe` on bytes, or `words` (one token for each word and mark, white space is not told apart).
     """
-    from tokenizers import (
-        AddedToken,
-        Regex,
-        Tokenizer,
-        decoders,
-        models,
-        normalizers,
-        pre_tokenizers,
-        trainers,
-    )
+    from tokenizers import AddedToken
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(PATTERN), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size - len(TAGS) - 1,
-        special_tokens=[END_OF_TEXT, START, END],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
+    tokenizer, trainer = (_words if kind == "words" else _bytes)(vocab_size - len(TAGS) - 1)
     texts = (
         text for row in rows for message in row["messages"] for text in (message["role"], message["content"] or "")
     )
@@ -78,3 +62,34 @@ def train_tokenizer(rows: Iterable[Row], vocab_size: int, max_length: int) -> Pr
     )
     wrapped.chat_template = (files("quince.data") / "chat_templates" / "qwen.jinja").read_text(encoding="utf-8")
     return wrapped
+
+
+def _bytes(vocab_size: int) -> tuple[Tokenizer, BpeTrainer]:
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(PATTERN), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer, trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[END_OF_TEXT, START, END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+
+
+def _words(vocab_size: int) -> tuple[Tokenizer, WordLevelTrainer]:
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return tokenizer, trainers.WordLevelTrainer(
+        vocab_size=vocab_size, special_tokens=[END_OF_TEXT, START, END, UNKNOWN], show_progress=False
+    )

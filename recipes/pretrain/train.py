@@ -1,4 +1,4 @@
-"""Run a `pretrain` recipe: a small Qwen3-architecture model from scratch on generated demonstrations.
+"""Run a `pretrain` recipe: a small model from scratch on generated demonstrations.
 
 The loss is on answers only: prompts of generated tasks are random names and numbers, which nothing can predict.
 """
@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
-from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM, Trainer, TrainingArguments
+from transformers import (
+    GenerationConfig,
+    Lfm2Config,
+    Lfm2ForCausalLM,
+    PreTrainedModel,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+    Trainer,
+    TrainingArguments,
+)
 
 from ...data.rows import Row
 from ...data.sources import load_demonstrations
@@ -21,13 +30,12 @@ from ..cards import write_card
 from ..optimizer import muon_with_adamw
 from ..progress import quiet_libraries, use_bar
 from ..run_folder import MODEL_FOLDER, MetricsFile, is_finished, open_run_folder
+from ..sft.examples import IGNORED, Example, make_examples, training_renderer
 from .tokenizer import train_tokenizer
 
 if TYPE_CHECKING:
     from ..config.loader import LoadedRecipe
     from ..config.pretrain import Architecture
-
-Example = dict[str, list[int]]
 
 
 def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
@@ -43,6 +51,7 @@ def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
         [row for source in recipe.mixture for row in demonstrations(source, recipe.tokenizer.rows_per_source)],
         recipe.tokenizer.vocab_size,
         recipe.architecture.max_positions,
+        recipe.tokenizer.kind,
     )
     arguments = TrainingArguments(
         **{
@@ -54,7 +63,8 @@ def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
             **recipe.trainer,
         }
     )
-    examples = encode([row for source in recipe.mixture for row in demonstrations(source)], tokenizer)
+    rows = [row for source in recipe.mixture for row in demonstrations(source)]
+    examples, _ = make_examples(rows, training_renderer(tokenizer), recipe.architecture.max_positions, "refuse")
     torch.set_flush_denormal(True)  # Adam's moments of rare tokens decay into denormals, which CPUs handle slowly
     torch.manual_seed(recipe.seed)
     model = new_model(recipe.architecture, tokenizer)
@@ -80,44 +90,35 @@ def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
 
 def demonstrations(source: Any, size: int | None = None) -> list[Row]:
     """SFT rows of one mixture source, `size` of them if given."""
-    return load_demonstrations(source.kind, split="pretrain", size=size or source.size, seed=source.seed)
+    return load_demonstrations(source.kind, split="pretrain", **source.arguments() | {"size": size or source.size})
 
 
-def new_model(architecture: Architecture, tokenizer: Any) -> Qwen3ForCausalLM:
+def new_model(architecture: Architecture, tokenizer: Any) -> PreTrainedModel:
     """A randomly initialised model in float32 with tied embeddings."""
-    config = Qwen3Config(
-        vocab_size=-(-len(tokenizer) // 64) * 64,
-        hidden_size=architecture.hidden_size,
-        num_hidden_layers=architecture.layers,
-        num_attention_heads=architecture.heads,
-        num_key_value_heads=architecture.kv_heads,
-        head_dim=architecture.head_dim,
-        intermediate_size=architecture.intermediate_size,
-        max_position_embeddings=architecture.max_positions,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        dtype="float32",
-    )
-    model = Qwen3ForCausalLM(config)
+    common = {
+        "vocab_size": -(-len(tokenizer) // 64) * 64,
+        "hidden_size": architecture.hidden_size,
+        "num_hidden_layers": architecture.layers,
+        "num_attention_heads": architecture.heads,
+        "num_key_value_heads": architecture.kv_heads,
+        "intermediate_size": architecture.intermediate_size,
+        "max_position_embeddings": architecture.max_positions,
+        "tie_word_embeddings": True,
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        "dtype": "float32",
+    }
+    if architecture.kind == "lfm2":
+        kinds = ["full_attention" if layer % 2 else "conv" for layer in range(architecture.layers)]
+        config = Lfm2Config(**common, layer_types=kinds, block_auto_adjust_ff_dim=False)
+        model: PreTrainedModel = Lfm2ForCausalLM(config)
+    else:
+        model = Qwen3ForCausalLM(Qwen3Config(**common, head_dim=architecture.head_dim))
     model.generation_config = GenerationConfig(
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, do_sample=True
     )
     return model
-
-
-def encode(rows: Sequence[Row], tokenizer: Any) -> list[Example]:
-    """Token ids of each conversation, with the length of the part that is only read."""
-    conversations = [row["messages"] for row in rows]
-    prompts = tokenizer.apply_chat_template(
-        [messages[:-1] for messages in conversations], tokenize=False, add_generation_prompt=True
-    )
-    whole = tokenizer.apply_chat_template(conversations, tokenize=False)
-    read = tokenizer(prompts, add_special_tokens=False)["input_ids"]
-    # The template ends a turn with a newline that the model never has to write.
-    ids = tokenizer([text.removesuffix("\n") for text in whole], add_special_tokens=False)["input_ids"]
-    return [{"input_ids": row, "read": [len(prompt)]} for row, prompt in zip(ids, read, strict=True)]
 
 
 def bucketed(examples: Sequence[Example], batch_size: int, seed: int) -> list[Example]:
@@ -144,11 +145,11 @@ def by_length(pool: list[Example], batch_size: int) -> Iterator[list[Example]]:
 def collate(batch: Sequence[Example], pad_token_id: int) -> dict[str, torch.Tensor]:
     """Right-padded `[batch, tokens]`; labels only on answers."""
     ids = [torch.tensor(example["input_ids"]) for example in batch]
-    labels = [torch.where(torch.arange(len(i)) < e["read"][0], -100, i) for i, e in zip(ids, batch, strict=True)]
+    labels = [torch.tensor(example["labels"]) for example in batch]
     return {
         "input_ids": pad_sequence(ids, batch_first=True, padding_value=pad_token_id),
         "attention_mask": pad_sequence([torch.ones_like(i) for i in ids], batch_first=True),
-        "labels": pad_sequence(labels, batch_first=True, padding_value=-100),
+        "labels": pad_sequence(labels, batch_first=True, padding_value=IGNORED),
     }
 
 
@@ -168,7 +169,7 @@ class BucketedTrainer(Trainer):
         """Mean cross-entropy over answer tokens; the head runs on those positions only."""
         hidden = model.model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).last_hidden_state
         targets = inputs["labels"][:, 1:]
-        answered = targets != -100
+        answered = targets != IGNORED
         logits = model.lm_head(hidden[:, :-1][answered])
         loss = torch.nn.functional.cross_entropy(logits, targets[answered])
         return (loss, logits) if return_outputs else loss

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,12 +39,14 @@ def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
 
 def build_trainer(loaded: LoadedRecipe) -> RlvrTrainer:
     """Put rows, rewards, policy, store and divergence together."""
+    from ...eval.engines.transformers import stop_token_ids
+    from ..compression.binding import with_readers
     from ..models import adapter_config, load_policy, load_tokenizer
+    from ..optimizer import make_optimizer
     from ..rewards import build_rewards
     from ..run_folder import MetricsFile
     from .samples import SamplesFile
     from .split import ensure_split, needs_split
-    from .trainer import RlvrTrainer
 
     recipe: RlvrRecipe = loaded.recipe
     folder = Path(recipe.output_dir)
@@ -54,8 +57,8 @@ def build_trainer(loaded: LoadedRecipe) -> RlvrTrainer:
     check_enough(len(trained), arguments)
     tokenizer = load_tokenizer(recipe.model)
     policy = load_policy(recipe.model)
-    rewards = build_rewards(recipe.rewards)
-    trainer = RlvrTrainer(
+    rewards = with_readers(build_rewards(recipe.rewards), recipe, stop_token_ids(policy, tokenizer))
+    trainer = trainer_class(recipe.objective)(
         model=policy,
         reward_funcs=rewards,
         args=arguments,
@@ -63,6 +66,7 @@ def build_trainer(loaded: LoadedRecipe) -> RlvrTrainer:
         processing_class=tokenizer,
         peft_config=adapter_config(recipe.model),
         callbacks=[MetricsFile(folder)],
+        optimizers=(make_optimizer(recipe.optimizer, policy, arguments), None),
         advantage=make_advantage(recipe.advantage),
         unlikeliness_strength=getattr(recipe.advantage, "strength", None),
         skip_zero_variance=recipe.advantage.skip_zero_variance,
@@ -72,6 +76,17 @@ def build_trainer(loaded: LoadedRecipe) -> RlvrTrainer:
     )
     trainer.add_callback(SamplesFile(folder, trainer))
     return trainer
+
+
+def trainer_class(objective: Any) -> Callable[..., RlvrTrainer]:
+    """What makes the trainer of the recipe's `objective:` section."""
+    from .trainer import RlvrTrainer
+
+    if objective.kind == "policy_gradient":
+        return RlvrTrainer
+    from ..compression.capsule import CapsulatorTrainer
+
+    return partial(CapsulatorTrainer, instruction=objective.instruction)
 
 
 def check_enough(prompts: int, args: Any) -> None:

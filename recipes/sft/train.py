@@ -27,6 +27,7 @@ def build_trainer(loaded: LoadedRecipe) -> SftTrainer:
     from ...data.cache import write_atomic
     from ..config.errors import is_rank_zero
     from ..models import adapter_config, load_policy, load_tokenizer
+    from ..optimizer import make_optimizer
     from ..run_folder import MetricsFile
     from .examples import load_conversations, make_dataset, make_examples, summary, training_renderer
     from .trainer import SftTrainer
@@ -51,7 +52,7 @@ def build_trainer(loaded: LoadedRecipe) -> SftTrainer:
         train_dataset=dataset,
         processing_class=tokenizer,
         peft_config=adapter_config(recipe.model),
-        optimizers=(make_optimizer(recipe, model, arguments), None),
+        optimizers=(make_optimizer(recipe.optimizer, model, arguments), None),
         callbacks=[MetricsFile(folder)],
     )
 
@@ -62,15 +63,6 @@ def trainer_arguments(recipe: SftRecipe) -> Any:
 
     order = {} if recipe.shuffle and not recipe.first else {"train_sampling_strategy": "sequential"}
     return SFTConfig(**trainer_options(recipe) | order, dataset_kwargs={"skip_prepare_dataset": True})
-
-
-def make_optimizer(recipe: SftRecipe, model: Any, arguments: Any) -> Any:
-    """Muon with AdamW if the recipe asks for it; None leaves the choice to the Trainer."""
-    if recipe.optimizer.kind == "adamw":
-        return None
-    from ..optimizer import muon_with_adamw
-
-    return muon_with_adamw(model, recipe.optimizer.learning_rate, arguments)
 
 
 if __name__ == "__main__":
