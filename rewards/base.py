@@ -84,8 +84,16 @@ class Reward:
             )
         rows = _rows(columns, len(completions))
         verdicts = self.judge_batch([completion_text(item) for item in completions], rows)
-        _log_outcomes(self.name, verdicts, columns.get("log_metric"))
+        if columns.get("log_metric") is not None and verdicts:
+            self.log(verdicts, columns["log_metric"])
         return [verdict.value for verdict in verdicts]
+
+    def log(self, verdicts: Sequence[Verdict], log_metric: Callable[[str, float], None]) -> None:
+        """Log a batch: the share of each outcome; a subclass may add to it."""
+        counts = Counter(verdict.outcome for verdict in verdicts)
+        # All six every time, zeros too: TRL averages what it was given, so an absent zero would inflate the mean.
+        for outcome in OUTCOMES:
+            log_metric(f"outcome/{self.name}/{outcome}", counts[outcome] / len(verdicts))
 
     def _unjudgeable(self, row: Mapping[str, Any]) -> Verdict | None:
         """The `skipped` verdict of a row that lacks a column this reward needs (a row of another task)."""
@@ -132,12 +140,3 @@ def _rows(columns: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
     """Rows out of TRL's lists of columns; what is not one per completion (the trainer state) is left."""
     lists = {key: value for key, value in columns.items() if isinstance(value, list) and len(value) == count}
     return [{key: value[index] for key, value in lists.items()} for index in range(count)]
-
-
-def _log_outcomes(name: str, verdicts: Sequence[Verdict], log_metric: Callable[[str, float], None] | None) -> None:
-    # All six every time, zeros too: TRL averages what it was given, so an absent zero would inflate the mean.
-    if log_metric is None or not verdicts:
-        return
-    counts = Counter(verdict.outcome for verdict in verdicts)
-    for outcome in OUTCOMES:
-        log_metric(f"outcome/{name}/{outcome}", counts[outcome] / len(verdicts))

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from .section import Options, Positive, PositiveFloat, Section
+from .section import Options, Positive, PositiveFloat, Section, Weight
 
 
 class RewardSpec(Section):
@@ -95,6 +95,47 @@ class FunctionCall(RewardSpec):
     hf.co/papers/2504.13958; a needless call has the lowest grade)."""
 
 
+class CapsuleReward(RewardSpec):
+    """What a short text is worth to the recipe's `readers` of a long one: gate * (1 + utility - penalties), 0 to 2.
+
+    After Nano-Capsulator (hf.co/papers/2402.18700); each penalty is the weight of a share in 0 to 1.
+    """
+
+    columns = ("passage", "budget", "questions")
+    kind: Literal["capsule"]
+    pool: Literal["mean", "min"] = "mean"
+    """How the utilities of several readers become one."""
+    utility: Literal["dense", "agreement", "accuracy", "none"] = "dense"
+    """`dense`: kept share of the log-prob that the passage adds to the answer. `agreement`: the greedy answer is that
+    on the passage (the paper's). `accuracy`: it is right."""
+    min_gain: PositiveFloat = 0.1
+    """Questions whose answer the passage makes less than this much likelier (nats) are not asked; for `dense`."""
+    helped_only: bool = True
+    """Ask only questions that the passage helps with, for the other utilities too; the paper asks all."""
+    gate: Literal["hard", "cut", "none"] = "hard"
+    """`hard`: nothing for a capsule over the budget, unfinished or too short. `cut`: cut at the budget, then scored.
+    `none`: no limit, a negative control."""
+    min_tokens: Positive = 1
+    """Shortest legal capsule."""
+    grounding: Weight = 0.5
+    """Numbers, dates and names (with the column `facts`: lines) that the passage lacks."""
+    duplicates: Weight = 0.5
+    """Repeated lines or runs of words."""
+    readability: Weight = 1.0
+    """Another script, odd characters, words run together, perplexity."""
+    leak: Weight = 1.0
+    """Words of the questions."""
+    injection: Weight = 1.0
+    """Lines that speak to the reader."""
+    copying: Weight = 0.0
+    """The longest run copied from the passage; at 0 it is only logged."""
+    semantics: Weight = 0.0
+    """Cosine with the passage below the floor, by the recipe's `encoder`."""
+    semantics_floor: float = Field(0.5, gt=-1, le=1)
+    max_perplexity: PositiveFloat | None = None
+    """Perplexity from which a capsule is unreadable, by the first reader."""
+
+
 class CustomReward(RewardSpec):
     """A reward from your own installed code."""
 
@@ -106,6 +147,6 @@ class CustomReward(RewardSpec):
 
 
 Reward = Annotated[
-    SqlExecution | Math | CountdownReward | ExactMatch | Format | Length | FunctionCall | CustomReward,
+    SqlExecution | Math | CountdownReward | ExactMatch | Format | Length | FunctionCall | CapsuleReward | CustomReward,
     Field(discriminator="kind"),
 ]
