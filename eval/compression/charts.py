@@ -38,7 +38,7 @@ def accuracy_chart(results: Results, title: str) -> str:
 def break_even_chart(timings: Sequence[Timing], title: str) -> str:
     """Draw time with capsules, compressing included, by time without, over reads of each capsule.
 
-    Both axes are logarithmic. A line a batch size; it has paid for itself where it is below 100 %.
+    Both axes are logarithmic. A line a batch size, with a dot at the read that has paid for compressing.
     """
     shares = [timing.share_after(reads) for timing in timings for reads in _READS]
     low = max((s for s in _SHARES if s <= min(shares)), default=_SHARES[0])
@@ -72,7 +72,7 @@ def break_even_chart(timings: Sequence[Timing], title: str) -> str:
 
 def _named(timing: Timing) -> str:
     pays = timing.reads_to_pay
-    return f"batch {timing.batch}: " + ("never pays" if pays is None else f"pays after {pays} read{'s' * (pays > 1)}")
+    return f"batch {timing.batch}: " + ("never pays" if pays is None else f"{pays} read{'s' * (pays > 1)}")
 
 
 def _x(share: float) -> float:
@@ -99,7 +99,7 @@ def _bar(value: Interval, name: str, colour: int, y: float) -> str:
     middle, width = y + (_BAR - 3) / 2, _x(value.estimate) - _LEFT
     box = f'x="{_LEFT}" y="{y}" width="{width:.1f}" height="{_BAR - 3}"'
     bar = (
-        f'<rect class="c{colour}" {box} style="fill: var(--c)" fill-opacity="0.75"><title>{escape(text)}</title></rect>'
+        f'<rect class="c{colour}" {box} style="fill: var(--c)" fill-opacity="0.6"><title>{escape(text)}</title></rect>'
     )
     ends = f'<path class="guide" style="stroke-dasharray: none" d="M{_x(value.low)} {middle}H{_x(value.high)}"/>'
     number = f'<text class="tick" x="{_x(max(value.high, value.estimate)) + 5}" y="{middle + 4}">'

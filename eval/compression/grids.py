@@ -10,7 +10,7 @@ from ..statistics import Interval
 from ..tables import Grid
 from . import measures
 from .costs import cost_rows, costs
-from .results import CAPSULE, FULL, LABELS, Results
+from .results import CAPSULE, LABELS, Results
 
 READS = (1, 10, 100, 1000)
 _NEVER = "never"
@@ -68,9 +68,7 @@ def accuracy_grid(entry: Entry) -> Grid:
         right = [_share(measures.accuracy(results, source, name)) for name in results.readers]
         tokens = [f"{measures.mean_tokens(results, source, name):.1f}" for name in results.readers]
         rows.append((LABELS[source], *right, *tokens))
-    uneven = [LABELS[s] for s in results.sources if s not in (CAPSULE, FULL) and not measures.equal_tokens(results, s)]
-    note = f"Not as long as the capsules, so not compared at equal tokens: {', '.join(uneven)}." if uneven else ""
-    return Grid(f"{entry.model}: right answers, %", header, tuple(rows), " ".join([note, *results.notes]).strip())
+    return Grid(f"{entry.model}: right answers, %", header, tuple(rows), " ".join(results.notes))
 
 
 def difference_grid(entry: Entry) -> Grid:
@@ -83,8 +81,11 @@ def difference_grid(entry: Entry) -> Grid:
     for source in results.sources:
         if source != CAPSULE:
             gains = [measures.gain(results, source, name) for name in results.readers]
-            rows.append((LABELS[source], *(cell for gain in gains for cell in (_signed(gain), _p(gain)))))
-    return Grid(f"{entry.model}: differences in points", tuple(header), tuple(rows))
+            rows.append(
+                (_with_length(results, source), *(cell for gain in gains for cell in (_signed(gain), _p(gain))))
+            )
+    note = "Paired by passage. A share behind a name: so much longer or shorter than the capsules, in tokens."
+    return Grid(f"{entry.model}: differences in points", tuple(header), tuple(rows), note)
 
 
 def figure_grid(entry: Entry) -> Grid:
@@ -145,6 +146,14 @@ def cost_grid(entry: Entry) -> Grid:
         pays.append(f"{_reads(of.reads_to_pay_cached)} against a cached prefix")
     note = f"{', '.join(pays)}. Prices: {prices.stated}. Input tokens only: question and answer cost the same in all."
     return Grid(f"{entry.model}: {prices.currency} for 1000 passages", header, tuple(rows), note)
+
+
+def _with_length(results: Results, source: str) -> str:
+    """A source's name, and where it is not as long as the capsules, by how much."""
+    if measures.equal_tokens(results, source):
+        return LABELS[source]
+    more = measures.token_difference(results, source)
+    return f"{LABELS[source]} ({'longer' if more == float('inf') else f'{100 * more:+.0f} %'})"
 
 
 def _first(readers: Sequence[str], text: Callable[[], str]) -> Callable[[str], str]:

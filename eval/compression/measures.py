@@ -102,10 +102,18 @@ def mean_tokens(results: Results, source: str, reader: str) -> float:
     return float(_lengths(results, source, reader).mean())
 
 
-def equal_tokens(results: Results, source: str) -> bool:
-    """Whether a source is as long as the capsules, on the mean, in the first reader's tokenizer."""
+def token_difference(results: Results, source: str) -> float:
+    """Return by which share a source is longer (above 0) than the capsules, on the mean; first reader's tokens.
+
+    Infinite where capsules are empty and the source is not.
+    """
     capsule, other = (mean_tokens(results, name, results.readers[0]) for name in (CAPSULE, source))
-    return abs(other - capsule) <= EQUAL_TOKENS * capsule
+    return other / capsule - 1 if capsule else float("inf") if other else 0.0
+
+
+def equal_tokens(results: Results, source: str) -> bool:
+    """Whether a source is as long as the capsules, on the mean, up to `EQUAL_TOKENS`."""
+    return abs(token_difference(results, source)) <= EQUAL_TOKENS
 
 
 def grounding(results: Results) -> Interval | None:

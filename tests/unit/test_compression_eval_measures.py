@@ -143,6 +143,7 @@ def test_lengths_and_equal_tokens():
     assert measures.length_cut(found, "A").estimate == pytest.approx(0.85)
     assert measures.equal_tokens(found, "first")
     assert not measures.equal_tokens(found, "last")
+    assert measures.token_difference(found, "last") == pytest.approx(-0.05)
 
 
 def test_a_leak_is_what_swapped_capsules_answer_beyond_nothing():
