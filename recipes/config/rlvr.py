@@ -243,6 +243,9 @@ class RlvrRecipe(Section):
     divergence: Divergence = NoDivergence()
     advantage: Advantage = Group()
     optimizer: Optimizer = AdamW()
+    share_prompts: bool = False
+    """Read the prompt of a group once in a training step: cheaper where prompts are long and answers short. For models
+    that fit one device, without gradient checkpointing."""
     launch: Launch = Launch()
     trainer: Options = Field(default_factory=dict)
     """Fields of TRL's `GRPOConfig` under their own names."""

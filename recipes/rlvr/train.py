@@ -74,6 +74,7 @@ def build_trainer(loaded: LoadedRecipe) -> RlvrTrainer:
         rehearsal=make_rehearsal(recipe, split, policy, tokenizer),
         rollout_divergence=make_rollout_divergence(recipe.divergence),
     )
+    trainer.shares_prompts = recipe.share_prompts
     trainer.add_callback(SamplesFile(folder, trainer))
     return trainer
 

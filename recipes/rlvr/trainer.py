@@ -27,6 +27,7 @@ from .dynamic_sampling import Reserve
 from .prompt_order import EpochSampler
 from .rehearsal import StoreError
 from .rehearsal_loss import Rehearsal, Share
+from .shared_prompts import SharesPrompts
 
 FIRST_STEP_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.02}
 """Largest mean |log u| (nats) before the first step; only kernels and padding may differ from the reference pass."""
@@ -45,7 +46,7 @@ class RolloutDivergence:
     weight: float
 
 
-class RlvrTrainer(KeepsRollouts, GRPOTrainer):
+class RlvrTrainer(KeepsRollouts, SharesPrompts, GRPOTrainer):
     """`GRPOTrainer` with our advantages, rehearsal and divergences.
 
     Args:
