@@ -54,6 +54,8 @@ def observe(inputs: ArrayLike, outputs: ArrayLike, sizes: tuple[int, ...] | None
         ValueError: One input has two outputs (both rows are named), or codes, shapes or sizes do not fit.
     """
     table, labels = _codes(inputs, "inputs", 2), _codes(outputs, "outputs", 1)
+    if not table.size:
+        raise ValueError(f"observations: found {table.shape[0]} rows of {table.shape[1]} slots; give one row at least")
     if len(table) != len(labels):
         raise ValueError(f"observations: {len(table)} inputs and {len(labels)} outputs; give one output per input")
     found = tuple(int(top) + 1 for top in table.max(axis=0, initial=0))

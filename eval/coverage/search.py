@@ -78,8 +78,6 @@ class Hubs:
         self._starts = np.cumsum(self.members) - self.members
         self.observed: Keys = np.unique(self.of(observations.inputs)[1])
         """Keys of the hubs that hold an observed row."""
-        self.visited: Keys = self.observed[:0]
-        """Keys of the hubs that the search went through, none of them observed."""
 
     def of(self, inputs: IntArray) -> tuple[IntArray, Keys]:
         """Which of the inputs lie in a hub, and its key."""
@@ -113,13 +111,26 @@ class Hubs:
 
 @dataclass
 class Explored:
-    """The part of the graph that a search has seen: vertices, edges between them, and which touch the observed set."""
+    """The part of the graph that a search has seen.
+
+    Attributes:
+        inputs: [V, slots] vertices, the queries first.
+        keys: [V] their keys.
+        left, right: Parts of the edges; an edge stands for a hub that both ends lie in.
+        visited: Keys of the hubs of each subset that were gone through; none holds an observed row.
+        touching: [V] the vertex lies in a hub that holds an observed row.
+        frontier: Vertices to go on from; after a stopped search, those that it may not have gone on from.
+        stopped: The search was stopped by its bound.
+    """
 
     inputs: IntArray
     keys: Keys
     left: list[IntArray]
     right: list[IntArray]
-    reached: Flags
+    visited: list[Keys]
+    touching: Flags
+    frontier: IntArray
+    stopped: bool = False
 
     def components(self) -> IntArray:
         """[V] component of each vertex."""
@@ -134,7 +145,7 @@ class Explored:
         where = np.where(new, np.cumsum(new) - 1 + len(self.keys), order[place])
         self.inputs = np.concatenate((self.inputs, inputs[first[new]]))
         self.keys = np.concatenate((self.keys, unique[new]))
-        self.reached = np.concatenate((self.reached, np.zeros(int(new.sum()), bool)))
+        self.touching = np.concatenate((self.touching, np.zeros(int(new.sum()), bool)))
         return where[inverse]
 
 
@@ -147,40 +158,49 @@ def search(hubs: Sequence[Hubs], queries: IntArray, sizes: Sequence[int], most: 
         sizes: Values of each slot.
         most: Vertices that may be visited besides the queries.
     """
-    none: IntArray = np.zeros(0, np.int64)
-    seen = Explored(queries, row_keys(queries, sizes), [none], [none], np.zeros(len(queries), bool))
-    frontier = open_vertices = np.arange(len(queries))
-    component, stopped = frontier, False
-    while len(frontier) and not stopped:
-        start = len(seen.inputs)
-        for hub in hubs:
-            stopped |= not _step(seen, hub, frontier, sizes, most + len(queries))
-        component = seen.components()
-        reached = np.bincount(component, weights=seen.reached) > 0
-        seen.reached = reached[component]
-        new = np.arange(start, len(seen.inputs))
-        open_vertices = np.concatenate((frontier, new))
-        frontier = new[~seen.reached[new]]
-    found = seen.reached[: len(queries)]
-    if not stopped:
+    seen = explore(hubs, queries, sizes, most)
+    component = seen.components()
+    found = np.isin(component[: len(queries)], component[seen.touching])
+    if not seen.stopped:
         return found, np.zeros(len(queries), bool)
-    return found, ~found & np.isin(component[: len(queries)], component[open_vertices])
+    return found, ~found & np.isin(component[: len(queries)], component[seen.frontier])
 
 
-def _step(seen: Explored, hub: Hubs, frontier: IntArray, sizes: Sequence[int], most: int) -> bool:
-    """Go from the frontier through the hubs of one subset; False if that would take too many vertices."""
-    inside, keys = hub.of(seen.inputs[frontier])
-    touching = find_keys(keys, hub.observed) >= 0
-    seen.reached[frontier[inside[touching]]] = True
-    keys, first = np.unique(keys[~touching], return_index=True)
-    new = find_keys(keys, hub.visited) < 0
-    origins = frontier[inside[~touching][first[new]]]
+def explore(hubs: Sequence[Hubs], queries: IntArray, sizes: Sequence[int], most: int) -> Explored:
+    """Go out from the queries until each component touches the observed set or is complete; arguments as `search`."""
+    none: IntArray = np.zeros(0, np.int64)
+    start = np.arange(len(queries))
+    keys = row_keys(queries, sizes)
+    visited = [hub.observed[:0] for hub in hubs]
+    seen = Explored(queries, keys, [none], [none], visited, np.zeros(len(queries), bool), start)
+    while len(seen.frontier) and not seen.stopped:
+        known = len(seen.inputs)
+        for index, hub in enumerate(hubs):
+            _step(seen, index, hub, sizes, most + len(queries))
+        component = seen.components()
+        reached = np.bincount(component, weights=seen.touching) > 0
+        new = np.arange(known, len(seen.inputs))
+        if seen.stopped:
+            seen.frontier = np.concatenate((seen.frontier, new))
+        else:
+            seen.frontier = new[~reached[component[new]]]
+    return seen
+
+
+def _step(seen: Explored, index: int, hub: Hubs, sizes: Sequence[int], most: int) -> None:
+    """Go from the frontier through the hubs of one subset, unless that would take too many vertices."""
+    inside, keys = hub.of(seen.inputs[seen.frontier])
+    touches = find_keys(keys, hub.observed) >= 0
+    seen.touching[seen.frontier[inside[touches]]] = True
+    keys, first = np.unique(keys[~touches], return_index=True)
+    new = find_keys(keys, seen.visited[index]) < 0
+    origins = seen.frontier[inside[~touches][first[new]]]
     if not len(origins):
-        return True
+        return
     if len(seen.inputs) + hub.size(seen.inputs[origins]) > most:
-        return False
-    hub.visited = np.sort(np.concatenate((hub.visited, keys[new])))
+        seen.stopped = True
+        return
+    seen.visited[index] = np.sort(np.concatenate((seen.visited[index], keys[new])))
     inputs, origin = hub.expand(seen.inputs[origins])
     seen.left.append(origins[origin])
     seen.right.append(seen.add(inputs, row_keys(inputs, sizes)))
-    return True
