@@ -43,6 +43,7 @@ _ENVIRONMENT = {
 
 _TRAINERS = {kind: f"quince.recipes.{kind}.train" for kind in ("rlvr", "sft", "dpo", "pretrain", "coverage")}
 _TRAINERS["pipeline"] = "quince.recipes.pipeline"
+_EVALUATIONS = {"eval": "quince.recipes.evaluation", "compression_eval": "quince.recipes.compression.evaluate"}
 
 
 @app.command("list")
@@ -139,7 +140,7 @@ def train(
 
     loaded = _load(recipe, overrides)
     if loaded.recipe.kind not in _TRAINERS:
-        raise typer.BadParameter(f"{loaded.name} is for `quince {loaded.recipe.kind}`")
+        raise typer.BadParameter(f"{loaded.name} is for `quince eval`")
     arguments = [recipe, *(overrides or []), *(["--resume"] if resume else [])]
     launch = getattr(loaded.recipe, "launch", None)  # a pipeline's stages are launched one by one
     if launch and (command := launch_command(launch, arguments)):
@@ -152,9 +153,9 @@ def train(
 def evaluate(recipe: Recipe, overrides: Overrides = None) -> None:
     """Answer the questions of an eval recipe and write its records."""
     loaded = _load(recipe, overrides)
-    if loaded.recipe.kind != "eval":
+    if loaded.recipe.kind not in _EVALUATIONS:
         raise typer.BadParameter(f"{loaded.name} is for `quince train`")
-    _call("quince.recipes.evaluation", loaded)
+    _call(_EVALUATIONS[loaded.recipe.kind], loaded)
 
 
 @app.command()

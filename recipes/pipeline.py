@@ -36,7 +36,7 @@ def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
         file = folder / f"{name}.yaml"
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(file, _as_yaml(stage))
-        command = ["eval" if stage.kind == "eval" else "train", str(file)]
+        command = ["eval" if stage.kind in ("eval", "compression_eval") else "train", str(file)]
         if resume and _has_checkpoint(stage):
             command.append("--resume")
         print(f"[{number}/{len(loaded.recipe.stages)}] {name}: quince {' '.join(command)}", flush=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from .config.compression_eval import CompressionEvalRecipe
 from .config.coverage import CoverageRecipe
 from .config.dpo import DpoRecipe
 from .config.evaluation import EvalRecipe
@@ -57,6 +58,8 @@ def _lines(loaded: LoadedRecipe) -> Iterator[Line]:
         return _tuning(loaded, recipe)
     if isinstance(recipe, CoverageRecipe):
         return plan_lines(loaded, recipe)
+    if isinstance(recipe, CompressionEvalRecipe):
+        return _compression_evaluation(loaded, recipe)
     return _pretrain(loaded, recipe) if isinstance(recipe, PretrainRecipe) else _evaluation(loaded, recipe)
 
 
@@ -149,6 +152,22 @@ def _evaluation(loaded: LoadedRecipe, recipe: EvalRecipe) -> Iterator[Line]:
     if recipe.kl is not None:
         each = f"{recipe.kl.prompts} questions x {recipe.kl.samples} answers a suite, in both directions"
         yield "KL", f"against {recipe.kl.model.id}: {each}"
+    yield "command", f"quince eval {loaded.name}"
+
+
+def _compression_evaluation(loaded: LoadedRecipe, recipe: CompressionEvalRecipe) -> Iterator[Line]:
+    sizes = [source.size for source in recipe.data]
+    known = sum(size for size in sizes if size) if None not in sizes else None
+    limited = min(filter(None, (known, recipe.limit)), default=None)
+    yield "recipe", f"{loaded.name}: {recipe.description}"
+    yield "compressor", _model_text(recipe.model, shape_of(recipe.model.id))
+    for reader in recipe.readers:
+        text = _model_text(reader.model, shape_of(reader.model.id))
+        yield "reader", f"{reader.name or reader.model.id}: {text}, {reader.engine.kind}"
+    yield "capsules", f"{limited or 'all'} passages, at most {recipe.max_tokens} tokens written for each"
+    if recipe.latency is not None:
+        batches = ", ".join(map(str, recipe.latency.batches))
+        yield "timing", f"batches of {batches}, {recipe.latency.repeats} rounds, for each reader"
     yield "command", f"quince eval {loaded.name}"
 
 

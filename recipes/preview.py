@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ..data.formatting import render_prompt
 from ..data.rows import Row
+from .config.compression_eval import CompressionEvalRecipe
 from .config.coverage import CoverageRecipe
 from .config.dpo import DpoRecipe
 from .config.evaluation import EvalRecipe
@@ -65,8 +66,8 @@ def show_data(loaded: LoadedRecipe, rows: int) -> None:
 def show_rewards(loaded: LoadedRecipe, rows: int) -> None:
     """Print a table of what each reward gives to gold, empty and near-miss answers."""
     recipe = loaded.recipe
-    if isinstance(recipe, PretrainRecipe | CoverageRecipe | SftRecipe | DpoRecipe):
-        print(f"{loaded.name} trains on text and has no rewards")
+    if isinstance(recipe, PretrainRecipe | CoverageRecipe | SftRecipe | DpoRecipe | CompressionEvalRecipe):
+        print(f"{loaded.name} has no rewards")
         return
     table = Table("row", "answer", "reward", "value", "outcome", "detail", box=None)
     for number, (row, sections) in enumerate(_examples(recipe, rows), start=1):
@@ -84,10 +85,12 @@ def _verdict(reward: Reward, answer: str, row: Row) -> tuple[str, str, str]:
     return value, verdict.outcome, verdict.detail
 
 
-def _examples(recipe: RlvrRecipe | EvalRecipe, count: int) -> Iterator[Example]:
+def _examples(recipe: RlvrRecipe | EvalRecipe | CompressionEvalRecipe, count: int) -> Iterator[Example]:
     """The first rows of every source, each with the reward sections that judge it."""
     if isinstance(recipe, RlvrRecipe):
         pairs: list[tuple[Source, list[Any]]] = [(source, list(recipe.rewards)) for source in recipe.data]
+    elif isinstance(recipe, CompressionEvalRecipe):
+        pairs = [(source, []) for source in recipe.data]
     else:
         pairs = [(source, [suite.reward]) for suite in recipe.suites for source in suite.data]
     for source, sections in pairs:
@@ -112,14 +115,14 @@ def _coloured(read: list[dict[str, Any]], written: str) -> Text:
     return text.append(f"\n{written}\n", style="not dim green")
 
 
-def _tokenizer(recipe: RlvrRecipe | EvalRecipe) -> Any:
+def _tokenizer(recipe: RlvrRecipe | EvalRecipe | CompressionEvalRecipe) -> Any:
     from .models import load_tokenizer
 
     return load_tokenizer(recipe.model)
 
 
-def _template_options(recipe: RlvrRecipe | EvalRecipe) -> dict[str, Any]:
-    if isinstance(recipe, EvalRecipe):
+def _template_options(recipe: RlvrRecipe | EvalRecipe | CompressionEvalRecipe) -> dict[str, Any]:
+    if not isinstance(recipe, RlvrRecipe):
         return {}
     options = recipe.trainer.get("chat_template_kwargs") or {}
     return options if isinstance(options, dict) else json.loads(options)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pydantic import BaseModel
 
 from ...data.formatting import shipped_templates, template_file
+from .compression_eval import CompressionEvalRecipe, compression_eval_checks
 from .coverage import CoverageRecipe, coverage_checks
 from .data import Source
 from .dpo import DpoRecipe
@@ -32,6 +33,9 @@ def cross_checks(recipe: BaseModel) -> Iterator[Finding]:
         )
     elif isinstance(recipe, EvalRecipe):
         yield from _eval_checks(recipe)
+    elif isinstance(recipe, CompressionEvalRecipe):
+        yield from compression_eval_checks(recipe)
+        yield from plugin_checks(list(_numbered("data", recipe.data).items()))
     elif isinstance(recipe, SftRecipe | DpoRecipe):
         yield from tuning_checks(recipe)
     elif isinstance(recipe, PretrainRecipe):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from .compression_eval import CompressionEvalRecipe
 from .coverage import CoverageRecipe
 from .dpo import DpoRecipe
 from .evaluation import EvalRecipe
@@ -17,7 +18,8 @@ from .rlvr import RlvrRecipe
 from .sft import SftRecipe
 from .tree import Entry, entry_at, leaves
 
-Recipe = RlvrRecipe | SftRecipe | DpoRecipe | PretrainRecipe | CoverageRecipe | EvalRecipe | PipelineRecipe
+Evaluation = EvalRecipe | CompressionEvalRecipe
+Recipe = RlvrRecipe | SftRecipe | DpoRecipe | PretrainRecipe | CoverageRecipe | Evaluation | PipelineRecipe
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .checks import cross_checks
+from .compression_eval import CompressionEvalRecipe
 from .coverage import CoverageRecipe
 from .dpo import DpoRecipe
 from .errors import Problem, RecipeErrors, did_you_mean
@@ -29,6 +30,7 @@ SCHEMAS: dict[str, type[Recipe]] = {
     "pretrain": PretrainRecipe,
     "coverage": CoverageRecipe,
     "eval": EvalRecipe,
+    "compression_eval": CompressionEvalRecipe,
     "pipeline": PipelineRecipe,
 }
 
@@ -101,7 +103,7 @@ def _check(tree: Entry, own_file: str) -> tuple[Recipe | None, list[Problem]]:
         return check_pipeline(tree, lambda stage: _check(stage, own_file))
     recipe, by_field = validate(SCHEMAS[kind.value], tree)
     trainer = plain(tree.value["trainer"]) if "trainer" in tree.value else None
-    if isinstance(trainer, dict) and kind.value != "eval":
+    if isinstance(trainer, dict) and kind.value not in ("eval", "compression_eval"):
         for field, *words in check_trainer(trainer, kind.value):
             path = ("trainer", field)
             by_field[path] = Problem(origin_of(tree, path), ".".join(path), *words)
@@ -138,7 +140,7 @@ def _in_order(problems: list[Problem]) -> list[Problem]:
 def _notes(recipe: Recipe) -> tuple[str, ...]:
     if isinstance(recipe, PipelineRecipe):
         return tuple(dict.fromkeys(note for stage in recipe.stages.values() for note in _notes(stage)))
-    if isinstance(recipe, EvalRecipe) or installed_fields(recipe.kind) is not None:
+    if isinstance(recipe, EvalRecipe | CompressionEvalRecipe) or installed_fields(recipe.kind) is not None:
         return ()
     library = "transformers" if recipe.kind in ("pretrain", "coverage") else "trl"
     return (f"{library} is not installed: the names under `trainer:` were not checked",)

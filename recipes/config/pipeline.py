@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from .compression_eval import CompressionEvalRecipe
 from .dpo import DpoRecipe
 from .errors import Problem, one_of
 from .evaluation import EvalRecipe
@@ -20,7 +21,10 @@ from .tree import Entry, leaves, merge
 STAGE = "stage:"
 """`model: {id: stage:sft}` is the model that the stage `sft` ends with."""
 
-Stage = Annotated[RlvrRecipe | SftRecipe | DpoRecipe | PretrainRecipe | EvalRecipe, Field(discriminator="kind")]
+Stage = Annotated[
+    RlvrRecipe | SftRecipe | DpoRecipe | PretrainRecipe | EvalRecipe | CompressionEvalRecipe,
+    Field(discriminator="kind"),
+]
 
 
 class PipelineRecipe(Section):

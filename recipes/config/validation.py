@@ -24,6 +24,7 @@ _STAND_INS: dict[str, Any] = {
     "rewards": [_REWARD],
     "suites": [{"name": "?", "data": [_SOURCE], "reward": _REWARD}],
     "mixture": [{"kind": "countdown"}],
+    "readers": [{"model": {"id": "?"}}],
 }
 
 

@@ -29,6 +29,7 @@ RECIPES = {name: load_recipe(name).recipe for name in library_recipes()}
 RLVR, EVAL, PRETRAIN = (
     {name: recipe for name, recipe in RECIPES.items() if recipe.kind == kind} for kind in ("rlvr", "eval", "pretrain")
 )
+COMPRESSION_EVAL = {name: recipe for name, recipe in RECIPES.items() if recipe.kind == "compression_eval"}
 TUNING = {name: recipe for name, recipe in RECIPES.items() if recipe.kind in ("sft", "dpo")}
 PIPELINES = {name: recipe for name, recipe in RECIPES.items() if recipe.kind == "pipeline"}
 ARCHITECTURES = {
@@ -277,6 +278,21 @@ def test_an_eval_recipe_writes_records_and_a_board(name, architectures, tmp_path
     for suite in suites:
         assert json.loads((tmp_path / suite.name / "record.json").read_text())
         assert len((tmp_path / suite.name / "samples.jsonl").read_text().splitlines()) >= 2
+    assert (tmp_path / "board" / "index.html").is_file()
+
+
+@pytest.mark.parametrize("name", COMPRESSION_EVAL)
+def test_an_evaluation_of_capsules_writes_a_record_a_page_and_a_board(name, architectures, tmp_path):
+    recipe = COMPRESSION_EVAL[name]
+    models = {"model": recipe.model, "baselines.base": recipe.baselines.base}
+    models |= {f"readers.{index}.model": reader.model for index, reader in enumerate(recipe.readers)}
+    stand_ins = [f"{field}.id={architectures.get(model.id, 'tiny')}" for field, model in models.items() if model]
+    engines = [f"readers.{index}.engine={{kind: transformers}}" for index in range(len(recipe.readers))]
+    short = ["limit=3", "max_tokens=8", "latency={batches: [2], repeats: 1}", "engine={kind: transformers}"]
+    quince("eval", name, f"output_dir={tmp_path}", *short, *stand_ins, *engines)
+    assert json.loads((tmp_path / recipe.suite / "record.json").read_text())
+    assert len((tmp_path / recipe.suite / "samples.jsonl").read_text().splitlines()) == 4
+    assert (tmp_path / "compression.md").is_file()
     assert (tmp_path / "board" / "index.html").is_file()
 
 

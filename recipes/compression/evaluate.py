@@ -1,0 +1,179 @@
+"""`quince eval` of a compressor: capsules to a record, tables on the terminal, a page and a board."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from ...data.rows import Row
+from ...eval.analyses import analysed, keep_analysis, lacks_analysis, read_analysis
+from ...eval.board import build_board
+from ...eval.compression import baselines, results, suite
+from ...eval.compression.costs import Prices
+from ...eval.compression.latency import Timing
+from ...eval.compression.reader import EngineReader
+from ...eval.engines.base import Sampling
+from ...eval.evaluate import Evaluation
+from ...eval.records import read_record, write_record
+from ...eval.samples import RecordError, SampleLog
+from ...eval.settings import Settings, rows_sha256, sha256_of
+from ..engines import build_engine
+from ..evaluation import engine_version, fingerprint
+from ..models import load_tokenizer, same_weights
+from ..progress import quiet_libraries
+from ..rows import load_sources
+from ..run_folder import environment
+from .binding import load_reader
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...eval.engines.base import Engine
+    from ..config.compression_eval import CompressionEvalRecipe
+    from ..config.loader import LoadedRecipe
+    from ..config.model import Model
+
+
+def run(loaded: LoadedRecipe) -> list[Path]:
+    """Evaluate the recipe's compressor and return the record folder in a list.
+
+    What was measured with the same settings is not measured again; prices may change at any time.
+    """
+    quiet_libraries()
+    recipe: CompressionEvalRecipe = loaded.recipe
+    console = Console()
+    folder = Path(recipe.output_dir) / recipe.suite
+    rows = load_sources(recipe.data)[: recipe.limit]
+    settings = _settings(recipe, rows)
+    if _is_done(folder, settings):
+        console.print("This was measured with these settings; nothing to run.")
+    else:
+        _evaluate(recipe, rows, settings, folder)
+    _keep_prices(recipe, settings, folder)
+    for analysis, suites in analysed([read_record(folder)]):
+        for table in analysis.tables(suites):
+            console.print(table)
+        console.print(f"Tables in [bold]{analysis.write_page(suites, Path(recipe.output_dir))}[/]", soft_wrap=True)
+    page = build_board([folder], Path(recipe.output_dir) / "board")
+    console.print(f"Record in [bold]{folder}[/], board at [bold]{page}[/]", soft_wrap=True)
+    return [folder]
+
+
+def _evaluate(recipe: CompressionEvalRecipe, rows: list[Row], settings: Settings, folder: Path) -> None:
+    started = perf_counter()
+    with ExitStack() as loaded:
+        engine = loaded.enter_context(closing(_engine(recipe, recipe.model)))
+        capsules = suite.write_capsules(rows, engine, recipe.max_tokens)
+        written = perf_counter()
+        readers = [loaded.enter_context(closing(load_reader(section))) for section in recipe.readers]
+        found = suite.measure(rows, capsules, readers, _baselines(recipe, rows, engine), recipe.seed)
+        found = replace(found, timings=_timings(recipe, rows, capsules, engine, readers))
+    seconds = {"generate": written - started, "reward": perf_counter() - written}
+    problems = suite.problems(rows, capsules, found)
+    log = SampleLog(folder, settings.hash)
+    log.append(problems)
+    log.finish()
+    keep_analysis(folder, settings, found.as_dict())
+    write_record(folder, Evaluation(tuple(problems), settings.sampling, (1,), seconds), settings)
+
+
+def _engine(recipe: CompressionEvalRecipe, model: Model) -> Engine:
+    tokenizer = load_tokenizer(model)
+    engine = build_engine(model, recipe.engine, tokenizer)
+    engine.tokenizer = tokenizer
+    return engine
+
+
+def _baselines(recipe: CompressionEvalRecipe, rows: list[Row], engine: Engine) -> dict[str, suite.Baseline]:
+    """The baselines that the recipe has models for."""
+    passages = [row["passage"] for row in rows]
+    found: dict[str, suite.Baseline] = {
+        results.FIRST: baselines.first_tokens,
+        results.LAST: baselines.last_tokens,
+        results.RANDOM_SENTENCES: partial(baselines.random_sentences, seed=recipe.seed),
+    }
+    base, classifier = recipe.baselines.base, recipe.baselines.llmlingua2
+    if base is not None:
+        with ExitStack() as loaded:
+            own = engine if same_weights(base, recipe.model) else loaded.enter_context(closing(_engine(recipe, base)))
+            summaries = [written.text for written in suite.write_capsules(rows, own, recipe.max_tokens)]
+            surprise = baselines.self_information(passages, own)
+        found[results.ZERO_SHOT] = lambda _, tokens, reader: baselines.first_tokens(summaries, tokens, reader)
+        found[results.SELF_INFORMATION] = partial(baselines.heaviest_words, weights=surprise)
+    if classifier is not None:
+        from ...eval.compression.llmlingua2 import keep_probabilities
+
+        kept = keep_probabilities(passages, classifier)
+        found[results.LLMLINGUA2] = partial(baselines.heaviest_words, weights=kept)
+    return found
+
+
+def _timings(
+    recipe: CompressionEvalRecipe,
+    rows: list[Row],
+    capsules: Sequence[suite.Written],
+    engine: Engine,
+    readers: Sequence[EngineReader],
+) -> dict[str, list[Timing]]:
+    if recipe.latency is None:
+        return {}
+    return {
+        reader.name: suite.time_work(
+            rows,
+            capsules,
+            engine,
+            (readers[0], partial(EngineReader, reader.engine, reader.name, section.template, section.max_tokens)),
+            recipe.latency.batches,
+            recipe.latency.repeats,
+            recipe.max_tokens,
+        )
+        for reader, section in zip(readers, recipe.readers, strict=True)
+    }
+
+
+def _settings(recipe: CompressionEvalRecipe, rows: list[Row]) -> Settings:
+    """What decides the results; of readers and the base also their weights."""
+    made_on = environment()
+    models = [section.model for section in recipe.readers] + [recipe.baselines.base] * (
+        recipe.baselines.base is not None
+    )
+    decisive = {"seed", "readers", "baselines", "latency"}
+    return Settings(
+        suite=recipe.suite,
+        model=recipe.model.id,
+        revision=recipe.model.revision,
+        model_fingerprint=fingerprint(recipe.model),
+        dtype=recipe.model.dtype,
+        engine=recipe.engine.kind,
+        engine_version=engine_version(made_on["packages"], recipe.engine.kind),
+        sampling=Sampling(temperature=0.0, max_tokens=recipe.max_tokens),
+        reward={
+            "kind": "compression",
+            **recipe.model_dump(mode="json", include=decisive),
+            "weights": [fingerprint(model) for model in models],
+        },
+        data=[source.model_dump(mode="json") for source in recipe.data],
+        rows_sha256=rows_sha256(rows),
+        template_sha256=sha256_of(load_tokenizer(recipe.model).chat_template)[:16],
+        made_on=made_on,
+    )
+
+
+def _is_done(folder: Path, settings: Settings) -> bool:
+    try:
+        record = read_record(folder)
+        return record.settings.hash == settings.hash and not lacks_analysis(folder, settings)
+    except RecordError:
+        return False
+
+
+def _keep_prices(recipe: CompressionEvalRecipe, settings: Settings, folder: Path) -> None:
+    """Put the recipe's prices beside what was measured."""
+    prices = asdict(Prices(**recipe.prices.model_dump())) if recipe.prices else None
+    keep_analysis(folder, settings, read_analysis(folder, settings) | {"prices": prices})

@@ -1,0 +1,88 @@
+"""The `compression_eval` recipe: what readers make of a compressor's capsules, beside baselines and controls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from .compression import Reader
+from .data import DataSource
+from .evaluation import Engine, TransformersEngine
+from .finding import Finding
+from .model import Model
+from .section import Positive, Section, Weight
+
+COLUMNS = ("passage", "budget", "questions")
+"""What rows need beside their prompt."""
+
+
+class Baselines(Section):
+    """Compressors to compare with, beside truncation and random sentences, which need no model."""
+
+    base: Model | None = None
+    """The model before training, with the compressor's engine: it writes the zero-shot summary and weighs words by
+    their surprise (Selective Context, hf.co/papers/2310.06201). Null leaves both out."""
+    llmlingua2: str | None = None
+    """Folder with the weights of LLMLingua-2's token classifier (hf.co/papers/2403.12968); null leaves it out."""
+
+
+class Latency(Section):
+    """Timing of the compressor and of every reader, apart."""
+
+    batches: list[Positive] = Field([1, 8, 64], min_length=1)
+    """Passages handled together."""
+    repeats: Positive = 5
+    """Rounds of each; the median counts."""
+
+
+class Prices(Section):
+    """Prices for a million tokens."""
+
+    stated: str = Field(min_length=1)
+    """Where and when they were found, or that they are assumed."""
+    currency: str = "USD"
+    reader_input: Weight
+    reader_cached_input: Weight | None = None
+    """Of a prefix that the provider kept; null if it keeps none."""
+    compressor_input: Weight
+    compressor_output: Weight
+
+
+class CompressionEvalRecipe(Section):
+    """Everything one evaluation of a compressor is made of."""
+
+    kind: Literal["compression_eval"]
+    description: str = ""
+    seed: int = Field(0, ge=0)
+    """Of random facts and random sentences."""
+    output_dir: str
+    suite: str = Field("compression", pattern=r"^[A-Za-z0-9_.-]+$")
+    """Name of this set of passages on the board."""
+    model: Model
+    """The compressor."""
+    engine: Engine = TransformersEngine(kind="transformers")
+    max_tokens: Positive = 64
+    """Most tokens that the compressor may write; above the budget, so that it can be seen to run over."""
+    data: list[DataSource] = Field(min_length=1)
+    readers: list[Reader] = Field(min_length=1)
+    """The first one trained the compressor and counts the budget."""
+    baselines: Baselines = Baselines()
+    latency: Latency | None = Latency()
+    prices: Prices | None = None
+    limit: Positive | None = None
+    """Only the first passages."""
+
+
+def compression_eval_checks(recipe: CompressionEvalRecipe) -> Iterator[Finding]:
+    """Sources that are not passages with questions, and readers of one name."""
+    for index, source in enumerate(recipe.data):
+        missing = set(COLUMNS) - set(COLUMNS if source.columns is None else source.columns)
+        if missing:
+            found = f"`{source.kind}` has no {' or '.join(sorted(missing))}"
+            yield Finding((f"data.{index}.kind",), found, "a source of passages with questions")
+    names = [reader.name or reader.model.id for reader in recipe.readers]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield Finding((f"readers.{index}.name",), f"a second reader {name!r}", "names that differ")
