@@ -109,29 +109,42 @@ def analyse(train: Table, test: Table, k: int | None = None, agreement: float | 
     return Analysis(train, test, tuple(parts), tuple(judge(part, test.inputs) for part in parts))
 
 
-def read_pair(
-    train: str, schema: str, test: str | None = None, holdout: float = 0.2, seed: int = 0
-) -> tuple[Table, Table]:
-    """Training rows and requests as tables.
+def read_sets(
+    train: str, schema: str, test: str | None = None, pool: str | None = None, holdout: float = 0.2, seed: int = 0
+) -> tuple[Table, Table, Table | None]:
+    """Training rows, requests and a pool as tables with shared codes.
 
     Args:
         train: A file or source, see `rows.load`.
         schema: A schema file, or the name of a shipped one.
         test: A file or source; None holds out some of `train`.
+        pool: A file or source of rows that may be added; None for none.
         holdout: Share held out, when there is no test.
         seed: Choice of the rows held out.
 
     Raises:
         ProbeError: Something of it cannot be read.
     """
-    read, file = load_schema(schema), str(schema_path(schema))
-    rows = load(train)
-    if test is not None:
-        first, second = read_tables(read, rows, load(test), file=file)
-        return first, second
-    if not 0 < holdout < 1 or not 0 < round(holdout * len(rows)) < len(rows):
+    read, rows = load_schema(schema), load(train)
+    requests = load(test) if test is not None else []
+    if test is None:
+        rows, requests = _held_out(rows, holdout, seed)
+    more = [load(pool)] if pool is not None else []
+    first, second, *others = read_tables(read, rows, requests, *more, file=str(schema_path(schema)))
+    return first, second, others[0] if others else None
+
+
+def read_joined(train: str, schema: str, tests: Sequence[str]) -> tuple[Table, Table]:
+    """Training rows, and the requests of several files or sources as one table."""
+    requests = [item for test in tests for item in load(test)]
+    first, second = read_tables(load_schema(schema), load(train), requests, file=str(schema_path(schema)))
+    return first, second
+
+
+def _held_out(rows: Sequence[Placed], holdout: float, seed: int) -> tuple[list[Placed], list[Placed]]:
+    cut = round(holdout * len(rows))
+    if not 0 < cut < len(rows):
         raise ProbeError(f"holdout · found {holdout} of {len(rows)} rows · give a share that leaves rows on both sides")
-    (table,) = read_tables(read, rows, file=file)
-    order = np.random.default_rng(seed).permutation(len(table))
-    cut = round(holdout * len(table))
-    return table.take(np.sort(order[cut:])), table.take(np.sort(order[:cut]))
+    order = np.random.default_rng(seed).permutation(len(rows))
+    held = set(order[:cut].tolist())
+    return [r for i, r in enumerate(rows) if i not in held], [r for i, r in enumerate(rows) if i in held]

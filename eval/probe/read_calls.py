@@ -1,9 +1,9 @@
 """Function-calling rows as slots and outputs: the project's own rows, and benchmarks without a record of intents.
 
-Fields of both views: `language`, `turn` (`request`, `reply` to a question, `result`, `error`), `listed` (tools), `text`;
-outputs `decision`, `tools` (in order), `calls` (how many), `first_tool`, `second_tool`, `first_arguments`,
-`second_arguments` (their names), `missing` (what has to be asked for) and `sources`, `tool.name=source`: `copied` from
-the user, `earlier` (from a tool's result), `defaulted`, else `computed`.
+Fields of both views: `language`, `turn` (`request`, `reply` to a question, `result`, `error`, `busy`), `listed` (tools)
+and `text`; outputs `decision`, `tools` (in order), `calls` (how many), `first_tool`, `second_tool`, `first_arguments`,
+`second_arguments` (their names), `missing` (what has to be asked for) and `first_sources`, `second_sources`,
+`name=source`: `copied` from the user, `earlier` (from a tool's result), `defaulted`, else `computed`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,14 @@ from functools import lru_cache
 from typing import Any
 
 from ...data.function_calling.calls import Call
+from ...data.function_calling.grounding import VERBATIM
 from ...data.function_calling.library import load_library
+from ...data.function_calling.mocks import BUSY
 from ...data.function_calling.row_view import RowView, view
+from ...data.function_calling.tool_lists import to_json
 from ...data.rows import Row
+
+_BUSY = to_json(BUSY)
 
 _MANY = re.compile(
     r"\b(?:both|each|every|all|respectively|and also|as well as|different|two|three|four|several)\b", re.I
@@ -30,9 +35,9 @@ def record(row: Row) -> dict[str, Any]:
     """View of a generated row.
 
     Beside the shared fields: `intent` (tools that the request is for; `first` and `second` of them), `wanted` (calls it
-    asks for), `said` and
-    `entities` (parameters said, kinds of values), `policies` (how values have to be written), `served` (whether the
-    tools for it are listed), `toolset` (ids), `distractors` (other tools), `near` (whether one is of the same domain).
+    asks for), `said` and `entities` (parameters said, kinds of values), `policies` (how values have to be written),
+    `served` (whether the tools for it are listed), `complete` (whether all that they require is said), `toolset` (ids),
+    `distractors` (other tools), `near` (whether one is of the same domain).
 
     Raises:
         ValueError: It has no gold.
@@ -54,6 +59,7 @@ def record(row: Row) -> dict[str, Any]:
         "served": "nothing wanted" if not wanted else "yes" if set(wanted) <= set(listed) else "no",
         "toolset": sorted(listed),
         "distractors": len(others),
+        "complete": _complete(seen, intents),
         "near": any(_domain(tool) == _domain(other) for tool in wanted for other in others),
         "scenario": row.get("scenario"),
     }
@@ -92,7 +98,7 @@ def benchmark_record(row: Row) -> dict[str, Any]:
         "tools": [letters[call.name] for call in seen.gold_calls],
         "filled": sorted({_filled(seen, call) for call in seen.gold_calls}),
         "kinds": sorted({type(value).__name__ for call in seen.gold_calls for value in call.arguments.values()}),
-        "origins": sorted({item.split("=")[1] for item in shared["sources"]}),
+        "origins": sorted({item.split("=")[1] for item in (*shared["first_sources"], *shared["second_sources"])}),
     }
 
 
@@ -107,8 +113,10 @@ def _shared(seen: RowView) -> dict[str, Any]:
     gold = seen.gold or {}
     calls = [(seen.tool_ids.get(call.name, call.name), call) for call in seen.gold_calls]
     names: dict[str, set[str]] = {}
-    for tool, call in calls:
+    sources: dict[str, set[str]] = {}
+    for place, (tool, call) in enumerate(calls):
         names.setdefault(tool, set()).update(seen.original_arguments(call.arguments))
+        sources.setdefault(tool, set()).update(_sources(seen, place, call))
     called = [*names, "none", "none"]
     return {
         "language": seen.language or "unknown",
@@ -123,7 +131,8 @@ def _shared(seen: RowView) -> dict[str, Any]:
         "first_arguments": sorted(names.get(called[0], ())),
         "second_arguments": sorted(names.get(called[1], ())),
         "missing": sorted(seen.original_parameters.get(name, name) for name in gold.get("missing") or ()),
-        "sources": sorted({item for tool, call in calls for item in _sources(seen, tool, call)}),
+        "first_sources": sorted(sources.get(called[0], ())),
+        "second_sources": sorted(sources.get(called[1], ())),
     }
 
 
@@ -131,21 +140,37 @@ def _turn(history: Sequence[Mapping[str, Any]]) -> str:
     """What the judged turn answers."""
     last = history[-1]
     if last["role"] == "tool":
-        return "error" if '"error"' in str(last.get("content")) else "result"
+        content = str(last.get("content"))
+        return "busy" if content == _BUSY else "error" if '"error"' in content else "result"
     asked = any(message["role"] == "assistant" and not message.get("tool_calls") for message in history[-2:-1])
     return "reply" if asked else "request"
 
 
-def _sources(seen: RowView, tool: str, call: Call) -> list[str]:
-    """`tool.name=source` of every argument; for the library's own parameters under their names there."""
+def _complete(seen: RowView, intents: Sequence[Mapping[str, Any]]) -> str:
+    """Whether the requests give all that the listed tools for them need."""
+    named = {tool: seen.functions[name]["parameters"] for name, tool in seen.tool_ids.items()}
+    asked = [intent for intent in intents if intent["tool"] in named]
+    if not asked:
+        return "nothing to fill"
+    needed = [set(seen.original_arguments(dict.fromkeys(named[i["tool"]].get("required", ())))) for i in asked]
+    return "yes" if all(need <= set(i["slots"]) for i, need in zip(asked, needed, strict=True)) else "no"
+
+
+def _sources(seen: RowView, place: int, call: Call) -> list[str]:
+    """`name=source` of every argument, under the library's names for its own tools."""
     properties = seen.functions.get(call.name, {}).get("parameters", {}).get("properties", {})
     users = "\n".join(str(m.get("content") or "") for m in seen.history if m["role"] == "user").casefold()
     results = "\n".join(str(m.get("content") or "") for m in seen.history if m["role"] == "tool").casefold()
+    classes = (seen.gold or {}).get("classes") or []
+    policies = classes[place] if place < len(classes) else {}
     found = []
     for name, value in call.arguments.items():
-        schema = properties.get(name) or {}
-        known = seen.original_parameters.get(name, name)
-        found.append(f"{tool}.{known}={_source(value, schema, users, results)}")
+        source = _source(value, properties.get(name) or {}, users, results)
+        policy = policies.get(name)
+        if policy and source in ("copied", "computed"):
+            # Generated rows know how a value has to be written; that a word looks alike in one language is chance.
+            source = "copied" if policy in VERBATIM else "computed"
+        found.append(f"{seen.original_parameters.get(name, name)}={source}")
     return found
 
 

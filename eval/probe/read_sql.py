@@ -23,7 +23,7 @@ _AGGREGATES = {
     "min": r"minimum|lowest|smallest|fewest|least|earliest|youngest",
 }
 _WORDS = {
-    "superlative": r"most|least|top|best|highest|lowest|largest|smallest|oldest|youngest|longest|shortest|fewest|latest",
+    "superlative": r"most|least|top|best|highest|lowest|largest|smallest|oldest|youngest|longest|shortest|fewest",
     "grouping": r"each|every|per|for all|by the number",
     "order": r"order|sorted|sort|alphabetical\w*|ascending|descending|lexicographic\w*",
     "negation": r"not|no|without|never|except|don't|doesn't|didn't|did not|neither|but not",

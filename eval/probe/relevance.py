@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
 
-LEAST_GAIN = 0.02
+LEAST_GAIN = 0.005
 """A slot is taken when it explains at least this share of the output's entropy."""
 MOST_SLOTS = 5
+LEAST_CONTRADICTIONS = 0.002
+"""Share of rows against their input's majority from which on a further slot is looked for that parts them."""
+SPREAD = 0.05
+"""By how much of the output's entropy such a slot may thin out the other rows' say."""
 BACK_OFF = 1.0
 """Pseudo-count of the wider group in the estimate for a narrower one."""
 
@@ -46,9 +50,10 @@ def select(inputs: IntArray, outputs: IntArray, always: Sequence[int] = ()) -> R
 
     Forward: the slot that lowers the conditional entropy most is taken until none lowers it by `LEAST_GAIN` of the
     output's entropy. The entropy is the mean log-loss of predicting each row from the other rows with its values, so a
-    slot with a value of its own in every row predicts nothing. Where half of the entropy is left, slots may only matter
-    together (as in a random table); then slots are also dropped from all of them while rows that agree on the rest agree
-    on the output.
+    slot with a value of its own in every row predicts nothing. A slot that explains less is still taken where it parts
+    rows that contradict each other. Where half of the entropy is left, slots may only matter
+    together (as in a random table); then slots are instead dropped from all of them while rows that agree on the rest
+    agree on the output.
 
     Args:
         inputs: [rows, slots] codes.
@@ -107,12 +112,28 @@ def _forward(
         losses = [left_out_entropy(_groups(inputs[:, [*chosen, slot]]), outputs) for slot in rest]
         best = int(np.argmin(losses))
         # The log-loss of always-slots alone can be above the entropy; a gain is counted from where it helps.
-        if min(left, entropy) - losses[best] < max(LEAST_GAIN * entropy, 1e-9):
+        if min(left, entropy) - losses[best] >= max(LEAST_GAIN * entropy, 1e-9):
+            slot: int | None = rest[best]
+        else:
+            slot = _settling(inputs, outputs, chosen, min(left, entropy) + SPREAD * entropy)
+        if slot is None:
             break
-        chosen.append(rest[best])
-        left = losses[best]
-        steps.append((rest[best], left))
+        chosen.append(slot)
+        left = losses[rest.index(slot)]
+        steps.append((slot, left))
     return tuple(sorted(chosen)), tuple(steps)
+
+
+def _settling(inputs: IntArray, outputs: IntArray, chosen: list[int], most: float) -> int | None:
+    """The slot that resolves most contradictions, at least a quarter, with a left-out entropy of at most `most`."""
+    against = _contradictions(inputs[:, chosen], outputs)
+    if not chosen or against <= LEAST_CONTRADICTIONS * len(outputs):
+        return None
+    rest = [slot for slot in range(inputs.shape[1]) if slot not in chosen]
+    rest = [slot for slot in rest if left_out_entropy(_groups(inputs[:, [*chosen, slot]]), outputs) <= most]
+    left = {slot: _contradictions(inputs[:, [*chosen, slot]], outputs) for slot in rest}
+    best = min(left, key=lambda slot: left[slot], default=None)
+    return best if best is not None and left[best] <= 0.75 * against else None
 
 
 def _backward(inputs: IntArray, outputs: IntArray, fixed: tuple[int, ...]) -> tuple[int, ...] | None:

@@ -18,7 +18,7 @@ from ..coverage.observations import Subset
 from .analysis import Analysis
 from .components import Component
 from .routes import swapped
-from .rows import NO_OUTPUT, Codes, Table
+from .rows import NO_OUTPUT, Table
 from .statuses import NEW, UNCOVERED, WEAK
 
 Fragment = tuple[int, ...]
@@ -76,6 +76,13 @@ class Plan:
     additions: tuple[Addition, ...]
     before: Analysis
     after: Analysis
+
+    def control(self, pool: Table, seed: int = 0) -> list[int]:
+        """As many rows of the pool drawn at random, none of a training row or request: what the plan has to beat."""
+        taken = set(self.before.test.ids) | set(self.before.train.ids)
+        free = [row for row, name in enumerate(pool.ids) if name not in taken]
+        size = len({addition.pool for addition in self.additions})
+        return sorted(np.random.default_rng(seed).permutation(free)[:size].tolist())
 
 
 def plan(found: Analysis, rows: int, pool: Table | None = None) -> Plan:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..coverage.observations import Subset
 from ..coverage.pairs import Pairs
 from .components import Component
-from .noise import alike, lower_bound
+from .noise import alike
 
 
 @dataclass(frozen=True)

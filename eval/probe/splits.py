@@ -8,7 +8,8 @@ construction; which of them a pool can show depends on the pool.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,7 @@ class Split:
 
     Attributes:
         train: Rows to train on.
+        rest: Rows in neither, to choose additions from.
         tests: By status, requests.
         analysis: Training rows against all that was held out.
         restrictions: What was done to values.
@@ -51,6 +53,7 @@ class Split:
     """
 
     train: IntArray
+    rest: IntArray
     tests: dict[str, IntArray]
     analysis: Analysis
     restrictions: tuple[Restriction, ...]
@@ -133,7 +136,21 @@ def _attempt(
         rows = rng.permutation(rest[analysis.worst == place])[:test_size]
         tests[name] = np.sort(rows)
         short[name] = test_size - len(rows)
-    return Split(train, tests, analysis, tuple(restrictions), short)
+    used = np.concatenate([train, *tests.values()])
+    left = np.setdiff1d(np.arange(len(pool)), used)
+    return Split(train, left, tests, analysis, tuple(restrictions), short)
+
+
+def split_summary(made: Split) -> dict[str, Any]:
+    """A split as plain data."""
+    return {
+        "train": len(made.train),
+        "rest": len(made.rest),
+        "tests": {name: len(rows) for name, rows in made.tests.items()},
+        "held_out": made.analysis.counts(),
+        "k": {part.name: part.k for part in made.analysis.components},
+        "restrictions": [asdict(restriction) for restriction in made.restrictions],
+    }
 
 
 def _restricted(
