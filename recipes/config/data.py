@@ -8,6 +8,7 @@ from pydantic import Field
 
 from .coverage import CompositionalFamily, CompositionalTables
 from .function_calling_data import FunctionCallQuestions
+from .passages import PassageSource
 from .section import Options, Positive, Section, Share
 from .source import Benchmark, Source
 
@@ -52,23 +53,6 @@ class Compositional(Source):
     tables: CompositionalTables = "random"
     held_out: int = Field(0, ge=0)
     """Which type of held-out rows `test` gives."""
-
-
-class Passages(Source):
-    """Generated passages to compress: facts that questions are about, facts that look like them, and filler."""
-
-    columns = ("passage", "budget", "questions")
-    kind: Literal["passages"]
-    split: Literal["train", "test", "paraphrases"] = "train"
-    """`test` also has facts that `train` never says; `paraphrases` says them in other sentences."""
-    askable: Positive = 3
-    """Facts of a passage that questions are about."""
-    distractors: int = Field(3, ge=0)
-    """Facts of a passage that no question is about."""
-    fillers: int = Field(2, ge=0)
-    """Sentences of a passage that say nothing of anybody."""
-    budget: Positive = 12
-    """Most tokens of a capsule, in the reader's tokenizer."""
 
 
 class FunctionCalls(Source):
@@ -188,7 +172,7 @@ DataSource = Annotated[
     | Strategies
     | Countdown
     | Compositional
-    | Passages
+    | PassageSource
     | FunctionCalls
     | Gsm8k
     | MathCompetition
