@@ -6,4 +6,21 @@ an import never points up. Start with the README, or with `quince list`.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .recipes.compression.compress import compress_prompt, compress_prompts
+
 __version__ = "0.1.0"
+
+_LAZY = {"compress_prompt", "compress_prompts"}
+__all__ = ["__version__", "compress_prompt", "compress_prompts"]
+
+
+def __getattr__(name: str) -> Any:
+    """The calls for prompts, imported when first asked for."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .recipes.compression import compress
+
+    return getattr(compress, name)

@@ -8,6 +8,15 @@ from dataclasses import dataclass
 Counter = Callable[[str], int]
 """Tokens of a text in one tokenizer."""
 
+
+class CompressionError(ValueError):
+    """A prompt cannot be compressed as it was asked for, with what to change."""
+
+
+class BudgetError(CompressionError):
+    """A budget cannot hold what must be kept."""
+
+
 PARTS = "\n\n"
 """What stands between instruction, contexts and question."""
 

@@ -71,28 +71,39 @@ class Grounding:
     absent: tuple[str, ...]
 
 
-def grounding(text: str, source: str) -> Grounding:
-    """Compare the numbers, dates and names of a text with those of its source.
+class Source:
+    """A text by which others are checked; its numbers and words are read once.
 
     Numbers are equal in any spelling with the same value (`1,200` and `1200`, `3,5` and `3.5`); a date is there if its
     numbers and its month are; a name may be inflected. Numbers as words are not read: `3` for `three` counts as absent.
     """
-    known_numbers = {form for number in numbers(source) for form in _forms(number)}
-    known_words: dict[str, set[str]] = {}
-    for word in words(source):
-        known_words.setdefault(word[:4], set()).add(word)
 
-    def has_word(name: str) -> bool:
-        parts = words(name)
-        return all(any(_same_word(part, word) for word in known_words.get(part[:4], ())) for part in parts)
+    def __init__(self, text: str) -> None:
+        self._numbers = {form for number in numbers(text) for form in _forms(number)}
+        self._words: dict[str, set[str]] = {}
+        for word in words(text):
+            self._words.setdefault(word[:4], set()).add(word)
 
-    claimed = {number: bool(_forms(number) & known_numbers) for number in numbers(text)}
-    claimed |= {name: has_word(name) for name in names(text, openings=True)}
-    for date in dates(text):
-        months = [word for word in _CASED_WORD.findall(date) if len(word) >= 3]
-        claimed[date] = all(_forms(n) & known_numbers for n in numbers(date)) and all(map(has_word, months))
-    absent = tuple(literal for literal, known in claimed.items() if not known)
-    return Grounding(1 - len(absent) / len(claimed) if claimed else 1.0, absent)
+    def grounding(self, text: str) -> Grounding:
+        """Compare the numbers, dates and names of a text with those of the source."""
+        claimed = {number: self._has_number(number) for number in numbers(text)}
+        claimed |= {name: self._has_name(name) for name in names(text, openings=True)}
+        for date in dates(text):
+            months = [word for word in _CASED_WORD.findall(date) if len(word) >= 3]
+            claimed[date] = all(map(self._has_number, numbers(date))) and all(map(self._has_name, months))
+        absent = tuple(literal for literal, known in claimed.items() if not known)
+        return Grounding(1 - len(absent) / len(claimed) if claimed else 1.0, absent)
+
+    def _has_number(self, number: str) -> bool:
+        return bool(_forms(number) & self._numbers)
+
+    def _has_name(self, name: str) -> bool:
+        return all(any(_same_word(part, word) for word in self._words.get(part[:4], ())) for part in words(name))
+
+
+def grounding(text: str, source: str) -> Grounding:
+    """Compare the numbers, dates and names of a text with those of its source, see `Source`."""
+    return Source(source).grounding(text)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import accumulate
 
-from .capsule_budget import PARTS, Budget, count_all
+from .capsule_budget import PARTS, Budget, BudgetError, count_all
 from .capsule_literals import Kept, comparable, missing
 from .capsules import clause_spans, longest_prefix, sentence_spans, words
 
@@ -19,10 +19,6 @@ _MOST_HOLDERS = 50  # sentences that are weighed up for one literal
 _MISSES = 50  # pieces that did not fit, in a row, until the budget counts as full
 _LAST = 1e12  # a place after every sentence
 _COMMON = 0.2  # a word in more of the sentences than this says nothing of any of them
-
-
-class BudgetError(ValueError):
-    """A budget cannot hold what must be kept."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import probe
+from .compression.command import compress
 
 if TYPE_CHECKING:
     from .config import LoadedRecipe
@@ -27,6 +28,7 @@ app = typer.Typer(
 preview_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(preview_app, name="preview", help="Look at rows and rewards before anything is trained.")
 app.add_typer(probe.app, name="probe", help="What fine-tuning rows pin down, why, and which rows to add.")
+app.command("compress")(compress)
 
 Recipe = Annotated[str, typer.Argument(help="A name from `quince list`, or a YAML file.")]
 Overrides = Annotated[

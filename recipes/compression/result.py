@@ -1,0 +1,142 @@
+"""What a compression of a prompt comes to: numbers, under the names that LLMLingua gives them and some more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ...data.capsule_budget import PARTS, Budget, count_all
+from ...data.capsule_literals import KINDS, Kept, Source, comparable, missing
+from ...data.capsules import sentences
+
+
+@dataclass(frozen=True)
+class TokenCount:
+    """Tokens of a prompt in one tokenizer: before and after, and the most there may be."""
+
+    before: int
+    after: int
+    limit: int
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What of the contexts is gone.
+
+    Attributes:
+        contexts: Numbers of the contexts of which nothing is left.
+        sentences: Sentences that are not in the prompt word for word; a model may have put them in other words.
+        literals: Numbers, dates and names that are not in it.
+    """
+
+    contexts: tuple[int, ...] = ()
+    sentences: tuple[str, ...] = ()
+    literals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class CompressedPrompt(Mapping[str, Any]):
+    """A compressed prompt; `result["compressed_prompt"]` and `result.compressed_prompt` are the same.
+
+    Attributes:
+        compressed_prompt: Instruction, what is left of the contexts, question.
+        compressed_prompt_list: What is left of each context of which something is left.
+        origin_tokens: Tokens of the whole prompt before, in the first reader's tokenizer.
+        compressed_tokens: Tokens after, likewise.
+        ratio: How many times shorter; before by after.
+        rate: Share of tokens that is left; after by before.
+        tokens: The same for every reader.
+        seconds: Time taken; in a batch, the mean.
+        grounding: Share of numbers, dates and names of the new text that the contexts have.
+        absent: Those that they have not.
+        dropped: What is gone.
+        skipped: Whether the prompt was left as it was.
+        warnings: What should be known, one line each.
+    """
+
+    compressed_prompt: str
+    compressed_prompt_list: tuple[str, ...]
+    origin_tokens: int
+    compressed_tokens: int
+    ratio: float
+    rate: float
+    tokens: Mapping[str, TokenCount]
+    seconds: float
+    grounding: float = 1.0
+    absent: tuple[str, ...] = ()
+    dropped: Dropped = Dropped()
+    skipped: bool = False
+    warnings: tuple[str, ...] = ()
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in _KEYS:
+            raise KeyError(key)
+        return getattr(self, key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_KEYS)
+
+    def __len__(self) -> int:
+        return len(_KEYS)
+
+
+_KEYS = tuple(field.name for field in fields(CompressedPrompt))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A new prompt that is yet to be measured.
+
+    Attributes:
+        contexts: The contexts it is made from, cleaned.
+        prompt: The whole of it.
+        by_context: What is left of each context.
+        warnings: What should be known.
+        text: What stands in place of the contexts; None if they were left as they are.
+    """
+
+    contexts: tuple[str, ...]
+    prompt: str
+    by_context: Mapping[int, str]
+    warnings: tuple[str, ...]
+    text: str | None = None
+
+
+def measured(outcome: Outcome, before: Mapping[str, int], budget: Budget) -> CompressedPrompt:
+    """The result with all its numbers but the seconds.
+
+    Args:
+        outcome: The new prompt.
+        before: Tokens of the old one, by reader.
+        budget: Counters and limits of the readers.
+    """
+    text, source = outcome.text, PARTS.join(outcome.contexts)
+    after = before if text is None else count_all(budget.counters, outcome.prompt)
+    first = next(iter(after))
+    grounding = None if text is None else Source(source).grounding(text)
+    return CompressedPrompt(
+        compressed_prompt=outcome.prompt,
+        compressed_prompt_list=tuple(outcome.by_context.values()),
+        origin_tokens=before[first],
+        compressed_tokens=after[first],
+        ratio=before[first] / after[first] if after[first] else 1.0,
+        rate=after[first] / before[first] if before[first] else 1.0,
+        tokens={name: TokenCount(before[name], after[name], budget.limits[name]) for name in after},
+        seconds=0.0,
+        grounding=grounding.score if grounding else 1.0,
+        absent=grounding.absent if grounding else (),
+        dropped=Dropped() if text is None else _dropped(outcome, text, source),
+        skipped=text is None,
+        warnings=outcome.warnings,
+    )
+
+
+def _dropped(outcome: Outcome, text: str, source: str) -> Dropped:
+    kept = comparable(text)
+    literals = [Kept(literal) for find in KINDS.values() for literal in find(source)]
+    return Dropped(
+        contexts=tuple(n for n, old in enumerate(outcome.contexts) if old.strip() and n not in outcome.by_context),
+        sentences=tuple(sentence for sentence in sentences(source) if comparable(sentence) not in kept),
+        literals=tuple(dict.fromkeys(literal.text for literal in missing(text, literals))),
+    )
