@@ -103,6 +103,7 @@ def figure_grid(entry: Entry) -> Grid:
         ("Longest capsule over its budget, tokens", _first(readers, lambda: str(_overshoot(results)))),
         ("Ended by itself, %", _first(readers, lambda: _share(measures.ended(results)))),
         ("Grounded, %", _first(readers, lambda: _share(measures.grounding(results)))),
+        ("Cosine with the passage", _first(readers, lambda: _ratio(measures.similarity(results)))),
     ]
     rows = tuple((name, *(of(reader) for reader in readers)) for name, of in lines)
     note = "The budget is counted by the first reader, on what was written; readers get it cut to the budget."

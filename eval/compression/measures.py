@@ -122,6 +122,11 @@ def grounding(results: Results) -> Interval | None:
     return share(known) if known else None
 
 
+def similarity(results: Results) -> Interval | None:
+    """Return the mean cosine between capsules and passages; None without an encoder. It says nothing of usefulness."""
+    return bootstrap_mean(results.similarity) if results.similarity else None
+
+
 def lengths(results: Results, reader: str) -> Lengths:
     """Return the mean tokens that costs are made of."""
     return Lengths(

@@ -47,6 +47,7 @@ class Results:
         written: Tokens of the capsule as it was written, before it was cut to the budget; first reader's tokenizer.
         stopped: Whether the compressor ended by itself.
         grounded: Share of what the capsule says that its passage says, None where it says nothing that can be checked.
+        similarity: Cosine of the capsule's and the passage's vectors from a frozen encoder; empty without one.
         compressor_read: Tokens of the compressor's prompt, in its own tokenizer.
         compressor_written: Tokens it wrote, in its own tokenizer.
         timings: By reader; empty if nothing was timed.
@@ -64,6 +65,7 @@ class Results:
     grounded: list[float | None]
     compressor_read: list[int]
     compressor_written: list[int]
+    similarity: list[float] = field(default_factory=list)
     timings: dict[str, list[Timing]] = field(default_factory=dict)
     prices: Prices | None = None
     notes: list[str] = field(default_factory=list)

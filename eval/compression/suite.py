@@ -21,7 +21,7 @@ from .latency import Timing, time_batches
 from .results import CAPSULE, FULL, SWAPPED, Results
 
 if TYPE_CHECKING:
-    from ...rewards.compression import Reader
+    from ...rewards.compression import Encoder, Reader
     from ..engines.base import Engine
 
 Baseline = Callable[[Sequence[str], Sequence[int], "Reader"], list[str]]
@@ -61,6 +61,7 @@ def measure(
     readers: Sequence[Reader],
     baselines: Mapping[str, Baseline],
     seed: int = 0,
+    encoder: Encoder | None = None,
 ) -> Results:
     """Return what readers make of capsules, of baselines as long as them, and of the controls.
 
@@ -70,6 +71,7 @@ def measure(
         readers: The one that trained the compressor first.
         baselines: By source; given as many of the first reader's tokens as the capsule that is read.
         seed: Of the random facts.
+        encoder: Compares the capsules that are read with their passages.
     """
     first = readers[0]
     texts = contexts(rows, [capsule.text for capsule in capsules], first, seed)
@@ -84,6 +86,7 @@ def measure(
         written=[first.count(capsule.text) for capsule in capsules],
         stopped=[capsule.stopped for capsule in capsules],
         grounded=[grounding(text, row) for text, row in zip(texts[CAPSULE], rows, strict=True)],
+        similarity=similarity(texts[CAPSULE], texts[FULL], encoder) if encoder else [],
         compressor_read=[capsule.prompt_tokens for capsule in capsules],
         compressor_written=[capsule.tokens for capsule in capsules],
         notes=[] if SWAPPED in texts else ["All rows have the same passage, so no capsule could be swapped."],
@@ -102,6 +105,13 @@ def read(rows: Sequence[Row], texts: Sequence[str], reader: Reader) -> list[floa
     for (place, question), answer in zip(asked, answers, strict=True):
         right[place].append(question.is_right(answer))
     return [float(np.mean(own)) for own in right]
+
+
+def similarity(texts: Sequence[str], passages: Sequence[str], encoder: Encoder) -> list[float]:
+    """Return the cosine of each text's vector with its passage's; 0 for a text without a vector."""
+    first, second = (np.asarray(encoder.embed(list(of)), dtype=np.float64) for of in (texts, passages))
+    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    return ((first * second).sum(1) / np.where(lengths > 0, lengths, 1.0)).tolist()
 
 
 def grounding(capsule: str, row: Row) -> float | None:

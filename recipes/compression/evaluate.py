@@ -29,7 +29,7 @@ from ..models import load_tokenizer, same_weights
 from ..progress import quiet_libraries
 from ..rows import load_sources
 from ..run_folder import environment
-from .binding import load_reader
+from .binding import load_encoder, load_reader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +72,8 @@ def _evaluate(recipe: CompressionEvalRecipe, rows: list[Row], settings: Settings
         capsules = suite.write_capsules(rows, engine, recipe.max_tokens)
         written = perf_counter()
         readers = [loaded.enter_context(closing(load_reader(section))) for section in recipe.readers]
-        found = suite.measure(rows, capsules, readers, _baselines(recipe, rows, engine), recipe.seed)
+        encoder = load_encoder(recipe.encoder) if recipe.encoder else None
+        found = suite.measure(rows, capsules, readers, _baselines(recipe, rows, engine), recipe.seed, encoder)
         found = replace(found, timings=_timings(recipe, rows, capsules, engine, readers))
     seconds = {"generate": written - started, "reward": perf_counter() - written}
     problems = suite.problems(rows, capsules, found)
@@ -140,10 +141,9 @@ def _timings(
 def _settings(recipe: CompressionEvalRecipe, rows: list[Row]) -> Settings:
     """What decides the results; of readers and the base also their weights."""
     made_on = environment()
-    models = [section.model for section in recipe.readers] + [recipe.baselines.base] * (
-        recipe.baselines.base is not None
-    )
-    decisive = {"seed", "readers", "baselines", "latency"}
+    others = [model for model in (recipe.encoder, recipe.baselines.base) if model is not None]
+    models = [*(section.model for section in recipe.readers), *others]
+    decisive = {"seed", "readers", "encoder", "baselines", "latency"}
     return Settings(
         suite=recipe.suite,
         model=recipe.model.id,

@@ -68,6 +68,8 @@ class CompressionEvalRecipe(Section):
     data: list[DataSource] = Field(min_length=1)
     readers: list[Reader] = Field(min_length=1)
     """The first one trained the compressor and counts the budget."""
+    encoder: Model | None = None
+    """Frozen model whose mean hidden states compare capsules with passages; null leaves it out."""
     baselines: Baselines = Baselines()
     latency: Latency | None = Latency()
     prices: Prices | None = None

@@ -15,6 +15,7 @@ max_tokens: 8
 readers:
   - {name: first, model: {id: MODEL, dtype: float32}, max_tokens: 2}
   - {name: second, model: {id: MODEL, dtype: float32}, max_tokens: 2}
+encoder: {id: MODEL, dtype: float32}
 baselines: {base: {id: MODEL, dtype: float32}}
 latency: {batches: [2], repeats: 1}
 """
@@ -42,7 +43,7 @@ def test_a_compressor_is_measured_once_and_prices_may_change(recipe, monkeypatch
     assert first.sources == [source for source in LABELS if source != LLMLINGUA2]
     assert first.readers == ["first", "second"] and len(first.ids) == 4
     assert {name: [t.batch for t in of] for name, of in first.timings.items()} == {"first": [2], "second": [2]}
-    assert first.prices is None
+    assert first.prices is None and len(first.similarity) == 4
 
     def never(*_):
         raise AssertionError("measured again")

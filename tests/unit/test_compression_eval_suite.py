@@ -23,7 +23,7 @@ from quince.eval.compression.results import (
     SELF_INFORMATION,
     SWAPPED,
 )
-from quince.eval.compression.suite import Written, grounding, measure, problems, read
+from quince.eval.compression.suite import Written, grounding, measure, problems, read, similarity
 from quince.eval.evaluate import EvaluationError
 
 
@@ -198,6 +198,17 @@ def test_a_made_up_note_is_not_grounded():
     assert grounding(ORACLES[0], ROWS[0]) == 1.0
     assert grounding(f"{ORACLES[0]}; pilot song nowhere", ROWS[0]) == pytest.approx(0.75)
     assert grounding("  ", ROWS[0]) is None
+
+
+def test_similarity_is_the_cosine_and_nothing_is_like_nothing():
+    class Letters:
+        def embed(self, texts):
+            return np.array([[text.count("a"), text.count("b")] for text in texts], dtype=np.float32)
+
+    assert similarity(["a", "ab", "aa", ""], ["aa", "a", "b", "a"], Letters()) == pytest.approx([1, 0.5**0.5, 0, 0])
+    found = measure(ROWS, written(ORACLES), [WordReader()], {}, encoder=Letters())
+    assert len(found.similarity) == len(ROWS)
+    assert measures.similarity(measure(ROWS, written(ORACLES), [WordReader()], {})) is None
 
 
 def test_rows_without_gold_answers_are_refused():
