@@ -95,7 +95,7 @@ class FunctionCall(RewardSpec):
     hf.co/papers/2504.13958; a needless call has the lowest grade)."""
 
 
-class CapsuleReward(RewardSpec):
+class Capsule(RewardSpec):
     """What a short text is worth to the recipe's `readers` of a long one: gate * (1 + utility - penalties), 0 to 2.
 
     After Nano-Capsulator (hf.co/papers/2402.18700); each penalty is the weight of a share in 0 to 1.
@@ -147,6 +147,6 @@ class CustomReward(RewardSpec):
 
 
 Reward = Annotated[
-    SqlExecution | Math | CountdownReward | ExactMatch | Format | Length | FunctionCall | CapsuleReward | CustomReward,
+    SqlExecution | Math | CountdownReward | ExactMatch | Format | Length | FunctionCall | Capsule | CustomReward,
     Field(discriminator="kind"),
 ]
