@@ -67,7 +67,7 @@ def sentence_spans(text: str) -> list[Span]:
     """Where the sentences of a text are, without the white space around them.
 
     A sentence ends at a stop mark of any script, or at a line end, unless the line goes on with a lower-case letter
-    and no mark stands before (wrapped text). Abbreviations and initials do not end one. Text in a script without stop
+    and no mark stands before (wrapped text). Abbreviations and initials (one capital) do not end one. Text in a script without stop
     marks (Thai) has a sentence a line.
     """
     spans, start = [], 0
@@ -100,8 +100,8 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
         return True
     if after.islower() and "\n\n" not in match.group():
         return False
-    before = text[max(start, match.start() - 12) : match.start() + 1]
-    return not after or not _ABBREVIATION.search(before)
+    short = _ABBREVIATION.search(text[max(start, match.start() - 12) : match.start() + 1])
+    return not after or "\n" in match.group() or not short or short.group()[:-1].islower() and len(short.group()) == 2
 
 
 def _strip(text: str, span: Span) -> Span | None:
