@@ -67,8 +67,8 @@ def sentence_spans(text: str) -> list[Span]:
     """Where the sentences of a text are, without the white space around them.
 
     A sentence ends at a stop mark of any script, or at a line end, unless the line goes on with a lower-case letter
-    and no mark stands before (wrapped text). Abbreviations and initials (one capital) do not end one. Text in a script without stop
-    marks (Thai) has a sentence a line.
+    and no mark stands before (wrapped text). Abbreviations and initials (one capital) do not end one. Text in a script
+    without stop marks (Thai) has a sentence a line.
     """
     spans, start = [], 0
     for match in _SENTENCE_END.finditer(text):
@@ -101,7 +101,8 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
     if after.islower() and "\n\n" not in match.group():
         return False
     short = _ABBREVIATION.search(text[max(start, match.start() - 12) : match.start() + 1])
-    return not after or "\n" in match.group() or not short or short.group()[:-1].islower() and len(short.group()) == 2
+    initial = short is not None and len(short.group()) == 2 and not short.group().islower()
+    return not after or "\n" in match.group() or not (initial or (short and len(short.group()) > 2))
 
 
 def _strip(text: str, span: Span) -> Span | None:

@@ -57,8 +57,8 @@ def ungrounded(capsule: str, passage: str, facts: Sequence[Mapping[str, str]] | 
     """
     if facts is None:
         return 1 - grounding(capsule, passage).score
-    lines = _lines(capsule)
-    said = {tuple(line) for line in _lines(passage)}
+    lines = claims(capsule)
+    said = {tuple(line) for line in claims(passage)}
     return sum(tuple(line) not in said and not _is_true(line, facts) for line in lines) / len(lines) if lines else 0.0
 
 
@@ -73,7 +73,7 @@ def _is_true(line: Sequence[str], facts: Sequence[Mapping[str, str]]) -> bool:
 
 def repeated(capsule: str) -> float:
     """Share of the lines, or of the runs of three words, that stand in the capsule before; the larger of the two."""
-    lines = [tuple(line) for line in _lines(capsule)]
+    lines = [tuple(line) for line in claims(capsule)]
     runs = _runs(words(capsule), _REPEAT_WORDS)
     return max((1 - len(set(items)) / len(items) for items in (lines, runs) if items), default=0.0)
 
@@ -151,7 +151,8 @@ def _run_together(capsule: str, passage: str) -> float:
     return sum(size for size in tokens if size > longest) / sum(tokens) if tokens and passage.strip() else 0.0
 
 
-def _lines(text: str) -> list[list[str]]:
+def claims(text: str) -> list[list[str]]:
+    """The words of each line, sentence or note of a text."""
     return [line for part in _LINE_END.split(clean(text)) if (line := words(part))]
 
 

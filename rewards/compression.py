@@ -18,9 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args
 
-from ..data.capsules import sentences, words
 from .base import Reward, Verdict, error_verdict
-from .capsule_guards import guards, unlike
+from .capsule_guards import claims, guards, unlike
 from .capsule_utility import Judge, Question, Utility, read_questions
 
 if TYPE_CHECKING:
@@ -214,7 +213,7 @@ class CapsuleReward(Reward):
 
     def canonical(self, completion: str, row: Mapping[str, Any]) -> str | None:
         """The lines without case, in alphabetical order: the order of notes makes no other capsule."""
-        return "\n".join(sorted(" ".join(words(line)) for line in sentences(completion))).strip() or None
+        return "\n".join(sorted(" ".join(line) for line in claims(completion))) or None
 
     def _cases(
         self, completions: Sequence[str], rows: Sequence[Mapping[str, Any]], verdicts: list[Verdict | None]
