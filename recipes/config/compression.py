@@ -15,7 +15,7 @@ class ReaderServer(Section):
     """A vLLM server that is already running (`vllm serve MODEL`), asked over HTTP."""
 
     kind: Literal["server"]
-    url: str = "http://localhost:8000"
+    url: str = Field("http://localhost:8000", pattern=r"^https?://")
     timeout_s: PositiveFloat = 600.0
     """Longest wait for an answer to one request."""
     at_once: Positive = 256

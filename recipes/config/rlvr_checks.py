@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
+from .compression_checks import compression_checks
 from .finding import Finding
 from .library import accelerate_config
 from .rlvr import GeneratorTerm, JensenShannonDefinition, PassAtK, Pkpo, RehearsalTerm, RlvrRecipe
@@ -158,4 +159,5 @@ _CHECKS: tuple[Callable[[RlvrRecipe], Iterator[Finding]], ...] = (
     _lengths,
     _vllm,
     _files,
+    compression_checks,
 )
