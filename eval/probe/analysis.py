@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .components import Component, components
-from .rows import Placed, Table, load, read_tables
+from .rows import NO_OUTPUT, Placed, Table, load, read_tables
 from .schema import ProbeError, load_schema, schema_path
-from .statuses import DETERMINED, STATUSES, Verdicts, judge
+from .statuses import DETERMINED, SEEN, STATUSES, SWEEP, Verdicts, judge
 
 IntArray = NDArray[np.int64]
 
@@ -35,23 +35,29 @@ class Analysis:
 
     @cached_property
     def statuses(self) -> IntArray:
-        """[requests, outputs] index into `STATUSES`."""
-        return np.stack([verdicts.status for verdicts in self.verdicts], axis=1)
+        """[requests, outputs] index into `STATUSES`, -1 where the request is known to lack the output."""
+        status = np.stack([verdicts.status for verdicts in self.verdicts], axis=1)
+        return np.where(self.test.outputs == NO_OUTPUT, -1, status)
 
     @cached_property
     def worst(self) -> IntArray:
         """[requests] the worst status of a request's outputs."""
-        return self.statuses.max(axis=1)
+        return np.maximum(self.statuses.max(axis=1), SEEN)
 
     @cached_property
     def cutoffs(self) -> IntArray:
         """[requests] smallest k-cutoff of a request's outputs."""
-        return np.stack([verdicts.cutoffs for verdicts in self.verdicts], axis=1).min(axis=1)
+        return self.smallest("cutoffs")
 
     @cached_property
     def evidence(self) -> IntArray:
         """[requests] smallest evidence behind a request's outputs; 0 where one has none."""
-        return np.stack([verdicts.evidence for verdicts in self.verdicts], axis=1).min(axis=1)
+        return self.smallest("evidence")
+
+    def smallest(self, name: str) -> IntArray:
+        """[requests] smallest figure of the outputs that a request has."""
+        values = np.stack([getattr(verdicts, name) for verdicts in self.verdicts], axis=1)
+        return np.where(self.statuses < 0, SWEEP, values).min(axis=1)
 
     @property
     def determined_share(self) -> float:
@@ -130,14 +136,14 @@ def read_sets(
     if test is None:
         rows, requests = _held_out(rows, holdout, seed)
     more = [load(pool)] if pool is not None else []
-    first, second, *others = read_tables(read, rows, requests, *more, file=str(schema_path(schema)))
+    first, second, *others = read_tables(read, rows, requests, *more, file=str(schema_path(schema)), requests=1)
     return first, second, others[0] if others else None
 
 
 def read_joined(train: str, schema: str, tests: Sequence[str]) -> tuple[Table, Table]:
     """Training rows, and the requests of several files or sources as one table."""
     requests = [item for test in tests for item in load(test)]
-    first, second = read_tables(load_schema(schema), load(train), requests, file=str(schema_path(schema)))
+    first, second = read_tables(load_schema(schema), load(train), requests, file=str(schema_path(schema)), requests=1)
     return first, second
 
 

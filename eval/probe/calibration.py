@@ -116,10 +116,9 @@ def calibrate(found: Analysis, model: str, answers: Mapping[str, float]) -> Cali
 
 def figures(found: Analysis) -> dict[str, FloatArray]:
     """What may predict accuracy, `[requests]` each; larger is meant to be better."""
-    one_step = np.stack([verdicts.one_step for verdicts in found.verdicts], axis=1)
     return {
         "k-cutoff": found.cutoffs.astype(float),
-        "one-step cutoff": one_step.min(axis=1).astype(float),
+        "one-step cutoff": found.smallest("one_step").astype(float),
         "evidence": found.evidence.astype(float),
         "status": -found.worst.astype(float),
         "2-way coverage": t_way(found.train, found.test, 2),

@@ -9,7 +9,7 @@ from ..statistics import Interval
 from .statuses import STATUSES
 
 COLOURS = dict(zip(STATUSES, ("c3", "c2", "c4", "c5", "c1", "c0"), strict=True))
-_WIDTH, _LEFT, _RIGHT, _ROW = 620, 170, 14, 26
+_WIDTH, _LEFT, _RIGHT, _ROW = 480, 160, 12, 26
 
 
 def status_chart(counts: Mapping[str, Mapping[str, int]], title: str) -> str:

@@ -121,16 +121,19 @@ def _component(train: Table, output: int, k: int | None, agreement: float | None
     sizes = tuple(len(train.codes.slots[slot]) for slot in slots) or (1,)
     settled = settle(shown, outputs, sizes, agreement)
     declared = _declared(train, slots)
-    family = (
-        tuple(sorted({*subsets(len(slots), schema.max_size), *declared}, key=lambda s: (len(s), s))) if slots else ()
-    )
-    family = tuple(part for part in family if len(part) < len(slots))
+    family = _family(len(slots), schema.max_size, declared) if len(rows) else ()
     pairs = all_pairs(settled.observations, family) if family else {}
     null = smallest_k(settled.observations, pairs, LARGEST_K) if family else None
     chosen = k if k is not None else max(LEAST_K, null.k if null else LEAST_K)
     primitives = (*((place,) for place in range(len(slots))), *declared)
     name = schema.outputs[output].name
     return Component(name, output, relevance, rows, settled, family, pairs, null, chosen, agreement, primitives)
+
+
+def _family(slots: int, largest: int, declared: Sequence[Subset]) -> tuple[Subset, ...]:
+    """Fragments to substitute: small ones and declared ones, each leaving some context."""
+    family = {*subsets(slots, largest), *declared} if slots else set()
+    return tuple(sorted((part for part in family if len(part) < slots), key=lambda part: (len(part), part)))
 
 
 def _declared(train: Table, slots: tuple[int, ...]) -> list[Subset]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from ..coverage.observations import Observations, observe
+from ..coverage.observations import Observations
 
 IntArray = NDArray[np.int64]
 
@@ -54,7 +54,7 @@ def settle(inputs: IntArray, outputs: IntArray, sizes: Sequence[int], agreement:
     group = group.reshape(-1)
     free = int(outputs.max()) + 1 if len(outputs) else 0
     order = np.argsort(group, kind="stable")
-    members = np.split(order, np.cumsum(np.bincount(group))[:-1])
+    members = np.split(order, np.cumsum(np.bincount(group))[:-1]) if len(group) else []
     settled, carriers, against = np.empty(len(distinct), dtype=np.int64), [], 0
     for place, rows in enumerate(members):
         codes, counts = np.unique(outputs[rows], return_counts=True)
@@ -66,7 +66,8 @@ def settle(inputs: IntArray, outputs: IntArray, sizes: Sequence[int], agreement:
             settled[place] = free + place
             carriers.append(tuple(int(row) for row in rows))
         against += len(rows) - int(counts[best])
-    return Settled(observe(distinct, settled, tuple(sizes)), free, tuple(carriers), against)
+    observations = Observations(distinct, settled, tuple(sizes), np.arange(len(distinct)))
+    return Settled(observations, free, tuple(carriers), against)
 
 
 def lower_bound(agree: IntArray, trials: IntArray, level: float = 0.95) -> NDArray[np.float64]:

@@ -80,6 +80,7 @@ def benchmark_record(row: Row) -> dict[str, Any]:
     seen = _view(row)
     text, best = seen.user_text, _best(seen)
     shared = _shared(seen)
+    sources = {item for place, call in enumerate(seen.gold_calls) for item in _sources(seen, place, call)}
     names = list(dict.fromkeys(call.name for call in seen.gold_calls))
     letters = {name: chr(ord("A") + min(place, 25)) for place, name in enumerate(names)}
     category = str(row.get("category") or "")
@@ -98,7 +99,7 @@ def benchmark_record(row: Row) -> dict[str, Any]:
         "tools": [letters[call.name] for call in seen.gold_calls],
         "filled": sorted({_filled(seen, call) for call in seen.gold_calls}),
         "kinds": sorted({type(value).__name__ for call in seen.gold_calls for value in call.arguments.values()}),
-        "origins": sorted({item.split("=")[1] for item in (*shared["first_sources"], *shared["second_sources"])}),
+        "origins": sorted({item.split("=")[1] for item in sources}),
     }
 
 
@@ -112,12 +113,12 @@ def _view(row: Row) -> RowView:
 def _shared(seen: RowView) -> dict[str, Any]:
     gold = seen.gold or {}
     calls = [(seen.tool_ids.get(call.name, call.name), call) for call in seen.gold_calls]
-    names: dict[str, set[str]] = {}
-    sources: dict[str, set[str]] = {}
+    names: dict[str | None, set[str]] = {}
+    sources: dict[str | None, set[str]] = {}
     for place, (tool, call) in enumerate(calls):
         names.setdefault(tool, set()).update(seen.original_arguments(call.arguments))
         sources.setdefault(tool, set()).update(_sources(seen, place, call))
-    called = [*names, "none", "none"]
+    called = [*names, None, None]
     return {
         "language": seen.language or "unknown",
         "turn": _turn(seen.history),
@@ -128,12 +129,16 @@ def _shared(seen: RowView) -> dict[str, Any]:
         "tools": [tool for tool, _ in calls],
         "first_tool": called[0],
         "second_tool": called[1],
-        "first_arguments": sorted(names.get(called[0], ())),
-        "second_arguments": sorted(names.get(called[1], ())),
+        "first_arguments": _sorted(names.get(called[0])),
+        "second_arguments": _sorted(names.get(called[1])),
         "missing": sorted(seen.original_parameters.get(name, name) for name in gold.get("missing") or ()),
-        "first_sources": sorted(sources.get(called[0], ())),
-        "second_sources": sorted(sources.get(called[1], ())),
+        "first_sources": _sorted(sources.get(called[0])),
+        "second_sources": _sorted(sources.get(called[1])),
     }
+
+
+def _sorted(items: set[str] | None) -> list[str] | None:
+    return None if items is None else sorted(items)
 
 
 def _turn(history: Sequence[Mapping[str, Any]]) -> str:

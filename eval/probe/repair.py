@@ -53,6 +53,11 @@ class Addition:
     label: int
     pool: int | None = None
 
+    @property
+    def row(self) -> tuple[int, ...]:
+        """What makes two additions the same row."""
+        return self.values if self.pool is None else (self.pool,)
+
 
 @dataclass
 class _Need:
@@ -93,13 +98,14 @@ def plan(found: Analysis, rows: int, pool: Table | None = None) -> Plan:
         rows: How many rows may be added.
         pool: Rows to choose from, read together with both; None proposes rows to be written.
     """
-    shelves = [_Shelf(found, place, pool) for place in range(len(found.components))]
+    used: set[int] = set()
+    shelves = [_Shelf(found, place, pool, used) for place in range(len(found.components))]
     needs: dict[Key, _Need] = {}
     for shelf in shelves:
         needs.update(shelf.needs())
     chosen: list[Addition] = []
-    while len(chosen) < rows:
-        key = _best(needs, rows - len(chosen))
+    while (used := len({addition.row for addition in chosen})) < rows:
+        key = _best(needs, rows - used)
         if key is None:
             break
         chosen += _fill(key, needs, shelves[key[0]])
@@ -146,12 +152,12 @@ def _fill(key: Key, needs: dict[Key, _Need], shelf: _Shelf) -> list[Addition]:
 class _Shelf:
     """What one output's rows offer: contexts of each fragment, and rows of the pool by their values."""
 
-    def __init__(self, found: Analysis, place: int, pool: Table | None) -> None:
+    def __init__(self, found: Analysis, place: int, pool: Table | None, used: set[int]) -> None:
         self.found, self.place = found, place
         self.component: Component = found.components[place]
         self.pool = self._pooled(pool) if pool is not None else None
         self.pool_table = pool
-        self.used: set[int] = set()
+        self.used = used
         tests = self.component.project(found.test.inputs).tolist()
         self.tests = {tuple(values) for values in tests}
         self.queries = [tuple(values) for values in tests]
@@ -183,7 +189,7 @@ class _Shelf:
 
     def needs(self) -> dict[Key, _Need]:
         """Substitutions that would settle requests of this output."""
-        status = self.found.verdicts[self.place].status
+        status = self.found.statuses[:, self.place]
         wanted = self.found.test.outputs[:, self.component.output].tolist()
         open_rows: dict[tuple[Fragment, int], set[int]] = defaultdict(set)
         for row in np.flatnonzero(np.isin(status, (WEAK, UNCOVERED, NEW))).tolist():
@@ -239,8 +245,9 @@ class _Shelf:
         pooled = None
         if self.pool is not None and self.pool_table is not None:
             rows = self.pool[self._joined(subset, source, context), label]
-            fresh = [row for row in rows if row not in self.used] or rows
-            pooled = max(fresh, key=lambda row: int((self.pool_table.inputs[row] == np.array(values)).sum()))
+            # A row that was chosen for another output serves this one too.
+            alike = (self.pool_table.inputs[rows] == np.array(values)).sum(axis=1)
+            pooled = max(zip(rows, alike, strict=True), key=lambda pair: (pair[0] in self.used, pair[1]))[0]
             self.used.add(pooled)
             values = tuple(self.pool_table.inputs[pooled].tolist())
         return Addition(self.place, source, target, subset, values, template, label, pooled)

@@ -27,7 +27,8 @@ READERS = {
 }
 """Views of a row that paths start from, imported when asked for."""
 
-NO_OUTPUT = -1
+NO_OUTPUT, UNKNOWN = -1, -2
+"""Instead of an output's code: the row has none, as the schema allows; a request whose right answer is not known."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class Table:
         codes: Values by code.
         placed: The rows.
         inputs: [rows, slots] codes.
-        outputs: [rows, outputs] codes, `NO_OUTPUT` where a row lacks an optional one.
+        outputs: [rows, outputs] codes, `NO_OUTPUT` where a row lacks an optional one, `UNKNOWN` in a request without
+            an answer.
         texts: What the user says.
     """
 
@@ -134,13 +136,16 @@ def _option(source: str, part: str) -> tuple[str, Any]:
     return key.strip(), yaml.safe_load(value)
 
 
-def read_tables(schema: Schema, *data: Sequence[Placed], file: str = "the schema") -> list[Table]:
+def read_tables(
+    schema: Schema, *data: Sequence[Placed], file: str = "the schema", requests: int | None = None
+) -> list[Table]:
     """Slots and outputs of several data sets, with one code for one value.
 
     Args:
         schema: How to read them.
         data: The rows of each set.
         file: Name of the schema's file, for messages.
+        requests: Index of the data set whose rows may lack their outputs.
 
     Raises:
         ProbeError: For the first value that is missing or does not fit, with file, row, field and fix.
@@ -149,7 +154,10 @@ def read_tables(schema: Schema, *data: Sequence[Placed], file: str = "the schema
     view = getattr(import_module(module), name)
     slots: list[dict[str, int]] = [{} for _ in schema.slots]
     outputs: list[dict[str, int]] = [{} for _ in schema.outputs]
-    coded = [[_coded(schema, view, item, slots, outputs, file) for item in rows] for rows in data]
+    coded = [
+        [_coded(schema, view, item, slots, outputs, file, place == requests) for item in rows]
+        for place, rows in enumerate(data)
+    ]
     codes = Codes(tuple(map(tuple, slots)), tuple(map(tuple, outputs)))
     return [_table(schema, codes, rows, parts) for rows, parts in zip(data, coded, strict=True)]
 
@@ -161,6 +169,7 @@ def _coded(
     slots: list[dict[str, int]],
     outputs: list[dict[str, int]],
     file: str,
+    request: bool,
 ) -> tuple[list[int], list[int], str]:
     try:
         record = view(item.row)
@@ -173,8 +182,10 @@ def _coded(
     ]
     found = []
     for output, known in zip(schema.outputs, outputs, strict=True):
-        value = output_value(output, record, item.where, file)
-        found.append(NO_OUTPUT if value is None else known.setdefault(value, len(known)))
+        missing = request and not output.optional and at(record, output.path) is None
+        value = None if missing else output_value(output, record, item.where, file)
+        none = UNKNOWN if missing else NO_OUTPUT
+        found.append(none if value is None else known.setdefault(value, len(known)))
     text = at(record, schema.text) if schema.text else user_text(item.row)
     return inputs, found, str(text or "")
 

@@ -25,6 +25,8 @@ IntArray = NDArray[np.int64]
 
 HELD_CELLS = 0.1
 """Share of the inputs held out as they are."""
+SEVERITY = (0.05, 0.1, 0.17)
+"""Share of a slot's values that each kind of restriction takes, try by try."""
 RARE, ISOLATED, LEFT_OUT = "rare", "apart", "left out"
 
 
@@ -91,7 +93,7 @@ def build_split(
     best: Split | None = None
     for attempt in range(tries):
         rng = np.random.default_rng([seed, attempt])
-        found = _attempt(pool, slots, train_size, test_size, rng, k, agreement)
+        found = _attempt(pool, slots, train_size, test_size, SEVERITY[attempt % len(SEVERITY)], rng, k, agreement)
         if best is None or sum(found.short.values()) < sum(best.short.values()):
             best = found
         if not sum(best.short.values()):
@@ -113,13 +115,14 @@ def _attempt(
     slots: Sequence[int],
     train_size: int | None,
     test_size: int,
+    severity: float,
     rng: np.random.Generator,
     k: int | None,
     agreement: float | None,
 ) -> Split:
     inputs = pool.inputs[:, slots]
     cells = np.unique(inputs, axis=0, return_inverse=True)[1].reshape(-1)
-    held, restrictions = _restricted(pool, slots, inputs, cells, rng)
+    held, restrictions = _restricted(pool, slots, inputs, cells, severity, rng)
     held |= np.isin(cells, np.flatnonzero(rng.random(cells.max() + 1) < HELD_CELLS))
     # Other rows of inputs that stay: requests whose values training has seen together.
     stay = rng.permutation(np.flatnonzero(~held))
@@ -154,7 +157,12 @@ def split_summary(made: Split) -> dict[str, Any]:
 
 
 def _restricted(
-    pool: Table, slots: Sequence[int], inputs: IntArray, cells: IntArray, rng: np.random.Generator
+    pool: Table,
+    slots: Sequence[int],
+    inputs: IntArray,
+    cells: IntArray,
+    severity: float,
+    rng: np.random.Generator,
 ) -> tuple[NDArray[np.bool_], list[Restriction]]:
     """Rows to hold out because of their values."""
     held, restrictions = np.zeros(len(inputs), dtype=bool), []
@@ -164,7 +172,7 @@ def _restricted(
             continue
         # The most frequent value of a slot stays as it is: there must be something to be like.
         free = rng.permutation(values[np.argsort(-counts)][1:])
-        take = max(1, len(free) // 6)
+        take = max(1, round(len(free) * severity))
         for order, value in enumerate(free[: 3 * take]):
             has = inputs[:, place] == value
             kind = (RARE, ISOLATED, LEFT_OUT)[order // take]

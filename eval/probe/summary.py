@@ -133,7 +133,7 @@ def _groups(found: Analysis) -> list[dict[str, Any]]:
     groups: Counter[tuple[int, tuple[int, ...], int]] = Counter()
     first: dict[tuple[int, tuple[int, ...], int], int] = {}
     for place, component in enumerate(found.components):
-        rows = np.flatnonzero(found.verdicts[place].status > SEEN)
+        rows = np.flatnonzero(found.statuses[:, place] > SEEN)
         for row, values in zip(rows.tolist(), component.project(found.test.inputs[rows]).tolist(), strict=True):
             key = (place, tuple(values), int(found.verdicts[place].status[row]))
             groups[key] += 1
@@ -179,7 +179,8 @@ def _growth(found: Analysis) -> list[dict[str, Any]]:
             continue
         else:
             parts = components(found.train.take(np.sort(order[:size])), like=found.components)
-            worst = np.stack([judge(part, found.test.inputs, sweep=False).status for part in parts], axis=1).max(axis=1)
+            verdicts = tuple(judge(part, found.test.inputs, sweep=False) for part in parts)
+            worst = Analysis(found.train, found.test, tuple(parts), verdicts).worst
         good = wilson(int((worst <= DETERMINED).sum()), len(worst))
         made.append({"rows": size, "determined": good.as_dict(), "seen": float((worst == SEEN).mean())})
     return made
