@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -45,14 +45,28 @@ class Written:
     stopped: bool
 
 
-def write_capsules(rows: Sequence[Row], engine: Engine, max_tokens: int) -> list[Written]:
-    """Compress every passage, greedily; the compressor sees the row's prompt and never a question."""
-    prompts = render_prompts(rows, engine.tokenizer)
-    completions = engine.generate(prompts, Sampling(temperature=0.0, max_tokens=max_tokens))
-    return [
-        Written(answer.text.strip(), len(prompt), len(answer.token_ids), answer.finish_reason == "stop")
-        for prompt, (answer,) in zip(prompts, completions, strict=True)
-    ]
+@dataclass(frozen=True)
+class Compressor:
+    """A model that writes capsules, greedily; it sees a row's prompt and never a question.
+
+    Attributes:
+        engine: The model.
+        max_tokens: Most tokens it may write.
+        template: More arguments of its chat template.
+    """
+
+    engine: Engine
+    max_tokens: int
+    template: Mapping[str, Any] = field(default_factory=dict)
+
+    def write(self, rows: Sequence[Row]) -> list[Written]:
+        """Compress the passages of some rows."""
+        prompts = render_prompts(rows, self.engine.tokenizer, **self.template)
+        completions = self.engine.generate(prompts, Sampling(temperature=0.0, max_tokens=self.max_tokens))
+        return [
+            Written(answer.text.strip(), len(prompt), len(answer.token_ids), answer.finish_reason == "stop")
+            for prompt, (answer,) in zip(prompts, completions, strict=True)
+        ]
 
 
 def measure(
@@ -126,33 +140,32 @@ def grounding(capsule: str, row: Row) -> float | None:
 def time_work(
     rows: Sequence[Row],
     capsules: Sequence[Written],
-    engine: Engine,
-    readers: tuple[Reader, Callable[[], Reader]],
+    compressor: Compressor,
+    budget_reader: Reader,
+    fresh_reader: Callable[[], Reader],
     batches: Sequence[int],
     repeats: int,
-    max_tokens: int,
 ) -> list[Timing]:
     """Time the compressor and one reader on one question a passage.
 
     Args:
         rows: Passages.
         capsules: Of them.
-        engine: The compressor's.
-        readers: The one that counts the budget, and what makes the timed one, which must not remember answers.
+        compressor: What wrote them.
+        budget_reader: Counts the budget.
+        fresh_reader: Makes the timed reader, one that remembers no answers.
         batches: Passages together.
         repeats: Rounds.
-        max_tokens: Longest capsule.
     """
-    budget_reader, fresh = readers
     questions = [_with_gold(row)[0].text for row in rows]
     passages = [row["passage"] for row in rows]
     cut = [budget_reader.cut(capsule.text, row["budget"]) for row, capsule in zip(rows, capsules, strict=True)]
 
-    def ask(texts: list[str]) -> Callable[[Sequence[int]], list[str]]:
-        return lambda places: fresh().answers([texts[p] for p in places], [questions[p] for p in places])
-
     def compress(places: Sequence[int]) -> list[Written]:
-        return write_capsules([rows[place] for place in places], engine, max_tokens)
+        return compressor.write([rows[place] for place in places])
+
+    def ask(texts: list[str]) -> Callable[[Sequence[int]], list[str]]:
+        return lambda places: fresh_reader().answers([texts[p] for p in places], [questions[p] for p in places])
 
     return time_batches(range(len(rows)), batches, repeats, compress, ask(passages), ask(cut))
 

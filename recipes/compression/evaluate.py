@@ -34,7 +34,6 @@ from .binding import load_encoder, load_reader
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ...eval.engines.base import Engine
     from ..config.compression_eval import CompressionEvalRecipe
     from ..config.loader import LoadedRecipe
     from ..config.model import Model
@@ -68,13 +67,14 @@ def run(loaded: LoadedRecipe) -> list[Path]:
 def _evaluate(recipe: CompressionEvalRecipe, rows: list[Row], settings: Settings, folder: Path) -> None:
     started = perf_counter()
     with ExitStack() as loaded:
-        engine = loaded.enter_context(closing(_engine(recipe, recipe.model)))
-        capsules = suite.write_capsules(rows, engine, recipe.max_tokens)
+        compressor = _compressor(recipe, recipe.model)
+        loaded.enter_context(closing(compressor.engine))
+        capsules = compressor.write(rows)
         written = perf_counter()
         readers = [loaded.enter_context(closing(load_reader(section))) for section in recipe.readers]
         encoder = load_encoder(recipe.encoder) if recipe.encoder else None
-        found = suite.measure(rows, capsules, readers, _baselines(recipe, rows, engine), recipe.seed, encoder)
-        found = replace(found, timings=_timings(recipe, rows, capsules, engine, readers))
+        found = suite.measure(rows, capsules, readers, _baselines(recipe, rows, compressor), recipe.seed, encoder)
+        found = replace(found, timings=_timings(recipe, rows, capsules, compressor, readers))
     seconds = {"generate": written - started, "reward": perf_counter() - written}
     problems = suite.problems(rows, capsules, found)
     log = SampleLog(folder, settings.hash)
@@ -84,14 +84,16 @@ def _evaluate(recipe: CompressionEvalRecipe, rows: list[Row], settings: Settings
     write_record(folder, Evaluation(tuple(problems), settings.sampling, (1,), seconds), settings)
 
 
-def _engine(recipe: CompressionEvalRecipe, model: Model) -> Engine:
+def _compressor(recipe: CompressionEvalRecipe, model: Model) -> suite.Compressor:
     tokenizer = load_tokenizer(model)
     engine = build_engine(model, recipe.engine, tokenizer)
     engine.tokenizer = tokenizer
-    return engine
+    return suite.Compressor(engine, recipe.max_tokens, recipe.chat_template_kwargs)
 
 
-def _baselines(recipe: CompressionEvalRecipe, rows: list[Row], engine: Engine) -> dict[str, suite.Baseline]:
+def _baselines(
+    recipe: CompressionEvalRecipe, rows: list[Row], compressor: suite.Compressor
+) -> dict[str, suite.Baseline]:
     """The baselines that the recipe has models for."""
     passages = [row["passage"] for row in rows]
     found: dict[str, suite.Baseline] = {
@@ -102,9 +104,12 @@ def _baselines(recipe: CompressionEvalRecipe, rows: list[Row], engine: Engine) -
     base, classifier = recipe.baselines.base, recipe.baselines.llmlingua2
     if base is not None:
         with ExitStack() as loaded:
-            own = engine if same_weights(base, recipe.model) else loaded.enter_context(closing(_engine(recipe, base)))
-            summaries = [written.text for written in suite.write_capsules(rows, own, recipe.max_tokens)]
-            surprise = baselines.self_information(passages, own)
+            own = compressor
+            if not same_weights(base, recipe.model):
+                own = _compressor(recipe, base)
+                loaded.enter_context(closing(own.engine))
+            summaries = [written.text for written in own.write(rows)]
+            surprise = baselines.self_information(passages, own.engine)
         found[results.ZERO_SHOT] = lambda _, tokens, reader: baselines.first_tokens(summaries, tokens, reader)
         found[results.SELF_INFORMATION] = partial(baselines.heaviest_words, weights=surprise)
     if classifier is not None:
@@ -119,23 +124,17 @@ def _timings(
     recipe: CompressionEvalRecipe,
     rows: list[Row],
     capsules: Sequence[suite.Written],
-    engine: Engine,
+    compressor: suite.Compressor,
     readers: Sequence[EngineReader],
 ) -> dict[str, list[Timing]]:
     if recipe.latency is None:
         return {}
-    return {
-        reader.name: suite.time_work(
-            rows,
-            capsules,
-            engine,
-            (readers[0], partial(EngineReader, reader.engine, reader.name, section.template, section.max_tokens)),
-            recipe.latency.batches,
-            recipe.latency.repeats,
-            recipe.max_tokens,
-        )
-        for reader, section in zip(readers, recipe.readers, strict=True)
-    }
+    batches, repeats = recipe.latency.batches, recipe.latency.repeats
+    found = {}
+    for reader, section in zip(readers, recipe.readers, strict=True):
+        fresh = partial(EngineReader, reader.engine, reader.name, section.template, section.max_tokens)
+        found[reader.name] = suite.time_work(rows, capsules, compressor, readers[0], fresh, batches, repeats)
+    return found
 
 
 def _settings(recipe: CompressionEvalRecipe, rows: list[Row]) -> Settings:
@@ -143,7 +142,7 @@ def _settings(recipe: CompressionEvalRecipe, rows: list[Row]) -> Settings:
     made_on = environment()
     others = [model for model in (recipe.encoder, recipe.baselines.base) if model is not None]
     models = [*(section.model for section in recipe.readers), *others]
-    decisive = {"seed", "readers", "encoder", "baselines", "latency"}
+    decisive = {"seed", "chat_template_kwargs", "readers", "encoder", "baselines", "latency"}
     return Settings(
         suite=recipe.suite,
         model=recipe.model.id,

@@ -12,7 +12,7 @@ from .data import DataSource
 from .evaluation import Engine, TransformersEngine
 from .finding import Finding
 from .model import Model
-from .section import Positive, Section, Weight
+from .section import Options, Positive, Section, Weight
 
 COLUMNS = ("passage", "budget", "questions")
 """What rows need beside their prompt."""
@@ -65,6 +65,8 @@ class CompressionEvalRecipe(Section):
     engine: Engine = TransformersEngine(kind="transformers")
     max_tokens: Positive = 64
     """Most tokens that the compressor may write; above the budget, so that it can be seen to run over."""
+    chat_template_kwargs: Options = Field(default_factory=dict)
+    """More arguments for the compressor's chat template, those that it was trained with."""
     data: list[DataSource] = Field(min_length=1)
     readers: list[Reader] = Field(min_length=1)
     """The first one trained the compressor and counts the budget."""

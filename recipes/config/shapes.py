@@ -58,7 +58,7 @@ _TUNED_FROM = {
     "INSAIT-Institute/BgGPT-Gemma-2-9B-IT-v1.0": "google/gemma-2-9b",
     "INSAIT-Institute/BgGPT-Gemma-2-27B-IT-v1.0": "google/gemma-2-27b",
 }
-_VARIANTS = ("-Instruct", "-Base", "-it")
+_VARIANTS = ("-Instruct-2507", "-Instruct", "-Base", "-it")
 
 
 def shape_of(model_id: str) -> Shape | None:

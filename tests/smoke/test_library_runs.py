@@ -38,6 +38,8 @@ ARCHITECTURES = {
     "Qwen/Qwen3-4B": "qwen3",
     "Qwen/Qwen3-0.6B": "qwen3",
     "Qwen/Qwen3-8B": "qwen3",
+    "Qwen/Qwen3-1.7B": "qwen3",
+    "Qwen/Qwen3-4B-Instruct-2507": "qwen3",
     "INSAIT-Institute/BgGPT-Gemma-2-2.6B-IT-v1.0": "gemma2",
     "INSAIT-Institute/BgGPT-Gemma-2-9B-IT-v1.0": "gemma2",
     "INSAIT-Institute/BgGPT-Gemma-2-27B-IT-v1.0": "gemma2",
@@ -286,8 +288,11 @@ def test_an_evaluation_of_capsules_writes_a_record_a_page_and_a_board(name, arch
     recipe = COMPRESSION_EVAL[name]
     models = {"model": recipe.model, "baselines.base": recipe.baselines.base}
     models |= {f"readers.{index}.model": reader.model for index, reader in enumerate(recipe.readers)}
+    models["encoder"] = recipe.encoder
     stand_ins = [f"{field}.id={architectures.get(model.id, 'tiny')}" for field, model in models.items() if model]
     engines = [f"readers.{index}.engine={{kind: transformers}}" for index in range(len(recipe.readers))]
+    if recipe.model.id in architectures:
+        engines.append("data=[{kind: passages, split: test}]")
     short = ["limit=3", "max_tokens=8", "latency={batches: [2], repeats: 1}", "engine={kind: transformers}"]
     quince("eval", name, f"output_dir={tmp_path}", *short, *stand_ins, *engines)
     assert json.loads((tmp_path / recipe.suite / "record.json").read_text())
