@@ -138,7 +138,7 @@ def agglomerate(observations: Observations, pairs: Pairs, k: int) -> Classes:
 
     The queue holds upper bounds of evidence: the sum over the parts of a class counts a context twice when both parts
     have it. A bound is replaced by the exact count when it comes up, so the order is that of exact counts. Ties go to
-    the fragments that come first in lexicographic order; the order of rows does not matter.
+    the classes whose representatives come first in lexicographic order; the order of rows does not matter.
     """
     maps = _maps(observations, pairs)
     bounds: list[dict[int, int]] = [{} for _ in maps]

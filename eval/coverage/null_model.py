@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import pdtrc
 
 from .observations import Observations, Subset
 from .pairs import Pairs, PairsBySubset, shared_contexts
@@ -61,18 +62,21 @@ class NullModel:
             text += ", and in the closure one false pair merges whole classes"
         return f"{text}. Read this as an upper bound of what the data pins down."
 
-    def supported(self, k: int, largest_false_share: float = 0.1) -> tuple[Subset, ...]:
+    def supported(self, k: int, largest_false_share: float = 0.1, largest_chance: float = 1e-3) -> tuple[Subset, ...]:
         """Subsets whose k-equivalent pairs are mostly not chance.
 
         Args:
             k: Evidence asked for.
             largest_false_share: Expected false pairs over found ones that is still accepted.
+            largest_chance: Chance that is still accepted of finding as many pairs where all are false, by Poisson's
+                law; it matters where few were found.
         """
-        return tuple(
-            subset
-            for subset, observed in self.observed_by_subset.items()
-            if observed[k - 1] and self.expected_by_subset[subset][k - 1] <= largest_false_share * observed[k - 1]
-        )
+        found = []
+        for subset, observed in self.observed_by_subset.items():
+            count, expected = int(observed[k - 1]), float(self.expected_by_subset[subset][k - 1])
+            if count and expected <= largest_false_share * count and pdtrc(count - 1, expected) <= largest_chance:
+                found.append(subset)
+        return tuple(found)
 
 
 def smallest_k(observations: Observations, pairs_by_subset: PairsBySubset, largest_k: int = 20) -> NullModel:
