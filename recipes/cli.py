@@ -157,7 +157,9 @@ def train(
 @app.command("eval")
 def evaluate(recipe: Recipe, overrides: Overrides = None) -> None:
     """Answer the questions of an eval recipe and write its records."""
-    loaded = _load(recipe, overrides)
+    from .config import evaluation_name
+
+    loaded = _load(evaluation_name(recipe), overrides)
     if loaded.recipe.kind not in _EVALUATIONS:
         raise typer.BadParameter(f"{loaded.name} is for `quince train`")
     _call(_EVALUATIONS[loaded.recipe.kind], loaded)

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from .errors import Problem, RecipeError, RecipeErrors
-from .library import library_recipes
+from .library import evaluation_name, library_recipes
 from .loaded import LoadedRecipe
 from .loader import load_recipe
 
-__all__ = ["LoadedRecipe", "Problem", "RecipeError", "RecipeErrors", "library_recipes", "load_recipe"]
+__all__ = [
+    "LoadedRecipe",
+    "Problem",
+    "RecipeError",
+    "RecipeErrors",
+    "evaluation_name",
+    "library_recipes",
+    "load_recipe",
+]

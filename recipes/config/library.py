@@ -27,6 +27,12 @@ def find_recipe(name_or_path: str) -> Path:
     raise RecipeErrors(name_or_path, [Problem(name_or_path, "", "no such recipe", allowed, hint)])
 
 
+def evaluation_name(name_or_path: str) -> str:
+    """What `quince eval NAME` means: the shipped evaluation of that name if there is one, though others have it too."""
+    shipped = f"eval/{name_or_path.removesuffix('.yaml')}"
+    return shipped if shipped in library_recipes() and not Path(name_or_path).is_file() else name_or_path
+
+
 def library_recipes() -> dict[str, Path]:
     """The recipes shipped with Quince by name; folders that start with `_` hold parents only."""
     files = {path.relative_to(LIBRARY): path for path in sorted(LIBRARY.rglob("*.yaml"))}

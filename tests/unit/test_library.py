@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from quince.recipes.config import library_recipes, load_recipe
+from quince.recipes.config import evaluation_name, library_recipes, load_recipe
 from quince.recipes.config.library import LIBRARY, copy_recipe, find_parent
 from quince.recipes.config.loaded import as_entry
 from quince.recipes.config.loader import SCHEMAS
@@ -99,3 +99,12 @@ def _kind_changed(tree, parents, field):
         if now is not None and before is not None and plain(now) != plain(before):
             return True
     return False
+
+
+def test_a_name_that_other_families_have_too_means_the_evaluation_to_eval(tmp_path, monkeypatch):
+    assert evaluation_name("tiny") == "eval/tiny"
+    assert evaluation_name("eval/tiny") == "eval/tiny"
+    assert evaluation_name("rlvr/tiny_grpo") == "rlvr/tiny_grpo"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny").touch()
+    assert evaluation_name("tiny") == "tiny"
