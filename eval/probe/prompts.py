@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from .repair import Addition, Plan
+from .repair import Plan
 from .rows import Codes
+from .shelf import Addition
 
 
 def prompts(made: Plan, codes: Codes) -> list[dict[str, object]]:

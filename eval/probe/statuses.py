@@ -56,7 +56,8 @@ class Verdicts:
 def judge(component: Component, inputs: IntArray, sweep: bool = True) -> Verdicts:
     """Judge requests.
 
-    Strict: labels by contradiction-aware merging (`eval/coverage/determined.py`) at k, and at 1 for `weak`. With an
+    Strict: labels by contradiction-aware merging (`eval/coverage/determined.py`) at k, and at 1 for `weak`, unless one
+    direct substitution with as much evidence says otherwise. With an
     agreement: by votes of direct routes, since merged classes would have to be split again at each disagreement.
 
     Args:
@@ -87,7 +88,20 @@ def _strict(component: Component, queries: IntArray, sweep: bool) -> Verdicts:
     options = {"largest_k": SWEEP, "pairs": pairs}
     cutoffs = k_cutoffs(observations, queries, family, **options) if sweep else none
     direct = k_cutoffs(observations, queries, family, mode="one_step", **options) if sweep else none
-    return Verdicts(status.astype(np.int64), labels, np.minimum(evidence, SWEEP), cutoffs, direct)
+    found = Verdicts(status.astype(np.int64), labels, np.minimum(evidence, SWEEP), cutoffs, direct)
+    _contest(component, queries, found)
+    return found
+
+
+def _contest(component: Component, queries: IntArray, found: Verdicts) -> None:
+    """Make those ambiguous that a direct route of no less evidence leads elsewhere: merging broke a tie."""
+    router = Router(component)
+    for place in np.flatnonzero(found.labels >= 0).tolist():
+        query, label = tuple(queries[place].tolist()), found.labels[place]
+        if query in component.place:
+            continue
+        if any(r.label != label and min(r.agree, SWEEP) >= found.evidence[place] for r in router.routes(query)):
+            found.status[place], found.labels[place], found.evidence[place] = AMBIGUOUS, -1, 0
 
 
 def _one(component: Component, determined: object) -> NDArray[np.bool_]:
