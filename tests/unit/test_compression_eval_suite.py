@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quince.data.passage_words import VALUES
-from quince.data.passages import facts_of, note_of, read_notes, rows
+from quince.data.passage_words import ASKABLE, DISTRACTORS, ENTITIES, VALUES
+from quince.data.passages import Fact, facts_of, note_of
 from quince.eval.compression import baselines, measures
 from quince.eval.compression.contexts import answer_sentences, contexts, swapped
 from quince.eval.compression.results import (
@@ -46,18 +47,32 @@ class WordReader:
         return [self._answer(context, question) for context, question in zip(contexts, questions, strict=True)]
 
     def _answer(self, context: str, question: str) -> str:
-        _, attribute, *_, entity = question.rstrip("?").split()
-        for note in read_notes(context):
-            if len(note) == 3 and note[:2] == (entity, attribute):
-                return note[2]
-        for sentence in context.split("."):
-            words = sentence.split()
-            if entity in words and attribute in words:
-                return next((word for word in words if word in VALUES), "missing")
+        wanted = set(question.rstrip("?").split())
+        for part in context.replace(".", ";").split(";"):
+            if wanted <= set(part.split()):
+                return next((word for word in part.split() if word in VALUES), "missing")
         return self.knows or "missing"
 
 
-ROWS = rows("test", 40, seed=3)
+def new_row(number: int) -> dict:
+    """Three facts that are asked for, three that are not, in sentences."""
+    rng = random.Random(number)
+    kinds = rng.choices(ASKABLE, k=3) + rng.choices(DISTRACTORS, k=3)
+    facts = [Fact(*parts) for parts in zip(rng.sample(ENTITIES, 6), kinds, rng.sample(VALUES, 6), strict=True)]
+    rng.shuffle(facts)
+    asked = [{"question": f"{f.entity} {f.attribute}?", "answer": f.value} for f in facts if f.askable]
+    return {
+        "id": str(number),
+        "task": "compression",
+        "passage": "Hi all. "
+        + " ".join(f"Here the {f.entity} has a {f.attribute} about the {f.value}." for f in facts),
+        "budget": 12,
+        "questions": json.dumps(asked),
+        "facts": json.dumps([asdict(fact) | {"askable": fact.askable} for fact in facts]),
+    }
+
+
+ROWS = [new_row(number) for number in range(40)]
 ORACLES = [note_of([fact for fact in facts_of(row) if fact.askable]) for row in ROWS]
 
 
@@ -92,7 +107,7 @@ def test_a_swapped_capsule_answers_nothing_unless_it_leaks():
     assert measures.leak(measured(ORACLES), "A").estimate < 0.05
     # A capsule that holds the answers to every question of every passage needs no passage.
     answers = {q["question"]: q["answer"] for row in ROWS for q in json.loads(row["questions"])}
-    cheat = "; ".join(f"{q.rstrip('?').split()[-1]} {q.split()[1]} {a}" for q, a in answers.items())
+    cheat = "; ".join(f"{question.rstrip('?')} {answer}" for question, answer in answers.items())
     asked = [row | {"budget": 1000} for row in ROWS]
     found = measure(asked, written([cheat] * len(ROWS)), [WordReader()], {})
     assert measures.leak(found, "A").low > 0.1
