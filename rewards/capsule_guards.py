@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from ..data.capsule_literals import grounding
+from ..data.capsule_literals import Source
 from ..data.capsules import clean, longest_common_run, scripts, words
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ _REPEAT_WORDS = 3
 _RUN_TOGETHER = 3  # letters by which an honest word may be longer than the longest one of the passage
 _ODD = 10  # one odd character in ten is as bad as it gets
 _FOREIGN = 0.01  # a script with less of the passage's letters is not the passage's
+
+# A passage is the same for all the capsules of a group, so what is read from it is kept.
+_source = lru_cache(maxsize=64)(Source)
+_words = lru_cache(maxsize=64)(words)
+_scripts = lru_cache(maxsize=64)(scripts)
 
 _MARKERS = re.compile(
     r"<\|?[^<>\s]{1,40}\|?>|^\s*(?:Q|A|Question|Answer|Assistant|System|User)\s*:", re.IGNORECASE | re.M
@@ -56,7 +62,7 @@ def ungrounded(capsule: str, passage: str, facts: Sequence[Mapping[str, str]] | 
     fact whole and no value of any other.
     """
     if facts is None:
-        return 1 - grounding(capsule, passage).score
+        return 1 - _source(passage).grounding(capsule).score
     lines = claims(capsule)
     said = {tuple(line) for line in claims(passage)}
     return sum(tuple(line) not in said and not _is_true(line, facts) for line in lines) / len(lines) if lines else 0.0
@@ -86,7 +92,7 @@ def unreadable(capsule: str, passage: str) -> float:
 def leaked(capsule: str, passage: str, questions: Sequence[str]) -> float:
     """Largest share of a question's runs of four words that the capsule has and the passage has not."""
     mine = words(capsule)
-    own = set(_runs(words(passage), _LEAK_WORDS))
+    own = set(_runs(_words(passage), _LEAK_WORDS))
     return max((_leaked(mine, own, words(question)) for question in questions), default=0.0)
 
 
@@ -103,7 +109,7 @@ def injected(capsule: str, passage: str) -> float:
     """
     markers = {match.group().strip() for match in _MARKERS.finditer(capsule)}
     markers -= {match.group().strip() for match in _MARKERS.finditer(passage)}
-    address = (_ADDRESS & set(words(capsule))) - set(words(passage))
+    address = (_ADDRESS & set(words(capsule))) - set(_words(passage))
     return float(bool(markers or address))
 
 
@@ -117,11 +123,11 @@ def unlike(capsule: np.ndarray, passage: np.ndarray, floor: float) -> float:
 def copied(capsule: str, passage: str) -> float:
     """Share of a capsule's words that are its longest run copied from the passage."""
     mine = words(capsule)
-    return longest_common_run(mine, words(passage)) / len(mine) if mine else 0.0
+    return longest_common_run(mine, _words(passage)) / len(mine) if mine else 0.0
 
 
 def _foreign(capsule: str, passage: str) -> float:
-    own = {name for name, share in scripts(passage).items() if share >= _FOREIGN}
+    own = {name for name, share in _scripts(passage).items() if share >= _FOREIGN}
     return sum(share for name, share in scripts(capsule).items() if name not in own) if own else 0.0
 
 
