@@ -51,13 +51,8 @@ class Fact:
 
     @property
     def question(self) -> str:
-        """The question that the value answers."""
-        return ask(self.entity, self.attribute)
-
-
-def ask(entity: str, attribute: str) -> str:
-    """The question about a person's work of a kind."""
-    return f"What {attribute} has the {entity}?"
+        """The question that the note answers."""
+        return f"{self.entity} {self.attribute}?"
 
 
 def note_of(facts: Iterable[Fact]) -> str:
@@ -104,11 +99,12 @@ def rows(
         budget: Most tokens of a capsule, in the reader's tokenizer.
 
     Raises:
-        RowError: The split is unknown, or there are fewer pairs of a person and a kind than facts.
+        RowError: The split is unknown, or there are more facts than people.
     """
     rng = _random(split, seed, "rows")
-    _check(askable, len(ASKABLE), "askable")
-    _check(distractors, len(DISTRACTORS), "distractors")
+    if askable < 1 or distractors < 0 or askable + distractors > len(ENTITIES):
+        found = f"askable {askable}, distractors {distractors}"
+        raise RowError(f"passages · facts · found {found} · at least 1 askable, at most {len(ENTITIES)} together")
     found = []
     for index in range(1000 if size is None else size):
         facts = draw_facts(rng, askable, distractors, split)
@@ -121,7 +117,7 @@ def rows(
                 "passage": text,
                 "budget": budget,
                 "questions": json.dumps(
-                    [{"question": fact.question, "answer": fact.value} for fact in facts if fact.askable]
+                    [{"question": fact.question, "answer": fact.note} for fact in facts if fact.askable]
                 ),
                 "facts": json.dumps([asdict(fact) | {"askable": fact.askable} for fact in facts]),
             }
@@ -130,8 +126,9 @@ def rows(
 
 
 def draw_facts(rng: random.Random, askable: int, distractors: int, split: str) -> list[Fact]:
-    """Facts of one passage in random order; no two about the same person and kind, nor with the same value."""
-    pairs = _pairs(rng, ASKABLE, askable) + _pairs(rng, DISTRACTORS, distractors)
+    """Facts of one passage in random order; no two about the same person, nor with the same value."""
+    kinds = rng.choices(ASKABLE, k=askable) + rng.choices(DISTRACTORS, k=distractors)
+    pairs = zip(rng.sample(ENTITIES, len(kinds)), kinds, strict=True)
     values = rng.sample(VALUES, len(VALUES))
     facts = []
     for entity, attribute in pairs:
@@ -162,13 +159,14 @@ def demonstrations(
     seed: int = 0,
     notes: float = 0.5,
     drills: float = 0.0,
-    questions: int = 6,
+    questions: int = 8,
     budget: int = BUDGET,
 ) -> list[Row]:
     """Conversations that teach to read and to take notes, but not what matters: the start of reinforcement learning.
 
     Notes are of one to six random facts of a passage. Reading is answering questions on a passage, on the bare
-    sentences of its facts, on notes or on nothing, with ``missing`` where the text does not say. Drills repeat random
+    sentences of its facts, on notes or on nothing, with ``missing`` where the text does not say. An answer
+    repeats what was asked. Drills repeat random
     words of the world, from which a model that has never had to copy learns it soonest.
 
     Args:
@@ -215,42 +213,31 @@ def _drill(rng: random.Random, texts: int) -> list[dict[str, str]]:
 
 def _reading(rng: random.Random, split: str, questions: int) -> list[dict[str, str]]:
     facts = draw_facts(rng, rng.randint(1, 3), rng.randint(0, 3), split)
-    form = rng.choices(("passage", "facts", "notes", "nothing"), (0.4, 0.15, 0.4, 0.05))[0]
+    form = rng.choices(("passage", "facts", "notes", "nothing"), (0.45, 0.1, 0.4, 0.05))[0]
     texts = {
         "passage": lambda: passage(facts, FILLERS, rng, split),
         "facts": lambda: passage(facts, 0, rng, split),
         "notes": lambda: note_of(facts),
         "nothing": lambda: "",
     }
-    text, known = texts[form](), {(f.entity, f.attribute): f.value for f in facts if form != "nothing"}
+    text, known = texts[form](), facts if form != "nothing" else []
     messages = []
     for number in range(questions):
-        pair = rng.choice(list(known)) if known and rng.random() < 0.75 else _unknown_pair(rng, facts)
-        question = f"{text}\n{ask(*pair)}".lstrip() if number == 0 else ask(*pair)
-        messages += [
-            {"role": "user", "content": question},
-            {"role": "assistant", "content": known.get(pair, UNKNOWN)},
-        ]
+        asked = rng.choice(known) if known and rng.random() < 0.75 else _unsaid(rng, facts, known)
+        question = f"{text}\n{asked.question}".lstrip() if number == 0 else asked.question
+        messages += [{"role": "user", "content": question}, {"role": "assistant", "content": asked.note}]
     return messages
 
 
-def _unknown_pair(rng: random.Random, facts: list[Fact]) -> tuple[str, str]:
-    """A pair for a question that mostly has no answer; half of the time about somebody of whom another is known."""
+def _unsaid(rng: random.Random, facts: list[Fact], known: list[Fact]) -> Fact:
+    """A fact that a text does not say; half of the time about somebody of whom it may say another."""
     entity = rng.choice(facts).entity if rng.random() < 0.5 else rng.choice(ENTITIES)
-    return entity, rng.choice(ASKABLE + DISTRACTORS)
-
-
-def _pairs(rng: random.Random, attributes: tuple[str, ...], count: int) -> list[tuple[str, str]]:
-    return rng.sample([(entity, attribute) for entity in ENTITIES for attribute in attributes], count)
+    attribute = rng.choice(ASKABLE + DISTRACTORS)
+    said = [fact for fact in known if (fact.entity, fact.attribute) == (entity, attribute)]
+    return said[0] if said else Fact(entity, attribute, UNKNOWN)
 
 
 def _random(split: str, seed: int, purpose: str) -> random.Random:
     if split not in SPLITS:
         raise RowError(f"passages · split · found {split!r} · one of {', '.join(SPLITS)}")
     return random.Random(f"passages {purpose} {split} {seed}")
-
-
-def _check(count: int, attributes: int, name: str) -> None:
-    most = attributes * len(ENTITIES)
-    if not 0 <= count <= min(most, len(VALUES) // 2):
-        raise RowError(f"passages · {name} · found {count} · give 0 to {min(most, len(VALUES) // 2)}")

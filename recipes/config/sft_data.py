@@ -39,7 +39,7 @@ class PassageConversations(Source):
     """Share of the rows that write notes."""
     drills: Share = 0.0
     """Share of the rows that repeat random words; what is left reads."""
-    questions: Positive = 6
+    questions: Positive = 8
     """Questions of a row that reads."""
     budget: Positive = 12
     """Limit that the instruction of notes names, tokens."""

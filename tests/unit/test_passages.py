@@ -41,9 +41,9 @@ def test_three_notes_fill_the_budget_and_cut_four_fifths(rows, tokenizer):
 def test_a_row_asks_for_its_askable_facts_and_never_in_the_prompt(rows):
     for row in rows:
         facts, asked = passages.facts_of(row), json.loads(row["questions"])
-        assert asked == [{"question": fact.question, "answer": fact.value} for fact in facts if fact.askable]
+        assert asked == [{"question": fact.question, "answer": fact.note} for fact in facts if fact.askable]
         assert len(facts) == 2 * len(asked) == 6
-        assert len({fact.value for fact in facts}) == 6
+        assert len({fact.value for fact in facts}) == len({fact.entity for fact in facts}) == 6
         prompt = row["prompt"][0]["content"]
         assert row["passage"] in prompt and not any(item["question"] in prompt for item in asked)
         assert all(fact.value in row["passage"] and fact.entity in row["passage"] for fact in facts)
@@ -97,11 +97,10 @@ def test_reading_answers_what_the_text_says_and_knows_what_it_does_not():
         text, _, _ = row["messages"][0]["content"].rpartition("\n")
         for question, answer in zip(row["messages"][::2], row["messages"][1::2], strict=True):
             assert question["role"] == "user"
-            if answer["content"] == UNKNOWN:
-                unknown += 1
-            else:
-                known += 1
-                assert answer["content"] in text
+            entity, attribute, value = answer["content"].split()
+            assert question["content"].endswith(f"{entity} {attribute}?")
+            known, unknown = known + (value != UNKNOWN), unknown + (value == UNKNOWN)
+            assert value == UNKNOWN or (entity in text and attribute in text and value in text)
     assert 0.15 < unknown / (known + unknown) < 0.45
 
 
@@ -118,5 +117,5 @@ def test_the_same_seed_gives_the_same_rows_and_splits_differ():
 
 @pytest.mark.parametrize("options", [{"split": "dev"}, {"split": "train", "distractors": 40}])
 def test_bad_options_name_themselves(options):
-    with pytest.raises(RowError, match=r"passages · (split|distractors) · found"):
+    with pytest.raises(RowError, match=r"passages · (split|facts) · found"):
         load_rows("passages", **options)
