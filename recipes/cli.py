@@ -156,7 +156,7 @@ def train(
 
 @app.command("eval")
 def evaluate(recipe: Recipe, overrides: Overrides = None) -> None:
-    """Answer the questions of an eval recipe and write its records."""
+    """Answer the questions of an eval recipe, or measure a compressor of prompts, and write the records."""
     from .config import evaluation_name
 
     loaded = _load(evaluation_name(recipe), overrides)

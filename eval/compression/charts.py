@@ -101,7 +101,7 @@ def _bar(value: Interval, name: str, colour: int, y: float) -> str:
     bar = (
         f'<rect class="c{colour}" {box} style="fill: var(--c)" fill-opacity="0.6"><title>{escape(text)}</title></rect>'
     )
-    ends = f'<path class="guide" style="stroke-dasharray: none" d="M{_x(value.low)} {middle}H{_x(value.high)}"/>'
+    ends = f'<path class="trivial" style="stroke-width: 1.4" d="M{_x(value.low)} {middle}H{_x(value.high)}"/>'
     number = f'<text class="tick" x="{_x(max(value.high, value.estimate)) + 5}" y="{middle + 4}">'
     return f"{bar}{ends}{number}{100 * value.estimate:.0f}</text>"
 
