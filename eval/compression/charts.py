@@ -15,7 +15,7 @@ from .results import LABELS, Results
 _WIDTH, _LEFT, _RIGHT, _TOP, _BAR = 620, 132, 52, 30, 15
 _TIME_WIDTH, _TIME_HEIGHT, _TIME_LEFT, _TIME_BOTTOM = 620, 320, 56, 46
 _READS = tuple(2**power for power in range(11))
-_SHARES = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
+_SHARES = tuple(digit * 10.0**power for power in range(-3, 4) for digit in (1, 2, 5))
 
 
 def accuracy_chart(results: Results, title: str) -> str:
@@ -41,7 +41,7 @@ def break_even_chart(timings: Sequence[Timing], title: str) -> str:
     Both axes are logarithmic. A line a batch size, with a dot at the read that has paid for compressing.
     """
     shares = [timing.share_after(reads) for timing in timings for reads in _READS]
-    low = max((s for s in _SHARES if s <= min(shares)), default=_SHARES[0])
+    low = max((s for s in _SHARES if s <= min(0.5, *shares)), default=_SHARES[0])
     high = min((s for s in _SHARES if s >= max(1.0, *shares)), default=_SHARES[-1])
     bottom = _TIME_HEIGHT - _TIME_BOTTOM
 

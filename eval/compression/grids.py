@@ -140,7 +140,7 @@ def cost_grid(entry: Entry) -> Grid:
     rows = []
     for reads, full, cached, capsule in cost_rows(of, READS):
         kept = _NONE if cached is None else f"{cached:.4g}"
-        saved = [_NONE if before is None else f"{100 * (1 - capsule / before):.1f}" for before in (full, cached)]
+        saved = [f"{100 * (1 - capsule / before):.1f}" if before else _NONE for before in (full, cached)]
         rows.append((str(reads), f"{full:.4g}", kept, f"{capsule:.4g}", *saved))
     pays = [f"Reads to pay: {_reads(of.reads_to_pay)} at the list price"]
     if of.cached is not None:

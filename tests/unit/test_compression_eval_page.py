@@ -135,6 +135,19 @@ def test_charts_are_well_formed(results):
         assert all(0 <= value <= 720 for value in inside)
 
 
+@pytest.mark.parametrize("timing", [Timing(1, 0.0, 1.0, 1.0), Timing(1, 1e-6, 1.0, 0.005), Timing(1, 300.0, 1.0, 2.0)])
+def test_any_timing_can_be_drawn(timing):
+    chart = break_even_chart([timing], "time")
+    places = re.search(r'class="line c0" d="M([^"]+)"', chart).group(1).split(" L")
+    assert all(29 <= float(place.split(",")[1]) <= 275 for place in places)
+    assert ">100<" in chart
+
+
+def test_free_readers_save_nothing():
+    free = replace(made_up(), prices=Prices("own machine", "EUR", 0.0, None, 0.0, 0.0))
+    assert grid(suite_grids([Entry("m", free)]), "1000 passages").rows[0][-2:] == ("–", "–")
+
+
 def test_a_page_and_a_board_are_written(tmp_path):
     records = [record(tmp_path / "a", "runs/one/model", made_up()), record(tmp_path / "b", "runs/two/model", made_up())]
     ((analysis, suites),) = analysed(records)
