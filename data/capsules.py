@@ -40,9 +40,8 @@ def clean(text: str) -> str:
     marks) but for the joiners that scripts need.
     """
     text = _LINE_ENDS.sub("\n", text)
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(character for character in text if not _unseen(character))
+    unseen = [ord(character) for character in set(text) if _unseen(character)]
+    return text.translate(dict.fromkeys(unseen)) if unseen else text
 
 
 def _unseen(character: str) -> bool:

@@ -15,7 +15,7 @@ from ...data.capsule_budget import PARTS, Budget, CompressionError, Counter, cou
 from ...data.capsule_literals import KINDS, Kept, Literal, required
 from ...data.capsule_selection import Piece, Selection, pieces_of, select, weighed
 from ...data.capsules import clean
-from .counting import WORDS, make_counters
+from .counting import make_counters
 from .llmlingua import without_effect
 from .result import CompressedPrompt, Outcome, measured
 
@@ -133,6 +133,7 @@ def compress_prompts(
     literals += [clean(token) for token in force_tokens if any(map(str.isalnum, token))]
     writer = _writer(model, template)
     counters = make_counters(readers or (writer.tokenizer if writer else ()))
+    unnamed = [] if readers or writer else ["no reader is named: words and marks are counted, not tokens"]
     settings = _Settings(
         instruction=clean(instruction),
         question=clean(question) if concate_question else "",
@@ -143,7 +144,7 @@ def compress_prompts(
         min_tokens=min_tokens,
         counters=counters,
         writer=writer,
-        notes=(*_unnamed(counters), *without_effect(llmlingua, compress_prompts.__kwdefaults__)),
+        notes=(*unnamed, *without_effect(llmlingua, compress_prompts.__kwdefaults__)),
     )
     _check(settings)
     jobs = [_numbered(number, len(prompts), _job, prompt, settings) for number, prompt in enumerate(prompts)]
@@ -274,10 +275,6 @@ def _writer(model: Any, template: str | None) -> Writer | None:
 
     engine = model if hasattr(model, "generate") and hasattr(model, "tokenizer") else load_writer_engine(str(model))
     return Writer(engine, template or TEMPLATE)
-
-
-def _unnamed(counters: Mapping[str, Counter]) -> list[str]:
-    return ["no reader is named: words and marks are counted, not tokens"] if WORDS in counters else []
 
 
 def _check(settings: _Settings) -> None:
