@@ -164,7 +164,7 @@ def run_grid(runs: Runs) -> Grid:
         cells += [_ratio(measures.transfer(of, reader)) for reader in others]
         cells += [f"{written:.1f}", *map(_percent, rest), _ratio(measures.similarity(of)), _percent(swapped)]
         rows.append(tuple(cells))
-    note = "Tokens as written, before the cut to the budget; right, grounded and cosine are of what is left after it."
+    note = "Tokens, grounded and cosine are of capsules as written; right and swapped of what is left after the cut."
     return Grid("Runs, mean over seeds", tuple(header), tuple(rows), note)
 
 
