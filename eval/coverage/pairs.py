@@ -27,8 +27,8 @@ class Caps:
     """
 
     bucket: int = 4096
-    pairs: int = 20_000_000
-    vertices: int = 20_000_000
+    pairs: int = 5_000_000
+    vertices: int = 5_000_000
 
 
 DEFAULT_CAPS = Caps()
@@ -217,6 +217,7 @@ def _shared(incidence: csr_array, left: IntArray, right: IntArray) -> IntArray:
         for start, stop in _blocks(incidence):
             low, high = np.searchsorted(left, (start, stop))
             product = incidence[start:stop] @ incidence.T
+            product.sum_duplicates()  # sorts rows, without which each look-up would scan one
             counts.append(product[left[low:high] - start, right[low:high]])
     else:
         step = max(1, int(len(left) * JOIN_CELLS / max(by_pair, 1)))
