@@ -65,7 +65,12 @@ class _Job:
 
 
 def compress_prompt(
-    context: str | Sequence[str], instruction: str = "", question: str = "", rate: float = 0.5, **options: Any
+    context: str | Sequence[str],
+    instruction: str = "",
+    question: str = "",
+    rate: float = 0.5,
+    target_token: float = -1,
+    **options: Any,
 ) -> CompressedPrompt:
     """Put the contexts of one prompt in fewer tokens; see `compress_prompts`, which takes several prompts.
 
@@ -74,9 +79,14 @@ def compress_prompt(
         instruction: What stands before, kept as it is.
         question: What stands after, kept as it is. The capsule is written without it and serves any other question.
         rate: Share of the prompt's tokens that may be left.
+        target_token: Most tokens of the whole prompt; from 0 on it takes the place of `rate`.
         **options: As for `compress_prompts`.
+
+    Raises:
+        CompressionError: An argument is wrong, or a model or tokenizer is not on this machine.
+        BudgetError: The limit cannot hold what must be kept.
     """
-    return compress_prompts([context], instruction, question, rate, **options)[0]
+    return compress_prompts([context], instruction, question, rate, target_token, **options)[0]
 
 
 def compress_prompts(
