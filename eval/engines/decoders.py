@@ -51,8 +51,9 @@ class Expanded:
     """Every completion has its own copy of its prompt's cache."""
 
     def __init__(self, model: Any, cache: Cache, mask: torch.Tensor, samples: int) -> None:
+        # Unlike the other ways to choose rows, this one also knows the states of convolutions and linear attention.
         if samples > 1:
-            cache.batch_repeat_interleave(samples)
+            cache.reorder_cache(torch.arange(len(mask), device=mask.device).repeat_interleave(samples))
         self._model = model
         self._cache = cache
         self._mask = mask.repeat_interleave(samples, 0)
@@ -74,7 +75,7 @@ class Expanded:
 
     def select(self, prompts: torch.Tensor, rows: torch.Tensor) -> None:
         """See `Decoder`."""
-        self._cache.batch_select_indices(rows)
+        self._cache.reorder_cache(rows)
         self._mask, self._positions = self._mask[rows], self._positions[rows]
 
 

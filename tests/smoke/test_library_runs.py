@@ -20,6 +20,7 @@ from quince.data.function_calling.adapters.bfcl import GROUPS
 from quince.recipes.cli import main
 from quince.recipes.config import library_recipes, load_recipe
 from quince.recipes.config.dpo import DpoRecipe
+from quince.recipes.config.pretrain import PretrainRecipe
 from quince.recipes.config.rlvr import RlvrRecipe
 from quince.recipes.config.sft import SftRecipe
 
@@ -40,6 +41,7 @@ ARCHITECTURES = {
     "Qwen/Qwen3-8B": "qwen3",
     "Qwen/Qwen3-1.7B": "qwen3",
     "Qwen/Qwen3-4B-Instruct-2507": "qwen3",
+    "lmsys/vicuna-7b-v1.5": "llama",
     "INSAIT-Institute/BgGPT-Gemma-2-2.6B-IT-v1.0": "gemma2",
     "INSAIT-Institute/BgGPT-Gemma-2-9B-IT-v1.0": "gemma2",
     "INSAIT-Institute/BgGPT-Gemma-2-27B-IT-v1.0": "gemma2",
@@ -68,7 +70,6 @@ ONE_CPU = [
 LUCK = "rewards=[{kind: format, pattern: '(?s)[^e]*'}]"
 """A reward that a random model earns about half of the time."""
 PRETRAINING = [
-    *(f"mixture.{index}.size=40" for index in range(4)),
     "tokenizer={vocab_size: 640, rows_per_source: 40}",
     "architecture={hidden_size: 16, layers: 2, heads: 2, kv_heads: 1, head_dim: 8, intermediate_size: 32}",
     "trainer.max_steps=2",
@@ -81,7 +82,7 @@ PRETRAINING = [
 def made_up_data(tmp_path_factory):
     """A `QUINCE_DATA` with a few records of every benchmark, in its own layout."""
     root = tmp_path_factory.mktemp("data")
-    for file, record in MATH_RECORDS.items():
+    for file, record in PUBLIC_RECORDS.items():
         lines = [json.dumps(vary(record, number)) for number in range(RECORDS)]
         write(root / f"{file}.jsonl", "\n".join(lines))
     for folder, files in (("spider", ("train_spider", "dev")), ("bird", ("train/train", "dev/dev"))):
@@ -103,10 +104,14 @@ def made_up_data(tmp_path_factory):
     patch.undo()
 
 
-RECORDS = 12
-MATH_RECORDS = {
+RECORDS = 24
+PUBLIC_RECORDS = {
     "gsm8k/train": {"question": "1 + #?", "answer": "so\n#### 2"},
     "gsm8k/test": {"question": "1 + #?", "answer": "so\n#### 2"},
+    "multirc/train": {"paragraph": "1 + #?", "question": "1 + #?", "answer": "2", "label": 1},
+    "squad/train": {"context": "1 + #?", "question": "1 + #?", "answers": {"text": ["2"]}},
+    "boolq/train": {"passage": "1 + #?", "question": "1 + #", "answer": True},
+    "csqa/train": {"answerKey": "A", "question": "1 + #?", "choices": {"label": ["A"], "text": ["2"]}},
     "math/train": {"problem": "1 + #?", "solution": r"\boxed{2}", "type": "Algebra"},
     "math500/test": {"problem": "1 + #?", "answer": "2", "level": 1},
     "math_eval/aime24": {"problem": "1 + #?", "answer": "002"},
@@ -200,14 +205,28 @@ def start(recipe: Any) -> list[str]:
     return ["model.id=tiny"] if starts_tiny(recipe) else []
 
 
+def pretraining(recipe: PretrainRecipe) -> list[str]:
+    """What makes a `pretrain` recipe small."""
+    return [*(f"mixture.{index}.size=40" for index in range(len(recipe.mixture))), *PRETRAINING]
+
+
+def frozen(recipe: RlvrRecipe, architectures: dict[str, Path]) -> list[str]:
+    """Stand-ins for the readers and the encoder of a recipe, in this process."""
+    models = {f"readers.{index}.model": reader.model for index, reader in enumerate(recipe.readers)}
+    models |= {"encoder": recipe.encoder} if recipe.encoder else {}
+    engines = [f"readers.{index}.engine={{kind: transformers}}" for index in range(len(recipe.readers))]
+    return [*(f"{field}.id={architectures.get(model.id, 'tiny')}" for field, model in models.items()), *engines]
+
+
 def small(recipe: RlvrRecipe, architectures: dict[str, Path]) -> list[str]:
     """What makes an `rlvr` recipe small and, for a large model, puts a random one in its place."""
     old = [f"rehearsal.data.{index}.size=12" for index in range(len(recipe.rehearsal.data))]
+    old += frozen(recipe, architectures)
     if starts_tiny(recipe):
         spider = ["data.0.size=2", "data.1.size=6"] if len(recipe.data) == 2 else ["data.0.size=16"]
         split = ["split.rollouts=4", "split.threshold=1"] if recipe.split else []
-        rehearsal = ["rehearsal.batch_size=8", *old] if recipe.split else []
-        return [*SHORT, *spider, *split, *rehearsal, "trainer.max_completion_length=24"]
+        rehearsal = ["rehearsal.batch_size=8"] if recipe.split else []
+        return [*SHORT, *spider, *split, *rehearsal, *old, "trainer.max_completion_length=24"]
     split = [LUCK, "split={rollouts: 4, threshold: 2, engine: {kind: transformers}}"] if recipe.split else []
     sizes = [f"data.{index}.size=24" for index, source in enumerate(recipe.data) if source.size]
     return [*SHORT, *ONE_CPU, *split, *sizes, *old, f"model.id={architectures[recipe.model.id]}"]
@@ -266,7 +285,7 @@ def test_a_tuning_recipe_trains(name, architectures, tmp_path):
 
 @pytest.mark.parametrize("name", PRETRAIN)
 def test_a_pretrain_recipe_trains(name, tmp_path):
-    quince("train", name, f"output_dir={tmp_path}", *PRETRAINING)
+    quince("train", name, f"output_dir={tmp_path}", *pretraining(PRETRAIN[name]))
     two_steps(tmp_path)
     check_model(tmp_path, adapter=False)
 
@@ -308,8 +327,11 @@ def test_a_pipeline_runs_its_stages(name, architectures, tmp_path):
         if recipe.kind == "eval":
             own = ["limit=2", *(f"suites.{i}.sampling={{n: 1, max_tokens: 4}}" for i in range(len(recipe.suites)))]
             own += [f"suites.{i}.ks=[1]" for i in range(len(recipe.suites))]
+        elif recipe.kind == "pretrain":
+            own = pretraining(recipe)
         else:
             own = (small if recipe.kind == "rlvr" else small_tuning)(recipe, architectures)
+            own += [] if recipe.model.id.startswith(PIPELINES[name].output_dir) else start(recipe)
         overrides += [f"stages.{stage}.{override}" for override in own]
     quince("train", name, f"output_dir={tmp_path}", *overrides)
     for stage, recipe in PIPELINES[name].stages.items():
@@ -323,7 +345,7 @@ def test_a_pipeline_runs_its_stages(name, architectures, tmp_path):
     ("name", "overrides"),
     [
         ("rlvr/tiny_dph_js", ["data.0.size=16", "split.rollouts=4", "split.threshold=1", "rehearsal.batch_size=8"]),
-        ("pretrain/tiny", PRETRAINING),
+        ("pretrain/tiny", pretraining(PRETRAIN["pretrain/tiny"])),
     ],
 )
 def test_the_command_trains_as_a_program(name, overrides, tmp_path):
