@@ -47,12 +47,12 @@ class Fact:
     @property
     def note(self) -> str:
         """The fact in three words."""
-        return f"{self.entity} {self.attribute} {self.value}"
+        return f"{self.attribute} {self.entity} {self.value}"
 
     @property
     def question(self) -> str:
         """The question that the note answers."""
-        return f"{self.entity} {self.attribute}?"
+        return f"{self.attribute} {self.entity}?"
 
 
 def note_of(facts: Iterable[Fact]) -> str:
@@ -67,7 +67,7 @@ def read_notes(text: str) -> list[tuple[str, ...]]:
 
 def grounded(text: str, facts: Iterable[Fact]) -> float | None:
     """Share of the notes of a text that are facts of its passage; None for a text without notes."""
-    known = {(fact.entity, fact.attribute, fact.value) for fact in facts}
+    known = {(fact.attribute, fact.entity, fact.value) for fact in facts}
     notes = read_notes(text)
     return sum(note in known for note in notes) / len(notes) if notes else None
 

@@ -72,7 +72,7 @@ def test_half_of_the_facts_answer_half_of_the_questions(rows):
 
 @pytest.mark.parametrize(
     ("text", "share"),
-    [("pilot song river; nurse movie castle", 1.0), ("pilot song castle; nurse movie castle", 0.5), ("pilot", 0.0)],
+    [("song pilot river; movie nurse castle", 1.0), ("song pilot castle; movie nurse castle", 0.5), ("pilot", 0.0)],
 )
 def test_notes_are_grounded_in_facts(text, share):
     facts = [passages.Fact("pilot", "song", "river"), passages.Fact("nurse", "movie", "castle")]
@@ -87,7 +87,7 @@ def test_demonstrations_of_notes_are_true_and_name_one_to_six_facts():
         read, written = (message["content"] for message in row["messages"])
         notes = passages.read_notes(written)
         counts.add(len(notes))
-        assert all(entity in read and value in read for entity, _, value in notes)
+        assert all(entity in read and value in read for _, entity, value in notes)
     assert counts == {1, 2, 3, 4, 5, 6}
 
 
@@ -97,8 +97,8 @@ def test_reading_answers_what_the_text_says_and_knows_what_it_does_not():
         text, _, _ = row["messages"][0]["content"].rpartition("\n")
         for question, answer in zip(row["messages"][::2], row["messages"][1::2], strict=True):
             assert question["role"] == "user"
-            entity, attribute, value = answer["content"].split()
-            assert question["content"].endswith(f"{entity} {attribute}?")
+            attribute, entity, value = answer["content"].split()
+            assert question["content"].endswith(f"{attribute} {entity}?")
             known, unknown = known + (value != UNKNOWN), unknown + (value == UNKNOWN)
             assert value == UNKNOWN or (entity in text and attribute in text and value in text)
     assert 0.15 < unknown / (known + unknown) < 0.45
