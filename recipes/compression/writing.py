@@ -27,9 +27,10 @@ TEMPLATE = "{passage}\n\n" + INSTRUCTION
 
 _WINDOW = 2048  # tokens, where a model does not say
 _LONGEST = 16_384  # tokens of a prompt; more is read in parts
-_MOST_PARTS = 16  # of one context; a longer one is cut down to its most telling sentences first
+_MOST_PARTS = 16  # of one context; what is more is cut down to its most telling sentences first
 _ROOM = 1.5  # times the budget is what the model may write; the rest is trimmed by whole sentences
-_LEAST = 16  # tokens of budget for a part
+_PART = 64  # tokens of budget that make it worth while to read one more part
+_LEAST = 16  # tokens that a model may write in any case
 _SAMPLE = 20_000  # characters that show how the source is written
 
 
@@ -103,16 +104,17 @@ class Writer:
     def _parts(self, text: str, budget: int) -> list[str]:
         """A text in parts that the model can hold, between sentences where there are any."""
         room = self._window() - self._longest_answer(budget) - len(self._prompt("", budget))
+        most = max(1, min(_MOST_PARTS, budget // _PART))
         parts = list(_packed(pieces_of(text), room, self._count))
-        if len(parts) > _MOST_PARTS:
+        if len(parts) > most:
             best = sorted(weighed(pieces_of(text)), key=lambda piece: -piece.worth)
             chosen, used = [], 0
             for piece in best:
                 used += self._count(piece.text) + 1
-                if used > room * _MOST_PARTS:
+                if used > room * most:
                     break
                 chosen.append(piece)
-            parts = list(_packed(sorted(chosen, key=lambda piece: piece.place), room, self._count))[:_MOST_PARTS]
+            parts = list(_packed(sorted(chosen, key=lambda piece: piece.place), room, self._count))[:most]
         return parts
 
     def _count(self, text: str) -> int:

@@ -242,10 +242,13 @@ def test_must_keep_is_verified_after_the_model_and_comes_from_the_source(tokeniz
 
 def test_a_batch_is_written_at_once_and_long_contexts_in_parts(tokenizer):
     engine = Script(tokenizer, "Eva Lund sold the boat.")
-    results = compress_prompts([STORY, "short", STORY * 40], target_token=120, model=engine, readers=[tokenizer])
+    results = compress_prompts([STORY * 30, "short", STORY * 20], target_token=400, model=engine, readers=[tokenizer])
     assert [result.skipped for result in results] == [False, True, False]
     assert len(engine.asked) > 3
-    assert all(result.tokens[name].after <= 120 for result in results for name in result.tokens)
+    assert all(result.compressed_prompt == "Eva Lund sold the boat." for result in results if not result.skipped)
+    engine.asked.clear()
+    compress_prompts([STORY * 30], target_token=100, model=engine, readers=[tokenizer])
+    assert len(engine.asked) == 1  # a small budget is not spread over many parts: telling sentences are read
 
 
 def test_the_shipped_model_end_to_end(tokenizer):
