@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from ...rewards.compression import Reader
     from ..engines.base import Engine
 
-_WORD = re.compile(r"\S+")
+_LONGEST_WORD = 24
+_WORD = re.compile(rf"(?<!\S)\S{{1,{_LONGEST_WORD}}}(?!\S)|\S")
+"""What stands between spaces; longer runs, as in scripts without spaces, are taken letter by letter."""
 _SCORED_AT_ONCE = 512
 
 
@@ -26,24 +28,23 @@ def first_tokens(passages: Sequence[str], tokens: Sequence[int], reader: Reader)
 
 def last_tokens(passages: Sequence[str], tokens: Sequence[int], reader: Reader) -> list[str]:
     """Return the ends of passages, from the beginning of a word on."""
-    return [_longest(_tails(passage), most, reader) for passage, most in zip(passages, tokens, strict=True)]
+    texts = []
+    for passage, most in zip(passages, tokens, strict=True):
+        starts = [start for start, _ in word_spans(passage)] + [len(passage)]
+        texts.append(_longest(len(starts) - 1, lambda n, p=passage, s=starts: p[s[-1 - n] :], most, reader))
+    return texts
 
 
 def random_sentences(passages: Sequence[str], tokens: Sequence[int], reader: Reader, seed: int = 0) -> list[str]:
     """Return random sentences in the order of the passage; the last one drawn is cut to a word that still fits."""
     texts = []
     for passage, most in zip(passages, tokens, strict=True):
-        parts = sentences(passage)
+        parts = dict(enumerate(sentences(passage)))
         order = random.Random(f"{seed} {passage}").sample(range(len(parts)), len(parts))
-        over = (n for n in range(1, len(order) + 1) if reader.count(_joined(parts, order[:n])) > most)
+        over = (n for n in range(1, len(order) + 1) if reader.count(_in_order(parts, order[:n])) > most)
         count = next(over, len(order))
-        whole, last = order[: count - 1], order[count - 1 : count]
-        cuts = [
-            _with_cut(parts, whole, place, words)
-            for place in last
-            for words in range(len(parts[place].split()), -1, -1)
-        ]
-        texts.append(_longest(cuts or [""], most, reader))
+        whole = {place: parts[place] for place in order[: count - 1]}
+        texts.append(_with_one_more(whole, {place: parts[place] for place in order[count - 1 : count]}, most, reader))
     return texts
 
 
@@ -52,20 +53,22 @@ def heaviest_words(
 ) -> list[str]:
     """Return the words of largest weight, in the order of the passage, as many as the tokens hold.
 
-    Words are what stands between spaces, so that none is cut; what is kept is hardly text.
+    Words are whole; what is kept is hardly text.
 
     Args:
         passages: The texts.
         tokens: Most tokens of each result.
         reader: Counts them.
-        weights: Of the words of each passage.
+        weights: Of the words of each passage, see `word_spans`.
     """
     texts = []
     for passage, most, own in zip(passages, tokens, weights, strict=True):
-        words = _WORD.findall(passage)
-        order = np.argsort(-own, kind="stable").tolist()
-        kept = [_joined(words, order[:count]) for count in range(len(words), -1, -1)]
-        texts.append(_longest(kept, most, reader))
+        spans, order = word_spans(passage), np.argsort(-own, kind="stable").tolist()
+
+        def kept(count: int, text: str = passage, spans: list = spans, order: list = order) -> str:
+            return _spelled(text, [spans[place] for place in sorted(order[:count])])
+
+        texts.append(_longest(len(spans), kept, most, reader))
     return texts
 
 
@@ -90,6 +93,11 @@ def self_information(texts: Sequence[str], engine: Engine) -> list[np.ndarray]:
     ]
 
 
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Return where the words of a text begin and end: what stands between spaces, or single letters where none do."""
+    return [match.span() for match in _WORD.finditer(text)]
+
+
 def word_weights(
     text: str, offsets: Sequence[tuple[int, int]], values: np.ndarray, over: Callable[[np.ndarray], Any]
 ) -> np.ndarray:
@@ -99,37 +107,49 @@ def word_weights(
         text: The text.
         offsets: First character of each token and the one after its last.
         values: Of the tokens.
-        over: From the values of a word's tokens to its weight; a word without a token of its own has weight 0.
+        over: From the values of a word's tokens to its weight. A word that lies inside of a token has that one's value.
     """
-    ends = np.array([match.end() for match in _WORD.finditer(text)], dtype=np.int64)
+    ends = np.array([end for _, end in word_spans(text)], dtype=np.int64)
+    token_ends = np.array([end for _, end in offsets], dtype=np.int64)
     # A token belongs to the word of its last character: with byte-level vocabularies it may begin at the space before.
-    word = np.searchsorted(ends, np.array([end for _, end in offsets], dtype=np.int64), side="left")
-    own = [np.asarray(values)[word == index] for index in range(len(ends))]
-    return np.array([over(some) if len(some) else 0.0 for some in own])
+    word, cover = np.searchsorted(ends, token_ends), np.searchsorted(token_ends, ends)
+    values = np.append(values, 0.0)
+    own = [values[:-1][word == index] for index in range(len(ends))]
+    return np.array([over(some) if len(some) else values[cover[index]] for index, some in enumerate(own)])
 
 
-def _joined(parts: Sequence[str], places: Sequence[int]) -> str:
+def _spelled(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """Words of a text in their order, with a space where the text has one between them."""
+    parts, before = [], None
+    for start, end in spans:
+        spaced = before is not None and any(letter.isspace() for letter in text[before:start])
+        parts.append(f"{' ' if spaced else ''}{text[start:end]}")
+        before = end
+    return "".join(parts)
+
+
+def _in_order(parts: Mapping[int, str], places: Iterable[int]) -> str:
     return " ".join(parts[place] for place in sorted(places))
 
 
-def _with_cut(parts: Sequence[str], whole: Sequence[int], place: int, words: int) -> str:
-    """Whole sentences and the first words of one more, in order."""
-    cut = {place: " ".join(parts[place].split()[:words])} if words else {}
-    chosen = {index: parts[index] for index in whole} | cut
-    return " ".join(chosen[index] for index in sorted(chosen))
+def _with_one_more(whole: Mapping[int, str], last: Mapping[int, str], most: int, reader: Reader) -> str:
+    """Whole sentences, and as much of one more as the tokens hold, in order."""
+    if not last:
+        return ""
+    [(place, sentence)] = last.items()
+    ends = [0, *(end for _, end in word_spans(sentence))]
+
+    def text_of(words: int) -> str:
+        parts = {**whole, **({place: sentence[: ends[words]]} if words else {})}
+        return _in_order(parts, parts)
+
+    return _longest(len(ends) - 1, text_of, most, reader)
 
 
-def _tails(text: str) -> list[str]:
-    return [text[match.start() :] for match in _WORD.finditer(text)] + [""]
-
-
-def _longest(candidates: Sequence[str], most: int, reader: Reader) -> str:
-    """Return the first of ever shorter texts that the tokens hold, found by halving; the last one is empty."""
-    low, high = 0, len(candidates) - 1
+def _longest(units: int, text_of: Callable[[int], str], most: int, reader: Reader) -> str:
+    """Return the text of as many units as the tokens hold, found by halving; that of none is taken to fit."""
+    low, high = 0, units
     while low < high:
-        middle = (low + high) // 2
-        if reader.count(candidates[middle]) <= most:
-            high = middle
-        else:
-            low = middle + 1
-    return candidates[low]
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if reader.count(text_of(middle)) <= most else (low, middle - 1)
+    return text_of(low)

@@ -200,6 +200,22 @@ def test_word_weights_belong_to_the_word_of_the_last_character():
     assert weights.tolist() == [1.0, 5.0, 9.0]
 
 
+def test_scripts_without_spaces_are_cut_by_letters():
+    class LetterReader(WordReader):
+        def count(self, text: str) -> int:
+            return len(text)
+
+    text = "日本語の文章には単語の間に空白がありませんのでとても長い文字の列になります。 abc"
+    assert len(baselines.word_spans(text)) == len(text.split()[0]) + 1
+    weights = [np.arange(len(baselines.word_spans(text)))]
+    assert baselines.heaviest_words([text], [6], LetterReader(), weights) == ["す。 abc"]
+    assert baselines.last_tokens([text], [5], LetterReader()) == ["。 abc"]
+    # A letter inside of a token has the token's weight.
+    assert baselines.word_weights("あ" * 30, [(0, 29), (29, 30)], np.array([3.0, 4.0]), np.sum).tolist() == [
+        3.0
+    ] * 29 + [4.0]
+
+
 def test_random_sentences_come_from_the_seed_and_keep_the_order():
     reader = WordReader()
     text = ["One two. Three four. Five six. Seven eight."]
