@@ -53,7 +53,7 @@ def record(row: Row) -> dict[str, Any]:
         "first": wanted[0] if wanted else "none",
         "second": wanted[1] if len(wanted) > 1 else "none",
         "wanted": len(intents),
-        "said": sorted({name for name, _ in said}),
+        "said": sorted({seen.original_parameters.get(name, name) for name, _ in said}),
         "entities": sorted({slot["rule"] for _, slot in said if slot.get("rule")}),
         "policies": sorted({slot["policy"] for _, slot in said}),
         "served": "nothing wanted" if not wanted else "yes" if set(wanted) <= set(listed) else "no",
@@ -157,7 +157,7 @@ def _complete(seen: RowView, intents: Sequence[Mapping[str, Any]]) -> str:
     asked = [intent for intent in intents if intent["tool"] in named]
     if not asked:
         return "nothing to fill"
-    needed = [set(seen.original_arguments(dict.fromkeys(named[i["tool"]].get("required", ())))) for i in asked]
+    needed = [set(named[intent["tool"]].get("required", ())) for intent in asked]
     return "yes" if all(need <= set(i["slots"]) for i, need in zip(asked, needed, strict=True)) else "no"
 
 
