@@ -33,7 +33,7 @@ STUDIES = {
 """In the order in which they are run: what the others are compared with first."""
 
 
-def run(folder: Path, studies: list[str], seeds: list[int]) -> None:
+def run(folder: Path, studies: list[str], seeds: list[int], sizes: list[int] | None) -> None:
     """Train every size of the studies that is not finished in the folder."""
     import torch
     from quince.recipes.config import load_recipe
@@ -44,7 +44,7 @@ def run(folder: Path, studies: list[str], seeds: list[int]) -> None:
         for seed in seeds:
             for rows in reversed(load_recipe(STUDIES[study]).recipe.data.rows):
                 out = folder / study / f"seed_{seed}" / f"rows_{rows}"
-                if (out / RESULT).is_file():
+                if (out / RESULT).is_file() or (sizes and rows not in sizes):
                     continue
                 overrides = [f"seed={seed}", f"data.rows=[{rows}]", f"output_dir={out}", "trainer.disable_tqdm=true"]
                 train_probe(load_recipe(STUDIES[study], overrides))
@@ -68,9 +68,10 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/bench/coverage"), help="Folder of the runs.")
     parser.add_argument("--study", action="append", choices=STUDIES, help="Only these.")
     parser.add_argument("--seed", action="append", type=int, help="Only these.")
+    parser.add_argument("--rows", action="append", type=int, help="Only these sizes.")
     arguments = parser.parse_args()
     if arguments.verb == "run":
-        run(arguments.runs, arguments.study or list(STUDIES), arguments.seed or list(SEEDS))
+        run(arguments.runs, arguments.study or list(STUDIES), arguments.seed or list(SEEDS), arguments.rows)
         return
     from coverage_page import write_page
 

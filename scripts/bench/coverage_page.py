@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from coverage_claims import claims_text, gap, held_out, over_seeds, share, sizes
 from quince.data.cache import write_atomic
 from quince.eval.statistics import wilson
 from quince.recipes.coverage.figure import draw
 from quince.recipes.run_folder import processor
-from scipy.stats import t as student
 
 Result = dict[str, Any]
 TYPES = ("type_0", "type_1", "type_2", "type_3")
-NOTES = Path(__file__).with_name("coverage_notes.md")
-"""What is said about the figures; written by hand after looking at them."""
+INTRODUCTION = """Models of 100,000 weights trained from scratch on compositions of random tables with 20 values, by the
+library's recipes `coverage/tiny*` and `coverage/modular_addition*`. Type 0 are held-out compositions of primitives
+that training used; in type 1 neither primitive was used, in type 2 only the second, in type 3 only the first. Chance
+is 0.05; the one-slot baseline answers by the most frequent training answer for the best single slot. ± is Student's
+95 % interval over seeds (tables, rows and weights all differ between seeds), brackets are Wilson's over rows. Training
+stops on validation rows, never on the rows reported.
+"""
 
 
 def write_page(results: Sequence[Result], folder: Path) -> None:
@@ -26,43 +32,23 @@ def write_page(results: Sequence[Result], folder: Path) -> None:
     draw([result for result in results if result["study"] == "two_hop"], folder / "coverage.png")
     parts = [
         "# What small models compose\n",
-        NOTES.read_text(encoding="utf-8"),
+        INTRODUCTION,
+        "## Claims\n\n" + claims_text(results),
         "![Accuracy by k-cutoff and by kappa](coverage.png)\n",
-        "## Two-hop by type\n" + by_type(results, "two_hop"),
-        "## Two-hop by k-cutoff\n" + by_cutoff(results, "two_hop"),
-        "## States and interchange\n" + states(results, "two_hop", ("b1", "answer")),
-        "## Non-tree\n" + by_type(results, "non_tree") + "\n" + states(results, "non_tree", ("b1", "b1, x2", "answer")),
-        "## Bridge value written first\n" + by_type(results, "cot"),
-        "## Switches of training\n" + switches(results),
+        "## Two-hop by type\n\n" + by_type(results, "two_hop"),
+        "## Two-hop by k-cutoff\n\n" + by_cutoff(results, "two_hop"),
+        "## States and interchange\n\n" + states(results, "two_hop", ("b1", "answer")),
+        "## Non-tree\n\n"
+        + by_type(results, "non_tree")
+        + "\n"
+        + states(results, "non_tree", ("b1", "b1, x2", "answer")),
+        "## Bridge value written first\n\n" + by_type(results, "cot"),
+        "## Switches of training\n\n" + switches(results),
+        "## Rows that coverage asks for\n\n" + scaling(folder / "coverage_scaling.json"),
         f"{processor()}, one thread a run on two shared cores, torch {torch.__version__}, 2026-11-24. Made by "
         "`scripts/bench/coverage.py`.\n",
     ]
     write_atomic(folder / "coverage.md", "\n".join(parts))
-
-
-def over_seeds(values: Sequence[float], digits: int = 2) -> str:
-    """Mean with Student's 95 % interval over seeds; without it for one seed."""
-    values = [value for value in values if value is not None and np.isfinite(value)]
-    if not values:
-        return "-"
-    mean = f"{np.mean(values):.{digits}f}"
-    if len(values) < 2:
-        return mean
-    half = student.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5
-    return f"{mean} ± {half:.{digits}f}"
-
-
-def share(result: Result, name: str) -> float:
-    good, rows = result["right"].get(name, (0, 0))
-    return good / rows if rows else float("nan")
-
-
-def sizes(results: Sequence[Result], study: str) -> dict[int, list[Result]]:
-    found: dict[int, list[Result]] = {}
-    for result in results:
-        if result["study"] == study:
-            found.setdefault(result["data"]["task"]["rows"], []).append(result)
-    return dict(sorted(found.items()))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -106,8 +92,8 @@ def states(results: Sequence[Result], study: str, groupings: Sequence[str]) -> s
     """IICG after the first block at x2, by grouping and group of rows, and what swapping that state does."""
     rows = []
     for size, seeds in sizes(results, study).items():
-        gaps = [over_seeds([seed["states"]["iicg"]["type_0"][name][1][1] for seed in seeds]) for name in groupings]
-        unseen = over_seeds([seed["states"]["iicg"]["type_1"]["b1"][1][1] for seed in seeds])
+        gaps = [over_seeds([gap(seed, name) for seed in seeds]) for name in groupings]
+        unseen = over_seeds([gap(seed, "b1", "type_1") for seed in seeds])
         rows.append([f"{size:,}", *gaps, unseen, *(over_seeds(swap(seeds, pick)) for pick in SWAPS.values())])
     header = ["rows", *(f"IICG by {name}" for name in groupings), "by b1, f1 unseen (type 1)", *SWAPS]
     return table(header, rows)
@@ -120,6 +106,29 @@ SWAPS: dict[str, tuple[str, int, str]] = {
     "same bridge: answer kept": ("same_bridge", 1, "kept"),
     "x1 instead: flips": ("other_bridge", 0, "flips"),
 }
+
+
+def scaling(file: Path) -> str:
+    """Fitted exponents of the smallest N that covers, with what the theory and the paper's training give."""
+    if not file.is_file():
+        return "Not measured.\n"
+    rows = []
+    for family, found in json.loads(file.read_text(encoding="utf-8")).items():
+        for k, law in ((k, found[k]) for k in found if k.isdigit()):
+            span = law["exponent"]
+            values = sorted({point[0] for point in law["points"]})
+            theory = "-" if law["theory"] is None else f"{law['theory']:.2f}"
+            fit = f"{span['estimate']:.2f} [{span['low']:.2f}, {span['high']:.2f}]"
+            cells = [
+                family.replace("_", "-"),
+                k,
+                f"{values[0]} to {values[-1]}",
+                fit,
+                f"{law['r_squared']:.3f}",
+                theory,
+            ]
+            rows.append([*cells, f"{found['paper_trained']:.2f}"])
+    return table(["family", "k", "|X|", "exponent of N", "R²", "theory", "paper, trained GPT-2"], rows)
 
 
 def swap(seeds: Sequence[Result], pick: tuple[str, int, str]) -> list[float | None]:
@@ -144,9 +153,8 @@ def switches(results: Sequence[Result]) -> str:
         if not found:
             continue
         seeds = found[max(found)]
-        held_out = "type_0" if "type_0" in seeds[0]["right"] else "type_1"
         first = [next((step for step, value in seed["curve"] if value >= 0.95), None) for seed in seeds]
         reached = ", ".join("never" if step is None else str(step) for step in first)
-        values = [over_seeds([share(seed, group) for seed in seeds]) for group in ("train", held_out)]
+        values = [over_seeds([share(seed, "train") for seed in seeds]), over_seeds([held_out(seed) for seed in seeds])]
         rows.append([f"`{name}`", *values, reached, over_seeds([seed["steps"] for seed in seeds], 0)])
     return table(["run", "train", "held out", "step of 0.95, by seed", "steps"], rows)
