@@ -27,12 +27,11 @@ def first_tokens(passages: Sequence[str], tokens: Sequence[int], reader: Reader)
 
 
 def last_tokens(passages: Sequence[str], tokens: Sequence[int], reader: Reader) -> list[str]:
-    """Return the ends of passages, from the beginning of a word on."""
-    texts = []
-    for passage, most in zip(passages, tokens, strict=True):
-        starts = [start for start, _ in word_spans(passage)] + [len(passage)]
-        texts.append(_longest(len(starts) - 1, lambda n, p=passage, s=starts: p[s[-1 - n] :], most, reader))
-    return texts
+    """Return the ends of passages, cut between letters as their beginnings are cut between tokens."""
+    return [
+        _longest(len(passage), lambda letters, text=passage: text[len(text) - letters :], most, reader)
+        for passage, most in zip(passages, tokens, strict=True)
+    ]
 
 
 def random_sentences(passages: Sequence[str], tokens: Sequence[int], reader: Reader, seed: int = 0) -> list[str]:
