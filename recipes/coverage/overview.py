@@ -40,7 +40,10 @@ def plan_lines(loaded: LoadedRecipe, recipe: CoverageRecipe) -> Iterator[tuple[s
     task = task_of(recipe, data.rows[0])
     length = task.program.slots + (1 if data.target == "direct" else len(task.program.hops)) - 1
     weights = parameters(recipe, length)
-    batch = trainer_value(recipe.trainer, "per_device_train_batch_size", "coverage")
+    micro, accumulation = (
+        trainer_value(recipe.trainer, name, "coverage")
+        for name in ("per_device_train_batch_size", "gradient_accumulation_steps")
+    )
     yield "recipe", f"{loaded.name}: {recipe.description}"
     yield (
         "model",
@@ -50,7 +53,10 @@ def plan_lines(loaded: LoadedRecipe, recipe: CoverageRecipe) -> Iterator[tuple[s
     if data.family == "two_hop":
         contexts = ", ".join(f"{kappa(rows, data.values, data.seen):.1f}" for rows in data.rows)
         yield "kappa", f"{contexts} contexts shared by two equivalent fragments"
-    yield "steps", f"at most {recipe.trainer['max_steps']} for each size, {batch} rows of {length} tokens each"
+    yield (
+        "steps",
+        f"at most {recipe.trainer['max_steps']} for each size, {micro * accumulation} rows of {length} tokens each",
+    )
     at_once = min(recipe.processes, len(data.rows))
     yield "runs", f"{len(data.rows)} model{'s' if len(data.rows) > 1 else ''}, {at_once} at a time"
     yield "disk", f"{readable(4 * weights * len(data.rows))} for the final models"
