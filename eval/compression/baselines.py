@@ -19,6 +19,8 @@ _LONGEST_WORD = 24
 _WORD = re.compile(rf"(?<!\S)\S{{1,{_LONGEST_WORD}}}(?!\S)|\S")
 """What stands between spaces; longer runs, as in scripts without spaces, are taken letter by letter."""
 _SCORED_AT_ONCE = 512
+_MISSES = 16
+"""Words that do not fit, after which a text is full."""
 
 
 def first_tokens(passages: Sequence[str], tokens: Sequence[int], reader: Reader) -> list[str]:
@@ -52,7 +54,7 @@ def heaviest_words(
 ) -> list[str]:
     """Return the words of largest weight, in the order of the passage, as many as the tokens hold.
 
-    Words are whole; what is kept is hardly text.
+    Words are whole, and one that does not fit is passed over for lighter ones; what is kept is hardly text.
 
     Args:
         passages: The texts.
@@ -62,12 +64,14 @@ def heaviest_words(
     """
     texts = []
     for passage, most, own in zip(passages, tokens, weights, strict=True):
-        spans, order = word_spans(passage), np.argsort(-own, kind="stable").tolist()
-
-        def kept(count: int, text: str = passage, spans: list = spans, order: list = order) -> str:
-            return _spelled(text, [spans[place] for place in sorted(order[:count])])
-
-        texts.append(_longest(len(spans), kept, most, reader))
+        spans, kept, misses = word_spans(passage), [], 0
+        for place in np.argsort(-own, kind="stable").tolist():
+            longer = sorted([*kept, spans[place]])
+            if reader.count(_spelled(passage, longer)) <= most:
+                kept = longer
+            elif (misses := misses + 1) == _MISSES:
+                break
+        texts.append(_spelled(passage, kept))
     return texts
 
 

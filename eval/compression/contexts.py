@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...data.capsules import sentences
@@ -61,23 +61,19 @@ def random_facts(row: Row, reader: Reader, rng: random.Random) -> str:
 
 
 def answer_sentences(row: Row, reader: Reader) -> str:
-    """Return the sentences that hold an answer word for word, in their order, as many as the budget holds."""
+    """Return the sentences that hold an answer word for word, in their order, cut to the budget."""
     asked = read_questions(row["questions"])
     wanted = [text.casefold() for question in asked for text in (question.answer, *question.accepted) if text]
     holding = [s for s in sentences(row["passage"]) if any(text in s.casefold() for text in wanted)]
-    return fill(holding, row["budget"], " ".join, reader)
-
-
-def fill(parts: Sequence, budget: int, join: Callable[[Sequence], str], reader: Reader) -> str:
-    """Return the longest run of first parts, joined, that a budget holds."""
-    text = ""
-    for end in range(1, len(parts) + 1):
-        longer = join(parts[:end])
-        if reader.count(longer) > budget:
-            break
-        text = longer
-    return text
+    return reader.cut(" ".join(holding), row["budget"])
 
 
 def _notes(facts: Sequence[Fact], row: Row, reader: Reader) -> str:
-    return fill(facts, row["budget"], note_of, reader)
+    """Return notes of the first facts, as many as the budget holds."""
+    text = ""
+    for end in range(1, len(facts) + 1):
+        longer = note_of(facts[:end])
+        if reader.count(longer) > row["budget"]:
+            break
+        text = longer
+    return text

@@ -191,6 +191,13 @@ def test_the_heaviest_words_are_kept_in_their_order():
     texts = baselines.heaviest_words(["a bb c dd"], [2], WordReader(), [np.array([1.0, 5.0, 2.0, 4.0])])
     assert texts == ["bb dd"]
 
+    class LetterReader(WordReader):
+        def count(self, text: str) -> int:
+            return len(text)
+
+    # The heaviest word does not fit, so lighter ones take its place.
+    assert baselines.heaviest_words(["long a b"], [3], LetterReader(), [np.array([9.0, 2.0, 1.0])]) == ["a b"]
+
 
 def test_word_weights_belong_to_the_word_of_the_last_character():
     # tokens: "ab", " c", "d", "  "
