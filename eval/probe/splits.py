@@ -27,6 +27,8 @@ HELD_CELLS = 0.1
 """Share of the inputs held out as they are."""
 SEVERITY = (0.05, 0.1, 0.17)
 """Share of a slot's values that each kind of restriction takes, try by try."""
+PER_INPUT = 5
+"""Requests of one input that count towards a full test set; more are taken only to fill it."""
 RARE, ISOLATED, LEFT_OUT = "rare", "apart", "left out"
 
 
@@ -51,7 +53,7 @@ class Split:
         tests: By status, requests.
         analysis: Training rows against all that was held out.
         restrictions: What was done to values.
-        short: By status, how many requests fewer than asked for.
+        short: By status, how many requests fewer than asked for, with at most `PER_INPUT` of one input.
     """
 
     train: IntArray
@@ -136,9 +138,10 @@ def _attempt(
     analysis = analyse(pool.take(train), pool.take(rest), k, agreement)
     tests, short = {}, {}
     for place, name in enumerate(STATUSES):
-        rows = rng.permutation(rest[analysis.worst == place])[:test_size]
-        tests[name] = np.sort(rows)
-        short[name] = test_size - len(rows)
+        order = _varied(rng.permutation(rest[analysis.worst == place]), cells)
+        tests[name] = np.sort(order[:test_size])
+        varied = np.bincount(cells[order]) if len(order) else np.zeros(1, dtype=np.int64)
+        short[name] = max(0, test_size - int(np.minimum(varied, PER_INPUT).sum()))
     used = np.concatenate([train, *tests.values()])
     left = np.setdiff1d(np.arange(len(pool)), used)
     return Split(train, left, tests, analysis, tuple(restrictions), short)
@@ -150,10 +153,28 @@ def split_summary(made: Split) -> dict[str, Any]:
         "train": len(made.train),
         "rest": len(made.rest),
         "tests": {name: len(rows) for name, rows in made.tests.items()},
+        "inputs": {name: _inputs(made, name) for name in made.tests},
         "held_out": made.analysis.counts(),
         "k": {part.name: part.k for part in made.analysis.components},
         "restrictions": [asdict(restriction) for restriction in made.restrictions],
     }
+
+
+def _inputs(made: Split, name: str) -> int:
+    """Different inputs of a status among all that was held out."""
+    slots = sorted({slot for part in made.analysis.components for slot in part.slots})
+    chosen = made.analysis.test.inputs[made.analysis.worst == STATUSES.index(name)]
+    return len(np.unique(chosen[:, slots], axis=0))
+
+
+def _varied(rows: IntArray, cells: IntArray) -> IntArray:
+    """Rows of different inputs first, so that no input fills a test set while there are others."""
+    seen: dict[int, int] = {}
+    ranks = []
+    for cell in cells[rows].tolist():
+        ranks.append(seen.get(cell, 0))
+        seen[cell] = ranks[-1] + 1
+    return rows[np.argsort(ranks, kind="stable")] if len(rows) else rows
 
 
 def _restricted(
