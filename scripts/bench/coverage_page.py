@@ -15,10 +15,10 @@ from quince.recipes.coverage.figure import draw
 from quince.recipes.run_folder import processor
 
 Result = dict[str, Any]
-SCALING = """No model is trained here: N is the smallest size at which 99 % of the held-out compositions of known primitives
-are covered with evidence k (`scripts/bench/coverage_scaling.py`, three seeds for each number of values), a lower bound
-for a learner that only substitutes equivalent fragments. Of the families with four slots only small numbers of values
-were looked at, so their exponents are not asymptotic. Required N of trained models was not measured.
+SCALING = """No model is trained here: N is the smallest size at which 99 % of the held-out compositions of known
+primitives are covered with evidence k (`scripts/bench/coverage_scaling.py`, three seeds for each number of values), a
+lower bound for a learner that only substitutes equivalent fragments. Of the families with four slots only small numbers
+of values were looked at, so their exponents are not asymptotic. Required N of trained models was not measured.
 
 """
 TYPES = ("type_0", "type_1", "type_2", "type_3")
