@@ -32,12 +32,14 @@ def analyse(model: Any, examination: Examination) -> dict[str, Any]:
 def groupings(rows: Rows, examination: Examination) -> dict[str, NDArray[np.int64]]:
     """Labels to group states by: each bridge value, the answer, and the bridge with the slot it meets again.
 
-    The last is for families in which an input goes into two tables (x2 in non-tree), which a bridge alone cannot serve.
+    The last is for families in which an input goes into two tables (x2 in non-tree), which a bridge alone cannot serve;
+    the slot alone is its control, since states at x2 share the token whatever they compute.
     """
     hops = examination.data.task.program.hops
     labels = {f"b{hop + 1}": rows.results[:, hop] for hop in range(len(hops) - 1)} | {"answer": rows.answers}
     again = sorted(set(hops[0]) & {argument for arguments in hops[1:] for argument in arguments})
     for slot in again:
+        labels[f"x{slot + 1}"] = rows.inputs[:, slot]
         labels[f"b1, x{slot + 1}"] = np.column_stack([rows.results[:, 0], rows.inputs[:, slot]])
     return labels
 

@@ -47,7 +47,7 @@ def write_page(results: Sequence[Result], folder: Path) -> None:
         "## Non-tree\n\n"
         + by_type(results, "non_tree")
         + "\n"
-        + states(results, "non_tree", ("b1", "b1, x2", "answer")),
+        + states(results, "non_tree", ("b1", "x2", "b1, x2", "answer")),
         "## Bridge value written first\n\n" + by_type(results, "cot"),
         "## Switches of training\n\n" + switches(results),
         "## Rows that coverage asks for\n\n" + SCALING + scaling(folder / "coverage_scaling.json"),

@@ -14,7 +14,7 @@ from coverage_claims import CLAIMS, claims_text
 
 def result(study: str, rows: int, right: dict[str, float], gap: float = 0.3, flipped: float = 1.0) -> dict:
     places = {"other_bridge/layer_1/position_1": {"flips": flipped}}
-    maps = {name: [[0, 0], [0, value]] for name, value in (("b1", gap), ("b1, x2", 0.4))}
+    maps = {name: [[0, 0], [0, value]] for name, value in (("b1", gap), ("x2", 0.2), ("b1, x2", 0.4))}
     return {
         "study": study,
         "data": {"task": {"rows": rows}},
