@@ -69,11 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Read the records, print the summary and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("records", type=Path)
+    parser.add_argument("--models", nargs="*", help="names of folders, in the order of the tables; default: all")
     parser.add_argument("--out", type=Path, default=TARGET)
     given = parser.parse_args(arguments)
-    folders = sorted(path for path in given.records.iterdir() if (path / "test" / "analysis.json").is_file())
-    if not folders:
-        parser.error(f"{given.records}: no records of function calls")
+    found = sorted(path for path in given.records.iterdir() if (path / "test" / "analysis.json").is_file())
+    folders = [given.records / name for name in given.models] if given.models else found
+    if not folders or not set(folders) <= set(found):
+        parser.error(f"{given.records}: records of function calls are there of {[path.name for path in found]}")
     reports = {folder.name: {name: read_report(folder / name) for name in SUITES} for folder in folders}
     lines = [line for model, own in reports.items() for line in summary(model, own)]
     old = old_skills(given.records)
@@ -121,15 +123,32 @@ def old_skills(records: Path) -> dict[str, dict[str, Any]]:
 
 
 def text(lines: Sequence[Line], old: dict[str, dict[str, Any]], below: dict[str, list[str]]) -> str:
-    """The summary as Markdown tables."""
-    rows = ["| model | figure | % | 95 % interval | aim |", "|---|---|---:|---:|---:|"]
+    """The summary as Markdown tables, models across."""
+    models = list(below)
+    cells = {(line.what, line.model): cell(line.percent, line.low, line.high) for line in lines}
+    aims = {line.what: line.aim for line in lines}
+    rows = [*head("right, %", models, "aim")]
+    rows += [f"| {what} | " + " | ".join(cells[what, m] for m in models) + f" | {aim} |" for what, aim in aims.items()]
+    known = [model for model in ("base", *models) if model in old]
+    rows += ["", *head("old skill, Pass@1, %", known)]
+    for suite in dict.fromkeys(suite for own in old.values() for suite in own):
+        rows.append(f"| {suite} | " + " | ".join(cell(*old[m][suite]) if suite in old[m] else "" for m in known) + " |")
     rows += [
-        f"| {line.model} | {line.what} | {line.percent} | {line.low} to {line.high} | {line.aim} |" for line in lines
+        "",
+        *(f"- `{model}` is below a trivial baseline in {', '.join(at) or 'none'}" for model, at in below.items()),
     ]
-    rows += ["", "| model | old skill | Pass@1, % | 95 % interval |", "|---|---|---:|---:|"]
-    rows += [f"| {m} | {suite} | {v[0]} | {v[1]} to {v[2]} |" for m, own in old.items() for suite, v in own.items()]
-    rows += ["", *(f"{model} below a trivial baseline: {', '.join(at) or 'nowhere'}" for model, at in below.items())]
     return "\n".join(rows)
+
+
+def head(first: str, models: Sequence[str], *last: str) -> tuple[str, str]:
+    """Head of a table with a column a model."""
+    columns = (first, *(f"`{model}`" for model in models), *last)
+    return "| " + " | ".join(columns) + " |", "|---|" + "---|" * (len(columns) - 1)
+
+
+def cell(percent: float, low: float, high: float) -> str:
+    """A figure with its interval."""
+    return f"{percent:.0f} ({low:.0f}–{high:.0f})"
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
     python scripts/bench/function_calling_curve.py runs/fc --out docs/results/function_calling/curve.png
 
-Takes the records that `scripts/bench/function_calling.py` takes. The tokens of a model are those of its own run
-(`data.json` in the run folder) and of the models it started from.
+Takes the records that `scripts/bench/function_calling.py` takes, of checkpoints as well. The tokens of a model are
+those of its own run (`data.json` in the run folder) and of the models it started from. Controls, whose rows are others,
+are left out.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any
 import yaml
 from function_calling import MEASURES, SUITES, Line, read_report, summary
 
+CONTROLS = ("tiny_bg_known_names",)
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table and draw the picture."""
@@ -26,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     points: dict[int, list[Line]] = {}
     for file in sorted(given.records.glob("*/test/record.json")):
+        if file.parent.parent.name in CONTROLS:
+            continue
         tokens = trained_tokens(Path(json.loads(file.read_text(encoding="utf-8"))["model_info"]["id"]))
         if tokens:
             folder = file.parent.parent
@@ -43,6 +48,10 @@ def trained_tokens(model: Path) -> int:
         return 0
     recipe = yaml.safe_load((run / "recipe.resolved.yaml").read_text(encoding="utf-8"))
     own = json.loads((run / "data.json").read_text(encoding="utf-8"))["tokens"]
+    if model.name.startswith("checkpoint-"):
+        step = int(model.name.rpartition("-")[2])
+        logged = map(json.loads, (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+        own = next(int(line["num_tokens"]) for line in logged if line["step"] == step)
     return own + trained_tokens(Path(recipe["model"]["id"]))
 
 
