@@ -29,6 +29,7 @@ trainer:
 """A recipe of a fraction of a second a step, whose reward a random model earns about half of the time."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plugin that reads the marks
 def pytest_collection_modifyitems(items):
     """Tests of a file share what it makes once, so they run in one process, unless the file says otherwise."""
     for item in items:

@@ -42,7 +42,11 @@ def test_reads_to_pay_by_hand():
     assert reads_to_pay(20, 2, 1, first=11) == 11
 
 
-@given(st.floats(0, 1e3), st.floats(0.01, 10), st.floats(0, 10), st.floats(0, 20))
+def seconds(most: float, least: float = 0) -> st.SearchStrategy[float]:
+    return st.floats(least, most, allow_subnormal=False)
+
+
+@given(seconds(1e3), seconds(10, 0.01), seconds(10), seconds(20))
 def test_compressing_has_paid_from_that_read_on_and_not_before(once, before, after, first):
     reads = reads_to_pay(once, before, after, first)
     if reads is None:

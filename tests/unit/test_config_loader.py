@@ -99,7 +99,7 @@ def test_names(tmp_path):
     [
         ("rlvr/tiny_gpro", ["no such recipe", "did you mean `rlvr/tiny_grpo`?"]),
         ("tiny_gpro", ["did you mean `tiny_grpo`?"]),
-        ("tiny", ["more than one such recipe", "one of coverage/tiny, eval/tiny, pretrain/tiny"]),
+        ("tiny", ["more than one such recipe", "eval/tiny, pretrain/tiny"]),
         ("nothing.yaml", ["no such recipe", "quince list"]),
     ],
 )
