@@ -55,11 +55,16 @@ def check_installed(recipe: Any) -> None:
         RecipeError: 4-bit weights or an 8-bit optimizer without bitsandbytes.
     """
     optimizer = recipe.trainer.get("optim", "")
-    needs = {"model.adapter.kind: qlora": recipe.model.adapter.kind == "qlora"}
+    needs = {"model.adapter.kind: qlora": adapter_of(recipe, "kind") == "qlora"}
     needs[f"trainer.optim: {optimizer}"] = optimizer.endswith("8bit") or "bnb" in optimizer
     wanted = [field for field, needed in needs.items() if needed]
     if wanted and find_spec("bitsandbytes") is None:
         raise RecipeError(f"{', '.join(wanted)} · bitsandbytes is not installed · pip install 'quince[qlora]'")
+
+
+def adapter_of(recipe: Any, field: str) -> Any:
+    """A field of the recipe's adapter; None where models are made from scratch."""
+    return getattr(getattr(getattr(recipe, "model", None), "adapter", None), field, None)
 
 
 def save_final(trainer: Any, folder: Path, loaded: LoadedRecipe) -> None:
@@ -75,7 +80,7 @@ def save_final(trainer: Any, folder: Path, loaded: LoadedRecipe) -> None:
     trainer.accelerator.wait_for_everyone()
     trainer.save_model(str(staged))
     if trainer.is_world_process_zero():
-        if getattr(loaded.recipe.model.adapter, "merge", False):
+        if adapter_of(loaded.recipe, "merge"):
             merge_adapter(loaded.recipe.model, staged)
         write_card(staged, loaded)
         (staged / "training_args.bin").unlink(missing_ok=True)
@@ -83,8 +88,13 @@ def save_final(trainer: Any, folder: Path, loaded: LoadedRecipe) -> None:
         staged.rename(folder)
 
 
-def trainer_options(recipe: Any) -> dict[str, Any]:
-    """Arguments of the trainer's configuration: what the recipe decides, then its `trainer:` block."""
+def trainer_options(recipe: Any, **own: Any) -> dict[str, Any]:
+    """Arguments of the trainer's configuration: what all recipes share, what one family sets, its `trainer:` block.
+
+    Args:
+        recipe: Any recipe that trains.
+        own: Of the family; wins over what is shared, and the recipe wins over both.
+    """
     import torch
 
     return {
@@ -94,5 +104,6 @@ def trainer_options(recipe: Any) -> dict[str, Any]:
         "logging_nan_inf_filter": False,
         "bf16": torch.cuda.is_available(),
         "use_cpu": not torch.cuda.is_available(),
+        **own,
         **recipe.trainer,
     }

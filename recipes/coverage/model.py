@@ -25,7 +25,7 @@ def new_tokenizer(values: int, target: Target) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(WordLevel({token: number for number, token in enumerate(tokens)}, unk_token=END))
     tokenizer.pre_tokenizer = Split(Regex(TOKEN), "isolated")
     tokenizer.decoder = Fuse()
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=END)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=END, eos_token=END, pad_token=END)
 
 
 def new_model(architecture: ProbeArchitecture, values: int, target: Target, length: int, seed: int) -> GPT2LMHeadModel:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,10 +17,9 @@ from ...data.cache import write_atomic
 from ...data.compositional.generate import Compositions, Rows, generate
 from ...data.compositional.sequences import Target, to_sequences
 from ...eval.coverage.scaling import shared_contexts
-from ..cards import write_card
-from ..checkpoints import AtomicCheckpoints, newest_whole_checkpoint, set_aside
-from ..progress import quiet_libraries, use_bar
-from ..run_folder import MODEL_FOLDER, MetricsFile, is_finished, open_run_folder
+from ..checkpoints import AtomicCheckpoints
+from ..run_folder import MetricsFile
+from ..tuning import run_training, trainer_options
 from .analysis import analyse
 from .losses import PerpendicularGradients, answer_loss
 from .measure import Examination, examine
@@ -31,7 +29,7 @@ from .overview import task_of
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState
 
-    from ..config.coverage import Stop
+    from ..config.coverage import CoverageRecipe, Stop
     from ..config.loader import LoadedRecipe
 
 RESULT = "result.json"
@@ -39,57 +37,46 @@ RESULT = "result.json"
 
 def train_probe(loaded: LoadedRecipe, resume: bool = False) -> Path:
     """Train the model of a recipe with one size; model and `result.json` end in its run folder."""
-    quiet_libraries()
-    folder = Path(loaded.recipe.output_dir)
-    if is_finished(loaded):
-        print(f"{folder} is finished; delete it to train again")
-        return folder
-    checkpoint = str(newest_whole_checkpoint(folder)) if resume else None
-    if not resume:
-        set_aside(folder)
-    open_run_folder(loaded)
-    started = time.process_time()
-    trainer = build_trainer(loaded)
-    use_bar(trainer, loaded.name)
-    trainer.train(resume_from_checkpoint=checkpoint)
-    result = report(trainer) | {"cpu_seconds": round(time.process_time() - started, 1)}
-    write_atomic(folder / RESULT, json.dumps(_without_nan(result)))
-    _save(trainer, folder / MODEL_FOLDER, loaded)
-    return folder
+    return run_training(loaded, resume, build_trainer)
 
 
 def build_trainer(loaded: LoadedRecipe) -> ProbeTrainer:
     """Data, model and trainer of a recipe with one size."""
-    recipe = loaded.recipe
+    recipe, started = loaded.recipe, time.process_time()
     data, target = generate(task_of(recipe, recipe.data.rows[0])), recipe.data.target
     dataset = TensorRows(data.train, data.task.values, target)
-    arguments = TrainingArguments(
-        **{
-            "output_dir": recipe.output_dir,
-            "seed": recipe.seed,
-            "report_to": "none",
-            "remove_unused_columns": False,
-            "use_cpu": not torch.cuda.is_available(),
-            "dataloader_pin_memory": torch.cuda.is_available(),
-            "eval_strategy": "steps",
-            "eval_steps": recipe.evaluate_every,
-            **recipe.trainer,
-        }
-    )
     torch.set_flush_denormal(True)  # moments of weights that decay to nothing end in denormals, slow on CPUs
     model = new_model(recipe.architecture, data.task.values, target, dataset.tokens.shape[1], recipe.seed)
-    callbacks: list[TrainerCallback] = [MetricsFile(Path(recipe.output_dir)), EarlyStop(recipe.stop)]
+    folder = Path(recipe.output_dir)
+    callbacks: list[TrainerCallback] = [MetricsFile(folder), EarlyStop(recipe.stop)]
     if recipe.gradient == "perpendicular":
         callbacks.append(PerpendicularGradients())
-    return ProbeTrainer(
+    trainer = ProbeTrainer(
         examination=examine(data, target),
         model=model,
-        args=arguments,
+        args=trainer_arguments(recipe),
         train_dataset=dataset,
         eval_dataset=dataset,  # the Trainer asks for one; `evaluate` reads the examination
+        processing_class=new_tokenizer(data.task.values, target),
         data_collator=lambda batch: batch,
         compute_loss_func=answer_loss(recipe.loss),
         callbacks=callbacks,
+    )
+    trainer.add_callback(ResultFile(folder / RESULT, trainer, started))
+    return trainer
+
+
+def trainer_arguments(recipe: CoverageRecipe) -> TrainingArguments:
+    """The recipe's `trainer:` block, with what the recipe itself decides filled in."""
+    return TrainingArguments(
+        **trainer_options(
+            recipe,
+            bf16=False,
+            remove_unused_columns=False,
+            dataloader_pin_memory=torch.cuda.is_available(),
+            eval_strategy="steps",
+            eval_steps=recipe.evaluate_every,
+        )
     )
 
 
@@ -175,6 +162,24 @@ class EarlyStop(TrainerCallback):
             control.should_training_stop = True
 
 
+class ResultFile(TrainerCallback):
+    """Writes `result.json` when training has ended, before the model is saved: a folder with a model has a result.
+
+    Args:
+        file: Where to.
+        trainer: Whose model is examined.
+        started: CPU seconds of the process when it turned to this model.
+    """
+
+    def __init__(self, file: Path, trainer: ProbeTrainer, started: float) -> None:
+        self.file, self.trainer, self.started = file, trainer, started
+
+    def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Examine the model for the last time."""
+        result = report(self.trainer) | {"cpu_seconds": round(time.process_time() - self.started, 1)}
+        write_atomic(self.file, json.dumps(_without_nan(result)))
+
+
 def report(trainer: ProbeTrainer) -> dict[str, Any]:
     """Plain data: the data set, what the model gets right at the end, and what its states look like."""
     examination = trainer.examination
@@ -206,14 +211,3 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nan(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _save(trainer: ProbeTrainer, folder: Path, loaded: LoadedRecipe) -> None:
-    staged = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(staged, ignore_errors=True)
-    trainer.model.save_pretrained(staged)
-    data = loaded.recipe.data
-    new_tokenizer(data.values, data.target).save_pretrained(staged)
-    write_card(staged, loaded)
-    shutil.rmtree(folder, ignore_errors=True)
-    staged.rename(folder)

@@ -6,7 +6,6 @@ The loss is on answers only: prompts of generated tasks are random names and num
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,11 +25,11 @@ from transformers import (
 
 from ...data.rows import Row
 from ...data.sources import load_demonstrations
-from ..cards import write_card
+from ..checkpoints import AtomicCheckpoints
 from ..optimizer import muon_with_adamw
-from ..progress import quiet_libraries, use_bar
-from ..run_folder import MODEL_FOLDER, MetricsFile, is_finished, open_run_folder
+from ..run_folder import MetricsFile
 from ..sft.examples import IGNORED, Example, make_examples, training_renderer
+from ..tuning import run_training, trainer_options
 from .tokenizer import train_tokenizer
 
 if TYPE_CHECKING:
@@ -39,53 +38,34 @@ if TYPE_CHECKING:
 
 
 def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
-    """Train tokenizer and model; the model with its card ends in `<output_dir>/model`."""
+    """Train tokenizer and model; returns the run folder, see `run_training`."""
+    return run_training(loaded, resume, build_trainer)
+
+
+def build_trainer(loaded: LoadedRecipe) -> BucketedTrainer:
+    """Tokenizer, examples and a new model."""
     recipe = loaded.recipe
-    quiet_libraries()
-    folder = Path(recipe.output_dir)
-    if is_finished(loaded):
-        print(f"{folder} is finished; delete it to train again")
-        return folder
-    open_run_folder(loaded)
     tokenizer = train_tokenizer(
         [row for source in recipe.mixture for row in demonstrations(source, recipe.tokenizer.rows_per_source)],
         recipe.tokenizer.vocab_size,
         recipe.architecture.max_positions,
         recipe.tokenizer.kind,
     )
-    arguments = TrainingArguments(
-        **{
-            "output_dir": str(folder),
-            "seed": recipe.seed,
-            "report_to": "none",
-            "remove_unused_columns": False,
-            "use_cpu": not torch.cuda.is_available(),
-            **recipe.trainer,
-        }
-    )
+    arguments = TrainingArguments(**trainer_options(recipe, bf16=False, remove_unused_columns=False))
     rows = [row for source in recipe.mixture for row in demonstrations(source)]
     examples, _ = make_examples(rows, training_renderer(tokenizer), recipe.architecture.max_positions, "refuse")
     torch.set_flush_denormal(True)  # Adam's moments of rare tokens decay into denormals, which CPUs handle slowly
     torch.manual_seed(recipe.seed)
     model = new_model(recipe.architecture, tokenizer)
-    trainer = BucketedTrainer(
+    return BucketedTrainer(
         model=model,
         args=arguments,
         optimizers=(muon_with_adamw(model, recipe.muon_learning_rate, arguments), None),
         train_dataset=bucketed(examples, arguments.train_batch_size, recipe.seed),
+        processing_class=tokenizer,
         data_collator=lambda batch: collate(batch, tokenizer.pad_token_id),
-        callbacks=[MetricsFile(folder)],
+        callbacks=[MetricsFile(Path(recipe.output_dir))],
     )
-    use_bar(trainer, loaded.name)
-    trainer.train()
-    staged = folder / f"{MODEL_FOLDER}.partial"
-    shutil.rmtree(staged, ignore_errors=True)
-    model.save_pretrained(staged)
-    tokenizer.save_pretrained(staged)
-    write_card(staged, loaded)
-    shutil.rmtree(folder / MODEL_FOLDER, ignore_errors=True)
-    staged.rename(folder / MODEL_FOLDER)
-    return folder
 
 
 def demonstrations(source: Any, size: int | None = None) -> list[Row]:
@@ -153,7 +133,7 @@ def collate(batch: Sequence[Example], pad_token_id: int) -> dict[str, torch.Tens
     }
 
 
-class BucketedTrainer(Trainer):
+class BucketedTrainer(AtomicCheckpoints, Trainer):
     """A `Trainer` that reads its examples in the order given and computes logits for answers only."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler:

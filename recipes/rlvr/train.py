@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...data.rows import Row, RowError
 from ..rows import load_training_and_old
-from ..tuning import run_training
+from ..tuning import run_training, trainer_options
 from . import divergences
 from .advantages import Advantage, dr_grpo, focal, group, leave_one_out, pass_at_k, pkpo, w_reinforce
 
@@ -106,21 +106,16 @@ def check_enough(prompts: int, args: Any) -> None:
 
 def trainer_arguments(recipe: RlvrRecipe) -> Any:
     """The recipe's `trainer:` block as a `GRPOConfig`, with what the recipe itself decides filled in."""
-    import torch
     from trl import GRPOConfig
 
-    options: dict[str, Any] = {
-        "output_dir": recipe.output_dir,
-        "seed": recipe.seed,
-        "report_to": "none",
-        "remove_unused_columns": False,
-        "logging_nan_inf_filter": False,
-        "bf16": torch.cuda.is_available(),
-        "use_cpu": not torch.cuda.is_available(),
-        "reward_weights": [reward.weight for reward in recipe.rewards],
-        "beta": recipe.divergence.weight if needs_reference(recipe.divergence) else 0.0,
-    }
-    return GRPOConfig(**{**options, **recipe.trainer})
+    return GRPOConfig(
+        **trainer_options(
+            recipe,
+            remove_unused_columns=False,
+            reward_weights=[reward.weight for reward in recipe.rewards],
+            beta=recipe.divergence.weight if needs_reference(recipe.divergence) else 0.0,
+        )
+    )
 
 
 def dataset(rows: Sequence[Row], rewards: Sequence[Reward]) -> Any:

@@ -62,7 +62,7 @@ def trainer_arguments(recipe: SftRecipe) -> Any:
     from trl import SFTConfig
 
     order = {} if recipe.shuffle and not recipe.first else {"train_sampling_strategy": "sequential"}
-    return SFTConfig(**trainer_options(recipe) | order, dataset_kwargs={"skip_prepare_dataset": True})
+    return SFTConfig(**trainer_options(recipe, dataset_kwargs={"skip_prepare_dataset": True}, **order))
 
 
 if __name__ == "__main__":
