@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 
-from ..coverage.explain import Attempt
-from ..coverage.explain import explain as explain_strictly
+from ..coverage.explain import Attempt, Explainer
 from ..coverage.observations import Subset
 from .analysis import Analysis
 from .components import Component
@@ -62,20 +62,28 @@ class Reason:
 
 def reasons(found: Analysis, request: int) -> list[Reason]:
     """Explain every output of a request, by its index in the test table."""
-    return [_Explainer(found, place).reason(request) for place in range(len(found.components))]
+    return [Reasons(found, place)(request) for place in range(len(found.components))]
 
 
-def reason(found: Analysis, output: int, request: int) -> Reason:
-    """Explain one output of a request."""
-    return _Explainer(found, output).reason(request)
+class Reasons:
+    """Explains one output of any number of requests; what that takes is made once, when it is first needed."""
 
-
-class _Explainer:
     def __init__(self, found: Analysis, place: int) -> None:
+        """Take an analysis and the index of one of its outputs."""
         self.found, self.place = found, place
         self.component: Component = found.components[place]
+        self._explainer = cache(self._new_explainer)
 
-    def reason(self, request: int) -> Reason:
+    def _new_explainer(self, k: int) -> Explainer:
+        component = self.component
+        return Explainer(component.settled.observations, k, subsets=component.subsets, pairs=component.pairs)
+
+    @cached_property
+    def _router(self) -> Router:
+        return Router(self.component)
+
+    def __call__(self, request: int) -> Reason:
+        """Explain one request, by its index in the test table."""
         found, component, verdicts = self.found, self.component, self.found.verdicts[self.place]
         query = tuple(component.project(found.test.inputs[request : request + 1])[0].tolist())
         status, label = int(verdicts.status[request]), int(verdicts.labels[request])
@@ -109,9 +117,7 @@ class _Explainer:
         return self._noisy(query) if component.agreement is not None else self._strict(query, status)
 
     def _strict(self, query: tuple[int, ...], status: int) -> tuple[tuple[Step, ...], tuple[str, ...], tuple[str, ...]]:
-        component = self.component
-        observations, k = component.settled.observations, 1 if status == WEAK else component.k
-        made = explain_strictly(observations, query, k, subsets=component.subsets, pairs=component.pairs)
+        made = self._explainer(1 if status == WEAK else self.component.k)(query)
         steps = tuple(
             self._step(step.subset, step.source, step.target, step.evidence, 0, step.witnesses) for step in made.steps
         )
@@ -119,12 +125,12 @@ class _Explainer:
         return steps, self._ids(made.row) if made.row is not None else (), missing
 
     def _noisy(self, query: tuple[int, ...]) -> tuple[tuple[Step, ...], tuple[str, ...], tuple[str, ...]]:
-        router = Router(self.component)
-        routes = router.routes(query)
+        routes = self._router.routes(query)
         if not routes:
             return (), (), ("nothing that was seen in its place behaves like any of its values",)
         best = routes[0]
-        step = self._step(best.subset, best.source, best.target, best.agree, best.disagree, router.witnesses(best))
+        witnesses = self._router.witnesses(best)
+        step = self._step(best.subset, best.source, best.target, best.agree, best.disagree, witnesses)
         others = {route.label for route in routes} - {best.label}
         known = self.found.train.codes.outputs[self.component.output]
         missing = tuple(f"other rows lead to {known[label]}" for label in sorted(others)[:3])

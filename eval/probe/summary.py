@@ -15,7 +15,7 @@ from .analysis import Analysis
 from .baselines import baselines
 from .calibration import Calibration
 from .components import Component, components
-from .explaining import reason
+from .explaining import Reasons
 from .repair import Plan
 from .statuses import DETERMINED, SEEN, STATUSES, judge
 
@@ -138,13 +138,14 @@ def _groups(found: Analysis) -> list[dict[str, Any]]:
             key = (place, tuple(values), int(found.verdicts[place].status[row]))
             groups[key] += 1
             first.setdefault(key, row)
+    explain = [Reasons(found, place) for place in range(len(found.components))]
     shown = []
     for status in range(DETERMINED, len(STATUSES)):
         own = [(key, count) for key, count in groups.most_common() if key[2] == status][: SHOWN // 2]
         for key, count in own:
             row = first[key]
             example = {"requests": count, "example": found.test.ids[row], "text": found.test.texts[row]}
-            shown.append(example | asdict(reason(found, key[0], row)))
+            shown.append(example | asdict(explain[key[0]](row)))
     return shown
 
 
