@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..coverage.observations import Subset
+from ..coverage.observations import Subset, context_of
 from .analysis import Analysis
 from .components import Component
 from .routes import Router, swapped
@@ -88,7 +88,7 @@ class Shelf:
     def _contexts(self, subset: Subset) -> tuple[dict[Fragment, dict[Fragment, int]], dict[Fragment, set[Fragment]]]:
         """Fragment to context to output, and context to fragments, of inputs with a clear output."""
         settled = self.component.settled
-        rest = remaining(subset, settled.observations.slots)
+        rest = context_of(subset, settled.observations.slots)
         forward: dict[Fragment, dict[Fragment, int]] = defaultdict(dict)
         back: dict[Fragment, set[Fragment]] = defaultdict(set)
         for row, (values, label) in enumerate(
@@ -128,7 +128,7 @@ class Shelf:
         slots = self.component.settled.observations.slots
         for subset in self.component.subsets:
             forward, back = self.contexts[subset]
-            rest = remaining(subset, slots)
+            rest = context_of(subset, slots)
             source, context = tuple(query[i] for i in subset), tuple(query[i] for i in rest)
             own = forward.get(source, {})
             for target in back.get(context, ()):
@@ -165,7 +165,7 @@ class Shelf:
     def _joined(self, subset: Subset, fragment: Fragment, context: Fragment) -> Fragment:
         slots = self.component.settled.observations.slots
         values = [0] * slots
-        for position, value in zip((*subset, *remaining(subset, slots)), (*fragment, *context), strict=True):
+        for position, value in zip((*subset, *context_of(subset, slots)), (*fragment, *context), strict=True):
             values[position] = value
         return tuple(values)
 
@@ -194,8 +194,3 @@ class Shelf:
             return int(component.rows[component.settled.rows[observed][0]])
         like = (component.project(self.found.train.inputs[component.rows]) == np.array(source)).sum(axis=1)
         return int(component.rows[int(like.argmax())])
-
-
-def remaining(subset: Subset, slots: int) -> tuple[int, ...]:
-    """Positions outside of a fragment: its context."""
-    return tuple(place for place in range(slots) if place not in subset)
