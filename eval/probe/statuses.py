@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..coverage.closure import k_cutoffs
-from ..coverage.determined import determine
+from ..coverage.determined import Determined, determine
 from .components import Component
 from .routes import Router, voted
 
@@ -104,10 +104,10 @@ def _contest(component: Component, queries: IntArray, found: Verdicts) -> None:
             found.status[place], found.labels[place], found.evidence[place] = AMBIGUOUS, -1, 0
 
 
-def _one(component: Component, determined: object) -> NDArray[np.bool_]:
+def _one(component: Component, determined: Determined) -> NDArray[np.bool_]:
     """Queries with one output, which is that of an input with a clear one."""
-    labels = determined.labels  # type: ignore[attr-defined]
-    return (labels >= 0) & (labels < component.settled.first_free) & ~determined.conflict  # type: ignore[attr-defined]
+    labels = determined.labels
+    return (labels >= 0) & (labels < component.settled.first_free) & ~determined.conflict
 
 
 def _noisy(component: Component, queries: IntArray) -> Verdicts:
