@@ -13,6 +13,7 @@ import typer
 
 from . import probe
 from .compression.command import compress
+from .export import command as export
 
 if TYPE_CHECKING:
     from .config import LoadedRecipe
@@ -29,6 +30,7 @@ preview_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(preview_app, name="preview", help="Look at rows and rewards before anything is trained.")
 app.add_typer(probe.app, name="probe", help="What fine-tuning rows pin down, why, and which rows to add.")
 app.command("compress")(compress)
+app.add_typer(export.app, name="export", help="Take a recipe to an engine that owns its processes.")
 
 Recipe = Annotated[str, typer.Argument(help="A name from `quince list`, or a YAML file.")]
 Overrides = Annotated[

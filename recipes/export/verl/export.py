@@ -1,0 +1,109 @@
+"""Write a recipe as a folder that verl runs: tables, settings, and the line that starts it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from ....data.cache import write_atomic
+from ...config.errors import RecipeError
+from ...config.rlvr import NoDivergence, RehearsalTerm, RlvrRecipe
+from ...config.trainer import trainer_value
+from .overrides import AGENTS, PROMPTS, STORED, agents, environment, settings
+from .settings import RECIPE, batches
+
+if TYPE_CHECKING:
+    from ...config import LoadedRecipe
+
+HYDRA = "quince.yaml"
+LAUNCH = """#!/usr/bin/env bash
+# Starts verl on this recipe. Arguments go to verl: bash run.sh trainer.nnodes=2
+set -euo pipefail
+{exports}
+exec python3 -m verl.trainer.main_ppo --config-path="{folder}" --config-name=quince "$@"
+"""
+
+
+def export_verl(loaded: LoadedRecipe, folder: Path) -> Path:
+    """Write the folder; makes the split of the recipe first if it is missing.
+
+    Args:
+        loaded: An `rlvr` recipe.
+        folder: Made if missing.
+
+    Raises:
+        RecipeError: Naming each part of the recipe that verl, or this export, cannot do.
+    """
+    recipe, folder = loaded.recipe, folder.resolve()
+    check_exportable(loaded.name, recipe)
+    sizes = batches(recipe)
+    folder.mkdir(parents=True, exist_ok=True)
+    stored = write_tables(recipe, folder, sizes.group)
+    write_atomic(folder / RECIPE, loaded.to_yaml())
+    write_atomic(folder / HYDRA, _yaml(settings(recipe, sizes, folder, stored)))
+    write_atomic(folder / AGENTS, _yaml(agents()))
+    exports = "\n".join(f'export {name}="{value}"' for name, value in environment(folder).items())
+    write_atomic(folder / "run.sh", LAUNCH.format(exports=exports, folder=folder))
+    return folder
+
+
+def check_exportable(name: str, recipe: Any) -> None:
+    """Refuse what would silently be something else in verl.
+
+    Raises:
+        RecipeError: With every reason.
+    """
+    if not isinstance(recipe, RlvrRecipe):
+        raise RecipeError(f"{name} · kind: {recipe.kind} · verl is for `rlvr` recipes")
+    term, trainer = recipe.divergence, recipe.trainer
+    loss, steps = trainer_value(trainer, "loss_type"), trainer_value(trainer, "max_steps")
+    reasons = {
+        "divergence · acts on rollouts · verl has its own (actor.use_kl_loss); drop it here and set it there": not (
+            isinstance(term, NoDivergence | RehearsalTerm)
+        ),
+        "divergence.estimator · only `sampled`, as verl's loss sees no logits": getattr(term, "estimator", "sampled")
+        != "sampled",
+        "advantage · unlikeliness reads log-probabilities, which verl's estimators do not see": recipe.advantage.kind
+        == "unlikeliness",
+        "advantage.dynamic_sampling_rounds · verl has algorithm.filter_groups": bool(
+            recipe.advantage.dynamic_sampling_rounds
+        ),
+        f"trainer.loss_type · {loss} · one of dapo, grpo, dr_grpo": loss not in ("dapo", "grpo", "dr_grpo"),
+        "trainer.temperature · stored log-probabilities are those of temperature 1": (
+            isinstance(term, RehearsalTerm) and trainer_value(trainer, "temperature") != 1
+        ),
+        "trainer.max_steps · verl needs a number of steps": steps < 1,
+        "objective · only policy_gradient": recipe.objective.kind != "policy_gradient",
+        "readers · rewards that ask a model are not exported": bool(recipe.readers),
+        "model.adapter · qlora is not exported": recipe.model.adapter.kind == "qlora",
+        "model.chat_template · save it with the tokenizer instead": recipe.model.chat_template is not None,
+    }
+    if found := [f"  {reason}" for reason, holds in reasons.items() if holds]:
+        raise RecipeError("\n".join([f"{name} · not for verl:", *found]))
+
+
+def write_tables(recipe: RlvrRecipe, folder: Path, group: int) -> bool:
+    """Write prompts, and stored answers where the recipe rehearses; whether it does."""
+    from ...rewards import build_rewards
+    from ...rlvr.rehearsal import RehearsalStore
+    from ...rlvr.split import ensure_split, needs_split
+    from ...rows import load_training_and_old
+    from .tables import write_prompts, write_store
+
+    rows, old = load_training_and_old(recipe)
+    if any(row.get("tools") for row in (*rows, *old)):
+        raise RecipeError("data · rows with tools of their own · verl has one list of tools for a run")
+    columns = sorted({name for reward in build_rewards(recipe.rewards) for name in (*reward.columns, *reward.optional)})
+    split = ensure_split(recipe, [*rows, *old]) if needs_split(recipe) else None
+    write_prompts(folder / PROMPTS, rows if split is None else split.training_rows(rows), columns, group)
+    if split is None or not isinstance(recipe.divergence, RehearsalTerm):
+        return False
+    store = RehearsalStore(split.store)
+    write_store(folder / STORED, store, {row["id"]: row for row in (*rows, *old)}, columns)
+    return True
+
+
+def _yaml(value: Any) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120)

@@ -1,0 +1,89 @@
+"""What verl imports (`VERL_USE_EXTERNAL_MODULES`): registration of our loss, advantages, stored answers and order.
+
+Written for verl 0.8 and above with `trainer.use_v1`, on the hooks that verl offers: `register_policy_loss`,
+`register_adv_est`, an agent loop, a data set class. The maths is in `objective`, which needs no verl.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput
+from verl.trainer.ppo.core_algos import register_adv_est, register_policy_loss
+from verl.utils.dataset.rl_dataset import RLHFDataset
+
+from ...config.trainer import trainer_value
+from ...rlvr.train import make_advantage
+from .objective import STORED_SCORE, step_loss
+from .objective import advantages as weigh
+from .order import MixedOrder
+from .settings import batches, clip_of, exported_folder, recipe_of, rehearsing_of
+from .tables import STORED_AGENT
+
+NAME = "quince"
+
+
+@register_adv_est(NAME)
+def advantages(token_level_rewards: Tensor, response_mask: Tensor, index: Any, **_: Any) -> tuple[Tensor, Tensor]:
+    """The recipe's advantages; for stored answers the weight of their divergence."""
+    recipe = recipe_of(exported_folder())
+    loss_type, longest = (trainer_value(recipe.trainer, name) for name in ("loss_type", "max_completion_length"))
+    estimator, rehearsing = make_advantage(recipe.advantage), rehearsing_of(recipe)
+    found = weigh(estimator, rehearsing, loss_type, longest, token_level_rewards, response_mask, list(index))
+    return found, found
+
+
+@register_policy_loss(NAME)
+def policy_loss(
+    old_log_prob: Tensor,
+    log_prob: Tensor,
+    advantages: Tensor,
+    response_mask: Tensor,
+    loss_agg_mode: str = "token-mean",
+    config: Any = None,
+    rollout_is_weights: Tensor | None = None,
+) -> tuple[Tensor, dict[str, float]]:
+    """The clipped policy gradient on rollouts and the divergence on stored answers."""
+    recipe = recipe_of(exported_folder())
+    info = config.global_batch_info
+    return step_loss(clip_of(recipe), rehearsing_of(recipe), old_log_prob, log_prob, advantages, response_mask, info)
+
+
+class StoredAnswer(AgentLoopBase):
+    """Gives back the answer that a row stores; nothing is generated."""
+
+    async def run(self, sampling_params: dict[str, Any], **row: Any) -> AgentLoopOutput:
+        """The stored tokens, their initial log-probabilities negated as the mark of a stored answer."""
+        answer = [int(token) for token in row["stored_ids"]]
+        return AgentLoopOutput(
+            prompt_ids=[int(token) for token in row["stored_prompt_ids"]],
+            response_ids=answer,
+            response_mask=[1] * len(answer),
+            response_logprobs=[-float(value) for value in row["stored_log_probs"]],
+            reward_score=STORED_SCORE,
+            num_turns=2,
+            metrics={},
+            extra_fields={"turn_scores": [], "tool_rewards": []},
+        )
+
+
+class MixedDataset(RLHFDataset):
+    """Rows in the order of the whole run: so many prompts and so many stored answers in every step.
+
+    Files without stored answers, as for validation, stay as they are.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        stored = sum(name == STORED_AGENT for name in self.dataframe["agent_name"])
+        recipe = recipe_of(exported_folder())
+        sizes, prompts = batches(recipe), len(self.dataframe) - stored
+        order = MixedOrder(prompts, stored, sizes.prompts, sizes.stored, sizes.steps, recipe.rehearsal.seed)
+        self.order = order if stored else range(prompts)
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, place: int) -> dict[str, Any]:
+        return super().__getitem__(self.order[place])

@@ -1,0 +1,106 @@
+"""What a process of verl needs to know of the recipe, read from the exported folder that the environment names."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...config import load_recipe
+from ...config.errors import RecipeError
+from ...config.rlvr import RehearsalTerm
+from ...config.rlvr_checks import rehearses
+from ...config.trainer import trainer_value
+
+if TYPE_CHECKING:
+    from ...config.rlvr import RlvrRecipe
+    from .objective import Clip, Rehearsing
+
+FOLDER_VARIABLE = "QUINCE_VERL"
+RECIPE = "recipe.yaml"
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Sizes of a rollout batch, and how it is trained on.
+
+    Attributes:
+        prompts: Prompts of a rollout batch.
+        group: Answers to each.
+        stored: Stored answers of a rollout batch.
+        updates: Optimizer steps on a rollout batch.
+        micro: Rows of a micro-batch on one GPU.
+        steps: Rollout batches of the run.
+    """
+
+    prompts: int
+    group: int
+    stored: int
+    updates: int
+    micro: int
+    steps: int
+
+    @property
+    def mini(self) -> int:
+        """What verl calls `ppo_mini_batch_size`; it multiplies that by the group size."""
+        return (self.prompts * self.group + self.stored) // (self.updates * self.group)
+
+
+def batches(recipe: RlvrRecipe) -> Batches:
+    """Translate a recipe's batch.
+
+    Raises:
+        RecipeError: The stored answers of an optimizer step are no whole number of groups, which is how verl counts.
+    """
+    trainer = recipe.trainer
+    micro, accumulation, group = (
+        trainer_value(trainer, name)
+        for name in ("per_device_train_batch_size", "gradient_accumulation_steps", "num_generations")
+    )
+    updates = (trainer.get("steps_per_generation") or accumulation) // accumulation
+    rows = micro * accumulation * updates * recipe.launch.processes
+    stored = recipe.rehearsal.batch_size * updates if rehearses(recipe) else 0
+    if (rows + stored) % (updates * group):
+        found = f"{recipe.rehearsal.batch_size} stored answers a step with groups of {group}"
+        raise RecipeError(f"rehearsal.batch_size · {found} · verl cuts steps into whole groups · a multiple of {group}")
+    return Batches(rows // group, group, stored, updates, micro, trainer_value(trainer, "max_steps") // updates)
+
+
+@lru_cache
+def recipe_of(folder: Path) -> RlvrRecipe:
+    """The exported recipe."""
+    return load_recipe(str(folder / RECIPE)).recipe
+
+
+def exported_folder() -> Path:
+    """The folder that `QUINCE_VERL` names.
+
+    Raises:
+        RecipeError: The variable is not set.
+    """
+    if FOLDER_VARIABLE not in os.environ:
+        found = "not set in this process"
+        raise RecipeError(f"{FOLDER_VARIABLE} · {found} · start verl by the exported run.sh")
+    return Path(os.environ[FOLDER_VARIABLE])
+
+
+def clip_of(recipe: RlvrRecipe) -> Clip:
+    """Bounds of the ratio."""
+    from .objective import Clip
+
+    low, high, delta = (trainer_value(recipe.trainer, name) for name in ("epsilon", "epsilon_high", "delta"))
+    return Clip(low, low if high is None else high, delta)
+
+
+def rehearsing_of(recipe: RlvrRecipe) -> Rehearsing | None:
+    """The rehearsal term, or None."""
+    from ...rlvr.divergences import make_generator
+    from .objective import Rehearsing
+
+    term = recipe.divergence
+    if not isinstance(term, RehearsalTerm):
+        return None
+    generator = make_generator(term.kind, getattr(term, "alpha", 0.5))  # type: ignore[arg-type]
+    return Rehearsing(generator, term.weight, term.tokens == "lost", term.aggregate)
