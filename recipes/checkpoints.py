@@ -6,11 +6,14 @@ saving leaves a folder it would load, in the worst case with a fresh optimizer a
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from .disk import DiskFullError, checkpoint_bytes, free_bytes, is_full
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -42,12 +45,15 @@ class AtomicCheckpoints(_Base):
     """Mixin for a `Trainer`: `checkpoint-N` appears by one rename, after all its files are written."""
 
     _staging = False
+    _published = -1  # step of the last checkpoint
 
     def _get_output_dir(self, trial: Any) -> str:
         folder = super()._get_output_dir(trial)
         return str(Path(folder) / STAGING) if self._staging else folder
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        if self._published == self.state.global_step:
+            return
         folder = Path(super()._get_output_dir(trial))
         name = f"checkpoint-{self.state.global_step}"
         if self.is_world_process_zero():
@@ -57,11 +63,18 @@ class AtomicCheckpoints(_Base):
         try:
             super()._save_checkpoint(model, trial)
             self.save_extra_state(folder / STAGING / name)
+        except Exception as error:
+            shutil.rmtree(folder / STAGING, ignore_errors=True)
+            if is_full(error, folder, needed := checkpoint_bytes(self)):
+                raise DiskFullError(full_message(folder, name, needed)) from error
+            raise
         finally:
             self._staging = False
         self.accelerator.wait_for_everyone()
         if self.is_world_process_zero():
             publish(folder, name, self.args.save_total_limit)
+        self.accelerator.wait_for_everyone()
+        self._published = self.state.global_step
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         import torch
@@ -73,6 +86,13 @@ class AtomicCheckpoints(_Base):
 
     def save_extra_state(self, folder: Path) -> None:
         """Add what a subclass needs to resume exactly; called on every process."""
+
+
+def full_message(folder: Path, name: str, needed: int) -> str:
+    """What does not fit, and what is still there."""
+    kept = sorted_checkpoints(folder)
+    rest = f"{kept[-1].name} is intact · free some and go on with --resume" if kept else "free some and start again"
+    return f"{folder} · no room for {name} · it needs {needed:,} bytes · {free_bytes(folder):,} are free · {rest}"
 
 
 def publish(folder: Path, name: str, limit: int | None) -> None:
@@ -103,18 +123,20 @@ def missing_parts(checkpoint: Path) -> list[str]:
 
 
 def readable(file: Path) -> bool:
-    """True unless a safetensors file or a PyTorch archive ends before what its header or directory promises."""
+    """True unless a safetensors file, a PyTorch archive or a JSON file ends before what its beginning promises."""
     from safetensors import SafetensorError, safe_open
 
     if file.suffix in (".pt", ".pth"):
         return zipfile.is_zipfile(file)
-    if file.suffix != ".safetensors":
-        return True
     try:
-        with safe_open(file, framework="numpy"):
-            return True
-    except (OSError, SafetensorError):
+        if file.suffix == ".json":
+            json.loads(file.read_text(encoding="utf-8"))
+        elif file.suffix == ".safetensors":
+            with safe_open(file, framework="numpy"):
+                pass
+    except (OSError, ValueError, SafetensorError):
         return False
+    return True
 
 
 def set_aside(folder: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -44,12 +45,18 @@ def new_bar(console: Console, counted: str = "", *more: TextColumn) -> Progress:
     )
 
 
-def use_bar(trainer: Trainer, title: str) -> None:
-    """Replace the Trainer's own progress output by our bar; with `disable_tqdm` there is none."""
+@contextmanager
+def shown(trainer: Trainer, title: str) -> Iterator[None]:
+    """Our bar in place of the Trainer's own output for the time of a block; with `disable_tqdm` there is none."""
     trainer.remove_callback(ProgressCallback)
     trainer.remove_callback(PrinterCallback)
+    bar = Bar(title)
     if not trainer.args.disable_tqdm:
-        trainer.add_callback(Bar(title))
+        trainer.add_callback(bar)
+    try:
+        yield
+    finally:
+        bar.progress.stop()  # however training ended, the terminal gets its cursor back
 
 
 class Bar(TrainerCallback):
@@ -87,9 +94,3 @@ class Bar(TrainerCallback):
         found = [f"{name} {logs[key]:.3f}" for key, name in WATCHED.items() if (logs or {}).get(key) is not None]
         if self.task is not None and found:
             self.progress.update(self.task, numbers="  ".join(found))
-
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Leave the finished bar on the screen."""
-        self.progress.stop()

@@ -25,10 +25,12 @@ def run_training(loaded: LoadedRecipe, resume: bool, build: Callable[[LoadedReci
 
     Raises:
         CheckpointError: `resume` without a whole checkpoint.
+        DiskFullError: A checkpoint would not fit.
         RecipeError: The recipe needs a library that is not installed.
+        Stopped: SIGTERM or SIGINT came; a whole checkpoint is there.
     """
     from .checkpoints import newest_whole_checkpoint, set_aside
-    from .progress import quiet_libraries, use_bar
+    from .progress import quiet_libraries
     from .run_folder import MODEL_FOLDER, is_finished, open_run_folder
 
     check_installed(loaded.recipe)
@@ -42,10 +44,24 @@ def run_training(loaded: LoadedRecipe, resume: bool, build: Callable[[LoadedReci
         set_aside(folder)
     open_run_folder(loaded)
     trainer = build(loaded)
-    use_bar(trainer, loaded.name)
-    trainer.train(resume_from_checkpoint=checkpoint)
+    train(trainer, loaded.name, checkpoint)
     save_final(trainer, folder / MODEL_FOLDER, loaded)
     return folder
+
+
+def train(trainer: Any, title: str, checkpoint: str | None) -> None:
+    """Train under a bar, listening to signals; then say in one line where the time went."""
+    from .disk import require_space
+    from .progress import shown
+    from .stopping import StopsOnSignal
+
+    require_space(trainer)
+    stops = StopsOnSignal()
+    trainer.add_callback(stops)
+    with shown(trainer, title), stops.listening():
+        trainer.train(resume_from_checkpoint=checkpoint)
+    if is_rank_zero():
+        print(trainer.clock.summary())
 
 
 def check_installed(recipe: Any) -> None:
@@ -74,6 +90,7 @@ def save_final(trainer: Any, folder: Path, loaded: LoadedRecipe) -> None:
     from .cards import write_card
     from .models import merge_adapter
 
+    trainer.require_finite_weights()
     staged = folder.with_name(folder.name + ".partial")
     if trainer.is_world_process_zero():
         shutil.rmtree(staged, ignore_errors=True)

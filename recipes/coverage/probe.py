@@ -17,8 +17,8 @@ from ...data.cache import write_atomic
 from ...data.compositional.generate import Compositions, Rows, generate
 from ...data.compositional.sequences import Target, to_sequences
 from ...eval.coverage.scaling import shared_contexts
-from ..checkpoints import AtomicCheckpoints
 from ..run_folder import MetricsFile
+from ..survival import Survives
 from ..tuning import run_training, trainer_options
 from .analysis import analyse
 from .losses import PerpendicularGradients, answer_loss
@@ -119,7 +119,7 @@ class Shuffles(Sampler[int]):
             yield from order
 
 
-class ProbeTrainer(AtomicCheckpoints, Trainer):
+class ProbeTrainer(Survives, Trainer):
     """A Trainer that reads tensors, and whose evaluation is accuracy by type and k-cutoff.
 
     Args:

@@ -6,10 +6,10 @@ from typing import Any
 
 from trl import DPOTrainer
 
-from ..checkpoints import AtomicCheckpoints
+from ..survival import Survives
 
 
-class DpoTrainer(AtomicCheckpoints, DPOTrainer):
+class DpoTrainer(Survives, DPOTrainer):
     """`DPOTrainer` on the pairs of `recipes.dpo.pairs`, in which control tokens of content are text."""
 
     def _prepare_dataset(self, dataset: Any, *arguments: Any, **options: Any) -> Any:

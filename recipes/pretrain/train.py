@@ -25,10 +25,10 @@ from transformers import (
 
 from ...data.rows import Row
 from ...data.sources import load_demonstrations
-from ..checkpoints import AtomicCheckpoints
 from ..optimizer import muon_with_adamw
 from ..run_folder import MetricsFile
 from ..sft.examples import IGNORED, Example, make_examples, training_renderer
+from ..survival import Survives
 from ..tuning import run_training, trainer_options
 from .tokenizer import train_tokenizer
 
@@ -133,7 +133,7 @@ def collate(batch: Sequence[Example], pad_token_id: int) -> dict[str, torch.Tens
     }
 
 
-class BucketedTrainer(AtomicCheckpoints, Trainer):
+class BucketedTrainer(Survives, Trainer):
     """A `Trainer` that reads its examples in the order given and computes logits for answers only."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler:

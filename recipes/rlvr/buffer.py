@@ -11,10 +11,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..checkpoints import AtomicCheckpoints
+from ..survival import Survives
 
 
-class KeepsRollouts(AtomicCheckpoints):
+class KeepsRollouts(Survives):
     """Mixin for a `GRPOTrainer`: whole checkpoints that hold the rollouts which later steps still train on."""
 
     def save_extra_state(self, folder: Path) -> None:

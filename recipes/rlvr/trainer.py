@@ -7,7 +7,6 @@ resume in the middle of a rollout buffer; whole checkpoints only.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,6 +57,9 @@ class RlvrTrainer(KeepsRollouts, SharesPrompts, GRPOTrainer):
         rollout_divergence: Or None; the trainer arguments must then have `beta > 0` so that TRL keeps a reference.
     """
 
+    phases = ("data", "generate", "reward", "reference", "policy", "rehearsal", "backward", "update", "sync")
+    within_step = "backward"  # forward passes have phases of their own
+
     def __init__(
         self,
         *args: Any,
@@ -72,6 +74,8 @@ class RlvrTrainer(KeepsRollouts, SharesPrompts, GRPOTrainer):
         if generation.can_use_engine(kwargs["args"]):
             kwargs["rollout_func"] = generation.engine_rollouts
         super().__init__(*args, **kwargs)
+        if self.use_vllm:
+            self.vllm_generation.sync_weights = self.clock.phase("sync")(self.vllm_generation.sync_weights)
         self.renderer = Renderer(self._tokenizer, self.chat_template, **self.chat_template_kwargs)
         self._rows: list[dict[str, Any]] = []  # of the rollout batch at hand
         self.generations = 0  # within the current rollout batch: 0 is the first, then come dynamic sampling's
@@ -89,14 +93,14 @@ class RlvrTrainer(KeepsRollouts, SharesPrompts, GRPOTrainer):
     # --- rollouts and advantages ------------------------------------------------------------------------------------
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> Tensor:
-        with self.timed("reward"):
+        with self.clock.phase("reward"):
             rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         applies = rollouts.applicable(inputs, self.reward_funcs).to(rewards.device)
         self._rewards = rollouts.combine(rewards, gather(applies), self.reward_weights.to(rewards.device))
         return rewards
 
     def _generate(self, prompts: list[Any]) -> Any:
-        with self.timed("generate"):
+        with self.clock.phase("generate"):
             return super()._generate(prompts)
 
     def _tokenize_prompts(self, prompts: list[Any]) -> tuple[list[list[int]], None, dict[str, Any]]:
@@ -172,10 +176,10 @@ class RlvrTrainer(KeepsRollouts, SharesPrompts, GRPOTrainer):
     # --- loss -------------------------------------------------------------------------------------------------------
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
-        with self.timed("policy"):
+        with self.clock.phase("policy"):
             loss = self._policy_loss(model, inputs)
         if self.rehearsal is not None and self.model.training:
-            with self.timed("rehearsal"):
+            with self.clock.phase("rehearsal"):
                 loss = loss + self.rehearsal.settings.weight * self._rehearsal_loss(model)
         return loss
 
@@ -210,8 +214,11 @@ class RlvrTrainer(KeepsRollouts, SharesPrompts, GRPOTrainer):
             self.beta = beta
 
     def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
+        if not torch.is_grad_enabled():  # of the reference, or of the policy as it was when it sampled
+            with self.clock.phase("reference"):
+                return super()._get_per_token_logps_and_entropies(*args, **kwargs)
         result = super()._get_per_token_logps_and_entropies(*args, **kwargs)
-        if torch.is_grad_enabled() and self.rollout_divergence is not None:
+        if self.rollout_divergence is not None:
             self._policy_log_probs = result[0]
         return result
 
@@ -282,12 +289,3 @@ class RlvrTrainer(KeepsRollouts, SharesPrompts, GRPOTrainer):
 
     def _log(self, name: str, value: float) -> None:
         self._metrics["train" if self.model.training else "eval"][name].append(value)
-
-    @contextmanager
-    def timed(self, phase: str) -> Iterator[None]:
-        """Add the seconds of a phase to the log as `seconds/<phase>`."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._log(f"seconds/{phase}", time.perf_counter() - start)
