@@ -2,7 +2,8 @@
 
 Rows have ``id``, ``task``, ``prompt`` (schema, question, instructions), ``database`` (absolute path of
 the SQLite file), ``gold_sql``, ``semantics`` (how results compare: ``bag`` for Spider, ``set`` for
-BIRD, as their own evaluations do) and ``db_id``. The databases are not on the Hub, so a folder is
+BIRD, as their own evaluations do), ``db_id``, and ``cluster``, the same: questions on one database are
+not independent. The databases are not on the Hub, so a folder is
 always needed: the option ``root``, or the environment variable ``QUINCE_DATA``.
 
 Whether the gold query runs, and what an empty result means, is for the reward to decide.
@@ -154,6 +155,7 @@ def _rows(
                 "gold_sql": str(files.field(record, ("query", "SQL"), where)).strip(),
                 "semantics": layout.semantics,
                 "db_id": db_id,
+                "cluster": db_id,
             }
         )
     _report_missing(missing, len(rows), place, layout.databases[split])

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .diversity import KeepExplore, keep_explore
 from .metrics import per_problem
-from .problems import Problem
+from .problems import Problem, clusters_of
 from .statistics import Interval, minimum_detectable_difference, paired_difference
 
 
@@ -38,14 +39,16 @@ def compare(base: Sequence[Problem], other: Sequence[Problem], ks: Sequence[int]
     pairs = [(p, theirs[p.id]) for p in base if p.id in theirs]
     before = per_problem([b for b, _ in pairs], ks)
     after = per_problem([o for _, o in pairs], ks)
+    clusters = clusters_of([b for b, _ in pairs])
     differences, detectable = {}, {}
     for name in before.keys() & after.keys():
         both = ~np.isnan(before[name]) & ~np.isnan(after[name])
         a, b = before[name][both], after[name][both]
+        labels = _held(clusters, both)
         if len(a):
-            differences[name] = paired_difference(a, b)
-        if len(a) > 1:
-            detectable[name] = minimum_detectable_difference(b - a)
+            differences[name] = paired_difference(a, b, clusters=labels)
+        if len(a if labels is None else set(labels)) > 1:
+            detectable[name] = minimum_detectable_difference(b - a, clusters=labels)
     kept = {}
     for k in ks:
         a, b = before[f"pass@{k}"], after[f"pass@{k}"]
@@ -55,17 +58,21 @@ def compare(base: Sequence[Problem], other: Sequence[Problem], ks: Sequence[int]
     return Comparison(differences, detectable, kept, len(pairs), unmatched)
 
 
-def ranks(values: Mapping[str, Mapping[str, float]]) -> dict[str, int]:
+def ranks(
+    values: Mapping[str, Mapping[str, float]], clusters: Mapping[str, str | None] | None = None
+) -> dict[str, int]:
     """Rank models, best first, never inside the noise.
 
     Args:
         values: `{model: {problem id: value}}`, higher is better, the same problems for all.
+        clusters: `{problem id: cluster}` of problems that come in groups.
 
     Models go from best to worst by mean; one gets a new rank only when its paired difference to the best
     model of the current rank excludes 0. Ties are therefore shown as ties, and a rank says "not shown to be
     worse than the first of this rank".
     """
     shared = sorted(set.intersection(*(set(column) for column in values.values()))) if values else []
+    labels = [clusters.get(i) or i for i in shared] if clusters and any(clusters.values()) else None
     columns = {model: np.array([column[i] for i in shared]) for model, column in values.items()}
     order = sorted(columns, key=lambda model: (-columns[model].mean() if shared else 0.0, model))
     result: dict[str, int] = {}
@@ -73,8 +80,13 @@ def ranks(values: Mapping[str, Mapping[str, float]]) -> dict[str, int]:
     for place, model in enumerate(order, start=1):
         if leader is None:
             leader, result[model] = model, place
-        elif not shared or paired_difference(columns[leader], columns[model]).contains(0.0):
+        elif not shared or paired_difference(columns[leader], columns[model], clusters=labels).contains(0.0):
             result[model] = result[leader]
         else:
             leader, result[model] = model, place
     return result
+
+
+def _held(clusters: Sequence[str] | None, which: NDArray[np.bool_]) -> list[str] | None:
+    """Labels of the problems that are looked at."""
+    return None if clusters is None else [label for label, held in zip(clusters, which, strict=True) if held]

@@ -77,7 +77,8 @@ def evaluate(
     """Evaluate a model.
 
     Args:
-        rows: Questions, with the columns that the reward needs.
+        rows: Questions, with the columns that the reward needs; a column `cluster` names what a question shares with
+            others, and then intervals are over clusters.
         reward: The judge. An answer is correct when its value is the top of the reward's range; a value of
             None takes the sample out of n for its problem and is counted by outcome.
         engine: The model.
@@ -134,7 +135,9 @@ def judge(
             for completion, count in _distinct(sampled[index])
         )
         best = [_answer(c, 1, reward, *judged[index, c.text]) for c in greedy[index]]
-        problems.append(Problem(row["id"], row["task"], _question(row), _reference(row, reward), answers, *best))
+        shown = _question(row), _reference(row, reward)
+        greedy_answer = best[0] if best else None
+        problems.append(Problem(row["id"], row["task"], *shown, answers, greedy_answer, _cluster(row)))
     return problems
 
 
@@ -205,6 +208,11 @@ def _correct(verdict: Verdict, reward: Reward) -> bool:
 def _question(row: Row) -> str:
     asked = [m["content"] for m in row["prompt"] if m["role"] == "user" and isinstance(m["content"], str)]
     return asked[-1] if asked else ""
+
+
+def _cluster(row: Row) -> str | None:
+    cluster = row.get("cluster")
+    return None if cluster is None else str(cluster)
 
 
 def _reference(row: Row, reward: Reward) -> dict[str, str]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ..rewards.base import OUTCOMES
 from .diversity import entropy
-from .problems import Problem
-from .statistics import Interval, bootstrap_mean, pass_at_k, wilson
+from .problems import Problem, clusters_of
+from .statistics import Interval, bootstrap_mean, pass_at_k, wilson_clustered
 
 Unit = Literal["proportion", "reward", "solutions", "nats", "tokens"]
 
@@ -28,6 +28,7 @@ class Metric:
         problems: Problems for which it is defined; the others had too few judged samples, or no correct one
             where the metric is about correct ones.
         method: How the interval was made.
+        clusters: Groups of problems, where those are the unit of the interval.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Metric:
     interval: Interval
     problems: int
     method: Literal["bootstrap", "wilson"] = "bootstrap"
+    clusters: int | None = None
 
 
 def per_problem(problems: Sequence[Problem], ks: Sequence[int]) -> dict[str, NDArray[np.float64]]:
@@ -57,19 +59,22 @@ def per_problem(problems: Sequence[Problem], ks: Sequence[int]) -> dict[str, NDA
 
 def measure(problems: Sequence[Problem], ks: Sequence[int], level: float = 0.95) -> dict[str, Metric]:
     """Return every metric that is defined for at least one problem."""
+    clusters = clusters_of(problems)
     metrics = {}
     for name, values in per_problem(problems, ks).items():
-        held = values[~np.isnan(values)]
-        if len(held):
-            metrics[name] = _metric(name, held, level)
+        known = ~np.isnan(values)
+        if known.any():
+            labels = None if clusters is None else [c for c, k in zip(clusters, known, strict=True) if k]
+            metrics[name] = _metric(name, values[known], labels, level)
     return metrics
 
 
-def _metric(name: str, values: NDArray[np.float64], level: float) -> Metric:
+def _metric(name: str, values: NDArray[np.float64], clusters: list[str] | None, level: float) -> Metric:
     """Wilson's interval where every value is 0 or 1: a bootstrap of equal values would claim certainty."""
-    if unit_of(name) == "proportion" and np.isin(values, (0.0, 1.0)).all():
-        return Metric(name, "proportion", wilson(int(values.sum()), len(values), level), len(values), "wilson")
-    return Metric(name, unit_of(name), bootstrap_mean(values, level=level), len(values))
+    unit, groups = unit_of(name), None if clusters is None else len(set(clusters))
+    if unit == "proportion" and np.isin(values, (0.0, 1.0)).all():
+        return Metric(name, unit, wilson_clustered(values, clusters, level), len(values), "wilson", groups)
+    return Metric(name, unit, bootstrap_mean(values, level=level, clusters=clusters), len(values), "bootstrap", groups)
 
 
 def unit_of(name: str) -> Unit:

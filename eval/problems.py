@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -50,6 +50,7 @@ class Problem:
         reference: The columns the reward reads, for people.
         answers: Distinct sampled answers.
         greedy: The greedy answer, if it was asked for.
+        cluster: What it shares with other problems, such as a database or a passage; None if nothing.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Problem:
     reference: dict[str, str]
     answers: tuple[Answer, ...]
     greedy: Answer | None = None
+    cluster: str | None = None
 
     @property
     def drawn(self) -> int:
@@ -99,6 +101,13 @@ class Problem:
                 "greedy": Answer(**greedy) if greedy else None,
             }
         )
+
+
+def clusters_of(problems: Sequence[Problem]) -> list[str] | None:
+    """Return a label for every problem, its own id where it has no cluster; None if none of them has one."""
+    if all(p.cluster is None for p in problems):
+        return None
+    return [f"problem {p.id}" if p.cluster is None else f"cluster {p.cluster}" for p in problems]
 
 
 def _counted(pairs: Any) -> Counter[str]:

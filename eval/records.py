@@ -7,6 +7,7 @@ are one JSON string under `eval_library.additional_details`.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -220,11 +221,12 @@ def _drawn(metric: Metric, settings: Settings) -> Sampling:
 def _score(metric: Metric) -> dict[str, Any]:
     interval = metric.interval
     bootstrap = metric.method == "bootstrap"
+    unit = "problems" if metric.clusters is None else f"{metric.clusters} clusters of problems"
     bounds = {
         "lower": interval.low,
         "upper": interval.high,
         "confidence_level": interval.level,
-        "method": "bootstrap over problems, percentile" if bootstrap else "wilson",
+        "method": f"bootstrap over {unit}, percentile" if bootstrap else _wilson(metric, unit),
     }
     uncertainty = {"confidence_interval": bounds, "num_samples": metric.problems}
     if bootstrap:
@@ -232,10 +234,16 @@ def _score(metric: Metric) -> dict[str, Any]:
     return {"score": interval.estimate, "uncertainty": uncertainty}
 
 
+def _wilson(metric: Metric, unit: str) -> str:
+    return "wilson" if metric.clusters is None else f"wilson, effective number of problems, from {unit}"
+
+
 def _metric(result: Mapping[str, Any]) -> Metric:
     uncertainty = result["score_details"]["uncertainty"]
     bounds = uncertainty["confidence_interval"]
     interval = Interval(result["score_details"]["score"], bounds["lower"], bounds["upper"], bounds["confidence_level"])
     config = result["metric_config"]
-    method = "wilson" if bounds["method"] == "wilson" else "bootstrap"
-    return Metric(config["metric_name"], config["metric_unit"], interval, uncertainty["num_samples"], method)
+    method = "wilson" if bounds["method"].startswith("wilson") else "bootstrap"
+    clusters = re.search(r"(\d+) clusters", bounds["method"])
+    groups = int(clusters[1]) if clusters else None
+    return Metric(config["metric_name"], config["metric_unit"], interval, uncertainty["num_samples"], method, groups)

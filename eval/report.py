@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .compare import Comparison, compare
-from .metrics import Metric, Unit
+from .metrics import Metric, Unit, per_problem
+from .problems import clusters_of
 from .reference import MODEL_REFERENCE, REFERENCE_MODEL
-from .statistics import Interval
+from .statistics import Interval, minimum_detectable_difference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.table import Table
 
+    from .problems import Problem
     from .records import Record
 
 LABELS = {
@@ -73,7 +77,8 @@ def suite_table(record: Record, base: Record | None = None) -> Table:
     against = f"; the reference is {settings.kl.model_name}" if settings.kl else ""
     table = Table(
         title=f"{settings.suite} · {settings.model_name}",
-        caption=f"{len(problems)} problems × {settings.sampling.n} samples; 95 % intervals over problems{against}",
+        caption=f"{len(problems)} problems × {settings.sampling.n} samples; 95 % intervals over "
+        f"{unit_of_interval(problems)}{against}. {power_sentence(problems, record.ks, comparison)}",
         title_justify="left",
     )
     table.add_column("", no_wrap=True)
@@ -90,6 +95,33 @@ def suite_table(record: Record, base: Record | None = None) -> Table:
             if interval is not None:
                 table.add_row(f"{name} at {k}", spread(interval, "proportion"), "", "", "")
     return table
+
+
+def unit_of_interval(problems: Sequence[Problem]) -> str:
+    """Say what intervals are over."""
+    clusters = clusters_of(problems)
+    return "problems" if clusters is None else f"{len(set(clusters))} clusters of problems"
+
+
+def power_sentence(problems: Sequence[Problem], ks: Sequence[int], comparison: Comparison | None = None) -> str:
+    """Say which differences of Pass@k, for the first k, so many problems cannot show.
+
+    With a comparison it is the one with this base, whose pairing helps; without one, another model with answers as
+    varied as these, unpaired, which is the most cautious guess. Empty where fewer than two problems are judged.
+    """
+    name = f"pass@{min(ks)}"
+    if comparison is not None:
+        n, least = comparison.problems, comparison.detectable.get(name)
+    else:
+        values, clusters = per_problem(problems, (min(ks),))[name], clusters_of(problems)
+        known = np.flatnonzero(~np.isnan(values))
+        n, labels = len(known), None if clusters is None else [clusters[i] for i in known]
+        enough = len(known if labels is None else set(labels)) > 1
+        least = np.sqrt(2) * minimum_detectable_difference(values[known], clusters=labels) if enough else None
+    if not least:
+        return ""
+    pairing = "" if comparison is not None else ", without pairing,"
+    return f"With n = {n}{pairing} differences of {label(name)} under {100 * least:.1f} points cannot be seen."
 
 
 def overview_table(records: Sequence[Record]) -> Table:

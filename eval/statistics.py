@@ -1,19 +1,25 @@
 """Estimates and their uncertainty. The unit is the problem: samples of one problem are not independent.
 
-Sources: unbiased Pass@k from Chen et al. 2021 (arXiv 2107.03374, section 2.1); errors by problem, paired
-differences and power after Miller 2024 (arXiv 2411.00640); shares of the same problems after McNemar 1947 and
+Where problems come in groups (questions on one database, on one passage), every function of values takes
+`clusters`, one label a problem, and the group becomes the unit.
+
+Sources: unbiased Pass@k from Chen et al. 2021 (arXiv 2107.03374, section 2.1); errors by problem and by cluster,
+paired differences and power after Miller 2024 (arXiv 2411.00640); shares of the same problems after McNemar 1947 and
 Newcombe 1998 (Statistics in Medicine 17:2635).
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 from scipy.stats import binomtest, norm
+
+Clusters = Sequence[Hashable] | None
 
 
 class StatisticsError(ValueError):
@@ -79,7 +85,7 @@ def pass_at_k(n: ArrayLike, correct: ArrayLike, k: ArrayLike) -> NDArray[np.floa
     return np.where(correct == 0, 0.0, estimate)  # exactly, where rounding would leave 1e-16
 
 
-def wilson(successes: int, trials: int, level: float = 0.95) -> Interval:
+def wilson(successes: float, trials: float, level: float = 0.95) -> Interval:
     """Return Wilson's score interval of a share: for one sample a problem, where it keeps its coverage."""
     if trials < 1 or not 0 <= successes <= trials:
         raise StatisticsError(f"wilson: 0 <= successes <= trials and trials >= 1; got {successes} of {trials}")
@@ -91,25 +97,68 @@ def wilson(successes: int, trials: int, level: float = 0.95) -> Interval:
     return Interval(share, max(0.0, float(centre - half)), min(1.0, float(centre + half)), level)
 
 
-def bootstrap_means(values: ArrayLike, draws: int = 1_000, seed: int = 0) -> NDArray[np.float64]:
-    """Return means of problems drawn with replacement, `[draws, ...]` for `values[problems, ...]`.
+def wilson_clustered(values: ArrayLike, clusters: Clusters, level: float = 0.95) -> Interval:
+    """Return Wilson's interval of a share of problems that come in groups; `values` is `[problems]` of 0 and 1.
 
-    A draw is a vector of multinomial counts, so that a whole table of metrics is resampled by one product.
+    The trials are the effective number: as many independent problems as would give the standard error between
+    clusters (Korn and Graubard 1998, Survey Methodology 24:193), never more than there are problems. Where all
+    values are equal that error is unknown, and the clusters are counted.
     """
     values = np.asarray(values, dtype=np.float64)
     problems = _at_least_one(len(values))
-    counts = _resamples(problems, draws, seed)
-    return (counts @ values.reshape(problems, -1) / problems).reshape(draws, *values.shape[1:])
+    if clusters is None:
+        return wilson(int(values.sum()), problems, level)
+    share, groups = float(values.mean()), len(set(clusters))
+    error = standard_error(values, clusters) if groups > 1 and 0 < share < 1 else 0.0
+    trials = max(1.0, problems * min(1.0, standard_error(values) / error) ** 2) if error else float(groups)
+    return replace(wilson(share * trials, trials, level), estimate=share)
 
 
-def bootstrap_mean(values: ArrayLike, draws: int = 1_000, seed: int = 0, level: float = 0.95) -> Interval:
+def standard_error(values: ArrayLike, clusters: Clusters = None) -> float:
+    """Return the standard error of a mean over problems, `[problems]`; with clusters, between clusters.
+
+    Miller 2024, section 2.2, with the factor c / (c - 1) for c clusters, so that clusters of one problem each give
+    the usual error.
+
+    Raises:
+        StatisticsError: There are fewer than two problems or clusters.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    sums, _ = _summed((values - values.mean())[:, None] if len(values) else values[:, None], clusters)
+    groups = len(sums)
+    if groups < 2:
+        unit = "problems" if clusters is None else "clusters"
+        raise StatisticsError(f"standard error: needs 2 {unit}, got {groups}")
+    return float(np.sqrt(groups / (groups - 1) * (sums**2).sum()) / len(values))
+
+
+def bootstrap_means(
+    values: ArrayLike, draws: int = 1_000, seed: int = 0, clusters: Clusters = None
+) -> NDArray[np.float64]:
+    """Return means of problems drawn with replacement, `[draws, ...]` for `values[problems, ...]`.
+
+    A draw is a vector of multinomial counts, so that a whole table of metrics is resampled by one product. With
+    clusters a draw takes whole clusters, and its mean is over the problems in them.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    problems = _at_least_one(len(values))
+    sums, sizes = _summed(values.reshape(problems, -1), clusters)
+    counts = _resamples(len(sums), draws, seed)
+    return (counts @ sums / (counts @ sizes)[:, None]).reshape(draws, *values.shape[1:])
+
+
+def bootstrap_mean(
+    values: ArrayLike, draws: int = 1_000, seed: int = 0, level: float = 0.95, clusters: Clusters = None
+) -> Interval:
     """Return the mean over problems with a percentile bootstrap interval; `values` is `[problems]`."""
     values = np.asarray(values, dtype=np.float64)
-    low, high = _ends(bootstrap_means(values, draws, seed), level)
+    low, high = _ends(bootstrap_means(values, draws, seed, clusters), level)
     return Interval(float(values.mean()), low, high, level)
 
 
-def paired_difference(a: ArrayLike, b: ArrayLike, draws: int = 1_000, seed: int = 0, level: float = 0.95) -> Interval:
+def paired_difference(
+    a: ArrayLike, b: ArrayLike, draws: int = 1_000, seed: int = 0, level: float = 0.95, clusters: Clusters = None
+) -> Interval:
     """Return mean(b - a) over the same problems, `[problems]` each, with an interval and a two-sided p.
 
     Pairing removes the spread between easy and hard problems, which both share. The p-value is the share
@@ -123,7 +172,7 @@ def paired_difference(a: ArrayLike, b: ArrayLike, draws: int = 1_000, seed: int 
     if a.shape != b.shape:
         raise StatisticsError(f"paired difference: {a.shape} and {b.shape} are not the same problems")
     difference = b - a
-    means = bootstrap_means(difference, draws, seed)
+    means = bootstrap_means(difference, draws, seed, clusters)
     estimate = float(difference.mean())
     low, high = _ends(means, level)
     # The slack keeps rounding from counting a draw equal to the estimate as nearer to 0.
@@ -172,27 +221,41 @@ def _joined(x: float, y: float, correlation: float) -> float:
     return float(np.sqrt(max(0.0, x * x - 2 * correlation * x * y + y * y)))
 
 
-def minimum_detectable_difference(differences: ArrayLike, power: float = 0.8, level: float = 0.95) -> float:
+def minimum_detectable_difference(
+    differences: ArrayLike, power: float = 0.8, level: float = 0.95, clusters: Clusters = None
+) -> float:
     """Return the smallest true mean difference that as many problems would show with this power.
 
     Args:
         differences: Paired differences, `[problems]`; only their spread is read.
         power: Chance of finding it.
         level: 1 minus the two-sided error rate.
+        clusters: Label of each problem's group.
+
+    Raises:
+        StatisticsError: There are fewer than two problems or clusters.
     """
-    differences = np.asarray(differences, dtype=np.float64)
-    problems = len(differences)
-    if problems < 2:
-        raise StatisticsError(f"minimum detectable difference: needs 2 problems, got {problems}")
-    standard_error = differences.std(ddof=1) / np.sqrt(problems)
-    return float((norm.ppf(0.5 + level / 2) + norm.ppf(power)) * standard_error)
+    return float((norm.ppf(0.5 + level / 2) + norm.ppf(power)) * standard_error(differences, clusters))
 
 
-@lru_cache(maxsize=1)
-def _resamples(problems: int, draws: int, seed: int) -> NDArray[np.float64]:
-    """Return how often each problem is drawn, `[draws, problems]`; kept, since many metrics share it."""
+def _summed(values: NDArray[np.float64], clusters: Clusters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return sums and sizes of clusters, `[clusters, columns]` and `[clusters]`; without labels, of each problem."""
+    if clusters is None:
+        return values, np.ones(len(values))
+    if len(clusters) != len(values):
+        raise StatisticsError(f"clusters: {len(clusters)} labels for {len(values)} problems; give one a problem")
+    number = {label: index for index, label in enumerate(dict.fromkeys(clusters))}
+    of = np.array([number[label] for label in clusters], dtype=np.intp)
+    sums = np.zeros((len(number), values.shape[1]))
+    np.add.at(sums, of, values)
+    return sums, np.bincount(of, minlength=len(number)).astype(np.float64)
+
+
+@lru_cache(maxsize=2)
+def _resamples(units: int, draws: int, seed: int) -> NDArray[np.float64]:
+    """Return how often each unit is drawn, `[draws, units]`; kept, since many metrics share it."""
     generator = np.random.default_rng(seed)
-    return generator.multinomial(problems, np.full(problems, 1 / problems), size=draws).astype(np.float64)
+    return generator.multinomial(units, np.full(units, 1 / units), size=draws).astype(np.float64)
 
 
 def _ends(means: NDArray[np.float64], level: float) -> tuple[float, float]:

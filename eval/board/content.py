@@ -93,8 +93,10 @@ class Suite:
     @cached_property
     def ranks(self) -> dict[str, dict[str, int]]:
         """Rank of every model by metric, ties kept, over the problems that all of them have."""
+        clusters = {p.id: p.cluster for p in self.base.problems}
         return {
-            name: ranks({e.label: e.columns[name] for e in self.entries if name in e.columns}) for name in self.columns
+            name: ranks({e.label: e.columns[name] for e in self.entries if name in e.columns}, clusters)
+            for name in self.columns
         }
 
     @property

@@ -102,6 +102,17 @@ def test_metrics(evaluation):
     assert sum(m.interval.estimate for n, m in metrics.items() if n.startswith("outcome/")) == pytest.approx(1)
 
 
+def test_a_column_names_the_cluster_and_intervals_are_over_clusters():
+    rows = [row(str(i), 3) | {"cluster": f"c{i // 5}"} for i in range(20)]
+    table = {str(i): ["3" if i < 10 else "4"] for i in range(20)}
+    clustered = evaluate(rows, Sum(), Echo(table), Sampling(n=1)).metrics()["pass@1"]
+    bare = [{k: v for k, v in r.items() if k != "cluster"} for r in rows]
+    alone = evaluate(bare, Sum(), Echo(table), Sampling(n=1)).metrics()["pass@1"]
+    assert (clustered.clusters, alone.clusters, clustered.method) == (4, None, "wilson")
+    assert clustered.interval.estimate == alone.interval.estimate == 0.5
+    assert clustered.interval.high > alone.interval.high + 0.1
+
+
 def test_problems_survive_json(evaluation):
     for problem in evaluation.problems:
         assert Problem.from_dict(json.loads(json.dumps(problem.as_dict()))) == problem

@@ -11,6 +11,7 @@ from quince.eval.metrics import Metric
 from quince.eval.problems import Answer, Problem
 from quince.eval.records import RecordError, find_records, list_records, read_record, write_record
 from quince.eval.reference import KL_METRICS
+from quince.eval.report import power_sentence, suite_table
 from quince.eval.samples import SampleLog
 from quince.eval.settings import KlSettings, Settings, rows_sha256
 from quince.eval.statistics import Interval
@@ -55,6 +56,38 @@ def test_a_record_reads_back(tmp_path):
     assert (record.ks, record.seconds) == ((1, 2, 4), {"generate": 1.5})
     assert record.problems() == problems
     assert record.metrics == Evaluation(tuple(problems), SETTINGS.sampling, (1, 2, 4)).metrics()
+
+
+def test_clusters_are_kept_with_the_intervals(tmp_path):
+    problems = [replace(problem(str(i), 4 * (i % 2)), cluster=str(i // 2)) for i in range(8)]
+    problems[0] = replace(problems[0], answers=problem("0", 2).answers)
+    record = read_record(write(tmp_path, problems))
+    assert record.metrics == Evaluation(tuple(problems), SETTINGS.sampling, (1, 2, 4)).metrics()
+    assert record.metrics["pass@1"].clusters == record.metrics["greedy"].clusters == 4
+    assert record.problems() == problems
+    written = json.loads((tmp_path / "record.json").read_text())["evaluation_results"]
+    methods = {r["score_details"]["uncertainty"]["confidence_interval"]["method"] for r in written}
+    assert "bootstrap over 4 clusters of problems, percentile" in methods
+
+
+def test_reports_say_which_differences_cannot_be_seen(tmp_path):
+    few, many = ([problem(str(i), (i % 5)) for i in range(n)] for n in (30, 120))
+    assert "With n = 30, without pairing, differences of Pass@1 under" in power_sentence(few, (1, 2))
+    points = [float(power_sentence(some, (1,)).split("under ")[1].split()[0]) for some in (few, many)]
+    assert points[0] == pytest.approx(2 * points[1], rel=0.05)
+    other = [problem(str(i), min(4, i % 5 + i % 2)) for i in range(30)]
+    assert f"under {100 * compare(few, other, (1,)).detectable['pass@1']:.1f} points" in power_sentence(
+        few, (1,), compare(few, other, (1,))
+    )
+    assert power_sentence(few[:1], (1,)) == ""
+    base, after = (read_record(write(tmp_path / name, some)) for name, some in (("a", few), ("b", other)))
+    assert "cannot be seen" in suite_table(after, base).caption
+
+
+def test_ranks_are_over_clusters():
+    values = {"a": {str(i): float(i % 2) for i in range(40)}, "b": {str(i): float(i % 2 and i > 9) for i in range(40)}}
+    assert ranks(values) == {"a": 1, "b": 2}
+    assert ranks(values, {str(i): str(i // 10) for i in range(40)}) == {"a": 1, "b": 1}
 
 
 def test_a_divergence_is_kept_and_changes_no_answers(tmp_path):

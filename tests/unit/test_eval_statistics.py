@@ -17,7 +17,9 @@ from quince.eval.statistics import (
     paired_difference,
     paired_shares,
     pass_at_k,
+    standard_error,
     wilson,
+    wilson_clustered,
 )
 
 
@@ -186,3 +188,64 @@ def test_paired_shares_never_claim_certainty():
 def test_unpaired_shares_are_refused():
     with pytest.raises(StatisticsError, match="not the same problems"):
         paired_shares([1, 0], [1])
+
+
+def grouped(rng, groups=40, size=10, between=1.0):
+    """Values that share most of their spread within groups, and the labels of the groups."""
+    labels = np.repeat(np.arange(groups), size)
+    return rng.normal(0, between, groups)[labels] + rng.normal(0, 0.3, groups * size), labels.tolist()
+
+
+def test_clusters_of_one_change_nothing():
+    values = np.random.default_rng(0).random(60)
+    labels = list(range(60))
+    assert standard_error(values, labels) == pytest.approx(values.std(ddof=1) / np.sqrt(60))
+    np.testing.assert_allclose(bootstrap_means(values, clusters=labels), bootstrap_means(values))
+    assert wilson_clustered([1, 0, 1], "abc").high == pytest.approx(wilson(2, 3).high)
+
+
+def test_the_clustered_error_is_that_of_repeated_experiments():
+    rng = np.random.default_rng(6)
+    means, errors, plain = [], [], []
+    for _ in range(400):
+        values, labels = grouped(rng)
+        means.append(values.mean())
+        errors.append(standard_error(values, labels))
+        plain.append(standard_error(values))
+    assert np.mean(errors) == pytest.approx(np.std(means), rel=0.1)
+    assert np.mean(plain) < 0.4 * np.std(means)  # what counting questions as independent would claim
+
+
+def test_the_clustered_bootstrap_covers_what_it_claims():
+    rng = np.random.default_rng(7)
+    samples = [grouped(rng) for _ in range(200)]
+    held = [bootstrap_mean(values, draws=400, clusters=labels).contains(0) for values, labels in samples]
+    assert np.mean(held) == pytest.approx(0.95, abs=0.05)
+
+
+def test_clusters_of_different_sizes_weigh_by_their_problems():
+    draws = bootstrap_means([1.0, 1.0, 1.0, 0.0], clusters="aaab")
+    assert set(np.unique(draws)) == {0.0, 0.75, 1.0}
+
+
+def test_shares_in_clusters_have_fewer_trials():
+    values, labels = np.repeat([1, 1, 0, 1, 0, 1, 1, 0], 10), np.repeat(np.arange(8), 10).tolist()
+    clustered, plain = wilson_clustered(values, labels), wilson_clustered(values, None)
+    assert clustered.estimate == plain.estimate == 50 / 80
+    assert clustered.high - clustered.low > 2 * (plain.high - plain.low)
+    assert wilson_clustered([1] * 80, labels).low == pytest.approx(wilson(8, 8).low)
+
+
+def test_a_paired_difference_is_over_clusters():
+    rng = np.random.default_rng(8)
+    difference, labels = grouped(rng, groups=12)
+    a = rng.random(len(difference))
+    wide, narrow = (paired_difference(a, a + difference, clusters=c) for c in (labels, None))
+    assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
+    assert minimum_detectable_difference(difference, clusters=labels) > 2 * minimum_detectable_difference(difference)
+
+
+@pytest.mark.parametrize(("labels", "message"), [("ab", "2 labels for 3 problems"), ("aaa", "needs 2 clusters, got 1")])
+def test_labels_that_do_not_fit_are_refused(labels, message):
+    with pytest.raises(StatisticsError, match=message):
+        standard_error([1.0, 0.0, 1.0], labels)
