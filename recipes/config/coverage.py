@@ -29,7 +29,7 @@ class CompositionalData(Section):
     """Share of each table's entries that training rows may use."""
     test_size: Positive = 2000
     """Held-out rows of each type, at most."""
-    validation: Share = 0.2
+    validation: float = Field(0.2, ge=0, lt=1)
     """Share of the held-out rows of the first type that decides when to stop; they are not tested on."""
 
 
