@@ -65,8 +65,10 @@ class Output(_Part):
     name: str = Field(min_length=1)
     path: str = Field(min_length=1)
     comparator: Comparator = "exact"
-    """When two values are the same: `exact`; `set`: lists without their order; `number`: within `tolerance`."""
+    """When two values are the same: `exact`; `set`: lists without their order; `number`: as numbers."""
     tolerance: float = Field(0.0, ge=0)
+    """Numbers are the same that round to the same multiple of it; 0: that are equal. Being within a distance of each
+    other would not do, since it does not carry over from one pair to the next."""
     optional: bool = False
     """Whether a row may lack it; such a row says nothing about this component."""
     relevant: list[str] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -164,7 +165,10 @@ def _same_set(output: Output, value: Any) -> str:
 def _number(output: Output, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("comparator number takes a number; use comparator: exact, or another path")
-    return f"{round(value / output.tolerance) * output.tolerance:g}" if output.tolerance else f"{value:g}"
+    if not math.isfinite(value):
+        raise ValueError("comparator number takes a finite number; use comparator: exact, or another value")
+    rounded = round(value / output.tolerance) * output.tolerance if output.tolerance else value
+    return f"{rounded:.15g}"
 
 
 _COMPARATORS: dict[str, Callable[[Output, Any], str]] = {"exact": _exact, "set": _same_set, "number": _number}

@@ -142,9 +142,19 @@ def test_kinds_and_normalisers(slot, value, text):
         ("number", 1.0, 1, True),
         ("number", 1.04, 1.0, True),
         ("number", 1.06, 1.0, False),
+        ("number", 1.06, 1.13, True),  # further apart than the pair above, but they round to the same
+        ("number", 12345678.1, 12345678.2, False),
     ],
 )
 def test_comparators(comparator, left, right, same):
     output = Output(name="o", path="x", comparator=comparator, tolerance=0.1 if comparator == "number" else 0.0)
     values = [output_value(output, {"x": value}, "f:1", "s.yaml") for value in (left, right)]
     assert (values[0] == values[1]) == same
+
+
+def test_numbers_without_tolerance_are_the_same_only_if_equal():
+    output = Output(name="o", path="x", comparator="number")
+    values = [output_value(output, {"x": value}, "f:1", "s.yaml") for value in (1_000_000, 1_000_001, 1_000_001.0)]
+    assert values == ["1000000", "1000001", "1000001"]
+    with pytest.raises(ProbeError, match="finite"):
+        output_value(output, {"x": float("inf")}, "f:1", "s.yaml")
