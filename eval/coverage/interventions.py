@@ -10,6 +10,7 @@ t' already; here every item counts, except that `prob` needs a donor that moves 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -133,73 +134,81 @@ class Interchange:
         return bins
 
 
-def interchange(
-    model: Any, base: ArrayLike, donors: ArrayLike, answers: tuple[ArrayLike, ArrayLike], layer: int, position: int
-) -> Interchange:
-    """Copy the donors' state at one place into the runs on the base inputs; the answer is the next token.
+class Interchanger:
+    """Copies the donors' state at one place into the runs on the base inputs; the answer is the next token.
 
-    Args:
-        model: Any causal LM of transformers.
-        base: `[items, positions]` token ids, of equal length.
-        donors: Same shape.
-        answers: Token ids t of the base and t' of the donors, `[items]` each.
-        layer: Blocks that have run when the state is swapped, from 0 to one less than there are.
-        position: Token whose state is swapped.
-
-    Raises:
-        ValueError: Shapes differ, or there is no such layer or position.
+    Base and donors run once, when it is made, and the patched run once for each place.
     """
-    import torch
 
-    base, donors = torch.as_tensor(np.asarray(base)), torch.as_tensor(np.asarray(donors))
-    blocks = blocks_of(model)
-    if base.shape != donors.shape:
-        raise ValueError(f"interchange: base {tuple(base.shape)} and donors {tuple(donors.shape)} differ in shape")
-    if not (0 <= layer < len(blocks) and 0 <= position < base.shape[1]):
-        place = f"layer {layer} of 0..{len(blocks) - 1}, position {position} of 0..{base.shape[1] - 1}"
-        raise ValueError(f"interchange: {place} is not inside the model and its input")
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            plain, given, state = _run(model, base), *_run_and_keep(model, donors, blocks[layer], position)
-            patched = _run(model, base, blocks[layer], position, state)
-    finally:
-        model.train(was_training)
-    return _compare(plain, given, patched, *(np.asarray(answer) for answer in answers))
+    def __init__(self, model: Any, base: ArrayLike, donors: ArrayLike, answers: tuple[ArrayLike, ArrayLike]) -> None:
+        """Run the model on base and donors.
 
+        Args:
+            model: Any causal LM of transformers.
+            base: `[items, positions]` token ids, of equal length.
+            donors: Same shape.
+            answers: Token ids t of the base and t' of the donors, `[items]` each.
 
-def _run(
-    model: Any, tokens: Tensor, block: nn.Module | None = None, position: int = 0, state: Tensor | None = None
-) -> NDArray[np.float64]:
-    """Probabilities of the next token, `[items, tokens]`; with a block, its input at a position is replaced first."""
-    import torch
+        Raises:
+            ValueError: Shapes differ.
+        """
+        import torch
 
-    def swap(module: nn.Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        changed = entering(arguments, options).clone()
-        changed[:, position] = state
-        return ((changed, *arguments[1:]), options) if arguments else (arguments, options | {"hidden_states": changed})
+        self._model, self._blocks = model, blocks_of(model)
+        self._base, given = torch.as_tensor(np.asarray(base)), torch.as_tensor(np.asarray(donors))
+        if self._base.shape != given.shape:
+            found = f"base {tuple(self._base.shape)} and donors {tuple(given.shape)} differ in shape"
+            raise ValueError(f"interchange: {found}")
+        self._answers = tuple(np.asarray(answer) for answer in answers)
+        self._states: list[Tensor] = []
+        self._plain = self._run(self._base)
+        with contextlib.ExitStack() as hooks:
+            for block in self._blocks:
+                hooks.callback(block.register_forward_pre_hook(self._keep, with_kwargs=True).remove)
+            self._given = self._run(given)
 
-    handle = block.register_forward_pre_hook(swap, with_kwargs=True) if block is not None else None
-    try:
-        logits = model(input_ids=tokens.to(model.device)).logits[:, -1]
-    finally:
-        if handle is not None:
+    def __call__(self, layer: int, position: int) -> Interchange:
+        """Swap the state at one place.
+
+        Args:
+            layer: Blocks that have run when the state is swapped, from 0 to one less than there are.
+            position: Token whose state is swapped.
+
+        Raises:
+            ValueError: There is no such layer or position.
+        """
+        layers, positions = len(self._blocks), self._base.shape[1]
+        if not (0 <= layer < layers and 0 <= position < positions):
+            place = f"layer {layer} of 0..{layers - 1}, position {position} of 0..{positions - 1}"
+            raise ValueError(f"interchange: {place} is not inside the model and its input")
+
+        def swap(module: nn.Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+            state = entering(arguments, options).clone()
+            state[:, position] = self._states[layer][:, position]
+            return ((state, *arguments[1:]), options) if arguments else (arguments, options | {"hidden_states": state})
+
+        handle = self._blocks[layer].register_forward_pre_hook(swap, with_kwargs=True)
+        try:
+            patched = self._run(self._base)
+        finally:
             handle.remove()
-    return torch.softmax(logits.double(), dim=-1).cpu().numpy()
+        return _compare(self._plain, self._given, patched, *self._answers)
 
+    def _keep(self, module: nn.Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+        self._states.append(entering(arguments, options).clone())
 
-def _run_and_keep(model: Any, tokens: Tensor, block: nn.Module, position: int) -> tuple[NDArray[np.float64], Tensor]:
-    kept: list[Tensor] = []
+    def _run(self, tokens: Tensor) -> NDArray[np.float64]:
+        """Probabilities of the next token, `[items, tokens]`."""
+        import torch
 
-    def keep(module: nn.Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
-        kept.append(entering(arguments, options)[:, position].clone())
-
-    handle = block.register_forward_pre_hook(keep, with_kwargs=True)
-    try:
-        return _run(model, tokens), kept[0]
-    finally:
-        handle.remove()
+        was_training = self._model.training
+        self._model.eval()
+        try:
+            with torch.inference_mode():
+                logits = self._model(input_ids=tokens.to(self._model.device)).logits[:, -1]
+                return torch.softmax(logits.double(), dim=-1).cpu().numpy()
+        finally:
+            self._model.train(was_training)
 
 
 def _compare(

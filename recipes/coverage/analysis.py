@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ...data.compositional.generate import Rows
 from ...data.compositional.sequences import to_sequences
-from ...eval.coverage.interventions import find_donors, interchange
+from ...eval.coverage.interventions import Interchanger, find_donors
 from ...eval.coverage.representations import gap_map, hidden_states
 from .measure import Examination
 
@@ -64,10 +64,10 @@ def swaps(model: Any, examination: Examination) -> dict[str, Any]:
         donors = find_donors(data, rows, slot, same_bridge=control)
         if not len(donors.rows):
             continue
-        answers = (donors.base_answers, donors.donor_answers)
+        swapped = Interchanger(model, donors.base, donors.donors, (donors.base_answers, donors.donor_answers))
         for layer in range(1, layers):
             for position in range(data.task.program.slots):
-                swap = interchange(model, donors.base, donors.donors, answers, layer, position)
+                swap = swapped(layer, position)
                 place = f"{name}/layer_{layer}/position_{position}"
                 found[place] = swap.summary()
                 if not control and position == slot:

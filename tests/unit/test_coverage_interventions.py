@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from quince.data.compositional.generate import Task, generate, types_of
-from quince.eval.coverage.interventions import Interchange, find_donors, interchange
+from quince.eval.coverage.interventions import Interchange, Interchanger, find_donors
 
 from .test_coverage_representations import random_lm
 
@@ -48,12 +48,13 @@ def test_swapping_the_token_itself_is_running_the_donor(kind):
     donors = base.copy()
     donors[:, 1] = (base[:, 1] + 1) % 32
     answers = tuple(greedy(model, tokens) for tokens in (base, donors))
-    swapped = interchange(model, base, donors, answers, layer=0, position=1)
+    interchange = Interchanger(model, base, donors, answers)
+    swapped = interchange(layer=0, position=1)
     moved = ~np.isnan(swapped.effect)
     assert swapped.effect[moved] == pytest.approx(1.0, abs=1e-4)
     differ = answers[0] != answers[1]
     assert np.array_equal(swapped.flipped, differ)
-    same = interchange(model, base, donors, answers, layer=0, position=0)
+    same = interchange(layer=0, position=0)
     assert same.kept.all() and not same.flipped.any()
     assert np.nan_to_num(same.effect) == pytest.approx(0.0, abs=1e-6)
 
@@ -64,8 +65,20 @@ def test_a_later_layer_carries_part_of_it():
     base = np.random.default_rng(0).integers(32, size=(20, 3))
     donors = (base + 1) % 32
     answers = tuple(greedy(model, tokens) for tokens in (base, donors))
-    effects = [np.nanmean(np.abs(interchange(model, base, donors, answers, 2, place).effect)) for place in range(3)]
+    interchange = Interchanger(model, base, donors, answers)
+    effects = [np.nanmean(np.abs(interchange(2, place).effect)) for place in range(3)]
     assert effects[2] == max(effects)
+
+
+def test_base_and_donors_run_once():
+    model = random_lm("gpt2")
+    tokens = np.random.default_rng(0).integers(32, size=(4, 3))
+    runs = []
+    model.register_forward_pre_hook(lambda module, arguments: runs.append(1))
+    interchange = Interchanger(model, tokens, (tokens + 1) % 32, (tokens[:, 0], tokens[:, 1]))
+    for layer, position in ((0, 0), (1, 2), (2, 1)):
+        interchange(layer, position)
+    assert len(runs) == 2 + 3
 
 
 def greedy(model, tokens):
@@ -91,6 +104,6 @@ def test_bins_and_ranks():
 def test_a_place_outside_is_named(layer, position, words):
     tokens = np.zeros((2, 3), dtype=int)
     with pytest.raises(ValueError, match=words):
-        interchange(random_lm("gpt2"), tokens, tokens, (tokens[:, 0], tokens[:, 0]), layer, position)
+        Interchanger(random_lm("gpt2"), tokens, tokens, (tokens[:, 0], tokens[:, 0]))(layer, position)
     with pytest.raises(ValueError, match="differ in shape"):
-        interchange(random_lm("gpt2"), tokens, tokens[:1], (tokens[:, 0], tokens[:, 0]), 0, 0)
+        Interchanger(random_lm("gpt2"), tokens, tokens[:1], (tokens[:, 0], tokens[:, 0]))
