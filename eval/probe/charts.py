@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 
+from ..figures import svg
 from ..statistics import Interval
 from .statuses import STATUSES
 
@@ -28,7 +29,7 @@ def status_chart(counts: Mapping[str, Mapping[str, int]], title: str) -> str:
                 f"<title>{text}</title></rect>"
             )
             x += width
-    return _svg([*parts, _axis(height)], height, title)
+    return svg([*parts, _axis(height)], _WIDTH, height, title)
 
 
 def accuracy_chart(shares: Mapping[str, Interval], counts: Mapping[str, int], title: str) -> str:
@@ -43,7 +44,7 @@ def accuracy_chart(shares: Mapping[str, Interval], counts: Mapping[str, int], ti
         text = escape(f"{name}: {100 * share.estimate:.1f} % [{100 * share.low:.1f}, {100 * share.high:.1f}]")
         dot = f'<circle class="dot {colour}" cx="{_x(share.estimate)}" cy="{y}" r="4.5">'
         parts.append(f"{dot}<title>{text}</title></circle>")
-    return _svg([*parts, _axis(height)], height, title)
+    return svg([*parts, _axis(height)], _WIDTH, height, title)
 
 
 def _x(share: float) -> float:
@@ -66,8 +67,3 @@ def _grid(height: float) -> str:
 
 def _cut(name: str, limit: int = 25) -> str:
     return name if len(name) <= limit else name[: limit - 1] + "…"
-
-
-def _svg(parts: Sequence[str], height: float, title: str) -> str:
-    head = f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(title, quote=True)}">'
-    return head + "".join(parts) + "</svg>"
