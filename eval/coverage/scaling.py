@@ -73,28 +73,6 @@ def shared_contexts(inputs: ArrayLike, bridge: ArrayLike, fragment: Sequence[int
     return float((in_context * (in_context - 1)).sum() / pairs) if pairs else float("nan")
 
 
-def required_rows(rows: ArrayLike, accuracy: ArrayLike, threshold: float = 0.95) -> float:
-    """Rows at which accuracy first reaches a threshold, between the measured sizes on a logarithmic scale.
-
-    Args:
-        rows: Sizes of training sets, increasing.
-        accuracy: Measured at each.
-        threshold: Accuracy that counts as generalised.
-
-    Returns:
-        NaN where it is not reached; the smallest size where it is reached there already.
-    """
-    rows, accuracy = np.asarray(rows, dtype=np.float64), np.asarray(accuracy, dtype=np.float64)
-    reached = np.flatnonzero(accuracy >= threshold)
-    if not len(reached):
-        return float("nan")
-    at = int(reached[0])
-    if at == 0:
-        return float(rows[0])
-    share = (threshold - accuracy[at - 1]) / (accuracy[at] - accuracy[at - 1])
-    return float(np.exp(np.log(rows[at - 1]) + share * np.log(rows[at] / rows[at - 1])))
-
-
 @dataclass(frozen=True)
 class PowerLaw:
     """N = factor * n^exponent, fitted on logarithms.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ def task_of(recipe: CoverageRecipe, rows: int) -> Task:
 
 def plan_lines(loaded: LoadedRecipe, recipe: CoverageRecipe) -> Iterator[tuple[str, str]]:
     """Label and text of each line of the plan."""
-    from ...eval.coverage.scaling import kappa
+    from ...eval.coverage.scaling import KAPPA_NEEDED, kappa, rows_for
 
     data, sizes = recipe.data, recipe.architecture
     task = task_of(recipe, data.rows[0])
@@ -52,7 +53,8 @@ def plan_lines(loaded: LoadedRecipe, recipe: CoverageRecipe) -> Iterator[tuple[s
     yield "data", f"{data.family} of {data.values} values, {data.target}, {', '.join(map(str, data.rows))} rows"
     if data.family == "two_hop":
         contexts = ", ".join(f"{kappa(rows, data.values, data.seen):.1f}" for rows in data.rows)
-        yield "kappa", f"{contexts} contexts shared by two equivalent fragments"
+        needed = math.ceil(rows_for(KAPPA_NEEDED, data.values, data.seen))
+        yield "kappa", f"{contexts} contexts shared by two equivalent fragments; {KAPPA_NEEDED:g} take {needed} rows"
     yield (
         "steps",
         f"at most {recipe.trainer['max_steps']} for each size, {micro * accumulation} rows of {length} tokens each",

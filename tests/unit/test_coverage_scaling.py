@@ -12,7 +12,6 @@ from quince.eval.coverage.scaling import (
     PAPER_EXPONENTS,
     fit_power_law,
     kappa,
-    required_rows,
     rows_for,
     shared_contexts,
     theory_exponent,
@@ -71,9 +70,3 @@ def test_the_interval_covers_as_often_as_it_says():
 def test_what_cannot_be_fitted_is_said(rows):
     with pytest.raises(StatisticsError, match="at least three"):
         fit_power_law([10, 20, 30][: len(rows)], rows)
-
-
-def test_the_threshold_is_interpolated():
-    assert required_rows([1000, 2000, 4000], [0.2, 0.9, 1.0], 0.95) == pytest.approx(2000 * 2**0.5)
-    assert required_rows([1000, 2000], [0.97, 0.99]) == 1000
-    assert np.isnan(required_rows([1000, 2000], [0.2, 0.9]))

@@ -14,7 +14,7 @@ from quince.recipes.config.coverage import ProbeArchitecture, Stop
 from quince.recipes.coverage.losses import answer_loss, cross_entropy, make_perpendicular, stablemax_loss
 from quince.recipes.coverage.measure import answers, examine
 from quince.recipes.coverage.model import new_model, new_tokenizer
-from quince.recipes.coverage.overview import parameters
+from quince.recipes.coverage.overview import parameters, plan_lines
 from quince.recipes.coverage.probe import EarlyStop, Shuffles, TensorRows, build_trainer, train_probe
 from quince.recipes.coverage.study import table
 from safetensors.torch import load_file
@@ -190,6 +190,11 @@ def test_the_plan_counts_the_weights(small, overrides):
     assert parameters(recipe, length) == sum(weight.numel() for weight in trainer.model.parameters())
 
 
+def test_the_plan_says_how_many_rows_are_needed(small):
+    loaded = small("data={values: 50, rows: [20000]}")
+    assert "4 take 20707 rows" in dict(plan_lines(loaded, loaded.recipe))["kappa"]
+
+
 def test_the_model_has_no_dropout():
     model = new_model(ProbeArchitecture(width=16, heads=2), 8, "direct", 3, seed=0).train()
     tokens = torch.zeros(1, 3, dtype=torch.long)
@@ -238,6 +243,7 @@ class StopAt(TrainerCallback):
         ("trainer.max_steps=0", "no end"),
         ("trainer.num_train_epochs=3", "write `max_steps`"),
         ("loss=stable_max", "stablemax"),
+        ("data.validation=1", "data.validation"),
     ],
 )
 def test_what_does_not_fit_is_said(override, words):
