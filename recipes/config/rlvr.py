@@ -246,6 +246,8 @@ class RlvrRecipe(Section):
     share_prompts: bool = False
     """Read the prompt of a group once in a training step: cheaper where prompts are long and answers short. For models
     that fit one device, without gradient checkpointing."""
+    max_grader_errors: Share = 0.05
+    """Share of judgements, over the last ten rollout batches, that may fail before the run stops; 1 never stops."""
     launch: Launch = Launch()
     trainer: Options = Field(default_factory=dict)
     """Fields of TRL's `GRPOConfig` under their own names."""

@@ -67,6 +67,7 @@ _SHARED = {
     "output_dir": "write `output_dir` at the top level",
     "seed": "write `seed` at the top level",
     "resume_from_checkpoint": "call `quince train ... --resume`",
+    "enable_jit_checkpoint": "a run always saves on SIGTERM",
     "remove_unused_columns": "rewards need the columns, so they are always kept",
 }
 
