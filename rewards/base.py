@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, ClassVar, Literal, get_args
 
 Outcome = Literal["correct", "wrong", "unparseable", "timeout", "error", "skipped"]
@@ -40,12 +45,14 @@ class Reward:
             can mix tasks.
         optional: Row columns that `judge` reads where they are there.
         range: Lowest and highest value.
+        patience_s: Seconds after which a `judge` that has not returned has failed.
     """
 
     name: ClassVar[str]
     columns: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[tuple[str, ...]] = ()
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    patience_s: ClassVar[float] = 10.0
 
     @property
     def __name__(self) -> str:
@@ -71,7 +78,8 @@ class Reward:
             prompts: Not used; TRL passes them.
             completions: Plain strings, or conversational completions (lists of messages).
             **columns: Row columns as lists, and TRL's own arguments, of which `log_metric` receives the
-                share of each outcome as `outcome/<reward>/<outcome>`.
+                share of each outcome as `outcome/<reward>/<outcome>`. Where rows bring a list `verdicts`, the
+                pair of this reward's name and its verdict is added to it.
 
         Raises:
             ValueError: A column that this reward needs is not in the data.
@@ -86,6 +94,8 @@ class Reward:
         verdicts = self.judge_batch([completion_text(item) for item in completions], rows)
         if columns.get("log_metric") is not None and verdicts:
             self.log(verdicts, columns["log_metric"])
+        for row, verdict in zip(rows, verdicts, strict=True):
+            row.get("verdicts", []).append((self.name, verdict))
         return [verdict.value for verdict in verdicts]
 
     def log(self, verdicts: Sequence[Verdict], log_metric: Callable[[str, float], None]) -> None:
@@ -108,9 +118,35 @@ class Reward:
         if skipped is not None:
             return skipped
         try:
-            return self.judge(completion, row)
+            with time_limit(self.patience_s):
+                return self.judge(completion, row)
         except Exception as error:
             return error_verdict(self.name, row, error)
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise `TimeoutError` in a block that takes longer; does nothing outside the main thread, which gets no signals.
+
+    Ends Python code and regular expressions. Native code that may never return belongs into `rewards.workers`.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"no judgement within {seconds:g} s")
+
+    handler, started = signal.signal(signal.SIGALRM, ring), time.monotonic()
+    left, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        # What someone else had set goes on as if nothing had been.
+        after = max(left - (time.monotonic() - started), 1e-3) if left else 0.0
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, after, interval)
 
 
 def error_verdict(name: str, row: Mapping[str, Any], error: Exception) -> Verdict:

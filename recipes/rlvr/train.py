@@ -73,6 +73,7 @@ def build_trainer(loaded: LoadedRecipe) -> RlvrTrainer:
         dynamic_sampling_rounds=recipe.advantage.dynamic_sampling_rounds,
         rehearsal=make_rehearsal(recipe, split, policy, tokenizer),
         rollout_divergence=make_rollout_divergence(recipe.divergence),
+        max_grader_errors=recipe.max_grader_errors,
     )
     trainer.shares_prompts = recipe.share_prompts
     trainer.add_callback(SamplesFile(folder, trainer))

@@ -23,6 +23,7 @@ from . import divergences, generation, rollouts
 from .advantages import Advantage, unlikeliness
 from .buffer import KeepsRollouts
 from .dynamic_sampling import Reserve
+from .graders import GraderWatch
 from .prompt_order import EpochSampler
 from .rehearsal import StoreError
 from .rehearsal_loss import Rehearsal, Share
@@ -55,6 +56,7 @@ class RlvrTrainer(KeepsRollouts, SharesPrompts, GRPOTrainer):
         dynamic_sampling_rounds: How often prompts with zero variance are replaced by fresh ones (DAPO); 0 is never.
         rehearsal: The store and its divergence, or None.
         rollout_divergence: Or None; the trainer arguments must then have `beta > 0` so that TRL keeps a reference.
+        max_grader_errors: Share of judgements that may fail, see `GraderWatch`.
     """
 
     phases = ("data", "generate", "reward", "reference", "policy", "rehearsal", "backward", "update", "sync")
@@ -69,6 +71,7 @@ class RlvrTrainer(KeepsRollouts, SharesPrompts, GRPOTrainer):
         dynamic_sampling_rounds: int = 0,
         rehearsal: Rehearsal | None = None,
         rollout_divergence: RolloutDivergence | None = None,
+        max_grader_errors: float = 0.05,
         **kwargs: Any,
     ) -> None:
         if generation.can_use_engine(kwargs["args"]):
@@ -83,6 +86,7 @@ class RlvrTrainer(KeepsRollouts, SharesPrompts, GRPOTrainer):
         self.unlikeliness_strength = unlikeliness_strength
         self.rehearsal = rehearsal
         self.rollout_divergence = rollout_divergence
+        self.graders = GraderWatch(max_grader_errors)
         # A completion with advantage 0 may still be pulled by an entropy bonus or a divergence on rollouts.
         self.skip_zero_variance = skip_zero_variance and not rollout_divergence and not self._entropy_bonus_enabled
         self.reserve = Reserve(self, dynamic_sampling_rounds) if dynamic_sampling_rounds else None
@@ -93,8 +97,10 @@ class RlvrTrainer(KeepsRollouts, SharesPrompts, GRPOTrainer):
     # --- rollouts and advantages ------------------------------------------------------------------------------------
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> Tensor:
+        rows = [{**row, "verdicts": []} for row in inputs]
         with self.clock.phase("reward"):
-            rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+            rewards = super()._calculate_rewards(rows, prompts, completions, completion_ids_list)
+            self.graders.look(rows, self.accelerator)
         applies = rollouts.applicable(inputs, self.reward_funcs).to(rewards.device)
         self._rewards = rollouts.combine(rewards, gather(applies), self.reward_weights.to(rewards.device))
         return rewards
