@@ -46,6 +46,7 @@ class AtomicCheckpoints(_Base):
 
     _staging = False
     _published = -1  # step of the last checkpoint
+    _stopped_early = False
 
     def _get_output_dir(self, trial: Any) -> str:
         folder = super()._get_output_dir(trial)
@@ -83,6 +84,17 @@ class AtomicCheckpoints(_Base):
             # Among several CPU processes Accelerate names the device "cpu:0", which torch.load cannot map to.
             vars(self.args)["_setup_devices"] = torch.device("cpu")
         super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_callback_state(self) -> None:
+        super()._load_callback_state()
+        self._stopped_early = self.control.should_training_stop and self.state.global_step < self.state.max_steps
+
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        # Resumed from its last checkpoint, a run that was done would do one step more.
+        if self._stopped_early or self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+        else:
+            super()._run_epoch(*args, **kwargs)
 
     def save_extra_state(self, folder: Path) -> None:
         """Add what a subclass needs to resume exactly; called on every process."""

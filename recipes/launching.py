@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, NoReturn
 from .config.library import accelerate_config
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from .config import LoadedRecipe
     from .config.model import Launch
 
@@ -43,5 +46,38 @@ def run_launched(loaded: LoadedRecipe, command: Sequence[str], arguments: Sequen
         if done.returncode:
             sys.exit(done.returncode)
     sys.stdout.flush()
-    module = ["-m", "accelerate.commands.launch", *command[2:]]
-    os.execv(sys.executable, [sys.executable, *module])
+    os.execv(sys.executable, [sys.executable, "-m", __name__, *command[2:]])
+
+
+def main() -> None:
+    """`accelerate launch`, with signals left to the processes it starts, whose exit code becomes its own.
+
+    By itself it ends with code 1, and gives them 30 seconds to save before it kills them.
+    """
+    from accelerate.commands.launch import main as launch
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    from .stopping import EXIT_CODES
+
+    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = "SIGHUP"
+    for number in EXIT_CODES:
+        signal.signal(number, pass_on)
+    try:
+        launch()
+    except ChildFailedError as error:
+        _, failure = error.get_first_failure()
+        if failure.exitcode in EXIT_CODES.values():
+            sys.exit(failure.exitcode)
+        raise
+
+
+def pass_on(number: int, frame: FrameType | None) -> None:
+    """Hand a signal to the processes that train, which are in sessions of their own."""
+    import psutil
+
+    for child in psutil.Process().children():
+        child.send_signal(number)
+
+
+if __name__ == "__main__":
+    main()

@@ -76,9 +76,10 @@ class StopsOnSignal(TrainerCallback):
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Save only: a step that is half done is not for the log."""
+        """Save only: a step that is half done is not for the log, and the run is not at its end."""
         if self.agreed:
-            control.should_save, control.should_log, control.should_evaluate = True, False, False
+            control.should_save = True
+            control.should_log = control.should_evaluate = control.should_training_stop = False
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Save at the end of the step."""

@@ -146,10 +146,13 @@ class BucketedTrainer(Survives, Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """Mean cross-entropy over answer tokens; the head runs on those positions only."""
+        """Mean cross-entropy over the answer tokens of a step; the head runs on those positions only."""
         hidden = model.model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).last_hidden_state
         targets = inputs["labels"][:, 1:]
         answered = targets != IGNORED
         logits = model.lm_head(hidden[:, :-1][answered])
-        loss = torch.nn.functional.cross_entropy(logits, targets[answered])
+        total = torch.nn.functional.cross_entropy(logits, targets[answered], reduction="sum")
+        # The count is that of all processes, over which gradients are averaged.
+        learned = answered.sum() if num_items_in_batch is None else num_items_in_batch / self.accelerator.num_processes
+        loss = total / learned
         return (loss, logits) if return_outputs else loss
