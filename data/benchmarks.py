@@ -1,4 +1,4 @@
-r"""Math benchmarks: GSM8K, MATH, MATH-500, AIME 2024, AMC 2023, OlympiadBench, Minerva, College Math.
+r"""Math benchmarks: GSM8K, MATH, MATH-500, AIME 2024, AMC 2023, OlympiadBench, Minerva, College Math, SVAMP.
 
 Every source gives rows with ``id`` (a digest of the question, so that it does not depend on where the
 file came from), ``task``, ``prompt`` (the question and one line that asks for ``\boxed{}``),
@@ -27,6 +27,10 @@ INSTRUCTION = "Reason step by step, and put your final answer within \\boxed{}."
 Record = Mapping[str, Any]
 
 
+def _asked(record: Record, where: str) -> str:
+    return str(files.field(record, ("question", "problem"), where)).strip()
+
+
 @dataclass(frozen=True)
 class Benchmark:
     """A data source: where one benchmark is, and how one of its records becomes a row.
@@ -36,6 +40,7 @@ class Benchmark:
         splits: Split names, each with the file stems that may hold it in a local folder.
         repo: Hub repository.
         gold: Final answer of a record, given the record and its place.
+        question: Question of a record, given the same.
         columns: Further columns of the row.
         configs: Configurations of the repository that make up a split together.
         hub_splits: Our split name to the repository's, where they differ.
@@ -46,6 +51,7 @@ class Benchmark:
     splits: Mapping[str, tuple[str, ...]]
     repo: str
     gold: Callable[[Record, str], str]
+    question: Callable[[Record, str], str] = _asked
     columns: Callable[[Record], dict[str, str]] = lambda record: {}
     configs: tuple[str | None, ...] = (None,)
     hub_splits: Mapping[str, str] = field(default_factory=dict)
@@ -79,7 +85,7 @@ class Benchmark:
         rows: list[Row] = []
         copies: dict[str, int] = {}
         for where, record in self._records(split, root, revision):
-            question = str(files.field(record, ("question", "problem"), where)).strip()
+            question = self.question(record, where)
             digest = hashlib.sha256(question.encode()).hexdigest()[:12]
             copies[digest] = copy = copies.get(digest, 0) + 1
             rows.append(
@@ -133,10 +139,15 @@ def _boxed(record: Record, where: str) -> str:
 
 def _plain(record: Record, where: str) -> str:
     """The field ``answer``; whole numbers that were stored as floats lose their ``.0``."""
-    answer = files.field(record, ("answer",), where)
+    answer = files.field(record, ("answer", "Answer"), where)
     if isinstance(answer, float) and answer.is_integer():
         answer = int(answer)
     return _without_dollars(str(answer))
+
+
+def _story(record: Record, where: str) -> str:
+    """SVAMP: the story, then what is asked about it."""
+    return " ".join(str(files.field(record, (name,), where)).strip() for name in ("Body", "Question"))
 
 
 def _plain_or_boxed(record: Record, where: str) -> str:
@@ -194,7 +205,7 @@ math = Benchmark(
     {"train": ("math/train",), "test": ("math/test",)},
     "EleutherAI/hendrycks_math",
     _boxed,
-    _subject_and_level,
+    columns=_subject_and_level,
     configs=(
         "algebra",
         "counting_and_probability",
@@ -213,7 +224,7 @@ math500 = Benchmark(
     {"test": ("math500/test",)},
     "HuggingFaceH4/MATH-500",
     _plain,
-    _subject_and_level,
+    columns=_subject_and_level,
     revision="6e4ed1a2a79af7d8630a6b768ec859cb5af4d3be",
 )
 
@@ -236,7 +247,7 @@ olympiadbench = Benchmark(
     {"test": ("math_eval/olympiadbench", "olympiadbench/test")},
     "Hothan/OlympiadBench",
     _joined,
-    _olympiad_columns,
+    columns=_olympiad_columns,
     configs=("OE_TO_maths_en_COMP",),
     hub_splits={"test": "train"},
 )
@@ -255,5 +266,14 @@ college_math = Benchmark(
     {"test": ("math_eval/college_math", "college_math/test")},
     "di-zhang-fdu/College_Math_Test",
     _plain,
-    lambda record: {"subject": _text(record, "data_topic")},
+    columns=lambda record: {"subject": _text(record, "data_topic")},
+)
+
+# test 1000, the whole set, as math suites use it (the Hub's copy calls 300 of them test).
+svamp = Benchmark(
+    "svamp",
+    {"test": ("math_eval/svamp", "svamp/test")},
+    "ChilleD/SVAMP",
+    _plain,
+    _story,
 )

@@ -36,6 +36,7 @@ SOURCES: dict[str, str] = {
     "olympiadbench": "quince.data.benchmarks:olympiadbench",
     "minerva_math": "quince.data.benchmarks:minerva_math",
     "college_math": "quince.data.benchmarks:college_math",
+    "svamp": "quince.data.benchmarks:svamp",
     "spider": "quince.data.text_to_sql:spider",
     "bird": "quince.data.text_to_sql:bird",
     "function_calls": "quince.data.function_calling.generate:rows",

@@ -17,6 +17,7 @@ REWARDS: dict[str, str] = {
     "format": "quince.rewards.text:Format",
     "length": "quince.rewards.text:Length",
     "function_call": "quince.rewards.function_call:FunctionCall",
+    "bfcl": "quince.rewards.bfcl:BfclCall",
     "capsule": "quince.rewards.compression:CapsuleReward",
 }
 

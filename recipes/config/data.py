@@ -107,7 +107,7 @@ class MathCompetition(MathSet):
 class MathTest(MathSet):
     """Sets that exist only for evaluation."""
 
-    kind: Literal["math500", "aime24", "amc23", "olympiadbench", "minerva_math", "college_math"]
+    kind: Literal["math500", "aime24", "amc23", "olympiadbench", "minerva_math", "college_math", "svamp"]
     split: Literal["test"] = "test"
 
 

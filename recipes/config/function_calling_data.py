@@ -16,6 +16,7 @@ class EvaluationSet(Benchmark):
 class Bfcl(EvaluationSet):
     """Single-turn questions of the Berkeley Function-Calling Leaderboard, version 4, from a local folder."""
 
+    columns = ("gold", "bfcl")
     kind: Literal["bfcl"]
     split: Literal[
         "simple_python",

@@ -95,6 +95,15 @@ class FunctionCall(RewardSpec):
     hf.co/papers/2504.13958; a needless call has the lowest grade)."""
 
 
+class Bfcl(RewardSpec):
+    """1 if BFCL's own checker would accept the calls of a reply; for its questions, and never for training."""
+
+    columns = ("bfcl",)
+    kind: Literal["bfcl"]
+    format: Literal["hermes", "openai", "tucan", "llama3", "gemma"] = "hermes"
+    """How calls are written."""
+
+
 class Capsule(RewardSpec):
     """What a short text is worth to the recipe's `readers` of a long one: gate * (1 + utility - penalties), 0 to 2.
 
@@ -147,6 +156,6 @@ class CustomReward(RewardSpec):
 
 
 Reward = Annotated[
-    SqlExecution | Math | CountdownReward | ExactMatch | Format | Length | FunctionCall | Capsule | CustomReward,
+    SqlExecution | Math | CountdownReward | ExactMatch | Format | Length | FunctionCall | Bfcl | Capsule | CustomReward,
     Field(discriminator="kind"),
 ]

@@ -119,6 +119,7 @@ PUBLIC_RECORDS = {
     "math_eval/olympiadbench": {"question": "1 + #?", "final_answer": ["2"], "unit": None},
     "math_eval/minerva_math": {"problem": "1 + #?", "solution": r"\boxed{2}"},
     "math_eval/college_math": {"question": "1 + #?", "answer": "2"},
+    "math_eval/svamp": {"Body": "1 + #", "Question": "1 + #?", "Answer": 2.0},
 }
 SQL_QUESTIONS = [
     {
@@ -138,7 +139,7 @@ def tool_records() -> dict[str, dict]:
     asked = {"question": [[{"role": "user", "content": "1 + 1?"}]], "function": [document]}
     answer = {"ground_truth": [{"add": {}}]}
     records = {}
-    for category in GROUPS["single_turn"]:
+    for category in (*GROUPS["single_turn"], "live_relevance"):
         records[f"bfcl_v4/BFCL_v4_{category}.json"] = asked | {"id": f"{category}_#?"}
         records[f"bfcl_v4/possible_answer/BFCL_v4_{category}.json"] = answer | {"id": f"{category}_#?"}
     refused = {"question": "1 + #?", "tools": [json.dumps(document)], "correct_answer": "cannot_answer"}

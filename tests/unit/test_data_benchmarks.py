@@ -88,6 +88,14 @@ def test_gold_of_each_benchmark(tmp_path, kind, path, record, answer):
     assert r"\boxed{}" in instruction
 
 
+def test_a_story_and_its_question_are_one_prompt(tmp_path):
+    record = {"Body": "Ann has 3 pens. ", "Question": "How many pens?", "Answer": 3.0, "Type": "Addition"}
+    write_jsonl(tmp_path / "math_eval/svamp.jsonl", [record])
+    (row,) = load_rows("svamp", split="test", root=str(tmp_path))
+    assert row["prompt"][0]["content"].startswith("Ann has 3 pens. How many pens?\n\n")
+    assert row["answer"] == "3"
+
+
 def test_units_and_levels_are_columns(tmp_path):
     write_jsonl(
         tmp_path / "math_eval/olympiadbench.jsonl",
@@ -120,7 +128,9 @@ def test_size_draws_with_the_seed_and_keeps_order(tmp_path):
         take(rows, 51, seed=1, where="rows")
 
 
-@pytest.mark.parametrize("kind", ["math500", "aime24", "amc23", "olympiadbench", "minerva_math", "college_math"])
+@pytest.mark.parametrize(
+    "kind", ["math500", "aime24", "amc23", "olympiadbench", "minerva_math", "college_math", "svamp"]
+)
 def test_a_test_set_has_no_train_split(kind, tmp_path):
     with pytest.raises(RowError, match="found 'train' · one of test"):
         load_rows(kind, split="train", root=str(tmp_path))
@@ -217,6 +227,7 @@ def test_jsonl_source_reads_ready_rows(tmp_path):
         ("olympiadbench", "test", 675),
         ("minerva_math", "test", 272),
         ("college_math", "test", 2818),
+        ("svamp", "test", 1000),
     ],
 )
 def test_counts_of_the_real_files(kind, split, count):

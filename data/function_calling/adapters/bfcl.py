@@ -20,8 +20,8 @@ from typing import Any
 
 from ... import files
 from ...rows import Row, RowError
-from ..calls import Call
-from ..schema import from_bfcl
+from ..calls import Call, dump
+from ..schema import from_bfcl, to_bfcl
 from .common import Record, convert, gold_column, no_training, tools_column
 
 _SCENARIOS = {
@@ -50,7 +50,7 @@ _MOST_VARIANTS = 4096  # of one object with alternatives; the set's largest has 
 
 
 def rows(split: str, size: int | None = None, seed: int = 0, *, root: str | None = None) -> list[Row]:
-    """Rows with ``prompt``, ``tools``, ``gold`` and ``category``.
+    """Rows with ``prompt``, ``tools``, ``gold``, ``category``, and ``bfcl``, what its own rules read.
 
     In ``live_relevance`` only the decision to call is known: ``gold.calls`` is empty.
 
@@ -105,9 +105,24 @@ def _converter(category: str, answers: Mapping[str, tuple[str, Record]]) -> Any:
             "tools": tools_column(tools, record, where),
             "gold": _gold(category, name, answers, record, where),
             "category": category,
+            "bfcl": _checked_by_bfcl(category, tools, answers, record, name),
         }
 
     return to_row
+
+
+def _checked_by_bfcl(
+    category: str, tools: list[Any], answers: Mapping[str, tuple[str, Record]], record: Record, name: str
+) -> str:
+    """What BFCL's own rules read. Types of Java and JavaScript become Python's: calls on the wire are JSON."""
+    python = category not in ("simple_java", "simple_javascript")
+    return dump(
+        {
+            "category": category,
+            "functions": record["function"] if python else [to_bfcl(tool) for tool in tools],
+            "answers": answers[name][1]["ground_truth"] if name in answers else None,
+        }
+    )
 
 
 def _documents(record: Record, where: str) -> list[Any]:
