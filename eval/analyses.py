@@ -29,6 +29,7 @@ ANALYSIS_FILE = "analysis.json"
 
 ANALYSES: dict[str, str] = {
     "function_call": "quince.eval.function_calling.analysis",
+    "sql_execution": "quince.eval.sql_semantics",
     "compression": "quince.eval.compression.analysis",
 }
 
