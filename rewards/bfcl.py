@@ -96,10 +96,10 @@ def _accepts_all(functions: Sequence[Any], calls: Sequence[Call], answers: Seque
     left = list(calls)
     for answer in answers:
         function = _named(functions, answer)
-        fitting = next((call for call in left if _accepts_call(function, call, answer)), None)
+        fitting = next((index for index, call in enumerate(left) if _accepts_call(function, call, answer)), None)
         if fitting is None:
             return False
-        left.remove(fitting)
+        del left[fitting]
     return True
 
 

@@ -76,6 +76,9 @@ def test_parallel_calls_come_in_any_order_and_each_answer_takes_the_first_that_f
     sofia, varna = Call("trip", {"city": "Sofia"}), Call("trip", {"city": "Varna"})
     assert accepts(record(answers, "parallel"), [varna, sofia])
     assert not accepts(record(answers, "parallel"), [sofia, varna])
+    whole, real = (Call("trip", {"city": "Sofia", "days": days}) for days in (3, 3.0))  # equal, and not the same
+    twice = [{"trip": {"city": ["Sofia"], "days": [3]}}] * 2
+    assert not accepts(record(twice, "parallel"), [real, whole])
     other = {"name": "other", "parameters": {"properties": {}, "required": []}}
     assert accepts(record(answers[1:], "live_multiple", [other, FUNCTION]), [sofia])
     assert not accepts(record(answers[1:], "multiple", [other]), [sofia])
