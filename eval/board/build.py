@@ -1,47 +1,172 @@
-"""Renders the page: one file with its style, script, charts and answers inside."""
+"""Writes the site: pages, one style sheet, one script, and the answers as script files of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-from jinja2.utils import htmlsafe_json_dumps
-from markupsafe import Markup
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from ... import __version__
 from ...data.cache import write_atomic
+from ..metrics import Unit
 from ..records import find_records, read_record
-from ..report import label, number, spread
-from .content import browser, suites
+from ..report import label, number, power_sentence, shown_metrics, spread, unit_of_interval
+from .content import Entry, Suite, suites
+from .pairs import Pair, pairs
+from .samples import answers, questions, script
+
+ASSETS = ("board.css", "board.js")
 
 
 def build_board(records: Sequence[Path], out: Path, base: str | None = None) -> Path:
-    """Write a page that compares records and return its path, `out/index.html`.
+    """Write a site that compares records and return the path of its first page, `out/index.html`.
+
+    It opens from the file system and loads nothing from elsewhere.
 
     Args:
         records: Record folders, or folders with records below.
-        out: Folder of the page; made if need be.
+        out: Folder of the site; made if need be.
         base: Name of the model that the others are compared with; see `content.suites`.
 
     Raises:
         RecordError: A folder holds no record, or a broken one.
     """
-    found = suites([read_record(folder) for folder in find_records(records)], base)
-    data, left_out = browser(found)
-    templates = files(__package__) / "templates"
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.globals.update(label=label, number=number, spread=spread)
-    page = environment.from_string((templates / "board.html").read_text(encoding="utf-8")).render(
-        suites=found,
-        style=Markup((templates / "board.css").read_text(encoding="utf-8")),
-        script=Markup((templates / "board.js").read_text(encoding="utf-8")),
-        # "<", ">" and "&" are escaped, so that no answer can end the element it lies in.
-        data=htmlsafe_json_dumps(data, ensure_ascii=False, separators=(",", ":")),
-        left_out=left_out,
-        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        version=__version__,
+    site = Site(suites([read_record(folder) for folder in find_records(records)], base))
+    for name, text in (site.scripts() | site.pages()).items():
+        write_atomic(Path(out) / name, text)
+    for name in ASSETS:
+        write_atomic(Path(out) / name, template(name))
+    return Path(out) / "index.html"
+
+
+@dataclass(frozen=True)
+class Site:
+    """All pages and scripts by their path below the folder of the site."""
+
+    suites: list[Suite]
+
+    @cached_property
+    def pairs(self) -> dict[tuple[str, str], list[Pair]]:
+        """The comparisons that have a page."""
+        return pairs(self.suites)
+
+    @cached_property
+    def models(self) -> dict[str, list[tuple[Suite, Entry]]]:
+        """Every model with its suites."""
+        labels = dict.fromkeys(entry.label for suite in self.suites for entry in suite.entries)
+        return {m: [(s, e) for s in self.suites for e in s.entries if e.label == m] for m in labels}
+
+    @cached_property
+    def _names(self) -> tuple[dict[str, str], dict[str, str]]:
+        return file_names(self.models), file_names(suite.name for suite in self.suites)
+
+    def model_page(self, model: str) -> str:
+        """Path of a model's page."""
+        return f"models/{self._names[0][model]}.html"
+
+    def pair_page(self, base: str, other: str) -> str | None:
+        """Path of the page that compares two models, in either order; None if there is none."""
+        models = self._names[0]
+        for a, b in ((base, other), (other, base)):
+            if (a, b) in self.pairs:
+                return f"comparisons/{models[a]}--{models[b]}.html"
+        return None
+
+    def pages(self) -> dict[str, str]:
+        """Text of every page."""
+        show = renderer(self)
+        pages = {"index.html": show("index.html", root="", suites=self.suites)}
+        for model, entries in self.models.items():
+            browser = self._browser([model], [suite for suite, _ in entries])
+            pages[self.model_page(model)] = show("model.html", model=model, entries=entries, browser=browser)
+        for (base, other), found in self.pairs.items():
+            browser = self._browser([base, other], [pair.suite for pair in found])
+            page = show("comparison.html", base=base, other=other, pairs=found, browser=browser)
+            pages[self.pair_page(base, other) or ""] = page
+        return pages
+
+    def scripts(self) -> dict[str, str]:
+        """Text of every script with questions or answers."""
+        scripts = {}
+        for suite in self.suites:
+            asked = questions([entry.problems for entry in suite.entries])
+            path = self._questions(suite)
+            scripts[path] = script(path, asked)
+            for entry in suite.entries:
+                path, by_id = self._answers(suite, entry.label), {p.id: p for p in entry.problems}
+                scripts[path] = script(path, answers(by_id, [row[0] for row in asked]))
+        return scripts
+
+    def _questions(self, suite: Suite) -> str:
+        return f"data/{self._names[1][suite.name]}.js"
+
+    def _answers(self, suite: Suite, model: str) -> str:
+        return f"data/{self._names[1][suite.name]}.{self._names[0][model]}.js"
+
+    def _browser(self, models: Sequence[str], found: Sequence[Suite]) -> dict[str, Any]:
+        """What the script of the page needs to show answers."""
+        colours = {e.label: e.colour for suite in found for e in suite.entries}
+        return {
+            "models": [{"name": m, "colour": f"c{colours[m]}"} for m in models],
+            "suites": [
+                {"name": s.name, "questions": self._questions(s), "answers": [self._answers(s, m) for m in models]}
+                for s in found
+            ],
+        }
+
+
+def renderer(site: Site) -> Any:
+    """A function from the name of a template and its values to the text of a page."""
+    environment = Environment(
+        loader=FunctionLoader(template),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    return write_atomic(Path(out) / "index.html", page)
+    environment.globals.update(
+        label=label,
+        number=_number,
+        spread=spread,
+        shown_metrics=shown_metrics,
+        power_sentence=power_sentence,
+        unit_of_interval=unit_of_interval,
+    )
+    environment.filters["metric_label"] = label
+    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+    def show(name: str, **values: Any) -> str:
+        common: Mapping[str, Any] = {"site": site, "root": "../", "made": made, "version": __version__}
+        return environment.get_template(name).render(common | values)
+
+    return show
+
+
+def _number(value: float, unit: Unit, signed: bool = False) -> str:
+    """A value with a true minus sign, which is as wide as a plus."""
+    return number(value, unit, signed).replace("-", "−")
+
+
+def template(name: str) -> str:
+    """Text of a file in the folder of templates."""
+    return (files(__package__) / "templates" / name).read_text(encoding="utf-8")
+
+
+def file_names(labels: Iterable[str]) -> dict[str, str]:
+    """File names for labels, different even where a file system takes capitals for small letters."""
+    names: dict[str, str] = {}
+    for name in labels:
+        stem = re.sub(r"[^a-z0-9_.@-]+", "-", name.lower()).strip("-.") or "model"
+        taken, number_of = set(names.values()), 2
+        unique = stem
+        while unique in taken:
+            unique, number_of = f"{stem}-{number_of}", number_of + 1
+        names[name] = unique
+    return names

@@ -1,4 +1,4 @@
-"""From records to what the page shows: suites, their models, ranks, charts and answers."""
+"""From records to what the board shows of a suite: its models, ranks and charts."""
 
 from __future__ import annotations
 
@@ -6,23 +6,20 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
+from ...rewards.base import OUTCOMES
 from ..analyses import Analysed, find_analysis, read_analysis
 from ..compare import Comparison, compare, ranks
 from ..metrics import Metric, per_problem
-from ..problems import Answer, Problem
+from ..problems import Problem
 from ..records import Record, record_labels
 from ..reference import KL_METRICS
 from ..settings import KlSettings
 from .charts import Line, Point, line_chart, scatter
 
 COLOURS = 8
-_ANSWERS_SHOWN = 8
-_TEXT_SHOWN = 2_000
-_BROWSER_CHARACTERS = 12_000_000
 
 
 @dataclass(frozen=True)
@@ -47,6 +44,29 @@ class Entry:
     def metric(self, name: str) -> Metric | None:
         """Return a metric of the record."""
         return self.record.metrics.get(name)
+
+    @cached_property
+    def analysed(self) -> Analysed | None:
+        """What the suite's kind of reward has to say of this model."""
+        data = read_analysis(self.record.folder, self.record.settings)
+        return None if data is None else Analysed(self.label, self.colour, data)
+
+    @property
+    def curve(self) -> str:
+        """Pass@k of this model alone."""
+        points = [(k, self.record.metrics[f"pass@{k}"].interval) for k in self.record.ks if _has(self, k)]
+        return line_chart([Line(self.label, self.colour, points)], f"Pass@k of {self.label}", "k", "Pass@k, %")
+
+    @property
+    def analysis(self) -> str | None:
+        """HTML of the analysis of this model alone."""
+        return analysis_section(self.record.settings.suite, [self])
+
+    @property
+    def outcomes(self) -> list[tuple[str, float]]:
+        """Share of samples by outcome, of those that occur."""
+        shares = [(name, self.record.metrics[f"outcome/{name}"].interval.estimate) for name in OUTCOMES]
+        return [(name, share) for name, share in shares if share > 0]
 
     @property
     def not_judged(self) -> float:
@@ -125,6 +145,15 @@ class Suite:
         return remarks
 
     @property
+    def detectable(self) -> float | None:
+        """Smallest true difference in Pass@k, for the first k, that is found with 80 % power for every model."""
+        name = f"pass@{self.ks[0]}"
+        found = [
+            e.comparison.detectable[name] for e in self.entries if e.comparison and name in e.comparison.detectable
+        ]
+        return max(found, default=None)
+
+    @property
     def reference(self) -> str | None:
         """Name of the model that divergences are from."""
         return self._kl[0].model_name if self._kl else None
@@ -150,10 +179,7 @@ class Suite:
     @property
     def analysis(self) -> str | None:
         """HTML of what the suite's kind of reward has to say, None if it says nothing; its texts are escaped."""
-        data = [(e, read_analysis(e.record.folder, e.record.settings)) for e in self.entries]
-        entries = [Analysed(e.label, e.colour, read) for e, read in data if read is not None]
-        found = find_analysis(self.base.record.settings)
-        return found.section(self.name, entries) if found is not None and entries else None
+        return analysis_section(self.name, self.entries)
 
     @property
     def kept(self) -> str | None:
@@ -182,6 +208,13 @@ class Suite:
         ]
         guide = points[0] if points and points[0].name == self.base.label else None
         return scatter(points, f"Frontier on {self.name}", f"Pass@{min(self.ks)}, %", f"Pass@{k}, %", guide)
+
+
+def analysis_section(suite: str, entries: Sequence[Entry]) -> str | None:
+    """HTML of what the suite's kind of reward has to say of some models, None if nothing; its texts are escaped."""
+    analysed = [found for e in entries if (found := e.analysed) is not None]
+    analysis = find_analysis(entries[0].record.settings)
+    return analysis.section(suite, analysed) if analysis is not None and analysed else None
 
 
 def suites(records: Sequence[Record], base: str | None) -> list[Suite]:
@@ -222,47 +255,3 @@ def _in_order(labels: list[str], base: str | None) -> list[str]:
 
 def _has(entry: Entry, k: int) -> bool:
     return f"pass@{k}" in entry.record.metrics
-
-
-def browser(found: Sequence[Suite]) -> tuple[list[dict[str, Any]], int]:
-    """Return the answers for the sample browser, and how many problems did not fit into the page."""
-    room, left_out, data = _BROWSER_CHARACTERS, 0, []
-    for suite in found:
-        answers = {e.label: {p.id: p for p in e.problems} for e in suite.entries}
-        problems = []
-        for problem in suite.base.problems:
-            shown = {label: _shown(by_id[problem.id]) for label, by_id in answers.items() if problem.id in by_id}
-            size = len(problem.question) + sum(len(a["text"]) + 60 for m in shown.values() for a in m["answers"])
-            if size > room:
-                left_out += 1
-                continue
-            room -= size
-            problems.append(
-                {
-                    "id": problem.id,
-                    "question": problem.question[:_TEXT_SHOWN],
-                    "reference": problem.reference,
-                    "models": shown,
-                }
-            )
-        data.append({"suite": suite.name, "models": [e.label for e in suite.entries], "problems": problems})
-    return data, left_out
-
-
-def _shown(problem: Problem) -> dict[str, Any]:
-    """The most common answers, and one correct one in any case."""
-    ordered = sorted(problem.answers, key=lambda a: (-a.count, not a.correct))
-    shown = ordered[:_ANSWERS_SHOWN]
-    if not any(a.correct for a in shown):
-        shown += [a for a in ordered[_ANSWERS_SHOWN:] if a.correct][:1]
-    return {
-        "n": problem.n,
-        "correct": problem.correct,
-        "distinct": len(problem.answers),
-        "answers": [_answer(a) for a in shown],
-    }
-
-
-def _answer(answer: Answer) -> dict[str, Any]:
-    text = answer.text if len(answer.text) <= _TEXT_SHOWN else answer.text[:_TEXT_SHOWN] + " …"
-    return {"text": text, "count": answer.count, "outcome": answer.outcome, "detail": answer.detail}

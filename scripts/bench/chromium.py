@@ -1,0 +1,201 @@
+"""A headless Chromium driven over its own pipe, for what only a browser can say of a page; no package is needed.
+
+The DevTools protocol speaks JSON messages ended by a zero byte, on file descriptors 3 and 4 of the browser.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import select
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-extensions",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+    "--hide-scrollbars",
+    "--remote-debugging-pipe",
+)
+
+
+class BrowserError(RuntimeError):
+    """The browser did not answer, or a script in the page failed."""
+
+
+def find_chromium() -> str | None:
+    """Path of the browser; None if none is installed."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+@contextmanager
+def new_page(executable: str, seconds: float = 120) -> Iterator[Page]:
+    """A page of a fresh browser, which ends with the block.
+
+    Args:
+        executable: From `find_chromium`.
+        seconds: To wait for any one answer.
+    """
+    to_browser, from_browser = os.pipe(), os.pipe()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        command = [executable, *_FLAGS, f"--user-data-dir={profile}", "about:blank"]
+        # The shell gives the pipes the numbers 3 and 4.
+        line = f'exec "$@" 3<&{to_browser[0]} 4>&{from_browser[1]}'
+        process = subprocess.Popen(
+            ["bash", "-c", line, "bash", *command],
+            pass_fds=(to_browser[0], from_browser[1]),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(to_browser[0])
+        os.close(from_browser[1])
+        try:
+            yield Page(to_browser[1], from_browser[0], seconds)
+        finally:
+            os.close(to_browser[1])  # ends the browser
+            os.close(from_browser[0])
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+class Page:
+    """One tab.
+
+    Attributes:
+        errors: What the page threw or logged as an error.
+        requests: Addresses that it asked for.
+    """
+
+    def __init__(self, write: int, read: int, seconds: float) -> None:
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        self._write, self._read, self._seconds = write, read, seconds
+        self._buffer, self._id, self._session = b"", 0, None
+        target = next(t for t in self._call("Target.getTargets")["targetInfos"] if t["type"] == "page")
+        attached = self._call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self._call(f"{domain}.enable")
+
+    def view(self, width: int, height: int = 900, dark: bool = False) -> None:
+        """Set the size in CSS pixels, and whether the reader prefers dark pages."""
+        self._call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._call("Emulation.setEmulatedMedia", features=[scheme])
+
+    def open(self, address: str) -> None:
+        """Load a page and wait for its load event."""
+        self._loaded = False
+        if error := self._call("Page.navigate", url=address).get("errorText"):
+            raise BrowserError(f"{address} · {error}")
+        self._until(lambda: self._loaded, address)
+
+    def evaluate(self, script: str) -> Any:
+        """Value of an expression, which may be a promise.
+
+        Raises:
+            BrowserError: It threw.
+        """
+        answer = self._call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        if "exceptionDetails" in answer:
+            raise BrowserError(_of_exception(answer["exceptionDetails"]))
+        return answer["result"].get("value")
+
+    def wait_for(self, script: str) -> Any:
+        """Value of an expression as soon as it is true."""
+        end = time.monotonic() + self._seconds
+        while not (value := self.evaluate(script)):
+            if time.monotonic() > end:
+                raise BrowserError(f"{script} · still {value!r} after {self._seconds:g} s")
+            time.sleep(0.01)
+        return value
+
+    def cpu_seconds(self) -> float:
+        """CPU time of all processes of the browser so far; unlike time on the clock it does not wait for others."""
+        session, self._session = self._session, None
+        try:
+            return sum(process["cpuTime"] for process in self._call("SystemInfo.getProcessInfo")["processInfo"])
+        finally:
+            self._session = session
+
+    def key(self, name: str) -> None:
+        """Press a key, such as ArrowDown."""
+        for kind in ("keyDown", "keyUp"):
+            self._call("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=_CODES[name])
+
+    def screenshot(self, file: Path, whole: bool = True) -> Path:
+        """Write a PNG of the view, or of the whole page."""
+        options: dict[str, Any] = {"captureBeyondViewport": whole}
+        if whole:
+            size = self._call("Page.getLayoutMetrics")["cssContentSize"]
+            options["clip"] = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], 8000), "scale": 1}
+        file.write_bytes(base64.b64decode(self._call("Page.captureScreenshot", **options)["data"]))
+        return file
+
+    def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        self._id += 1
+        message = {"id": self._id, "method": method, "params": parameters}
+        if self._session:
+            message["sessionId"] = self._session
+        data = json.dumps(message).encode() + b"\0"
+        while data:
+            data = data[os.write(self._write, data) :]
+        self._answer: dict[str, Any] | None = None
+        self._until(lambda: self._answer is not None, method)
+        assert self._answer is not None
+        if "error" in self._answer:
+            raise BrowserError(f"{method} · {self._answer['error']['message']}")
+        return self._answer["result"]
+
+    def _until(self, done: Any, what: str) -> None:
+        end = time.monotonic() + self._seconds
+        while not done():
+            ready, _, _ = select.select([self._read], [], [], max(0.0, end - time.monotonic()))
+            data = os.read(self._read, 1 << 16) if ready else b""
+            if not data:
+                raise BrowserError(f"{what} · no answer within {self._seconds:g} s")
+            *messages, self._buffer = (self._buffer + data).split(b"\0")
+            for message in messages:
+                self._receive(json.loads(message))
+
+    def _receive(self, message: dict[str, Any]) -> None:
+        if message.get("id") == self._id:
+            self._answer = message
+        parameters = message.get("params", {})
+        match message.get("method"):
+            case "Page.loadEventFired":
+                self._loaded = True
+            case "Network.requestWillBeSent":
+                self.requests.append(parameters["request"]["url"])
+            case "Runtime.exceptionThrown":
+                self.errors.append(_of_exception(parameters["exceptionDetails"]))
+            case "Log.entryAdded" if parameters["entry"]["level"] == "error":
+                self.errors.append(parameters["entry"]["text"])
+            case "Runtime.consoleAPICalled" if parameters["type"] in ("error", "assert"):
+                self.errors.append(str([a.get("value", a.get("description")) for a in parameters["args"]]))
+
+
+_CODES = {"ArrowDown": 40, "ArrowUp": 38, "Home": 36, "End": 35, "Tab": 9, "Enter": 13}
+
+
+def _of_exception(details: dict[str, Any]) -> str:
+    return details.get("exception", {}).get("description") or details["text"]
