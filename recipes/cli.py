@@ -91,11 +91,18 @@ def validate(recipe: Recipe, overrides: Overrides = None) -> None:
 
 
 @app.command()
-def plan(recipe: Recipe, overrides: Overrides = None) -> None:
-    """Memory, tokens, steps, disk and the launch line, before anything is loaded."""
+def plan(
+    recipe: Recipe,
+    overrides: Overrides = None,
+    gpu: Annotated[str, typer.Option(help="What it is to run on, for example h200, a100 or 4090.")] = "h100",
+) -> None:
+    """Memory, tokens, steps, time, disk and the launch line, before anything is loaded."""
     from .plan import make_plan
+    from .planning.gpus import GPUS
 
-    print(make_plan(_load(recipe, overrides)))
+    if gpu not in GPUS:
+        raise typer.BadParameter(f"{gpu!r} is not one of {', '.join(GPUS)}")
+    print(make_plan(_load(recipe, overrides), gpu))
 
 
 @app.command()

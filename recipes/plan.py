@@ -5,42 +5,45 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from .config.compression_eval import CompressionEvalRecipe
 from .config.coverage import CoverageRecipe
 from .config.dpo import DpoRecipe
 from .config.evaluation import EvalRecipe
-from .config.library import accelerate_config
 from .config.pipeline import PipelineRecipe
 from .config.pretrain import PretrainRecipe
-from .config.rlvr import JensenShannonDefinition, ReverseKLRollouts, RlvrRecipe
+from .config.rlvr import RlvrRecipe
 from .config.rlvr_checks import rehearses
 from .config.sft import SftRecipe
 from .config.shapes import Shape, shape_of
 from .config.trainer import Target, trainer_value
 from .coverage.overview import plan_lines
 from .launching import launch_command
-from .memory import Training, readable
+from .planning.disk import disk_text, saved_bytes
+from .planning.generation import generation
+from .planning.gpus import DEFAULT, GPUS, Gpu
+from .planning.lines import Line, launch_lines, memory_lines, time_lines
+from .planning.seconds import work
+from .planning.training import pretrain_training, rlvr_training, tuning_training
+from .planning.units import readable
 
 if TYPE_CHECKING:
     from .config import LoadedRecipe
     from .config.model import Launch, Model
 
-ASSUMED_PROMPT_TOKENS = 512
-"""Prompt length where nothing in the recipe bounds it."""
-
-Line = tuple[str, str]
-
-
 _HOW_TO_START = ("split", "command", "which runs")
 
 
-def make_plan(loaded: LoadedRecipe) -> str:
-    """The plan as aligned lines of text; that of a pipeline is those of its stages."""
+def make_plan(loaded: LoadedRecipe, gpu: str = DEFAULT) -> str:
+    """The plan as aligned lines of text; that of a pipeline is those of its stages.
+
+    Args:
+        loaded: From `load_recipe`.
+        gpu: A name of `GPUS`.
+    """
     if not isinstance(loaded.recipe, PipelineRecipe):
-        return _aligned(_lines(loaded))
-    stages = [_aligned(line for line in _lines(part) if line[0] not in _HOW_TO_START) for part in loaded.parts()]
+        return _aligned(_lines(loaded, GPUS[gpu]))
+    parts = [_lines(part, GPUS[gpu]) for part in loaded.parts()]
+    stages = [_aligned(line for line in lines if line[0] not in _HOW_TO_START) for lines in parts]
     return "\n\n".join([*stages, _aligned([("command", f"quince train {loaded.name}")])])
 
 
@@ -50,31 +53,36 @@ def _aligned(lines: Iterable[Line]) -> str:
     return "\n".join(f"{label:<{width}}  {text}" for label, text in lines)
 
 
-def _lines(loaded: LoadedRecipe) -> Iterator[Line]:
+def _lines(loaded: LoadedRecipe, gpu: Gpu) -> Iterator[Line]:
     recipe = loaded.recipe
     if isinstance(recipe, RlvrRecipe):
-        return _rlvr(loaded, recipe)
+        return _rlvr(loaded, recipe, gpu)
     if isinstance(recipe, SftRecipe | DpoRecipe):
-        return _tuning(loaded, recipe)
+        return _tuning(loaded, recipe, gpu)
     if isinstance(recipe, CoverageRecipe):
         return plan_lines(loaded, recipe)
     if isinstance(recipe, CompressionEvalRecipe):
         return _compression_evaluation(loaded, recipe)
-    return _pretrain(loaded, recipe) if isinstance(recipe, PretrainRecipe) else _evaluation(loaded, recipe)
+    if isinstance(recipe, PretrainRecipe):
+        return _pretrain(loaded, recipe, gpu)
+    return _evaluation(loaded, recipe)
 
 
-def _rlvr(loaded: LoadedRecipe, recipe: RlvrRecipe) -> Iterator[Line]:
+def _rlvr(loaded: LoadedRecipe, recipe: RlvrRecipe, gpu: Gpu) -> Iterator[Line]:
     shape = shape_of(recipe.model.id)
     yield "recipe", f"{loaded.name}: {recipe.description}"
     yield "model", _model_text(recipe.model, shape)
     yield from _batch(recipe)
     if shape is not None:
-        yield from _memory(recipe, _training(recipe, shape))
-        yield "disk", _disk(recipe.trainer, "rlvr", _checkpoint_bytes(recipe.model, shape))
+        training, engine = rlvr_training(recipe, shape), generation(recipe, shape)
+        yield from memory_lines(training, engine, gpu)
+        yield from launch_lines(training, engine, gpu, recipe.launch.processes)
+        yield from time_lines(work(recipe), training, engine, gpu)
+        yield "disk", disk_text(recipe.trainer, "rlvr", *saved_bytes(recipe.model, shape, recipe.launch))
     yield from _commands(loaded, recipe.launch)
 
 
-def _tuning(loaded: LoadedRecipe, recipe: SftRecipe | DpoRecipe) -> Iterator[Line]:
+def _tuning(loaded: LoadedRecipe, recipe: SftRecipe | DpoRecipe, gpu: Gpu) -> Iterator[Line]:
     shape, kind, trainer = shape_of(recipe.model.id), recipe.kind, recipe.trainer
     sizes = [source.size for source in (*getattr(recipe, "first", ()), *recipe.data)]
     rows = sum(size for size in sizes if size) if None not in sizes else None
@@ -90,29 +98,14 @@ def _tuning(loaded: LoadedRecipe, recipe: SftRecipe | DpoRecipe) -> Iterator[Lin
     yield "steps", _steps(trainer, kind, None if packing else rows, batch)
     yield "batch", f"{batch} {unit} a step, {micro} a micro-batch; {bound}"
     if shape is not None:
-        training = _tuning_memory(recipe, shape, longest or shape.context)
-        yield "memory", _parts(training)
-        yield "", f"for sequences of {longest or shape.context} tokens"
-        yield "disk", _disk(trainer, kind, _checkpoint_bytes(recipe.model, shape))
+        training = tuning_training(recipe, shape, longest or shape.context)
+        yield from memory_lines(training, None, gpu)
+        yield from launch_lines(training, None, gpu, recipe.launch.processes)
+        yield "disk", disk_text(trainer, kind, *saved_bytes(recipe.model, shape, recipe.launch))
     yield from _commands(loaded, recipe.launch)
 
 
-def _tuning_memory(recipe: SftRecipe | DpoRecipe, shape: Shape, length: int) -> Training:
-    pairs = isinstance(recipe, DpoRecipe)
-    return Training(
-        shape=shape,
-        weight_bytes=_weight_bytes(recipe.model),
-        trainable=_trainable(recipe.model, shape),
-        sharded_over=recipe.launch.processes if _is_sharded(recipe.launch) else 1,
-        rows=_value(recipe.trainer, "per_device_train_batch_size", recipe.kind) * (2 if pairs else 1),
-        prompt_tokens=length,
-        completion_tokens=0,  # TRL's fused output head keeps no logits
-        checkpointing=bool(_value(recipe.trainer, "gradient_checkpointing", recipe.kind)),
-        reference=pairs,
-    )
-
-
-def _pretrain(loaded: LoadedRecipe, recipe: PretrainRecipe) -> Iterator[Line]:
+def _pretrain(loaded: LoadedRecipe, recipe: PretrainRecipe, gpu: Gpu) -> Iterator[Line]:
     sizes, trainer = recipe.architecture, recipe.trainer
     shape = Shape(
         hidden=sizes.hidden_size,
@@ -124,6 +117,7 @@ def _pretrain(loaded: LoadedRecipe, recipe: PretrainRecipe) -> Iterator[Line]:
         vocab=recipe.tokenizer.vocab_size,
         context=sizes.max_positions,
         tied=True,
+        query_key_norm=sizes.kind == "qwen3",
     )
     examples = sum(source.size for source in recipe.mixture)
     batch = _value(trainer, "per_device_train_batch_size", "pretrain") * recipe.launch.processes
@@ -132,7 +126,9 @@ def _pretrain(loaded: LoadedRecipe, recipe: PretrainRecipe) -> Iterator[Line]:
     yield "model", f"Qwen3 architecture from scratch, {readable(shape.parameters, ' parameters')}"
     yield "data", f"{examples} conversations from {', '.join(source.kind for source in recipe.mixture)}"
     yield "steps", f"{_steps(trainer, 'pretrain', examples, batch)}, {batch} conversations each"
-    yield "disk", _disk(trainer, "pretrain", 12 * shape.parameters)
+    # Lengths of generated conversations are known once they are tokens; this is what a row can have.
+    yield from memory_lines(pretrain_training(recipe, shape, sizes.max_positions), None, gpu)
+    yield "disk", disk_text(trainer, "pretrain", 12 * shape.parameters, 4 * shape.parameters)
     yield from _commands(loaded, recipe.launch)
 
 
@@ -194,53 +190,6 @@ def _batch(recipe: RlvrRecipe) -> Iterator[Line]:
         )
 
 
-def _training(recipe: RlvrRecipe, shape: Shape) -> Training:
-    trainer = recipe.trainer
-    limit = _value(trainer, "vllm_max_model_length")
-    completion = _value(trainer, "max_completion_length")
-    return Training(
-        shape=shape,
-        weight_bytes=_weight_bytes(recipe.model),
-        trainable=_trainable(recipe.model, shape),
-        sharded_over=recipe.launch.processes if _is_sharded(recipe.launch) else 1,
-        rows=_value(trainer, "per_device_train_batch_size"),
-        prompt_tokens=limit - completion if limit else ASSUMED_PROMPT_TOKENS,
-        completion_tokens=completion,
-        checkpointing=bool(_value(trainer, "gradient_checkpointing")),
-        reference=isinstance(recipe.divergence, (ReverseKLRollouts, JensenShannonDefinition)),
-    )
-
-
-def _weight_bytes(model: Model) -> float:
-    return 0.5 if model.adapter.kind == "qlora" else {"float32": 4.0}.get(model.dtype, 2.0)
-
-
-def _trainable(model: Model, shape: Shape) -> int:
-    return shape.parameters if model.adapter.kind == "none" else shape.lora_parameters(model.adapter.rank)
-
-
-def _parts(training: Training) -> str:
-    """All of the memory of a process, and what it is made of."""
-    parts = {
-        "weights": training.weights,
-        "gradients": training.gradients,
-        "Adam": training.optimizer,
-        "reference copy": training.reference_copy,
-        "activations (rough)": training.activations,
-    }
-    named = ", ".join(f"{name} {readable(size)}" for name, size in parts.items() if size)
-    return f"{readable(sum(parts.values()))} a process: {named}"
-
-
-def _memory(recipe: RlvrRecipe, training: Training) -> Iterator[Line]:
-    yield "memory", _parts(training)
-    prompt = f"prompts of {training.prompt_tokens} tokens and full-length answers"
-    yield "", f"for {prompt}" + ("" if recipe.trainer.get("vllm_max_model_length") else " (prompts assumed)")
-    if _value(recipe.trainer, "use_vllm") and _value(recipe.trainer, "vllm_mode") == "colocate":
-        share = _value(recipe.trainer, "vllm_gpu_memory_utilization")
-        yield "", f"and {share:.0%} of each GPU for vLLM"
-
-
 def _model_text(model: Model, shape: Shape | None) -> str:
     adapter = "" if model.adapter.kind == "none" else f", {model.adapter.kind} of rank {model.adapter.rank}"
     if shape is None:
@@ -255,30 +204,6 @@ def _steps(trainer: dict[str, Any], target: Target, examples: int | None, batch:
     if examples is None:
         return f"{epochs:g} epochs of all rows"
     return f"{max(1, int(examples * epochs) // batch)} optimizer steps ({epochs:g} epochs)"
-
-
-def _checkpoint_bytes(model: Model, shape: Shape) -> float:
-    """Trained weights and two moments, each as precise as the weights."""
-    if model.adapter.kind != "none":
-        return 12.0 * shape.lora_parameters(model.adapter.rank)
-    return 3 * {"float32": 4.0}.get(model.dtype, 2.0) * shape.parameters
-
-
-def _disk(trainer: dict[str, Any], target: Target, checkpoint: float) -> str:
-    if _value(trainer, "save_strategy", target) == "no":
-        return f"{readable(checkpoint / 3)} for the final model"
-    limit = _value(trainer, "save_total_limit", target)
-    kept = f"{limit} checkpoints" if limit else "every checkpoint"
-    size = readable(checkpoint * (limit or 1) + checkpoint / 3)
-    return f"{size} for {kept} of {readable(checkpoint)} and the final model"
-
-
-def _is_sharded(launch: Launch) -> bool:
-    config = launch.accelerate_config and accelerate_config(launch.accelerate_config)
-    if not config:
-        return False
-    settings = yaml.safe_load(config.read_text(encoding="utf-8"))
-    return settings.get("distributed_type") in ("FSDP", "DEEPSPEED")
 
 
 def _commands(loaded: LoadedRecipe, launch: Launch) -> Iterator[Line]:

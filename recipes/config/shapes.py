@@ -22,6 +22,9 @@ class Shape:
     vocab: int
     context: int
     tied: bool = False
+    query_key_norm: bool = False
+    sandwich: bool = False
+    """Norms after attention and MLP as well."""
 
     @property
     def linear_parameters(self) -> int:
@@ -43,15 +46,15 @@ class Shape:
 
 # From each model's config.json.
 SHAPES: dict[str, Shape] = {
-    "Qwen/Qwen3-0.6B": Shape(1024, 28, 16, 8, 128, 3072, 151_936, 40_960, tied=True),
-    "Qwen/Qwen3-1.7B": Shape(2048, 28, 16, 8, 128, 6144, 151_936, 40_960, tied=True),
-    "Qwen/Qwen3-4B": Shape(2560, 36, 32, 8, 128, 9728, 151_936, 40_960, tied=True),
-    "Qwen/Qwen3-8B": Shape(4096, 36, 32, 8, 128, 12_288, 151_936, 40_960),
+    "Qwen/Qwen3-0.6B": Shape(1024, 28, 16, 8, 128, 3072, 151_936, 40_960, tied=True, query_key_norm=True),
+    "Qwen/Qwen3-1.7B": Shape(2048, 28, 16, 8, 128, 6144, 151_936, 40_960, tied=True, query_key_norm=True),
+    "Qwen/Qwen3-4B": Shape(2560, 36, 32, 8, 128, 9728, 151_936, 40_960, tied=True, query_key_norm=True),
+    "Qwen/Qwen3-8B": Shape(4096, 36, 32, 8, 128, 12_288, 151_936, 40_960, query_key_norm=True),
     "Qwen/Qwen2.5-Math-7B": Shape(3584, 28, 28, 4, 128, 18_944, 152_064, 4096),
     "meta-llama/Llama-3.1-8B": Shape(4096, 32, 32, 8, 128, 14_336, 128_256, 131_072),
-    "google/gemma-2-2b": Shape(2304, 26, 8, 4, 256, 9216, 256_000, 8192, tied=True),
-    "google/gemma-2-9b": Shape(3584, 42, 16, 8, 256, 14_336, 256_000, 8192, tied=True),
-    "google/gemma-2-27b": Shape(4608, 46, 32, 16, 128, 36_864, 256_000, 8192, tied=True),
+    "google/gemma-2-2b": Shape(2304, 26, 8, 4, 256, 9216, 256_000, 8192, tied=True, sandwich=True),
+    "google/gemma-2-9b": Shape(3584, 42, 16, 8, 256, 14_336, 256_000, 8192, tied=True, sandwich=True),
+    "google/gemma-2-27b": Shape(4608, 46, 32, 16, 128, 36_864, 256_000, 8192, tied=True, sandwich=True),
 }
 _TUNED_FROM = {
     "INSAIT-Institute/BgGPT-Gemma-2-2.6B-IT-v1.0": "google/gemma-2-2b",
@@ -90,4 +93,6 @@ def _from_config(config: dict[str, object]) -> Shape | None:
         vocab=number("vocab_size"),
         context=number("max_position_embeddings"),
         tied=bool(config.get("tie_word_embeddings", False)),
+        query_key_norm=config.get("model_type") in ("qwen3", "gemma3_text"),
+        sandwich=str(config.get("model_type")).startswith(("gemma2", "gemma3")),
     )

@@ -11,7 +11,7 @@ from rich.text import Text
 from ...data.compositional.generate import Task, generate
 from ...data.compositional.sequences import IGNORED, to_sequences, vocabulary
 from ..config.trainer import trainer_value
-from ..memory import readable
+from ..planning.units import readable
 
 if TYPE_CHECKING:
     from ..config import LoadedRecipe
