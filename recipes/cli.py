@@ -177,9 +177,9 @@ def evaluate(recipe: Recipe, overrides: Overrides = None) -> None:
 @app.command()
 def board(
     records: Annotated[list[Path], typer.Argument(help="Folders of records.")],
-    out: Annotated[Path, typer.Option(help="Folder for the page.")] = Path("board"),
+    out: Annotated[Path, typer.Option(help="Folder for the site.")] = Path("board"),
 ) -> None:
-    """A static page that compares evaluations: open index.html in a browser."""
+    """A static site that compares evaluations: open index.html in a browser."""
     from rich import print as show
 
     from ..eval.board import build_board
@@ -189,6 +189,14 @@ def board(
     page = build_board(records, out)
     show(overview_table([read_record(folder) for folder in find_records(records)]))
     print(page)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="The folder of a training run.")]) -> None:
+    """One page about a run: curves, time, answers, recipe; training writes it at its end."""
+    from .report import write_report
+
+    print(write_report(run))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
