@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from ..config.rlvr import RlvrRecipe
 
 
+SERVER_SHARE = 0.9
+"""Of its GPUs' memory that vLLM takes as a server, unless it is told otherwise."""
+
+
 @dataclass(frozen=True)
 class Generation:
     """How answers of a rollout batch are generated.
@@ -47,7 +51,7 @@ class Generation:
     @property
     def weights(self) -> float:
         """Of the engine on one GPU; with `transformers` they are the policy's own."""
-        return 2 * self.shape.parameters / self.tensor_parallel if self.engine == "colocate" else 0.0
+        return 0.0 if self.engine == "transformers" else 2 * self.shape.parameters / self.tensor_parallel
 
     @property
     def wanted_cache(self) -> float:
@@ -86,7 +90,7 @@ def generation(recipe: RlvrRecipe, shape: Shape) -> Generation:
     return Generation(
         shape,
         engine=mode if vllm else "transformers",
-        share=share if vllm else 0.0,
+        share=SERVER_SHARE if vllm and mode == "server" else share if vllm else 0.0,
         tensor_parallel=parallel if vllm else 1,
         sleeps=bool(trainer.get("vllm_enable_sleep_mode")),
         rows=trainer_value(trainer, "per_device_train_batch_size") * batches,

@@ -143,10 +143,12 @@ class Training:
 
     @property
     def embedding_gradient(self) -> float:
-        """Gradients of embeddings before they are added up, at the end of the backward pass."""
-        if not self.full:
-            return 0.0
-        return (2 if self.shape.tied else 1) * self._trained_bytes * self.shape.vocab * self.shape.hidden
+        """Gradients of embeddings before they are added up, at the end of the backward pass.
+
+        Tied ones come from both ends of the model; those of earlier micro-batches are there already.
+        """
+        copies = (2 if self.shape.tied else 0) + self.accumulates
+        return copies * self._trained_bytes * self.shape.vocab * self.shape.hidden if self.full else 0.0
 
     @property
     def static(self) -> float:

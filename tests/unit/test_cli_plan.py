@@ -106,7 +106,8 @@ def test_an_8b_model_needs_sharding_for_all_weights_and_none_for_an_adapter():
     assert full == {"single": False, "ddp": False, "zero2": True, "fsdp2": True, "zero3": True}
     adapter = training(weight_bytes=2.0, trainable=LLAMA.lora_parameters(32))
     assert all(fit.fits for fit in fits(adapter, None, GPUS["h100"], 8))
-    assert not any(fit.fits for fit in fits(adapter, None, GPUS["4090"], 1)) or adapter.peak < 22.1e9
+    assert [fit.launch for fit in fits(adapter, None, GPUS["4090"], 1)] == ["single"]
+    assert adapter.peak == pytest.approx(18.0e9, rel=0.01)  # 16.1 GB of weights, 1.3 GB for the adapter
 
 
 def engine(**changes):
