@@ -192,6 +192,22 @@ def board(
 
 
 @app.command()
+def card(
+    records: Annotated[Path, typer.Argument(help="A folder of records.")],
+    model: Annotated[Path, typer.Argument(help="The folder of the model that they are of.")],
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="SUITE=ORG/NAME:TASK, for the leaderboard of a dataset on the Hub.")
+    ] = None,
+) -> None:
+    """Write results into a model folder: a table and model-index in its card, and .eval_results for the Hub."""
+    from ..eval.hub import parse_benchmark
+    from .cards import write_results
+
+    for file in write_results(records, model, dict(map(parse_benchmark, dataset or ()))):
+        print(file)
+
+
+@app.command()
 def report(run: Annotated[Path, typer.Argument(help="The folder of a training run.")]) -> None:
     """One page about a run: curves, time, answers, recipe; training writes it at its end."""
     from .report import write_report

@@ -35,14 +35,16 @@ def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def files_fingerprint(folder: Path) -> str:
-    """Hash names and sizes of a local model's files; for naming caches before the model is loaded."""
+    """Hash names, sizes and both ends of a local model's files; for naming caches before the model is loaded.
+
+    Cards are left out: results that are written into one are still those of the same model.
+    """
     digest = hashlib.sha256()
     for file in sorted(folder.glob("*")):
-        if file.is_file():
+        if file.is_file() and file.suffix != ".md":
             digest.update(f"{file.name}:{file.stat().st_size}".encode())
-            if file.suffix != ".md":
-                with file.open("rb") as stream:
-                    digest.update(stream.read(1 << 16))
-                    stream.seek(max(0, file.stat().st_size - (1 << 16)))
-                    digest.update(stream.read())
+            with file.open("rb") as stream:
+                digest.update(stream.read(1 << 16))
+                stream.seek(max(0, file.stat().st_size - (1 << 16)))
+                digest.update(stream.read())
     return digest.hexdigest()[:16]
