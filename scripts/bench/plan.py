@@ -1,0 +1,244 @@
+"""What `quince plan` predicts against what PyTorch allocates: docs/results/plan.md and .json.
+
+Peaks are those of one forward and backward pass over real shapes on fake tensors: every operator runs as far as its
+result's size, nothing is computed, and the bytes of all live storages are counted after each one. Checkpoints are real
+ones of small models, trained for a step. Nothing here ran on a GPU: its kernels may keep other things.
+
+    python scripts/bench/plan.py
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from peft import LoraConfig, get_peft_model
+from quince.data.cache import write_atomic
+from quince.recipes.config import load_recipe
+from quince.recipes.config.shapes import SHAPES, Shape, shape_of
+from quince.recipes.planning.activations import MIXED, Pass
+from quince.recipes.planning.disk import saved_bytes
+from quince.recipes.planning.memory import Head, Training
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+from transformers import AutoConfig, AutoModelForCausalLM
+from trl.kernels.chunked_logprob import ChunkedLogProbFunction
+
+DATE, HARDWARE = "2026-11-24", "two shared Xeon cores, torch 2.13 CPU"
+ROWS, TOKENS, SCORED, RANK = 2, 1024, 512, 32
+MODELS = {
+    "Qwen/Qwen3-0.6B": ("qwen3", 28),
+    "Qwen/Qwen3-8B": ("qwen3", 8),
+    "meta-llama/Llama-3.1-8B": ("llama", 8),
+    "google/gemma-2-2b": ("gemma2", 8),
+}
+"""Architecture, and how many of the layers are there: all of the smallest, the first ones of the others."""
+MODES = {
+    "all weights, float32 under autocast": (MIXED, False),
+    "all weights, bfloat16": ("bfloat16", False),
+    "LoRA of rank 32, bfloat16": ("bfloat16", True),
+}
+OUT = Path(__file__).resolve().parents[2] / "docs" / "results"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One comparison, bytes."""
+
+    model: str
+    mode: str
+    checkpointing: bool
+    predicted: float
+    measured: float
+
+    @property
+    def ratio(self) -> float:
+        """Predicted over measured."""
+        return self.predicted / self.measured
+
+
+class LiveBytes(TorchDispatchMode):
+    """Bytes of the storages that operators have made and that are still there, and the most of them."""
+
+    def __init__(self, known: Iterator[torch.Tensor]) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self.sizes = {tensor.untyped_storage()._cdata: 0 for tensor in known}
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_iter(result):
+            if isinstance(tensor, torch.Tensor):
+                self._add(tensor.untyped_storage())
+        return result
+
+    def _add(self, storage: Any) -> None:
+        if storage._cdata in self.sizes:
+            return
+        self.sizes[storage._cdata] = storage.nbytes()
+        self.now += storage.nbytes()
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self._drop, storage._cdata)
+
+    def _drop(self, key: int) -> None:
+        self.now -= self.sizes.pop(key, 0)
+
+
+@contextmanager
+def weights_in(dtype: torch.dtype) -> Iterator[None]:
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def build(shape: Shape, kind: str, precision: str, adapter: bool, checkpointing: bool) -> Any:
+    """A model of that shape without weights."""
+    config = AutoConfig.for_model(
+        kind,
+        hidden_size=shape.hidden,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.kv_heads,
+        head_dim=shape.head_dim,
+        intermediate_size=shape.intermediate,
+        vocab_size=shape.vocab,
+        max_position_embeddings=shape.context,
+        tie_word_embeddings=shape.tied,
+        attn_implementation="sdpa",
+        use_cache=False,
+    )
+    with weights_in(torch.float32 if precision == MIXED else torch.bfloat16):
+        model = AutoModelForCausalLM.from_config(config)
+    if checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    if adapter:
+        with patch.object(torch.nn.Module, "to", lambda module, *_, **__: module):  # fake tensors cannot be moved
+            model = get_peft_model(model, LoraConfig(r=RANK, target_modules="all-linear", task_type="CAUSAL_LM"))
+    return model.train()
+
+
+def allocate(model: Any) -> float:
+    """The peak of a forward and backward pass beside the weights."""
+    ids = torch.zeros(ROWS, TOKENS, dtype=torch.long)
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    live = LiveBytes(iter([*model.parameters(), *model.buffers()]))
+    with live:
+        with torch.autocast("cpu", torch.bfloat16):
+            states = inner.model(input_ids=ids, use_cache=False).last_hidden_state
+            scored = states[:, -SCORED // ROWS - 1 : -1].reshape(-1, states.shape[-1])
+            targets = ids[:, : SCORED // ROWS].reshape(-1)
+            log_probs = ChunkedLogProbFunction.apply(
+                scored, inner.lm_head.weight, None, targets, 1.0, 8192, None, 1.0, ("entropy",)
+            )[0]
+        log_probs.sum().backward()
+    return float(live.peak)
+
+
+def predict(shape: Shape, precision: str, adapter: bool, checkpointing: bool) -> float:
+    """The same peak by `quince plan`'s arithmetic."""
+    step = Training(
+        shape=shape,
+        weight_bytes=4.0 if precision == MIXED else 2.0,
+        trainable=shape.lora_parameters(RANK) if adapter else shape.parameters,
+        passes=(Pass(shape, ROWS, TOKENS, precision, adapter, RANK),),
+        head=Head(SCORED),
+        checkpointing=checkpointing,
+        accumulates=False,
+    )
+    return step.peak - step.static
+
+
+def memory() -> Iterator[Measured]:
+    for name, (kind, layers) in MODELS.items():
+        shape = replace(SHAPES[name], layers=layers)
+        for mode, (precision, adapter) in MODES.items():
+            for checkpointing in (False, True):
+                with FakeTensorMode(allow_non_fake_inputs=True):
+                    measured = allocate(build(shape, kind, precision, adapter, checkpointing))
+                predicted = predict(shape, precision, adapter, checkpointing)
+                yield Measured(f"{name}, {layers} layers", mode, checkpointing, predicted, measured)
+                print(name, mode, checkpointing, f"{predicted / measured:.3f}", flush=True)
+
+
+RECIPE = """
+kind: sft
+model: {id: tiny, dtype: float32}
+data: [{kind: strategies, size: 8}]
+trainer: {max_length: 128, per_device_train_batch_size: 4, max_steps: 1, save_steps: 1, disable_tqdm: true}
+"""
+ADAPTER = "model.adapter={kind: lora, rank: 4}"
+SAVED = {"all weights": [], "LoRA of rank 4": [ADAPTER], "all weights, bfloat16": ["model.dtype=bfloat16"]}
+ONLY_TENSORS = ("*.safetensors", "optimizer.pt")
+
+
+def disk() -> Iterator[Measured]:
+    from quince.recipes.sft.train import run
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "small.yaml"
+        file.write_text(RECIPE, encoding="utf-8")
+        for mode, overrides in SAVED.items():
+            loaded = load_recipe(str(file), [f"output_dir={folder}/{len(mode)}", *overrides])
+            run(loaded)
+            checkpoint, final = saved_bytes(loaded.recipe.model, shape_of("tiny"), loaded.recipe.launch)
+            for what, predicted in (("checkpoint-1", checkpoint), ("model", final)):
+                found = [f for pattern in ONLY_TENSORS for f in Path(f"{folder}/{len(mode)}", what).glob(pattern)]
+                measured = sum(file.stat().st_size for file in found)
+                yield Measured(f"tiny, {what}", mode, False, predicted, measured)
+
+
+def page(peaks: list[Measured], saved: list[Measured]) -> str:
+    within = sum(abs(found.ratio - 1) <= 0.15 for found in [*peaks, *saved])
+    lines = [
+        "# What `quince plan` predicts",
+        "",
+        f"{DATE}, {HARDWARE}; `python scripts/bench/plan.py`. Deterministic: no seeds, no intervals.",
+        "",
+        f"Within 15 %: **{within} of {len(peaks) + len(saved)}**.",
+        "",
+        f"Peak of one forward and backward pass beside weights and optimizer, {ROWS} rows of {TOKENS} tokens with a",
+        f"mask, {SCORED} of them scored by TRL's fused output head. Measured: live storages on fake tensors of the",
+        "real shapes. **No GPU was there**: CUDA kernels, gaps of the allocator, NCCL and vLLM are not in here.",
+        "",
+        "| model | trained | checkpointing | predicted, GB | allocated, GB | ratio |",
+        "|---|---|---|---|---|---|",
+    ]
+    for found in peaks:
+        sizes = f"{found.predicted / 1e9:.2f} | {found.measured / 1e9:.2f}"
+        lines.append(
+            f"| {found.model} | {found.mode} | {'yes' if found.checkpointing else 'no'} | {sizes} | {found.ratio:.2f} |"
+        )
+    lines += [
+        "",
+        "Weights, gradients and moments in checkpoints and final models on disk, one real step of SFT.",
+        "",
+        "| files | trained | predicted, MB | on disk, MB | ratio |",
+        "|---|---|---|---|---|",
+    ]
+    for found in saved:
+        sizes = f"{found.predicted / 1e6:.2f} | {found.measured / 1e6:.2f}"
+        lines.append(f"| {found.model} | {found.mode} | {sizes} | {found.ratio:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    saved, peaks = list(disk()), list(memory())
+    record = {"date": DATE, "hardware": HARDWARE, "command": "python scripts/bench/plan.py"}
+    record |= {"peaks": [asdict(found) for found in peaks], "disk": [asdict(found) for found in saved]}
+    write_atomic(OUT / "plan.json", json.dumps(record, indent=1) + "\n")
+    write_atomic(OUT / "plan.md", page(peaks, saved))
+
+
+if __name__ == "__main__":
+    main()
