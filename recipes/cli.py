@@ -126,12 +126,18 @@ def preview_data(recipe: Recipe, overrides: Overrides = None, rows: Rows = 2) ->
 
 
 @preview_app.command("rewards")
-def preview_rewards(recipe: Recipe, overrides: Overrides = None, rows: Rows = 3) -> None:
-    """What the rewards give to gold, empty and near-miss answers."""
+def preview_rewards(
+    recipe: Recipe,
+    overrides: Overrides = None,
+    rows: Rows = 3,
+    samples: Annotated[int, typer.Option(min=0, help="Answers of the model to each row, judged as well.")] = 0,
+    model: Annotated[str | None, typer.Option(help="The model that answers; without it the recipe's.")] = None,
+) -> None:
+    """What the rewards give to gold, empty and near-miss answers, and to the model's own."""
     from .preview import show_rewards
 
     for part in _load(recipe, overrides).parts():
-        show_rewards(part, rows)
+        show_rewards(part, rows, samples or (4 if model else 0), model)
 
 
 @app.command()

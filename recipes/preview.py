@@ -1,9 +1,9 @@
-"""`quince preview`: real rows as the model sees them, and what the rewards say to known answers."""
+"""`quince preview`: real rows as the model sees them, what the rewards say to known answers and to the model's own."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -25,11 +25,19 @@ from .rows import load_source
 from .trial_answers import gold_answer, trial_answers
 
 if TYPE_CHECKING:
-    from ..rewards.base import Reward
+    from ..rewards.base import Reward, Verdict
     from .config import LoadedRecipe
     from .config.data import Source
 
 Example = tuple[Row, list[Any]]
+OUTCOME_STYLES = {
+    "correct": "green",
+    "wrong": "default",
+    "unparseable": "yellow",
+    "timeout": "red",
+    "error": "red",
+    "skipped": "dim",
+}
 
 
 def show_data(loaded: LoadedRecipe, rows: int) -> None:
@@ -63,26 +71,56 @@ def show_data(loaded: LoadedRecipe, rows: int) -> None:
         console.print(Text(f"for rewards: {json.dumps(others, ensure_ascii=False, default=str)}\n", style="blue"))
 
 
-def show_rewards(loaded: LoadedRecipe, rows: int) -> None:
-    """Print a table of what each reward gives to gold, empty and near-miss answers."""
+def show_rewards(loaded: LoadedRecipe, rows: int, samples: int = 0, model: str | None = None) -> None:
+    """Print a table of what each reward gives to gold, empty and near-miss answers, and to a model's.
+
+    Args:
+        loaded: From `load_recipe`.
+        rows: Of each source.
+        samples: Answers of the model to each row.
+        model: Path or hub id; without it the recipe's model.
+    """
     recipe = loaded.recipe
     if isinstance(recipe, PretrainRecipe | CoverageRecipe | SftRecipe | DpoRecipe | CompressionEvalRecipe):
         print(f"{loaded.name} has no rewards")
         return
+    if samples:
+        from .progress import quiet_libraries
+
+        quiet_libraries()
+    examples = list(_examples(recipe, rows))
+    judges = _judges(recipe, [sections for _, sections in examples], reads=samples > 0)
     table = Table("row", "answer", "reward", "value", "outcome", "detail", box=None)
-    for number, (row, sections) in enumerate(_examples(recipe, rows), start=1):
-        for section in sections:
+    for number, ((row, _), rewards) in enumerate(zip(examples, judges, strict=True), start=1):
+        for reward in rewards:
             for name, answer in trial_answers(row).items():
-                table.add_row(
-                    f"{number} {row['task']}", name, section.kind, *_verdict(build_reward(section), answer, row)
-                )
-    Console(highlight=False).print(table)
+                verdict = reward.judge_batch([answer], [row])[0]
+                table.add_row(f"{number} {row['task']}", name, reward.name, *cells(verdict))
+    console = Console(highlight=False)
+    console.print(table)
+    if samples:
+        from .preview_samples import show_samples
+
+        judged = [(row, rewards) for (row, _), rewards in zip(examples, judges, strict=True)]
+        show_samples(recipe, judged, samples, model, _template_options(recipe), console)
 
 
-def _verdict(reward: Reward, answer: str, row: Row) -> tuple[str, str, str]:
-    verdict = reward.judge_batch([answer], [row])[0]
+def _judges(recipe: RlvrRecipe | EvalRecipe, sections: Sequence[Sequence[Any]], reads: bool) -> list[list[Reward]]:
+    """The rewards of every row, each made once; with `reads` those that ask readers get the recipe's."""
+    found = {id(section): section for group in sections for section in group}
+    rewards = [build_reward(section) for section in found.values()]
+    if reads and getattr(recipe, "readers", ()):
+        from .compression.binding import with_readers
+
+        rewards = with_readers(rewards, recipe, ())
+    made = dict(zip(found, rewards, strict=True))
+    return [[made[id(section)] for section in group] for group in sections]
+
+
+def cells(verdict: Verdict) -> tuple[str, Text, str]:
+    """Value, outcome in its colour, and detail of a verdict, for a row of a table."""
     value = "not judged" if verdict.value is None else f"{verdict.value:g}"
-    return value, verdict.outcome, verdict.detail
+    return value, Text(verdict.outcome, style=OUTCOME_STYLES[verdict.outcome]), verdict.detail
 
 
 def _examples(recipe: RlvrRecipe | EvalRecipe | CompressionEvalRecipe, count: int) -> Iterator[Example]:
