@@ -1,11 +1,13 @@
-"""Two processes on gloo do what one process does with the whole batch."""
+"""Two processes on gloo do what one process does with the whole batch, and so do micro-batches and checkpointing."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from quince.recipes.rlvr.train import run
@@ -56,3 +58,24 @@ def test_two_processes_resume_where_they_stopped(toy, logged, tmp_path):
     train(tmp_path / "toy.yaml", f"output_dir={folder}", *arguments, "--resume")
     for before, after in zip(straight, logged(folder), strict=True):
         assert [after[name] for name in NAMES] == [before[name] for name in NAMES]
+
+
+CUT = {
+    "processes": (["Capsulator", "SFT, padded", "SFT, packed", "DPO", "coverage"], "2 processes"),
+    "accumulation": (["SFT, padded", "SFT, packed", "DPO", "coverage"], "2 accumulated"),
+    "checkpointing": (["GRPO", "DPH-JS", "SFT, packed", "DPO"], "checkpointing"),
+}
+
+
+@pytest.mark.parametrize(("families", "way"), CUT.values(), ids=CUT)
+def test_a_step_can_be_cut(families, way, tmp_path):
+    """What scripts/bench/parity.py holds for 20 steps and four processes too."""
+    script = Path(__file__).parents[2] / "scripts" / "bench" / "parity.py"
+    command = [sys.executable, script, "--steps", "2", "--families", *families, "--ways", way, "--out", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads((tmp_path / "parity.json").read_text())["found"]
+    assert [entry["family"] for entry in found] == families
+    for entry in found:
+        assert entry["steps"] == 2, (entry["family"], done.stderr[-3000:])
+        assert entry["differences"]["loss"] <= 1e-5 and entry["differences"]["grad_norm"] <= 1e-4, entry
