@@ -101,7 +101,9 @@ class Pair:
     @cached_property
     def rows(self) -> list[Row]:
         """Every metric that both have and that is worth a line for one of them."""
-        shown = dict.fromkeys(m.name for e in self.suite.entries for m in shown_metrics(e.record))
+        shown = {m.name for e in self.suite.entries for m in shown_metrics(e.record)}
+        if not self.suite.sampled:
+            shown -= {"distinct_correct", "idiom_entropy"}
         rows = []
         for name, difference in self.comparison.differences.items():
             base, other = self.base.metric(name), self.other.metric(name)
