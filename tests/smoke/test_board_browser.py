@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "bench"))
 import board as bench
 from chromium import find_chromium, new_page
 from quince.eval.board import build_board
+from quince.recipes.report import write_report
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_chromium() is None, reason="needs Chromium")]
 
@@ -151,3 +153,24 @@ def test_a_cell_of_outcomes_shows_its_problems(open_page):
     share = page.evaluate("document.querySelector('[data-outcomes=\\'[\"wrong\", \"correct\"]\\']').textContent")
     listed = int(page.evaluate(LISTED).split(" of ")[0].replace(",", ""))
     assert listed == pytest.approx(5 * float(share), abs=1)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_report_of_a_run_fits_and_can_be_read(tab, tmp_path, width):
+    lines = [
+        {"step": step, "loss": 1 / step, "outcome/x/correct": step / 60, "outcome/x/wrong": 1.0}
+        for step in range(1, 61)
+    ]
+    answer = {"step": 1, "prompt": "p" * 500, "completion": "c" * 500, "rewards": {"x": 0.0}, "advantage": 0.1}
+    (tmp_path / "recipe.resolved.yaml").write_text("kind: rlvr\n")
+    (tmp_path / "metrics.jsonl").write_text(
+        "".join(json.dumps(line | {"seconds/generate": 1.0}) + "\n" for line in lines)
+    )
+    (tmp_path / "samples.jsonl").write_text(json.dumps(answer) + "\n")
+    for dark in (False, True):
+        tab.errors.clear()
+        tab.view(width, dark=dark)
+        tab.open(write_report(tmp_path).as_uri())
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        assert tab.evaluate(LOW_CONTRAST) == []
+        assert tab.errors == []
