@@ -31,6 +31,7 @@ def run_training(loaded: LoadedRecipe, resume: bool, build: Callable[[LoadedReci
     """
     from .checkpoints import newest_whole_checkpoint, set_aside
     from .progress import quiet_libraries
+    from .report import write_report
     from .run_folder import MODEL_FOLDER, is_finished, open_run_folder
 
     check_installed(loaded.recipe)
@@ -46,6 +47,8 @@ def run_training(loaded: LoadedRecipe, resume: bool, build: Callable[[LoadedReci
     trainer = build(loaded)
     train(trainer, loaded.name, checkpoint)
     save_final(trainer, folder / MODEL_FOLDER, loaded)
+    if is_rank_zero():
+        write_report(folder)
     return folder
 
 
