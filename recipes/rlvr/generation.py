@@ -62,10 +62,11 @@ def engine_rollouts(prompts: list[Any], trainer: RlvrTrainer) -> dict[str, Any]:
 
 
 def step_seed(trainer: RlvrTrainer) -> int:
-    """Seed of one generation: the run's seed, the micro-batch, and which generation for it this is."""
+    """Seed of one generation: the run's seed, the rollout batch, and which generation for it this is."""
     size = trainer.num_generations if trainer.model.training else trainer.num_generations_eval
     local = trainer.args.per_device_train_batch_size * trainer.args.steps_per_generation
     # A group that lies on two processes must not be drawn twice alike.
     rank = trainer.accelerator.process_index if local % size else 0
-    parts = (trainer.args.seed, trainer._step, trainer.generations, trainer.model.training, rank)
+    batch = trainer._step // (trainer.args.steps_per_generation * trainer.num_iterations)
+    parts = (trainer.args.seed, batch, trainer.generations, trainer.model.training, rank)
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=6).digest())

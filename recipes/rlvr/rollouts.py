@@ -42,18 +42,23 @@ def loss_mask(batch: dict[str, Any]) -> Tensor:
     return mask * batch["tool_mask"] if "tool_mask" in batch else mask
 
 
-def informative(batch: dict[str, Any], loss_type: str) -> tuple[dict[str, Any], float]:
+def counts(batch: dict[str, Any]) -> Tensor:
+    """Which rows have a non-zero advantage, `[batch]` of bool."""
+    return batch["advantages"].reshape(len(batch["advantages"]), -1).abs().sum(1) > 0
+
+
+def informative(batch: dict[str, Any], loss_type: str, least: int = 1) -> tuple[dict[str, Any], float]:
     """Keep the rows with a non-zero advantage, and the factor that keeps the loss and its gradient what they were.
 
     A row with advantage 0 adds exactly 0 to the policy gradient. Losses that average over rows (`grpo`, `dr_grpo`,
     ...) or over the micro-batch's tokens (`bnpo`) are scaled by the share kept; those normalised by the whole
-    generation batch (`dapo`, ...) are not. One row always stays, so that every process runs its forward pass.
+    generation batch (`dapo`, ...) are not. At least `least` rows stay: TRL gathers figures of each row, for which all
+    processes must have as many.
     """
-    keep = batch["advantages"].reshape(len(batch["advantages"]), -1).abs().sum(1) > 0
+    keep = counts(batch)
+    keep[(~keep).nonzero().flatten()[: max(0, least - int(keep.sum()))]] = True
     if keep.all():
         return batch, 1.0
-    if not keep.any():
-        keep[0] = True
     mask = loss_mask(batch)
     factors = {
         "bnpo": (mask[keep].sum() / mask.sum().clamp(min=1)).item(),

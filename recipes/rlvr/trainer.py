@@ -192,7 +192,8 @@ class RlvrTrainer(KeepsRollouts, SharesPrompts, GRPOTrainer):
     def _policy_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         scale = 1.0
         if self.skip_zero_variance and self.model.training:
-            inputs, scale = rollouts.informative(inputs, self.loss_type)
+            least = int(gather(rollouts.counts(inputs).sum().reshape(1)).max())
+            inputs, scale = rollouts.informative(inputs, self.loss_type, max(1, least))
         mask = rollouts.loss_mask(inputs)
         self._log("tokens/trained", float(mask.sum()))
         with self._own_divergence():

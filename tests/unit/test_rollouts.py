@@ -97,3 +97,11 @@ def test_a_buffer_survives_its_file(tmp_path):
         assert before.keys() == after.keys()
         for name in before:
             torch.testing.assert_close(before[name], after[name])
+
+
+def test_as_many_rows_stay_as_another_process_keeps():
+    full = batch([0.0, 1.0, 0.0, 0.0])
+    part, scale = rollouts.informative(full, "grpo", least=3)
+    assert len(part["advantages"]) == 3 and scale == 0.75
+    assert part["advantages"].tolist() == [0.0, 1.0, 0.0]
+    assert int(rollouts.counts(full).sum()) == 1
