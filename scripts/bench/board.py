@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,9 @@ def made_up(problems: int, n: int, share: float, seed: int, characters: int = 40
     ]
 
 
-def write_records(folder: Path, problems: int, n: int) -> None:
+def write_records(folder: Path, problems: int, n: int, names: Sequence[str] = ("base", "trained")) -> None:
     """Records of two models."""
-    for seed, (model, share) in enumerate({"base": 0.4, "trained": 0.6}.items()):
+    for seed, (model, share) in enumerate(zip(names, (0.4, 0.6), strict=True)):
         settings = Settings(
             suite="made_up",
             model=model,

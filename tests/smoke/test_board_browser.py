@@ -174,3 +174,13 @@ def test_the_report_of_a_run_fits_and_can_be_read(tab, tmp_path, width):
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
         assert tab.evaluate(LOW_CONTRAST) == []
         assert tab.errors == []
+
+
+def test_long_names_do_not_push_the_page_wide(tab, tmp_path):
+    names = ("organisation/base", "organisation/" + "a_long_name_without_a_space" * 3)
+    bench.write_records(tmp_path / "records", 3, 2, names)
+    index = build_board([tmp_path / "records"], tmp_path / "board", base=names[0])
+    tab.view(390)
+    for page in sorted(index.parent.rglob("*.html")):
+        tab.open(page.as_uri())
+        assert tab.evaluate("document.documentElement.scrollWidth") <= 390, page.name
