@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .diversity import KeepExplore, keep_explore
 from .metrics import per_problem
 from .problems import Problem, clusters_of
-from .statistics import Interval, minimum_detectable_difference, paired_difference
+from .statistics import Interval, minimum_detectable_difference, paired_difference, paired_shares
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def compare(base: Sequence[Problem], other: Sequence[Problem], ks: Sequence[int]
         a, b = before[name][both], after[name][both]
         labels = _held(clusters, both)
         if len(a):
-            differences[name] = paired_difference(a, b, clusters=labels)
+            differences[name] = _difference(a, b, labels)
         if len(a if labels is None else set(labels)) > 1:
             detectable[name] = minimum_detectable_difference(b - a, clusters=labels)
     kept = {}
@@ -80,11 +80,18 @@ def ranks(
     for place, model in enumerate(order, start=1):
         if leader is None:
             leader, result[model] = model, place
-        elif not shared or paired_difference(columns[leader], columns[model], clusters=labels).contains(0.0):
+        elif not shared or _difference(columns[leader], columns[model], labels).contains(0.0):
             result[model] = result[leader]
         else:
             leader, result[model] = model, place
     return result
+
+
+def _difference(a: NDArray[np.float64], b: NDArray[np.float64], clusters: list[str] | None) -> Interval:
+    """Newcombe's interval where every value is 0 or 1: a bootstrap of few changes would be too sure of them."""
+    if clusters is None and np.isin(a, (0.0, 1.0)).all() and np.isin(b, (0.0, 1.0)).all():
+        return paired_shares(a, b)
+    return paired_difference(a, b, clusters=clusters)
 
 
 def _held(clusters: Sequence[str] | None, which: NDArray[np.bool_]) -> list[str] | None:

@@ -35,6 +35,8 @@ LABELS = {
     "outcome/skipped": "Not judged: skipped",
 }
 
+_SUITES_BESIDE = 2
+
 
 def label(name: str) -> str:
     """Return a metric's name for people."""
@@ -125,25 +127,38 @@ def power_sentence(problems: Sequence[Problem], ks: Sequence[int], comparison: C
 
 
 def overview_table(records: Sequence[Record]) -> Table:
-    """Return one line a model: each suite's Pass@1 and its Pass@k for the largest k, in percent."""
+    """Return each model's Pass@1 on every suite, and its Pass@k for the largest k, in percent.
+
+    A line a model; of more suites than fit beside each other, a line a suite and model.
+    """
     from rich.table import Table
 
     suites = list(dict.fromkeys(record.settings.suite for record in records))
     models = list(dict.fromkeys(record.settings.model_name for record in records))
     of = {(record.settings.model_name, record.settings.suite): record for record in records}
+    largest = {suite: max(max(r.ks) for r in records if r.settings.suite == suite) for suite in suites}
+
+    def cells(model: str, suite: str) -> list[str]:
+        metrics = of[model, suite].metrics if (model, suite) in of else {}
+        return [_stacked(metrics.get(f"pass@{k}")) for k in dict.fromkeys((1, largest[suite]))]
+
     table = Table(caption="95 % intervals over problems", title_justify="left")
+    if len(suites) > _SUITES_BESIDE:
+        wide = max(largest.values()) if len(set(largest.values())) == 1 else "k"
+        for name in ("suite", "model", "Pass@1", *([f"Pass@{wide}"] if wide != 1 else [])):
+            table.add_column(name, justify="right" if name.startswith("Pass") else "left")
+        for suite in suites:
+            for model in models:
+                if (model, suite) in of:
+                    table.add_row(suite, model, *(cell.replace("\n", "  ") for cell in cells(model, suite)))
+        return table
     table.add_column("model", no_wrap=True)
     for suite in suites:
-        largest = max(max(record.ks) for record in records if record.settings.suite == suite)
         table.add_column(f"{suite}\nPass@1", justify="right")
-        table.add_column(f"\nPass@{largest}", justify="right")
+        if largest[suite] > 1:
+            table.add_column(f"\nPass@{largest[suite]}", justify="right")
     for model in models:
-        cells = []
-        for suite in suites:
-            metrics = of[model, suite].metrics if (model, suite) in of else {}
-            largest = max(of[model, suite].ks) if metrics else 0
-            cells += [_stacked(metrics.get("pass@1")), _stacked(metrics.get(f"pass@{largest}"))]
-        table.add_row(model, *cells)
+        table.add_row(model, *(cell for suite in suites for cell in cells(model, suite)))
     return table
 
 

@@ -10,6 +10,7 @@ from quince.eval.board import build_board
 from quince.eval.board.build import ASSETS, file_names
 from quince.eval.board.charts import Line, Point, line_chart, scatter
 from quince.eval.board.pairs import PAIRS_OF_ALL, confusion
+from quince.eval.compare import compare, ranks
 from quince.eval.engines.base import Sampling
 from quince.eval.evaluate import Evaluation
 from quince.eval.problems import Answer, Problem
@@ -238,3 +239,15 @@ def test_charts_stay_inside_their_frame():
         numbers = re.findall(r'c[xy]="([-\d.]+)"', chart)
         assert numbers and all(0 <= float(n) <= 440 for n in numbers)
         assert "nan" not in chart and "a<b" not in chart
+
+
+def test_few_changes_of_greedy_answers_are_a_tie():
+    def problems(solved: int) -> list[Problem]:
+        return [problem(str(i), {"wrong": 1}, "correct" if i < solved else "wrong") for i in range(128)]
+
+    greedy = compare(problems(98), problems(94), (1,)).differences["greedy"]
+    assert greedy.contains(0) and greedy.p_value == pytest.approx(0.125)
+    assert ranks({"a": {str(i): i < 98 for i in range(128)}, "b": {str(i): i < 94 for i in range(128)}}) == {
+        "a": 1,
+        "b": 1,
+    }
