@@ -105,10 +105,10 @@ class Site:
         return scripts
 
     def _questions(self, suite: Suite) -> str:
-        return f"data/{self._names[1][suite.name]}.js"
+        return f"data/{self._names[1][suite.name]}/questions.js"
 
     def _answers(self, suite: Suite, model: str) -> str:
-        return f"data/{self._names[1][suite.name]}.{self._names[0][model]}.js"
+        return f"data/{self._names[1][suite.name]}/answers/{self._names[0][model]}.js"
 
     def _browser(self, models: Sequence[str], found: Sequence[Suite]) -> dict[str, Any]:
         """What the script of the page needs to show answers."""

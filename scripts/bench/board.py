@@ -90,7 +90,7 @@ def measure(folder: Path, executable: str) -> dict[str, Any]:
     result: dict[str, Any] = {"build_cpu_seconds": time.process_time() - started}
     page = index.parent / "comparisons" / "base--trained.html"
     result["page_bytes"] = page.stat().st_size
-    result["script_bytes"] = sum(file.stat().st_size for file in (index.parent / "data").iterdir())
+    result["script_bytes"] = sum(file.stat().st_size for file in (index.parent / "data").rglob("*.js"))
     result["shared_bytes"] = sum((index.parent / name).stat().st_size for name in ("board.css", "board.js"))
     with new_page(executable) as tab:
         for name, width in VIEWS.items():

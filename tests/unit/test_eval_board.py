@@ -105,7 +105,8 @@ def test_there_is_a_page_for_every_model_and_every_two(site):
             *ASSETS,
             *(f"models/{name}.html" for name in ("tiny", "better", "same")),
             *(f"comparisons/{name}.html" for name in ("tiny--better", "tiny--same", "better--same")),
-            *(f"data/sums{name}.js" for name in ("", ".tiny", ".better", ".same")),
+            "data/sums/questions.js",
+            *(f"data/sums/answers/{name}.js" for name in ("tiny", "better", "same")),
         ]
     )
 
@@ -136,11 +137,11 @@ def test_text_of_models_stays_text(site):
         scripts = [attributes for tag, attributes in parsed(page).tags if tag == "script"]
         assert len(scripts) == (0 if page.name == "index.html" else 2)
         assert HOSTILE not in page.read_text(encoding="utf-8")
-    assert given(site / "data/sums.js")[0] == ["p0", f"question 0 {HOSTILE}", {"answer": "1"}]
-    n, correct, distinct, outcomes, greedy, answers = given(site / "data/sums.better.js")[0]
+    assert given(site / "data/sums/questions.js")[0] == ["p0", f"question 0 {HOSTILE}", {"answer": "1"}]
+    n, correct, distinct, outcomes, greedy, answers = given(site / "data/sums/answers/better.js")[0]
     assert (n, correct, distinct, outcomes, greedy[2]) == (16, 16, 1, ["correct"], "correct")
     assert answers == [[f"right {HOSTILE}", 16, "correct", "", 3]]
-    assert "\u2028" not in (site / "data/sums.better.js").read_text(encoding="utf-8")
+    assert "\u2028" not in (site / "data/sums/answers/better.js").read_text(encoding="utf-8")
     assert "innerHTML" not in (site / "board.js").read_text()
 
 
@@ -178,7 +179,7 @@ def test_other_problems_and_ks_are_remarked(tmp_path):
     write(tmp_path / "b", "runs/b/model", [4, 5])
     index = build_board([tmp_path], tmp_path / "board")
     assert "Only 2 problems were answered by every model" in index.read_text(encoding="utf-8")
-    assert [row is None for row in given(index.parent / "data/sums.b.js")] == [False, False, True]
+    assert [row is None for row in given(index.parent / "data/sums/answers/b.js")] == [False, False, True]
 
 
 def test_of_many_models_only_those_against_the_base_are_compared(tmp_path):
