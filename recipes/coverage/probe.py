@@ -133,7 +133,8 @@ class ProbeTrainer(Survives, Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         arguments = self.args
-        draws = arguments.max_steps * arguments.train_batch_size * arguments.gradient_accumulation_steps
+        rows = arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
+        draws = arguments.max_steps * rows
         return Shuffles(len(self.train_dataset), draws, arguments.seed)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:

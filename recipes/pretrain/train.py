@@ -57,11 +57,12 @@ def build_trainer(loaded: LoadedRecipe) -> BucketedTrainer:
     torch.set_flush_denormal(True)  # Adam's moments of rare tokens decay into denormals, which CPUs handle slowly
     torch.manual_seed(recipe.seed)
     model = new_model(recipe.architecture, tokenizer)
+    rows = arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
     return BucketedTrainer(
         model=model,
         args=arguments,
         optimizers=(muon_with_adamw(model, recipe.muon_learning_rate, arguments), None),
-        train_dataset=bucketed(examples, arguments.train_batch_size, recipe.seed),
+        train_dataset=bucketed(examples, rows, recipe.seed),
         processing_class=tokenizer,
         data_collator=lambda batch: collate(batch, tokenizer.pad_token_id),
         callbacks=[MetricsFile(Path(recipe.output_dir))],
@@ -146,11 +147,13 @@ class BucketedTrainer(Survives, Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """Mean cross-entropy over the answer tokens of a step; the head runs on those positions only."""
-        hidden = model.model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).last_hidden_state
+        """Mean cross-entropy over the answer tokens of a step; the head runs where a row of the batch has one."""
         targets = inputs["labels"][:, 1:]
         answered = targets != IGNORED
-        logits = model.lm_head(hidden[:, :-1][answered])
+        places = answered.any(0).nonzero().flatten()
+        read = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+        # Through the model itself, which may be wrapped for several processes.
+        logits = model(**read, use_cache=False, logits_to_keep=places).logits[answered[:, places]]
         total = torch.nn.functional.cross_entropy(logits, targets[answered], reduction="sum")
         # The count is that of all processes, over which gradients are averaged.
         learned = answered.sum() if num_items_in_batch is None else num_items_in_batch / self.accelerator.num_processes

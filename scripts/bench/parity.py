@@ -101,6 +101,7 @@ FAMILIES: dict[str, tuple[str, list[str]]] = {
     "SFT, packed": (SFT, ["trainer.packing=true", "trainer.max_length=64", "data.0.size=1000"]),
     "DPO": (DPO, []),
     "pretraining": (PRETRAIN, []),
+    "pretraining, Muon at rest": (PRETRAIN, ["muon_learning_rate=1e-9"]),
     "coverage": (COVERAGE, []),
 }
 WAYS: dict[str, tuple[int, int, bool]] = {
@@ -111,20 +112,20 @@ WAYS: dict[str, tuple[int, int, bool]] = {
 }
 """Processes, micro-batches of a step, and whether layers are computed again."""
 ONCE = (1, 1, False)
-NOT_CUT = {("pretraining", "checkpointing"), ("coverage", "checkpointing")}
+NOT_CUT = {(family, "checkpointing") for family in ("pretraining", "pretraining, Muon at rest", "coverage")}
 """Their recipes have no such switch; the models are small."""
+
+NOTES = """
+Pretraining: torch's Muon orthogonalises in bfloat16, which turns a difference of 1e-8 in a gradient into one of 1e-3 in
+a step; with Muon's rate at 1e-9 the rest of the recipe agrees. Capsulator: the tiny model is close to undecided about
+passages, and draws by inverse cumulative probabilities have a boundary at every token of the vocabulary; in some steps
+one answer of sixteen falls on the other side of one, and those steps differ. With the same answers they agree to 1e-6.
+""".splitlines()
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The largest difference of a cut from the whole, over all steps.
-
-    Attributes:
-        family: Of recipes.
-        way: How the step was cut.
-        steps: Compared.
-        differences: For each logged quantity.
-    """
+    """The largest differences of a cut from the whole over all steps, for each logged quantity."""
 
     family: str
     way: str
@@ -143,7 +144,7 @@ def recipe_file(folder: Path, family: str, steps: int) -> Path:
 
 
 def pair(number: int) -> dict[str, object]:
-    """A preference, of two lengths so that rows are padded."""
+    """A preference."""
     answers = {"chosen": f"number {number}", "rejected": f"no {number} {'at all ' * (number % 3)}"}
     made = {name: [{"role": "assistant", "content": text}] for name, text in answers.items()}
     return {"id": str(number), "task": "t", "prompt": [{"role": "user", "content": f"{number}?"}], **made}
@@ -213,7 +214,7 @@ def free_port() -> int:
 
 
 def compare(families: Sequence[str], ways: Sequence[str], steps: int, folder: Path) -> list[Compared]:
-    """Every family in every way, against the whole step in one process."""
+    """Every family in every way, against the whole step."""
     import quince.recipes.dpo.trainer
     import quince.recipes.rlvr.trainer
     import quince.recipes.sft.trainer  # noqa: F401  - imported once for all children
@@ -262,11 +263,11 @@ def page(found: Sequence[Compared], steps: int) -> str:
         cells = [f"{found_here[name]:.1e}" if name in found_here else "" for name in COMPARED]
         cells = cells if found_here else ["did not run", "", ""]
         lines.append(f"| {entry.family} | {entry.way} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *NOTES]) + "\n"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--families", nargs="+", default=list(FAMILIES), choices=FAMILIES)
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
@@ -288,7 +289,8 @@ def kept(file: Path, steps: int, found: Sequence[Compared]) -> list[Compared]:
     """What earlier calls found for other families and ways, so that the table can be made in parts."""
     earlier = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"steps": steps, "found": []}
     again = {(entry.family, entry.way) for entry in found}
-    entries = [Compared(**entry) for entry in earlier["found"]] if earlier["steps"] == steps else []
+    known = [entry for entry in earlier["found"] if earlier["steps"] == steps and entry["family"] in FAMILIES]
+    entries = [Compared(**entry) for entry in known]
     return [entry for entry in entries if (entry.family, entry.way) not in again]
 
 

@@ -61,7 +61,7 @@ def test_two_processes_resume_where_they_stopped(toy, logged, tmp_path):
 
 
 CUT = {
-    "processes": (["Capsulator", "SFT, padded", "SFT, packed", "DPO", "coverage"], "2 processes"),
+    "processes": (["Capsulator", "SFT, padded", "SFT, packed", "DPO", "pretraining", "coverage"], "2 processes"),
     "accumulation": (["SFT, padded", "SFT, packed", "DPO", "coverage"], "2 accumulated"),
     "checkpointing": (["GRPO", "DPH-JS", "SFT, packed", "DPO"], "checkpointing"),
 }
