@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from quince.recipes.cli import main
 from quince.recipes.config.shapes import SHAPES, Shape, shape_of
 from quince.recipes.planning.activations import MIXED, Pass
 from quince.recipes.planning.disk import disk_text
@@ -139,6 +140,16 @@ def test_a_reference_and_stored_answers_cost_their_forward_passes():
 def test_disk_counts_the_checkpoint_that_is_being_written():
     assert disk_text({"save_total_limit": 2}, "sft", 10e9, 3e9).startswith("33 GB for 2 checkpoints of 10 GB")
     assert disk_text({"save_strategy": "no"}, "sft", 10e9, 3e9) == "3 GB for the final model"
+
+
+@pytest.mark.parametrize(("gpu", "code"), [("h200", 0), ("h300", 2)])
+def test_the_gpu_is_chosen_by_name(gpu, code, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["plan", "rlvr/llama31_8b_sql_dph_js_server", "--gpu", gpu])
+    assert ended.value.code == code
+    said = capsys.readouterr()
+    wanted = "'h300' is not one of h200, h100" if code else "fsdp2 fits on 4 x H200"
+    assert wanted in " ".join((said.out + said.err).replace("│", " ").split())
 
 
 FAMILIES = {
