@@ -20,24 +20,17 @@ from .config.pretrain import PretrainRecipe
 from .config.rlvr import RlvrRecipe
 from .config.sft import SftRecipe
 from .coverage.overview import preview_lines
+from .preview_cells import cells
 from .rewards import build_reward
 from .rows import load_source
 from .trial_answers import gold_answer, trial_answers
 
 if TYPE_CHECKING:
-    from ..rewards.base import Reward, Verdict
+    from ..rewards.base import Reward
     from .config import LoadedRecipe
     from .config.data import Source
 
 Example = tuple[Row, list[Any]]
-OUTCOME_STYLES = {
-    "correct": "green",
-    "wrong": "default",
-    "unparseable": "yellow",
-    "timeout": "red",
-    "error": "red",
-    "skipped": "dim",
-}
 
 
 def show_data(loaded: LoadedRecipe, rows: int) -> None:
@@ -115,12 +108,6 @@ def _judges(recipe: RlvrRecipe | EvalRecipe, sections: Sequence[Sequence[Any]], 
         rewards = with_readers(rewards, recipe, ())
     made = dict(zip(found, rewards, strict=True))
     return [[made[id(section)] for section in group] for group in sections]
-
-
-def cells(verdict: Verdict) -> tuple[str, Text, str]:
-    """Value, outcome in its colour, and detail of a verdict, for a row of a table."""
-    value = "not judged" if verdict.value is None else f"{verdict.value:g}"
-    return value, Text(verdict.outcome, style=OUTCOME_STYLES[verdict.outcome]), verdict.detail
 
 
 def _examples(recipe: RlvrRecipe | EvalRecipe | CompressionEvalRecipe, count: int) -> Iterator[Example]:

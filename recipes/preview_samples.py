@@ -14,6 +14,7 @@ from ..eval.engines.base import Sampling
 from .config.rlvr import RlvrRecipe
 from .config.trainer import trainer_value
 from .models import best_device, load_policy, load_tokenizer
+from .preview_cells import cells
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,8 +62,6 @@ def show_samples(
 
 
 def _add(table: Table, name: str, answers: Counter[str], rewards: Sequence[Reward], row: Mapping[str, Any]) -> None:
-    from .preview import cells
-
     texts = [text for text, _ in answers.most_common()]
     for reward in rewards:
         for text, verdict in zip(texts, reward.judge_batch(texts, [row] * len(texts)), strict=True):

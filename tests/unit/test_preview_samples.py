@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from quince.recipes.cli import main
-from quince.recipes.preview import OUTCOME_STYLES, cells, show_rewards
+from quince.recipes.preview import show_rewards
+from quince.recipes.preview_cells import OUTCOME_STYLES, cells
 from quince.rewards.base import OUTCOMES, Verdict
 
 
