@@ -108,3 +108,9 @@ def test_a_name_that_other_families_have_too_means_the_evaluation_to_eval(tmp_pa
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny").touch()
     assert evaluation_name("tiny") == "tiny"
+
+
+def test_the_readme_of_the_library_links_every_folder():
+    text = (LIBRARY / "README.md").read_text(encoding="utf-8")
+    folders = {path.parent.relative_to(LIBRARY) for path in RECIPES.values()}
+    assert [str(folder) for folder in folders if f"({folder}/README.md)" not in text] == []
