@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from .config.library import accelerate_config
 
 if TYPE_CHECKING:
+    from argparse import Namespace
     from types import FrameType
 
     from .config import LoadedRecipe
@@ -54,21 +55,48 @@ def main() -> None:
 
     By itself it ends with code 1, and gives them 30 seconds to save before it kills them.
     """
-    from accelerate.commands.launch import main as launch
+    from accelerate.commands.launch import launch_command as launch
+    from accelerate.commands.launch import launch_command_parser
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     from .stopping import EXIT_CODES
 
+    arguments = launch_command_parser().parse_args()
+    if machines(arguments) == 1:
+        stay_on_this_machine(arguments)
     os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = "SIGHUP"
     for number in EXIT_CODES:
         signal.signal(number, pass_on)
     try:
-        launch()
+        launch(arguments)
     except ChildFailedError as error:
         _, failure = error.get_first_failure()
         if failure.exitcode in EXIT_CODES.values():
             sys.exit(failure.exitcode)
         raise
+
+
+def machines(arguments: Namespace) -> int:
+    """How many machines train together, by the command line or its file."""
+    from accelerate.commands.config.config_args import default_config_file, load_config_from_file
+
+    if arguments.num_machines is not None:
+        return arguments.num_machines
+    file = arguments.config_file or (os.path.isfile(default_config_file) and default_config_file)
+    return load_config_from_file(file).num_machines if file else 1
+
+
+def stay_on_this_machine(arguments: Namespace) -> None:
+    """Let the processes meet at a free port of the loopback interface; several trainings do not meet each other."""
+    from torch.distributed.elastic.rendezvous import rendezvous_handler_registry
+
+    from . import rendezvous
+
+    rendezvous_handler_registry.register(rendezvous.BACKEND, rendezvous.create)
+    rendezvous.use_loopback_interface()
+    arguments.rdzv_backend = rendezvous.BACKEND
+    arguments.rdzv_endpoint = rendezvous.LOOPBACK
+    arguments.main_process_port = 0  # accelerate looks whether the default port is free
 
 
 def pass_on(number: int, frame: FrameType | None) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+from quince.recipes.config.library import accelerate_config
 from quince.recipes.config.model import Launch
-from quince.recipes.launching import launch_command
+from quince.recipes.launching import launch_command, machines, stay_on_this_machine
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +35,47 @@ def test_a_shipped_name_becomes_a_file():
     command = launch_command(Launch(processes=8, accelerate_config="fsdp2"), ["r"])
     assert command[command.index("--config_file") + 1].endswith("_accelerate/fsdp2.yaml")
     assert "--multi_gpu" not in command
+
+
+def parsed(*words: str):
+    from accelerate.commands.launch import launch_command_parser
+
+    return launch_command_parser().parse_args([*words, "script.py"])
+
+
+@pytest.mark.parametrize("name", ["cpu", "ddp", "fsdp2", "zero2", "zero3"])
+def test_the_shipped_files_are_for_one_machine(name):
+    assert machines(parsed("--config_file", str(accelerate_config(name)))) == 1
+
+
+def test_the_command_line_says_how_many_machines_before_the_file_does(tmp_path):
+    file = tmp_path / "two.yaml"
+    file.write_text(accelerate_config("ddp").read_text().replace("num_machines: 1", "num_machines: 2"))
+    assert machines(parsed("--config_file", str(file))) == 2
+    assert machines(parsed("--config_file", str(file), "--num_machines", "1")) == 1
+
+
+def test_processes_of_one_machine_meet_at_a_free_port_of_it(monkeypatch):
+    from quince.recipes.rendezvous import INTERFACE_VARIABLES
+    from torch.distributed import TCPStore
+    from torch.distributed.elastic.rendezvous import RendezvousParameters
+    from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
+
+    for name, given in zip(INTERFACE_VARIABLES, ("", "eth7"), strict=True):
+        monkeypatch.setenv(name, given)
+    monkeypatch.delenv(INTERFACE_VARIABLES[0])
+    arguments = parsed("--config_file", str(accelerate_config("ddp")))
+    stay_on_this_machine(arguments)
+    assert os.environ[INTERFACE_VARIABLES[0]].startswith("lo") and os.environ[INTERFACE_VARIABLES[1]] == "eth7"
+
+    def meeting():
+        parameters = RendezvousParameters(arguments.rdzv_backend, arguments.rdzv_endpoint, "none", 1, 1)
+        return get_rendezvous_handler(parameters).next_rendezvous()
+
+    first, second = meeting(), meeting()
+    places = [info.bootstrap_store_info for info in (first, second)]
+    assert {place.master_addr for place in places} == {"127.0.0.1"}
+    assert places[0].master_port != places[1].master_port
+    first.store.set("step", "7")
+    met = TCPStore("127.0.0.1", places[0].master_port, is_master=False)
+    assert met.get("none/step") == b"7"
