@@ -46,7 +46,7 @@ def compare(base: Sequence[Problem], other: Sequence[Problem], ks: Sequence[int]
         a, b = before[name][both], after[name][both]
         labels = _held(clusters, both)
         if len(a):
-            differences[name] = _difference(a, b, labels)
+            differences[name] = difference(a, b, labels)
         if len(a if labels is None else set(labels)) > 1:
             detectable[name] = minimum_detectable_difference(b - a, clusters=labels)
     kept = {}
@@ -80,15 +80,18 @@ def ranks(
     for place, model in enumerate(order, start=1):
         if leader is None:
             leader, result[model] = model, place
-        elif not shared or _difference(columns[leader], columns[model], labels).contains(0.0):
+        elif not shared or difference(columns[leader], columns[model], labels).contains(0.0):
             result[model] = result[leader]
         else:
             leader, result[model] = model, place
     return result
 
 
-def _difference(a: NDArray[np.float64], b: NDArray[np.float64], clusters: list[str] | None) -> Interval:
-    """Newcombe's interval where every value is 0 or 1: a bootstrap of few changes would be too sure of them."""
+def difference(a: NDArray[np.float64], b: NDArray[np.float64], clusters: list[str] | None) -> Interval:
+    """Return mean(b - a) over the same problems, with its interval and p-value.
+
+    Newcombe's interval where every value is 0 or 1: a bootstrap of few changes would be too sure of them.
+    """
     if clusters is None and np.isin(a, (0.0, 1.0)).all() and np.isin(b, (0.0, 1.0)).all():
         return paired_shares(a, b)
     return paired_difference(a, b, clusters=clusters)

@@ -55,6 +55,10 @@ class SampleLog:
         os.replace(self._partial, self._final)
         return self._final
 
+    def drop(self) -> None:
+        """Forget the answers."""
+        self._partial.unlink(missing_ok=True)
+
     def finished(self) -> list[Problem] | None:
         """Return the problems of a finished evaluation with the same settings, None if there is none."""
         if not self._final.exists() or samples_hash(self._final) != self._hash:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from ..data.rows import Row
-from ..eval.analyses import analysed, lacks_analysis, write_analysis
+from ..data.rows import Row, RowError
+from ..eval.analyses import lacks_analysis, write_analysis
 from ..eval.board import build_board
 from ..eval.engines.base import Sampling
 from ..eval.evaluate import Evaluation, evaluate
@@ -20,22 +20,25 @@ from ..eval.records import Record, list_records, read_record, write_record
 from ..eval.reference import KL_METRICS, reference_kl, spread_rows
 from ..eval.report import suite_table
 from ..eval.samples import RecordError, SampleLog
-from ..eval.settings import KlSettings, Settings, rows_sha256, sha256_of
+from ..eval.settings import KlSettings, Settings, rows_sha256
 from ..rewards.base import Reward
+from .compression.binding import with_readers
 from .engines import Engines, check_reference
-from .models import load_tokenizer, model_path
+from .holdout import look
+from .models import load_tokenizer
 from .progress import new_bar, quiet_libraries
+from .reports import show_analyses
+from .retention import run_retention
 from .rewards import build_reward
-from .rlvr.fingerprint import files_fingerprint
 from .rows import load_sources
 from .run_folder import environment
+from .settings import fingerprint, make_settings
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from .config.evaluation import EvalRecipe, Kl, Suite
     from .config.loader import LoadedRecipe
-    from .config.model import Model
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,11 @@ class _Job:
     rows: list[Row]
     reward: Reward
     settings: Settings
-    ks: tuple[int, ...]
+    suite: Suite
+
+    @property
+    def ks(self) -> tuple[int, ...]:
+        return tuple(self.suite.ks)
 
     @property
     def answers(self) -> int:
@@ -93,17 +100,23 @@ def run(loaded: LoadedRecipe) -> list[Path]:
     base = _baseline(recipe)
     made_on = environment()
     jobs = [_job(recipe, suite, tokenizer, made_on) for suite in recipe.suites]
-    pending = [job for job in jobs if not job.is_done()]
-    if pending:
-        _run_jobs(recipe, pending, tokenizer, console)
-    else:
-        console.print("Every suite is done with these settings; nothing to run.")
-    for job in jobs:
-        console.print(suite_table(read_record(job.folder), base.get(job.settings.suite)))
-    _show_analyses(recipe, jobs, base, console)
-    page = _board(recipe, jobs, base)
+    engines = Engines(recipe, tokenizer)
+    try:
+        _run_jobs(recipe, jobs, engines, tokenizer, console)
+        for job in jobs:
+            console.print(suite_table(read_record(job.folder), base.get(job.settings.suite)))
+        _look_at_holdouts(recipe, jobs, engines, console)
+        folders = [job.folder for job in jobs]
+        if recipe.retention is not None:
+            folders += run_retention(recipe, tokenizer, made_on, engines, base, console)
+    finally:
+        engines.close()
+    records = [read_record(folder) for folder in folders]
+    before = [base[record.settings.suite] for record in records if record.settings.suite in base]
+    show_analyses([*before, *records], recipe.output_dir, console)
+    page = _board(recipe, records, before)
     console.print(f"Records in [bold]{recipe.output_dir}[/], board at [bold]{page}[/]", soft_wrap=True)
-    return [job.folder for job in jobs]
+    return folders
 
 
 def _baseline(recipe: EvalRecipe) -> dict[str, Record]:
@@ -116,42 +129,39 @@ def _baseline(recipe: EvalRecipe) -> dict[str, Record]:
     return {record.settings.suite: record for record in records}
 
 
-def _board(recipe: EvalRecipe, jobs: Sequence[_Job], base: Mapping[str, Record]) -> Path:
-    folders = [job.folder for job in jobs]
-    shared = [base[job.settings.suite] for job in jobs if job.settings.suite in base]
-    name = shared[0].settings.model_name if shared else None
-    return build_board([*(r.folder for r in shared), *folders], Path(recipe.output_dir) / "board", base=name)
-
-
-def _show_analyses(recipe: EvalRecipe, jobs: Sequence[_Job], base: Mapping[str, Record], console: Console) -> None:
-    """Print what analyses say beyond Pass@k, beside the baseline, and write their pages."""
-    shared = [base[job.settings.suite] for job in jobs if job.settings.suite in base]
-    for analysis, suites in analysed([*shared, *(read_record(job.folder) for job in jobs)]):
-        for table in analysis.tables(suites):
-            console.print(table)
-        console.print(f"Tables in [bold]{analysis.write_page(suites, Path(recipe.output_dir))}[/]", soft_wrap=True)
+def _board(recipe: EvalRecipe, records: Sequence[Record], before: Sequence[Record]) -> Path:
+    name = before[0].settings.model_name if before else None
+    folders = [record.folder for record in (*before, *records)]
+    return build_board(folders, Path(recipe.output_dir) / "board", base=name)
 
 
 def _job(recipe: EvalRecipe, suite: Suite, tokenizer: Any, made_on: dict[str, Any]) -> _Job:
-    rows = load_sources(suite.data)[: recipe.limit]
-    settings = Settings(
+    rows = [_clustered(row, suite) for row in load_sources(suite.data)[: recipe.limit]]
+    reward, asked = suite.reward.model_dump(mode="json"), recipe.model_dump(mode="json", include={"readers", "encoder"})
+    if suite.reward.kind == "capsule":
+        models = [*(reader.model for reader in recipe.readers), *filter(None, [recipe.encoder])]
+        reward |= asked | {"weights": [fingerprint(model) for model in models]}
+    settings = make_settings(
+        recipe,
+        tokenizer,
+        made_on,
         suite=suite.name,
-        model=recipe.model.id,
-        revision=recipe.model.revision,
-        model_fingerprint=fingerprint(recipe.model),
-        dtype=recipe.model.dtype,
-        engine=recipe.engine.kind,
-        engine_version=engine_version(made_on["packages"], recipe.engine.kind),
         sampling=Sampling(**suite.sampling.model_dump()),
-        reward=suite.reward.model_dump(mode="json"),
+        reward=reward,
         data=[source.model_dump(mode="json") for source in suite.data],
         rows_sha256=rows_sha256(rows),
-        template_sha256=sha256_of(tokenizer.chat_template)[:16],
         kl=_kl_settings(recipe.kl) if recipe.kl else None,
-        made_on=made_on,
     )
-    folder = Path(recipe.output_dir) / suite.name
-    return _Job(folder, rows, build_reward(suite.reward), settings, tuple(suite.ks))
+    return _Job(Path(recipe.output_dir) / suite.name, rows, build_reward(suite.reward), settings, suite)
+
+
+def _clustered(row: Row, suite: Suite) -> Row:
+    """The row with the cluster that its suite names."""
+    if suite.cluster is None:
+        return row
+    if suite.cluster not in row:
+        raise RowError(f"suites · {suite.name} · cluster · found {suite.cluster!r} · a column: {', '.join(row)}")
+    return row | {"cluster": row[suite.cluster]}
 
 
 def _kl_settings(kl: Kl) -> KlSettings:
@@ -159,27 +169,25 @@ def _kl_settings(kl: Kl) -> KlSettings:
     return KlSettings(model.id, model.revision, fingerprint(model), model.dtype, kl.prompts, kl.samples)
 
 
-def fingerprint(model: Model) -> str | None:
-    """The hash of a local model's weights; None of one on the Hub, which its revision tells apart."""
-    path = Path(model_path(model.id))
-    return files_fingerprint(path) if path.is_dir() else None
-
-
-def engine_version(packages: dict[str, str], kind: str) -> str:
-    """The version of an engine's package."""
-    return next((packages[name] for name in (kind, f"{kind}-cpu") if name in packages), "unknown")
-
-
-def _run_jobs(recipe: EvalRecipe, jobs: Sequence[_Job], tokenizer: Any, console: Console) -> None:
+def _run_jobs(recipe: EvalRecipe, jobs: Sequence[_Job], engines: Engines, tokenizer: Any, console: Console) -> None:
+    """Run the suites that are not done with these settings."""
+    pending = [job for job in jobs if not job.is_done()]
+    if not pending:
+        console.print("Every suite is done with these settings; nothing to run.")
+        return
     check_reference(recipe, tokenizer)
-    engines = Engines(recipe, tokenizer)
+    rewards = with_readers([job.reward for job in pending], recipe, ())
     with new_bar(console, "answers") as progress:
-        task = progress.add_task("loading the model", total=sum(job.answers for job in jobs))
-        try:
-            for job in jobs:
-                _run_job(job, engines, progress, task)
-        finally:
-            engines.close()
+        task = progress.add_task("loading the model", total=sum(job.answers for job in pending))
+        for job, reward in zip(pending, rewards, strict=True):
+            _run_job(replace(job, reward=reward), engines, progress, task)
+
+
+def _look_at_holdouts(recipe: EvalRecipe, jobs: Sequence[_Job], engines: Engines, console: Console) -> None:
+    guarded = [job for job in jobs if job.suite.holdout is not None]
+    for job, reward in zip(guarded, with_readers([job.reward for job in guarded], recipe, ()), strict=True):
+        development = read_record(job.folder).metrics[f"pass@{min(job.ks)}"].interval.estimate
+        console.print(look(job.suite, job.settings, reward, development, engines, recipe.limit), soft_wrap=True)
 
 
 def _run_job(job: _Job, engines: Engines, progress: Progress, task: TaskID) -> None:

@@ -14,18 +14,21 @@ if TYPE_CHECKING:
     from ...eval.engines.base import Engine
     from ...rewards.base import Reward
     from ..config.compression import Reader
+    from ..config.evaluation import EvalRecipe
     from ..config.rlvr import RlvrRecipe
 
 
-def with_readers(rewards: Sequence[Reward], recipe: RlvrRecipe, stop_token_ids: Sequence[int]) -> list[Reward]:
+def with_readers(
+    rewards: Sequence[Reward], recipe: RlvrRecipe | EvalRecipe, stop_token_ids: Sequence[int]
+) -> list[Reward]:
     """The rewards, those that read with the recipe's readers and encoder; each model is loaded once.
 
     Args:
         rewards: From the recipe.
         recipe: Names readers and encoder.
-        stop_token_ids: What ends an answer of the policy.
+        stop_token_ids: What ends an answer of the policy; empty where answers come as text.
     """
-    if not recipe.readers:
+    if not recipe.readers or not any(hasattr(reward, "bind") for reward in rewards):
         return list(rewards)
     readers = [load_reader(section) for section in recipe.readers]
     encoder = load_encoder(recipe.encoder) if recipe.encoder else None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from ...data.rows import Row
-from ...eval.analyses import analysed, keep_analysis, lacks_analysis, read_analysis
+from ...eval.analyses import keep_analysis, lacks_analysis, read_analysis
 from ...eval.board import build_board
 from ...eval.compression import baselines, results, suite
 from ...eval.compression.costs import Prices
@@ -22,13 +22,14 @@ from ...eval.engines.base import Sampling
 from ...eval.evaluate import Evaluation
 from ...eval.records import read_record, write_record
 from ...eval.samples import RecordError, SampleLog
-from ...eval.settings import Settings, rows_sha256, sha256_of
+from ...eval.settings import Settings, rows_sha256
 from ..engines import build_engine
-from ..evaluation import engine_version, fingerprint
 from ..models import load_tokenizer, same_weights
 from ..progress import quiet_libraries
+from ..reports import show_analyses
 from ..rows import load_sources
 from ..run_folder import environment
+from ..settings import fingerprint, make_settings
 from .binding import load_encoder, load_reader
 
 if TYPE_CHECKING:
@@ -55,10 +56,7 @@ def run(loaded: LoadedRecipe) -> list[Path]:
     else:
         _evaluate(recipe, rows, settings, folder)
     _keep_prices(recipe, settings, folder)
-    for analysis, suites in analysed([read_record(folder)]):
-        for table in analysis.tables(suites):
-            console.print(table)
-        console.print(f"Tables in [bold]{analysis.write_page(suites, Path(recipe.output_dir))}[/]", soft_wrap=True)
+    show_analyses([read_record(folder)], recipe.output_dir, console)
     page = build_board([folder], Path(recipe.output_dir) / "board")
     console.print(f"Record in [bold]{folder}[/], board at [bold]{page}[/]", soft_wrap=True)
     return [folder]
@@ -139,18 +137,14 @@ def _timings(
 
 def _settings(recipe: CompressionEvalRecipe, rows: list[Row]) -> Settings:
     """What decides the results; of readers and the base also their weights."""
-    made_on = environment()
     others = [model for model in (recipe.encoder, recipe.baselines.base) if model is not None]
     models = [*(section.model for section in recipe.readers), *others]
     decisive = {"seed", "chat_template_kwargs", "readers", "encoder", "baselines", "latency"}
-    return Settings(
+    return make_settings(
+        recipe,
+        load_tokenizer(recipe.model),
+        environment(),
         suite=recipe.suite,
-        model=recipe.model.id,
-        revision=recipe.model.revision,
-        model_fingerprint=fingerprint(recipe.model),
-        dtype=recipe.model.dtype,
-        engine=recipe.engine.kind,
-        engine_version=engine_version(made_on["packages"], recipe.engine.kind),
         sampling=Sampling(temperature=0.0, max_tokens=recipe.max_tokens),
         reward={
             "kind": "compression",
@@ -159,8 +153,6 @@ def _settings(recipe: CompressionEvalRecipe, rows: list[Row]) -> Settings:
         },
         data=[source.model_dump(mode="json") for source in recipe.data],
         rows_sha256=rows_sha256(rows),
-        template_sha256=sha256_of(load_tokenizer(recipe.model).chat_template)[:16],
-        made_on=made_on,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pydantic import BaseModel
 
 from ...data.formatting import shipped_templates, template_file
+from .compression_checks import reader_checks
 from .compression_eval import CompressionEvalRecipe, compression_eval_checks
 from .coverage import CoverageRecipe, coverage_checks
 from .data import Source
@@ -59,6 +60,12 @@ def _eval_checks(recipe: EvalRecipe) -> Iterator[Finding]:
     if recipe.kl is not None and recipe.engine.kind != "transformers":
         found = f"a divergence measured with `{recipe.engine.kind}`"
         yield Finding(("kl", "engine.kind"), found, "engine.kind: transformers, or kl: null")
+    if not recipe.suites and recipe.retention is None:
+        yield Finding(
+            ("suites", "retention"), "nothing to evaluate", "at least one suite, or `retention: {tasks: [...]}`"
+        )
+    rewards = {f"suites.{index}.reward": suite.reward for index, suite in enumerate(recipe.suites)}
+    yield from reader_checks(rewards, bool(recipe.readers), recipe.encoder is not None)
     for index, suite in enumerate(recipe.suites):
         here = f"suites.{index}"
         if max(suite.ks) > suite.sampling.n:
@@ -67,6 +74,8 @@ def _eval_checks(recipe: EvalRecipe) -> Iterator[Finding]:
         if suite.name in [other.name for other in recipe.suites[:index]]:
             yield Finding((f"{here}.name",), f"a second suite {suite.name!r}", "names that differ")
         sources = _numbered(f"{here}.data", suite.data)
+        if suite.holdout is not None:
+            sources |= _numbered(f"{here}.holdout.data", suite.holdout.data)
         yield from judging_checks(sources, f"{here}.reward", [suite.reward])
         yield from plugin_checks([*sources.items(), (f"{here}.reward", suite.reward)])
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .evaluation import Engine, TransformersEngine
+from .engine import Engine, TransformersEngine
 from .model import Model
 from .section import Positive, PositiveFloat, Section
 

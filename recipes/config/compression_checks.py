@@ -1,12 +1,12 @@
-"""Whether an `rlvr` recipe has the frozen models and the rows that its rewards and its objective ask for."""
+"""Whether a recipe has the frozen models and the rows that its rewards and its objective ask for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from .finding import Finding
-from .rewards import Capsule
+from .rewards import Capsule, RewardSpec
 from .trainer import trainer_value
 
 if TYPE_CHECKING:
@@ -15,20 +15,33 @@ if TYPE_CHECKING:
 
 def compression_checks(recipe: RlvrRecipe) -> Iterator[Finding]:
     """Everything about readers, encoders, the objective and shared prompts that does not fit together."""
-    reads = [index for index, reward in enumerate(recipe.rewards) if isinstance(reward, Capsule)]
-    if reads and not recipe.readers:
-        where = (f"rewards.{reads[0]}.kind", "readers")
-        yield Finding(where, "`capsule` asks a reader, and there is none", "`readers: [{model: {id: ...}}]`")
-    if recipe.readers and not reads:
-        yield Finding(("readers", "rewards"), "no reward asks a reader", "a reward `capsule`, or no `readers`")
-    compares = [index for index in reads if recipe.rewards[index].semantics]
-    if compares and recipe.encoder is None:
-        where = (f"rewards.{compares[0]}.semantics", "encoder")
-        yield Finding(where, "meanings are compared, and there is no encoder", "`encoder: {id: ...}`, or semantics: 0")
+    rewards = {f"rewards.{index}": reward for index, reward in enumerate(recipe.rewards)}
+    yield from reader_checks(rewards, bool(recipe.readers), recipe.encoder is not None)
     if recipe.objective.kind == "capsulator":
         yield from _objective(recipe)
     if recipe.share_prompts:
         yield from _shared(recipe)
+
+
+def reader_checks(rewards: Mapping[str, RewardSpec], readers: bool, encoder: bool) -> Iterator[Finding]:
+    """Rewards that ask frozen models which are not there, and readers that nobody asks.
+
+    Args:
+        rewards: By the field that each stands in.
+        readers: Whether the recipe names any.
+        encoder: Whether it names one.
+    """
+    reads = {field: reward for field, reward in rewards.items() if isinstance(reward, Capsule)}
+    if reads and not readers:
+        where = (f"{next(iter(reads))}.kind", "readers")
+        yield Finding(where, "`capsule` asks a reader, and there is none", "`readers: [{model: {id: ...}}]`")
+    if readers and not reads:
+        where = ("readers", next(iter(rewards), "suites").partition(".")[0])
+        yield Finding(where, "no reward asks a reader", "a reward `capsule`, or no `readers`")
+    compares = [field for field, reward in reads.items() if reward.semantics]
+    if compares and not encoder:
+        where = (f"{compares[0]}.semantics", "encoder")
+        yield Finding(where, "meanings are compared, and there is no encoder", "`encoder: {id: ...}`, or semantics: 0")
 
 
 def _objective(recipe: RlvrRecipe) -> Iterator[Finding]:

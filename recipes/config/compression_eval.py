@@ -9,7 +9,7 @@ from pydantic import Field
 
 from .compression import Reader
 from .data import DataSource
-from .evaluation import Engine, TransformersEngine
+from .engine import Engine, TransformersEngine
 from .finding import Finding
 from .model import Model
 from .section import Options, Positive, Section, Weight

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
+from .compression import Reader
 from .data import DataSource
+from .engine import Engine, TransformersEngine
 from .model import Model
+from .retention import Retention
 from .rewards import Reward
-from .section import Positive, Section, Share
-
-
-class TransformersEngine(Section):
-    """Generation with transformers in this process."""
-
-    kind: Literal["transformers"]
-    batch_tokens: Positive = 65_536
-    """Prompt and answer tokens decoded together."""
-
-
-class VllmEngine(Section):
-    """Generation with vLLM in this process; every GPU that `tensor_parallel_size` asks for."""
-
-    kind: Literal["vllm"]
-    gpu_memory_utilization: float = Field(0.9, gt=0, le=1)
-    max_model_len: Positive | None = None
-    tensor_parallel_size: Positive = 1
-
-
-Engine = Annotated[TransformersEngine | VllmEngine, Field(discriminator="kind")]
+from .section import Positive, PositiveFloat, Section, Share
 
 
 class Sampling(Section):
@@ -43,6 +26,25 @@ class Sampling(Section):
     seed: int = 0
 
 
+class Holdout(Section):
+    """Questions that may be looked at a few times only, guarded by Thresholdout (arXiv 1506.02629).
+
+    Their answers are judged and forgotten; what is told is Pass@k of the suite's own questions where both agree, and
+    the holdout's with noise where they do not, as often as the budget allows.
+    """
+
+    data: list[DataSource] = Field(min_length=1)
+    state: str
+    """File that counts the looks; one for a holdout, shared by every evaluation that asks it."""
+    threshold: PositiveFloat = 0.04
+    """Difference of the two means that is let pass."""
+    noise: PositiveFloat = 0.01
+    """Scale of the noise; a quarter of the threshold in the paper."""
+    budget: Positive = 10
+    """Disagreements that may be answered."""
+    seed: int = Field(0, ge=0)
+
+
 class Suite(Section):
     """Questions, a judge, and how often each question is answered."""
 
@@ -52,6 +54,11 @@ class Suite(Section):
     sampling: Sampling = Sampling()
     ks: list[Positive] = Field([1], min_length=1)
     """The k of each Pass@k; the unbiased estimator needs k <= n."""
+    cluster: str | None = None
+    """Column that groups questions which are not independent, such as a database; null takes `cluster`, if rows have
+    it. Intervals are then over groups."""
+    holdout: Holdout | None = None
+    """Also ask guarded questions."""
 
 
 class Kl(Section):
@@ -78,7 +85,13 @@ class EvalRecipe(Section):
     output_dir: str
     model: Model
     engine: Engine = TransformersEngine(kind="transformers")
-    suites: list[Suite] = Field(min_length=1)
+    suites: list[Suite] = Field(default_factory=list)
+    retention: Retention | None = None
+    """Also measure what was kept, by tasks of lm-eval."""
+    readers: list[Reader] = Field(default_factory=list)
+    """Frozen models that rewards of `kind: capsule` ask."""
+    encoder: Model | None = None
+    """Frozen model that such a reward compares meanings with."""
     kl: Kl | None = None
     """Also measure the divergence from a reference model; needs the transformers engine."""
     baseline: str | None = None

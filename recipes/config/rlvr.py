@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from .compression import Objective, PolicyGradient, Reader
 from .data import DataSource
-from .evaluation import Engine, TransformersEngine
+from .engine import Engine, TransformersEngine
 from .model import Launch, Model
 from .optimizer import AdamW, Optimizer
 from .rewards import Reward

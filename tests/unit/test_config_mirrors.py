@@ -10,7 +10,8 @@ from typing import get_args
 import pytest
 from quince.data.sources import DEMONSTRATIONS, SOURCES
 from quince.recipes.config.data import DataSource, Demonstrations
-from quince.recipes.config.evaluation import Sampling, TransformersEngine, VllmEngine
+from quince.recipes.config.engine import TransformersEngine, VllmEngine
+from quince.recipes.config.evaluation import Sampling
 from quince.recipes.config.rewards import Reward
 from quince.recipes.config.sft_data import SftSource
 from quince.rewards.registry import REWARDS, reward_class

@@ -3,6 +3,8 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from quince.data.rows import RowError
+from quince.eval.holdout import HoldoutError
 from quince.eval.records import read_record
 from quince.eval.reference import KL_METRICS
 from quince.eval.samples import RecordError
@@ -147,3 +149,69 @@ def test_a_baseline_is_compared_with(recipe, tmp_path, capsys):
 def test_a_baseline_without_records_is_refused(recipe, tmp_path):
     with pytest.raises(RecordError, match="holds no record"):
         evaluation.run(recipe(f"baseline={tmp_path / 'nothing'}"))
+
+
+def test_a_suite_names_the_column_of_its_clusters(recipe):
+    (folder,) = evaluation.run(recipe("suites.0.cluster=task"))
+    problems, metric = read_record(folder).problems(), read_record(folder).metrics["pass@1"]
+    assert {problem.cluster for problem in problems} == {"strategies"} and metric.clusters == 1
+    with pytest.raises(RowError, match=r"old_skill · cluster · found 'passage' · a column: id, task, prompt"):
+        evaluation.run(recipe("suites.0.cluster=passage"))
+
+
+def test_nothing_to_evaluate_is_refused(recipe):
+    with pytest.raises(RecipeError, match="nothing to evaluate"):
+        recipe("suites=[]")
+
+
+HOLDOUT = "suites.0.holdout={data: [{kind: strategies, split: test, size: 8, seed: 1}], state: STATE, budget: 1}"
+
+
+def test_a_holdout_is_looked_at_as_often_as_its_budget_allows(recipe, tmp_path, refuse_engines, capsys):
+    state = tmp_path / "state" / "looks.json"
+    ask = [HOLDOUT.replace("STATE", str(state)), "suites.0.holdout.threshold=1e-6", "suites.0.holdout.noise=1e-9"]
+    evaluation.run(recipe(*ask))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "old_skill · holdout · Pass@1" in said
+    assert [file.name for file in state.parent.iterdir()] == ["looks.json"]  # its answers are forgotten
+    before = state.read_bytes()
+    refuse_engines()
+    evaluation.run(recipe(*ask))
+    assert state.read_bytes() == before
+    with pytest.raises(HoldoutError, match="threshold 0.5, it began with 1e-06"):
+        evaluation.run(recipe(*ask, "suites.0.holdout.threshold=0.5"))
+
+
+def test_a_spent_holdout_is_not_answered(recipe, tmp_path, refuse_engines):
+    state = tmp_path / "looks.json"
+    state.write_text('{"threshold": 0.04, "noise": 0.01, "budget": 1, "seed": 0, "spent": 1, "answers": {}}')
+    (folder,) = evaluation.run(recipe())
+    refuse_engines()
+    with pytest.raises(HoldoutError, match="the whole budget"):
+        evaluation.run(recipe(HOLDOUT.replace("STATE", str(state))))
+    assert read_record(folder).problems()
+
+
+CAPSULE = """
+extends: _base/eval.yaml
+model: {id: MODEL, dtype: float32}
+suites:
+  - name: capsules
+    data: [{kind: passages, split: test, size: 2}]
+    reward: {kind: capsule}
+    sampling: {n: 2, max_tokens: 6}
+readers: [{model: {id: MODEL, dtype: float32}}]
+"""
+
+
+def test_capsules_are_judged_by_the_readers_of_the_recipe(tmp_path, random_model, refuse_engines):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(CAPSULE.replace("MODEL", str(random_model)))
+    (folder,) = evaluation.run(load_recipe(str(path), [f"output_dir={tmp_path / 'run'}"]))
+    problems, settings = read_record(folder).problems(), read_record(folder).settings
+    assert len(problems) == 2 and all(problem.drawn == 2 for problem in problems)
+    assert settings.reward["weights"] == [settings.model_fingerprint]
+    with pytest.raises(RecipeError, match="`capsule` asks a reader, and there is none"):
+        load_recipe(str(path), ["readers=[]"])
+    with pytest.raises(RecipeError, match="no reward asks a reader"):
+        load_recipe(str(path), ["suites.0.reward={kind: exact_match}"])
