@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..eval.engines import load_engine
 from .config.errors import RecipeError
+from .model_files import check_files
 from .models import best_device, load_policy, load_tokenizer, model_path, same_weights
+from .rendezvous import one_machine, use_loopback_interface
 
 if TYPE_CHECKING:
     from ..eval.engines.base import Engine
@@ -25,6 +27,9 @@ def build_engine(model: Model, engine: Any, tokenizer: Any) -> Engine:
         from ..eval.engines.transformers import TransformersEngine
 
         return TransformersEngine(load_policy(model).to(best_device()), tokenizer, **options)
+    check_files(model, model_path(model.id))
+    if one_machine():
+        use_loopback_interface()
     return load_engine(engine.kind, model_path(model.id), revision=model.revision, dtype=model.dtype, **options)
 
 

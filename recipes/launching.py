@@ -93,7 +93,6 @@ def stay_on_this_machine(arguments: Namespace) -> None:
     from . import rendezvous
 
     rendezvous_handler_registry.register(rendezvous.BACKEND, rendezvous.create)
-    rendezvous.use_loopback_interface()
     arguments.rdzv_backend = rendezvous.BACKEND
     arguments.rdzv_endpoint = rendezvous.LOOPBACK
     arguments.main_process_port = 0  # accelerate looks whether the default port is free

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data.formatting import read_template
+from .model_files import check_files, readable
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -35,12 +36,17 @@ def _weights(model: Model) -> Model:
 
 
 def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
-    """Load the tokenizer, with the recipe's chat template if it names one; pads on the left for generation."""
+    """Load the tokenizer, with the recipe's chat template if it names one; pads on the left for generation.
+
+    Raises:
+        RecipeError: Its files cannot be loaded without running code of theirs.
+    """
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(
-        model_path(model.id), revision=model.revision, padding_side="left", trust_remote_code=False
-    )
+    with readable(model):
+        tokenizer = AutoTokenizer.from_pretrained(
+            model_path(model.id), revision=model.revision, padding_side="left", trust_remote_code=False
+        )
     if model.chat_template is not None:
         tokenizer.chat_template = read_template(model.chat_template)
     if tokenizer.pad_token is None:
@@ -49,7 +55,11 @@ def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
 
 
 def load_policy(model: Model) -> PreTrainedModel:
-    """Load the weights in the recipe's precision, 4-bit for `qlora`; adapters are added by the trainer."""
+    """Load the weights in the recipe's precision, 4-bit for `qlora`; adapters are added by the trainer.
+
+    Raises:
+        RecipeError: Its files cannot be loaded without running code of theirs.
+    """
     return _load(model, **({"quantization_config": four_bit()} if model.adapter.kind == "qlora" else {}))
 
 
@@ -58,9 +68,11 @@ def _load(model: Model, **options: Any) -> PreTrainedModel:
 
     if model.attn_implementation is not None:
         options["attn_implementation"] = model.attn_implementation
-    return AutoModelForCausalLM.from_pretrained(
-        model_path(model.id), revision=model.revision, dtype=model.dtype, trust_remote_code=False, **options
-    )
+    path = model_path(model.id)
+    check_files(model, path)
+    options |= {"dtype": model.dtype, "trust_remote_code": False, "use_safetensors": True}
+    with readable(model):
+        return AutoModelForCausalLM.from_pretrained(path, revision=model.revision, **options)
 
 
 def merge_adapter(model: Model, folder: Path) -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import socket
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch.distributed import TCPStore
 from torch.distributed.elastic.rendezvous.static_tcp_rendezvous import StaticTCPRendezvous
+
+from .config.trainer import trainer_value
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.rendezvous import RendezvousParameters
@@ -21,8 +23,8 @@ LOOPBACK = "127.0.0.1"
 BACKEND = "loopback"
 """What `--rdzv_backend` calls it."""
 TIMEOUT_S = 600
-INTERFACE_VARIABLES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
-"""Where collectives between processes listen; both libraries take the network's interface otherwise."""
+_alone: list[LoopbackRendezvous] = []
+"""Holds the store of a process that trains alone, which ends with the last reference to it."""
 
 
 class LoopbackRendezvous(StaticTCPRendezvous):
@@ -52,12 +54,36 @@ def create(parameters: RendezvousParameters) -> LoopbackRendezvous:
     return LoopbackRendezvous(parameters.run_id)
 
 
-def use_loopback_interface() -> None:
-    """Collectives of the processes started from here listen on the loopback interface, unless the user named one."""
-    import psutil
+def stay_local(recipe: Any) -> None:
+    """Before a training starts: what it starts listens on the loopback interface, if all of it is on this machine.
 
-    for name, addresses in psutil.net_if_addrs().items():
-        if any(address.address == LOOPBACK for address in addresses):
-            for variable in INTERFACE_VARIABLES:
-                os.environ.setdefault(variable, name)
-            return
+    Args:
+        recipe: Any recipe that trains.
+    """
+    if not one_machine():
+        return
+    generates = trainer_value(recipe.trainer, "use_vllm") and trainer_value(recipe.trainer, "vllm_mode")
+    # Weights for a server, which may be on another machine, are sent by NCCL.
+    use_loopback_interface("GLOO" if generates == "server" else "GLOO NCCL")
+    if generates == "colocate" and "LOCAL_RANK" not in os.environ:
+        meet_alone()
+
+
+def one_machine() -> bool:
+    """Whether this process trains alone, or with processes of this machine only."""
+    return "LOCAL_RANK" not in os.environ or os.environ.get("GROUP_WORLD_SIZE") == "1"
+
+
+def use_loopback_interface(libraries: str = "GLOO NCCL") -> None:
+    """Collectives listen on the loopback interface instead of the network's, unless the user named an interface."""
+    names = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
+    for library in libraries.split() if names else ():
+        os.environ.setdefault(f"{library}_SOCKET_IFNAME", names[0])
+
+
+def meet_alone() -> None:
+    """Let vLLM inside a training process, which asks for a group of one, find the store of such a meeting here."""
+    if not _alone:
+        _alone.append(LoopbackRendezvous("alone"))
+    port = _alone[0].master_port
+    os.environ |= {"MASTER_ADDR": LOOPBACK, "MASTER_PORT": str(port), "TORCHELASTIC_USE_AGENT_STORE": "True"}

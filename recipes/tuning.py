@@ -31,10 +31,12 @@ def run_training(loaded: LoadedRecipe, resume: bool, build: Callable[[LoadedReci
     """
     from .checkpoints import newest_whole_checkpoint, set_aside
     from .progress import quiet_libraries
+    from .rendezvous import stay_local
     from .report import write_report
     from .run_folder import MODEL_FOLDER, is_finished, open_run_folder
 
     check_installed(loaded.recipe)
+    stay_local(loaded.recipe)
     quiet_libraries()
     folder = Path(loaded.recipe.output_dir)
     if is_finished(loaded):

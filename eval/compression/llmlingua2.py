@@ -38,7 +38,9 @@ def keep_probabilities(texts: Sequence[str], folder: str) -> list[np.ndarray]:
     if not Path(folder).is_dir():
         raise ClassifierError(f"baselines.llmlingua2 · {folder} · no such folder · give that of the weights, or null")
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    model = AutoModelForTokenClassification.from_pretrained(folder, trust_remote_code=False).eval()
+    model = AutoModelForTokenClassification.from_pretrained(
+        folder, trust_remote_code=False, use_safetensors=True
+    ).eval()
     if model.config.num_labels != 2:
         found = f"{model.config.num_labels} labels"
         raise ClassifierError(f"baselines.llmlingua2 · {folder} · {found} · a classifier of two, drop and keep")

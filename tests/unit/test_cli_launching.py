@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
 from quince.recipes.config.library import accelerate_config
 from quince.recipes.config.model import Launch
 from quince.recipes.launching import launch_command, machines, stay_on_this_machine
+from quince.recipes.rendezvous import stay_local, use_loopback_interface
 
 
 @pytest.fixture(autouse=True)
@@ -55,18 +59,13 @@ def test_the_command_line_says_how_many_machines_before_the_file_does(tmp_path):
     assert machines(parsed("--config_file", str(file), "--num_machines", "1")) == 1
 
 
-def test_processes_of_one_machine_meet_at_a_free_port_of_it(monkeypatch):
-    from quince.recipes.rendezvous import INTERFACE_VARIABLES
+def test_processes_of_one_machine_meet_at_a_free_port_of_it():
     from torch.distributed import TCPStore
     from torch.distributed.elastic.rendezvous import RendezvousParameters
     from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
 
-    for name, given in zip(INTERFACE_VARIABLES, ("", "eth7"), strict=True):
-        monkeypatch.setenv(name, given)
-    monkeypatch.delenv(INTERFACE_VARIABLES[0])
     arguments = parsed("--config_file", str(accelerate_config("ddp")))
     stay_on_this_machine(arguments)
-    assert os.environ[INTERFACE_VARIABLES[0]].startswith("lo") and os.environ[INTERFACE_VARIABLES[1]] == "eth7"
 
     def meeting():
         parameters = RendezvousParameters(arguments.rdzv_backend, arguments.rdzv_endpoint, "none", 1, 1)
@@ -79,3 +78,45 @@ def test_processes_of_one_machine_meet_at_a_free_port_of_it(monkeypatch):
     first.store.set("step", "7")
     met = TCPStore("127.0.0.1", places[0].master_port, is_master=False)
     assert met.get("none/step") == b"7"
+
+
+WAYS = {
+    "transformers": ({}, {}, ["GLOO", "NCCL"]),
+    "a server of vLLM": ({"use_vllm": True, "vllm_mode": "server"}, {}, ["GLOO"]),
+    "two processes": ({}, {"LOCAL_RANK": "1", "GROUP_WORLD_SIZE": "1"}, ["GLOO", "NCCL"]),
+    "two machines": ({}, {"LOCAL_RANK": "1", "GROUP_WORLD_SIZE": "2"}, []),
+}
+
+
+@pytest.mark.parametrize(("trainer", "environment", "bound"), WAYS.values(), ids=WAYS)
+def test_collectives_stay_on_the_machine_where_all_of_the_training_is(trainer, environment, bound, monkeypatch):
+    monkeypatch.setattr(os, "environ", dict(environment))
+    stay_local(SimpleNamespace(trainer=trainer))
+    found = {name: value for name, value in os.environ.items() if name.endswith("_IFNAME")}
+    assert list(found) == [f"{library}_SOCKET_IFNAME" for library in bound]
+    assert set(found.values()) <= {"lo", "lo0"}
+
+
+def test_an_interface_of_the_user_stays(monkeypatch):
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "eth7")
+    use_loopback_interface("GLOO")
+    assert os.environ["GLOO_SOCKET_IFNAME"] == "eth7"
+
+
+ALONE = """
+import os, sys
+import psutil, torch
+from types import SimpleNamespace
+from quince.recipes.rendezvous import stay_local
+
+stay_local(SimpleNamespace(trainer={"use_vllm": True, "vllm_mode": "colocate"}))
+torch.distributed.init_process_group("gloo", "env://", rank=0, world_size=1)
+places = psutil.Process().net_connections()
+print({place.laddr.ip for place in places if place.status == psutil.CONN_LISTEN})
+"""
+
+
+def test_vllm_inside_a_training_process_meets_itself_on_the_loopback_interface():
+    """As TRL and vLLM make their group of one; without the meeting the store listens on every address."""
+    done = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "{'127.0.0.1'}", done.stderr
