@@ -18,6 +18,7 @@ from .pipeline import PipelineRecipe, check_pipeline, with_stages
 from .pretrain import PretrainRecipe
 from .reading import display_path, read_file, read_overrides
 from .rlvr import RlvrRecipe
+from .secrets import secret_problems
 from .sft import SftRecipe
 from .trainer import check_trainer, installed_fields
 from .tree import COMMAND_LINE, Entry, merge, origin_of, plain
@@ -54,6 +55,8 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> LoadedRecip
     if "kind" in tree.value and tree.value["kind"].value == "pipeline":
         tree, more = with_stages(tree, lambda stage: _over_parents(stage, path, ()))
         problems += more
+    if secrets := secret_problems(tree):
+        raise RecipeErrors(name_or_path, _in_order(secrets))  # alone, since other messages repeat values
     recipe, found = _check(tree, display_path(path))
     if problems or found or recipe is None:
         raise RecipeErrors(name_or_path, _in_order([*problems, *found]))
