@@ -15,13 +15,14 @@ UNKNOWN = "missing"
 """The answer to what a text does not say."""
 
 TEMPLATES = (
-    "The {e} has a {a} about the {v}.",
-    "The {a} of the {e} is about the {v}.",
-    "The {e} has the {v} in a {a}.",
+    "Today we have {note} and more.",
+    "Tomorrow you can book {note} here.",
+    "Next is {note} for people.",
+    "The hotel has {note} this evening.",
 )
 PARAPHRASES = (
-    "About the {v} the {e} has a {a}.",
-    "There is a {a} about the {v} from the {e}.",
+    "This week people find {note} at the street.",
+    "There is {note} on the calendar.",
 )
 """Sentences that no passage of the split `train` has."""
 

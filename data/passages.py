@@ -1,9 +1,11 @@
 """Passages of a small world for prompt compression: facts that are asked for, facts that never are, and filler.
 
-A fact is a person, a kind of work and its subject: "The pilot has a song about the river." Questions are only ever
-about the kinds in ``ASKABLE``; facts about the ``DISTRACTORS`` look the same. So what a passage is worth to a reader
-cannot be told from its text, neither by surprise nor by likeness, only from what readers are asked: a random choice
-of half of the facts answers half of the questions. The words are single tokens of the shipped tokenizer.
+Passages are programmes of events. A fact is a kind of event, a person and a subject, three words in a row as programmes
+have them: "Today we have song pilot river and more." Questions are only ever about the kinds in ``ASKABLE``; facts
+about the ``DISTRACTORS`` look the same. So what a passage is worth to a reader cannot be told from its text, neither by
+surprise nor by likeness, only from what readers are asked: a random choice of half of the facts answers half of the
+questions. The words are single tokens of the shipped tokenizer. That they stand in a row is for the shipped base, which
+has no induction heads: it learns in minutes to copy what stands in a row, and not in an hour to gather what does not.
 
 Row columns for rewards and evaluation: ``passage``; ``budget`` (tokens of the reader); ``questions``, a JSON list of
 ``{"question", "answer"}``; ``facts``, a JSON list of ``{"entity", "attribute", "value", "askable"}``. The questions
@@ -25,9 +27,12 @@ TRAINED = ("pretrain", "train")
 SPLITS = (*TRAINED, "test", "paraphrases")
 HELD_OUT = 10
 """One in so many facts is in no passage of the splits ``TRAINED``."""
-FILLERS = 2
+FILLERS = 8
 BUDGET = 12
 """Three notes and the marks between them."""
+UNSAID = 0.2
+"""Share of the conversations about a text with a question that it does not answer."""
+WORDS = ENTITIES + ASKABLE + DISTRACTORS + VALUES
 INSTRUCTION = "Notes of at most {budget} tokens:"
 
 
@@ -141,7 +146,7 @@ def draw_facts(rng: random.Random, askable: int, distractors: int, split: str) -
 def passage(facts: Iterable[Fact], fillers: int, rng: random.Random, split: str = "train") -> str:
     """A text that says each fact once, among sentences of filler."""
     templates = PARAPHRASES if split == "paraphrases" else TEMPLATES
-    sentences = [rng.choice(templates).format(e=fact.entity, a=fact.attribute, v=fact.value) for fact in facts]
+    sentences = [rng.choice(templates).format(note=fact.note) for fact in facts]
     for _ in range(fillers):
         sentences.insert(rng.randint(0, len(sentences)), filler(rng, split == "paraphrases"))
     return " ".join(sentences)
@@ -158,15 +163,17 @@ def demonstrations(
     size: int | None = None,
     seed: int = 0,
     notes: float = 0.5,
+    complete: float = 0.0,
     drills: float = 0.0,
-    questions: int = 8,
+    drill: int = 8,
     budget: int = BUDGET,
 ) -> list[Row]:
     """Conversations that teach to read and to take notes, but not what matters: the start of reinforcement learning.
 
-    Notes are of one to six random facts of a passage. Reading is answering questions on a passage, on the bare
-    sentences of its facts, on notes or on nothing, with ``missing`` where the text does not say. An answer
-    repeats what was asked. Drills repeat random
+    Notes are of one to six random facts of a passage, in its order; complete ones are of all its facts, which leaves
+    nothing to chance and so teaches copying from a text soonest. Reading is answering a question on each fact of a
+    passage or of notes, and now and then one that the text does not answer (``missing``). An answer repeats what was
+    asked. No fact is asked for twice: its earlier answer would be easier to find than the text. Drills repeat random
     words of the world, from which a model that has never had to copy learns it soonest.
 
     Args:
@@ -174,67 +181,61 @@ def demonstrations(
         size: Number of rows (default 1000).
         seed: Choice of everything.
         notes: Share of rows that are notes.
+        complete: Share of rows that are complete notes.
         drills: Share of rows that are drills; what is left is reading.
-        questions: Questions of a reading row, and texts of a drill.
+        drill: Texts of a drill.
         budget: Limit that the instruction names; the notes pay no heed to it.
     """
     rng = _random(split, seed, "demonstrations")
+    makers = {
+        "notes": lambda: _noting(rng, split, budget),
+        "complete": lambda: _noting(rng, split, budget, complete=True),
+        "drills": lambda: _drill(rng, drill),
+        "reading": lambda: _reading(rng, split),
+    }
+    shares = (notes, complete, drills, max(0.0, 1 - notes - complete - drills))
     found: list[Row] = []
     for index in range(1000 if size is None else size):
-        kind = rng.choices(("notes", "drills", "reading"), (notes, drills, max(0.0, 1 - notes - drills)))[0]
-        makers = {
-            "notes": lambda: _noting(rng, split, budget),
-            "drills": lambda: _drill(rng, questions),
-            "reading": lambda: _reading(rng, split, questions),
-        }
-        messages = makers[kind]()
+        messages = makers[rng.choices(tuple(makers), shares)[0]]()
         found.append({"id": f"passages/{split}/{seed}/d{index}", "task": "compression", "messages": messages})
     return found
 
 
-def _noting(rng: random.Random, split: str, budget: int) -> list[dict[str, str]]:
+def _noting(rng: random.Random, split: str, budget: int, complete: bool = False) -> list[dict[str, str]]:
     facts = draw_facts(rng, 3, 3, split)
-    text = passage(facts, FILLERS, rng, split)
-    chosen = rng.sample(facts, rng.randint(1, len(facts)))
+    text = passage(facts, rng.randint(0, FILLERS), rng, split)
+    chosen = range(6) if complete else sorted(rng.sample(range(6), rng.randint(1, 6)))
     return [
         {"role": "user", "content": f"{text}\n{INSTRUCTION.format(budget=budget)}"},
-        {"role": "assistant", "content": note_of(chosen)},
+        {"role": "assistant", "content": note_of(facts[at] for at in chosen)},
     ]
 
 
 def _drill(rng: random.Random, texts: int) -> list[dict[str, str]]:
-    words = ENTITIES + ASKABLE + DISTRACTORS + VALUES
     messages = []
     for _ in range(texts):
-        text = " ".join(rng.choices(words, k=rng.randint(4, 12)))
+        text = " ".join(rng.sample(WORDS, rng.randint(4, 12)))
         messages += [{"role": "user", "content": text}, {"role": "assistant", "content": text}]
     return messages
 
 
-def _reading(rng: random.Random, split: str, questions: int) -> list[dict[str, str]]:
-    facts = draw_facts(rng, rng.randint(1, 3), rng.randint(0, 3), split)
-    form = rng.choices(("passage", "facts", "notes", "nothing"), (0.45, 0.1, 0.4, 0.05))[0]
-    texts = {
-        "passage": lambda: passage(facts, FILLERS, rng, split),
-        "facts": lambda: passage(facts, 0, rng, split),
-        "notes": lambda: note_of(facts),
-        "nothing": lambda: "",
-    }
-    text, known = texts[form](), facts if form != "nothing" else []
+def _reading(rng: random.Random, split: str) -> list[dict[str, str]]:
+    facts = draw_facts(rng, rng.randint(1, 3), rng.randint(1, 3), split)
+    text = note_of(facts) if rng.random() < 0.4 else passage(facts, rng.randint(0, FILLERS), rng, split)
+    asked = rng.sample(facts, len(facts))
+    if rng.random() < UNSAID:
+        asked.insert(rng.randint(0, len(asked)), _unsaid(rng, facts))
     messages = []
-    for number in range(questions):
-        asked = rng.choice(known) if known and rng.random() < 0.75 else _unsaid(rng, facts, known)
-        question = f"{text}\n{asked.question}".lstrip() if number == 0 else asked.question
-        messages += [{"role": "user", "content": question}, {"role": "assistant", "content": asked.note}]
+    for fact in asked:
+        question = fact.question if messages else f"{text}\n{fact.question}"
+        messages += [{"role": "user", "content": question}, {"role": "assistant", "content": fact.note}]
     return messages
 
 
-def _unsaid(rng: random.Random, facts: list[Fact], known: list[Fact]) -> Fact:
-    """A fact that a text does not say; half of the time about somebody of whom it may say another."""
-    entity = rng.choice(facts).entity if rng.random() < 0.5 else rng.choice(ENTITIES)
-    attribute = rng.choice(ASKABLE + DISTRACTORS)
-    said = [fact for fact in known if (fact.entity, fact.attribute) == (entity, attribute)]
-    return said[0] if said else Fact(entity, attribute, UNKNOWN)
+def _unsaid(rng: random.Random, facts: list[Fact]) -> Fact:
+    """A fact about somebody of whom a text says nothing."""
+    entity = rng.choice([name for name in ENTITIES if name not in {fact.entity for fact in facts}])
+    return Fact(entity, rng.choice(ASKABLE + DISTRACTORS), UNKNOWN)
 
 
 def _random(split: str, seed: int, purpose: str) -> random.Random:

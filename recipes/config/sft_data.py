@@ -37,10 +37,12 @@ class PassageConversations(Source):
     size: Positive = 1000  # type: ignore[assignment]
     notes: Share = 0.5
     """Share of the rows that write notes."""
+    complete: Share = 0.0
+    """Share of the rows that write notes of all facts."""
     drills: Share = 0.0
     """Share of the rows that repeat random words; what is left reads."""
-    questions: Positive = 8
-    """Questions of a row that reads."""
+    drill: Positive = 8
+    """Texts of a drill."""
     budget: Positive = 12
     """Limit that the instruction of notes names, tokens."""
 
