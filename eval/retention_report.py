@@ -49,13 +49,12 @@ def _row(name: str, after: Sequence[Problem], before: Sequence[Problem] | None, 
         return name, str(len(after)), _score(after)
     if not before:
         return name, str(len(after)), "–", _score(after), "–", "–"
-    a, b, clusters = _pairs(before, after)
-    if not len(a):
+    first, second = _pairs(before, after)
+    if not first:
         return name, "0", _score(before), _score(after), "–", "–"
-    change = difference(a, b, clusters)
+    change = difference(_values(first), _values(second), clusters_of(first))
     middle, low, high = (f"{100 * value:+.1f}" for value in (change.estimate, change.low, change.high))
-    cells = f"{middle} [{low}, {high}]", f"{change.p_value:.3f}"
-    return name, str(len(a)), _score(before), _score(after), *cells
+    return name, str(len(first)), _score(first), _score(second), f"{middle} [{low}, {high}]", f"{change.p_value:.3f}"
 
 
 def _values(problems: Sequence[Problem]) -> np.ndarray:
@@ -71,21 +70,21 @@ def _score(problems: Sequence[Problem]) -> str:
         return f"{100 * values.mean():.1f}"
 
 
-def _pairs(before: Sequence[Problem], after: Sequence[Problem]) -> tuple[np.ndarray, np.ndarray, list[str] | None]:
-    """Values of the documents that both have, and their clusters."""
+def _pairs(before: Sequence[Problem], after: Sequence[Problem]) -> tuple[list[Problem], list[Problem]]:
+    """The documents that both have, in one order."""
     later = {p.id: p for p in after}
-    both = [(p, later[p.id]) for p in before if p.id in later]
-    first, second = [p for p, _ in both], [p for _, p in both]
-    return (_values(first), _values(second), clusters_of(first)) if both else (np.array([]), np.array([]), None)
+    both = [p for p in before if p.id in later]
+    return both, [later[p.id] for p in both]
 
 
 def _note(after: Sequence[Problem], before: Sequence[Problem] | None) -> str:
     note = "Percent ± standard error"
     if not before:
         return f"{note}."
-    a, b, clusters = _pairs(before, after)
     note += "; differences are paired by document, with 95 % intervals."
-    if len(a if clusters is None else set(clusters)) < 2:
+    first, second = _pairs(before, after)
+    clusters = clusters_of(first)
+    if len(first if clusters is None else set(clusters)) < 2:
         return note
-    least = 100 * minimum_detectable_difference(b - a, clusters=clusters)
-    return f"{note} With n = {len(a)} differences under {least:.1f} points cannot be seen." if least else note
+    least = 100 * minimum_detectable_difference(_values(second) - _values(first), clusters=clusters)
+    return f"{note} With n = {len(first)} differences under {least:.1f} points cannot be seen." if least else note

@@ -173,7 +173,8 @@ def _run_jobs(recipe: EvalRecipe, jobs: Sequence[_Job], engines: Engines, tokeni
     """Run the suites that are not done with these settings."""
     pending = [job for job in jobs if not job.is_done()]
     if not pending:
-        console.print("Every suite is done with these settings; nothing to run.")
+        if jobs:
+            console.print("Every suite is done with these settings; nothing to run.")
         return
     check_reference(recipe, tokenizer)
     rewards = with_readers([job.reward for job in pending], recipe, ())

@@ -148,6 +148,10 @@ def _evaluation(loaded: LoadedRecipe, recipe: EvalRecipe) -> Iterator[Line]:
     if recipe.kl is not None:
         each = f"{recipe.kl.prompts} questions x {recipe.kl.samples} answers a suite, in both directions"
         yield "KL", f"against {recipe.kl.model.id}: {each}"
+    for task in recipe.retention.tasks if recipe.retention else ():
+        shots = "its own number of" if task.shots is None else task.shots
+        count = f"{recipe.limit} documents" if recipe.limit else "all documents"
+        yield task.name, f"lm-eval, {count}, {shots} examples in the prompt"
     yield "command", f"quince eval {loaded.name}"
 
 

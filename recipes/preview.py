@@ -74,7 +74,8 @@ def show_rewards(loaded: LoadedRecipe, rows: int, samples: int = 0, model: str |
         model: Path or hub id; without it the recipe's model.
     """
     recipe = loaded.recipe
-    if isinstance(recipe, PretrainRecipe | CoverageRecipe | SftRecipe | DpoRecipe | CompressionEvalRecipe):
+    kinds = PretrainRecipe | CoverageRecipe | SftRecipe | DpoRecipe | CompressionEvalRecipe
+    if isinstance(recipe, kinds) or not getattr(recipe, "suites", True):
         print(f"{loaded.name} has no rewards")
         return
     if samples:

@@ -178,7 +178,7 @@ def test_a_holdout_is_looked_at_as_often_as_its_budget_allows(recipe, tmp_path, 
     refuse_engines()
     evaluation.run(recipe(*ask))
     assert state.read_bytes() == before
-    with pytest.raises(HoldoutError, match="threshold 0.5, it began with 1e-06"):
+    with pytest.raises(HoldoutError, match=r"threshold 0\.5, it began with 1e-06"):
         evaluation.run(recipe(*ask, "suites.0.holdout.threshold=0.5"))
 
 

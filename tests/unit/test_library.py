@@ -13,7 +13,7 @@ from quince.recipes.config.tree import Entry, entry_at, leaves, merge, plain
 from quince.recipes.plan import make_plan
 
 RECIPES = library_recipes()
-FILES = [path for path in sorted(LIBRARY.rglob("*.yaml")) if path.parent.name != "_accelerate"]
+FILES = [path for path in sorted(LIBRARY.rglob("*.yaml")) if path.parent.name not in ("_accelerate", "_lm_eval")]
 
 
 def inherited(path):
