@@ -1,0 +1,253 @@
+"""What evaluation costs beside the model: host time, Pass@k and the bootstrap.
+
+    python scripts/bench/evaluation.py
+
+Writes docs/results/evaluation.json and .md. CPU seconds of the process, one thread, the two sides of a comparison
+taken in turns (ABAB), medians. Needs lm-eval: `pip install 'quince[eval]'`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch are imported
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from importlib.metadata import version
+from importlib.resources import files
+from math import comb
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from quince.eval.engines.base import Completion, Sampling
+from quince.eval.evaluate import evaluate
+from quince.eval.records import write_record
+from quince.eval.samples import SampleLog
+from quince.eval.settings import Settings, rows_sha256
+from quince.eval.statistics import bootstrap_mean, pass_at_k
+from quince.rewards.registry import reward_class
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+PROBLEMS, SAMPLES, KS = 2_000, 8, (1, 2, 4, 8)
+PASS_PROBLEMS, PASS_N, PASS_KS = 10_000, 256, tuple(2**i for i in range(9))
+TASK = """
+task: sums
+dataset_path: json
+dataset_kwargs: {data_files: {test: sums.jsonl}}
+test_split: test
+output_type: generate_until
+doc_to_text: "Question: {{question}}\\nAnswer:"
+doc_to_target: "{{answer}}"
+generation_kwargs: {until: ["\\n"], do_sample: true, temperature: 1.0}
+repeats: 8
+metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
+"""
+
+
+def in_turns(pairs: int, **sides: Callable[[], Any]) -> dict[str, list[float]]:
+    """CPU seconds of each side, after one round that does not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for turn in range(pairs + 1):
+        for name, side in sides.items():
+            start = time.process_time()
+            side()
+            if turn:
+                seconds[name].append(time.process_time() - start)
+    return seconds
+
+
+class Table:
+    """An engine that has its answers ready."""
+
+    def __init__(self, tokenizer: Any, answers: dict[str, list[Completion]]) -> None:
+        self.name, self.tokenizer, self._answers = "table", tokenizer, answers
+        self._order = list(answers.values())
+
+    def generate(self, prompts: list[list[int]], sampling: Sampling) -> list[list[Completion]]:
+        """The answers of the next rows, in their order."""
+        taken, self._order = self._order[: len(prompts)], self._order[len(prompts) :] + self._order[: len(prompts)]
+        return taken
+
+
+def questions(rng: np.random.Generator) -> tuple[list[dict[str, Any]], dict[str, list[str]]]:
+    """Sums as rows, and drawn answers to them, about half of them right."""
+    rows, texts = [], {}
+    for number, (a, b) in enumerate(rng.integers(100, 1000, (PROBLEMS, 2))):
+        asked = f"Sum {number}: what is {a} + {b}? Answer with the number alone."
+        prompt = [{"role": "user", "content": asked}]
+        rows.append({"id": str(number), "task": "sums", "prompt": prompt, "accepted": json.dumps([str(a + b)])})
+        errors = rng.integers(1, 1_000, SAMPLES) * rng.integers(0, 2, SAMPLES)
+        texts[asked] = [str(a + b + error) for error in errors]
+    return rows, texts
+
+
+def host_overhead(pairs: int) -> dict[str, Any]:
+    """Rows to a record with intervals, and documents to the results of lm-eval, without a model."""
+    from transformers import AutoTokenizer
+
+    rows, texts = questions(np.random.default_rng(0))
+    tokenizer = AutoTokenizer.from_pretrained(files("quince.data") / "tiny")
+    ready = {
+        asked: [Completion(t, tuple(map(ord, t)), (-1.0,) * len(t), "stop") for t in some]
+        for asked, some in texts.items()
+    }
+    reward, sampling = reward_class("exact_match")(), Sampling(n=SAMPLES)
+    with tempfile.TemporaryDirectory() as folder:
+        ours = lambda: our_evaluation(Path(folder) / "ours", rows, reward, Table(tokenizer, ready), sampling)  # noqa: E731
+        seconds = in_turns(pairs, ours=ours, lm_eval=their_evaluation(Path(folder), rows, texts))
+    each = {name: [1_000 * s / (PROBLEMS * SAMPLES) for s in some] for name, some in seconds.items()}
+    return {"problems": PROBLEMS, "samples": SAMPLES, "lm_eval_version": version("lm-eval"), "per_1000": each}
+
+
+def our_evaluation(folder: Path, rows: list[dict[str, Any]], reward: Any, engine: Table, sampling: Sampling) -> None:
+    """Everything from rows to the record: prompts, verdicts, the file of answers, metrics with intervals."""
+    settings = Settings(
+        suite="sums",
+        model="table",
+        revision=None,
+        model_fingerprint=None,
+        dtype="float32",
+        engine="table",
+        engine_version="0",
+        sampling=sampling,
+        reward={"kind": "exact_match"},
+        data=[],
+        rows_sha256=rows_sha256(rows),
+        template_sha256="",
+    )
+    log = SampleLog(folder, settings.hash)
+    evaluation = evaluate(rows, reward, engine, sampling, KS, greedy=False, log=log)
+    log.finish()
+    write_record(folder, evaluation, settings)
+    if any(problem.n < SAMPLES for problem in evaluation.problems):
+        raise SystemExit("bench: some answers were not judged")
+
+
+def their_evaluation(
+    folder: Path, rows: list[dict[str, Any]], texts: dict[str, list[str]]
+) -> Callable[[], dict[str, Any]]:
+    """lm-eval on the same questions: prompts, filter, scores and logged samples; no chat template, no bootstrap."""
+    from lm_eval import evaluator
+    from lm_eval.api.model import LM
+    from quince.eval.retention_tasks import Wanted, load_tasks
+
+    class Dummy(LM):
+        """A model that has its answers ready."""
+
+        def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
+            copies = {f"Question: {asked}\nAnswer:": iter(some) for asked, some in texts.items()}
+            return [next(copies[request.args[0]]) for request in requests]
+
+        def loglikelihood(self, requests: Any, disable_tqdm: bool = False) -> Any:
+            raise NotImplementedError
+
+        loglikelihood_rolling = loglikelihood
+
+    documents = [{"question": row["prompt"][0]["content"], "answer": json.loads(row["accepted"])[0]} for row in rows]
+    (folder / "sums.yaml").write_text(TASK, encoding="utf-8")
+    (folder / "sums.jsonl").write_text("\n".join(map(json.dumps, documents)), encoding="utf-8")
+    (loaded,) = load_tasks([Wanted("sums")], [folder], None, 0, False)
+    tasks = {"tasks": {"sums": loaded.task}, "groups": {}}
+    return lambda: evaluator.evaluate(Dummy(), tasks, bootstrap_iters=0, log_samples=True)
+
+
+def product_loop(n: int, correct: int, k: int) -> float:
+    """The usual form, from the HumanEval paper's code."""
+    return 1.0 if n - correct < k else 1.0 - float(np.prod(1.0 - k / np.arange(n - correct + 1, n + 1)))
+
+
+def pass_at_k_times(pairs: int) -> dict[str, Any]:
+    """The table of problems and k at once, and by the loop; the error against exact rationals."""
+    correct = np.random.default_rng(0).integers(0, PASS_N + 1, PASS_PROBLEMS)
+    found: dict[str, Any] = {}
+
+    def ours() -> None:
+        found["ours"] = pass_at_k(np.full((PASS_PROBLEMS, 1), PASS_N), correct[:, None], np.array(PASS_KS))
+
+    def loop() -> None:
+        found["loop"] = np.array([[product_loop(PASS_N, int(c), k) for k in PASS_KS] for c in correct])
+
+    seconds = in_turns(pairs, ours=ours, loop=loop)
+    exact = {
+        c: [1 - Fraction(comb(PASS_N - c, k), comb(PASS_N, k)) for k in PASS_KS] for c in sorted(set(map(int, correct)))
+    }
+    errors = {
+        name: max(
+            abs(Fraction(float(v)) - e)
+            for row, c in zip(table, correct, strict=True)
+            for v, e in zip(row, exact[int(c)], strict=True)
+        )
+        for name, table in found.items()
+    }
+    return {"seconds": seconds, "error": {name: float(e) for name, e in errors.items()}, "n": PASS_N, "ks": PASS_KS}
+
+
+def bootstrap_times(pairs: int) -> list[float]:
+    """1,000 draws over 500 problems, a fresh seed each, so that no draw is found in a cache."""
+    values, seeds = np.random.default_rng(0).random(500), iter(range(1, 1_000))
+    return in_turns(pairs, ours=lambda: bootstrap_mean(values, draws=1_000, seed=next(seeds)))["ours"]
+
+
+def median(values: list[float]) -> str:
+    """With the smallest and the largest."""
+    return f"{statistics.median(values):.4g} ({min(values):.3g} to {max(values):.3g})"
+
+
+def page_text(result: dict[str, Any]) -> str:
+    """The results page."""
+    host, passes = result["host"], result["pass_at_k"]
+    ours, theirs = (host["per_1000"][name] for name in ("ours", "lm_eval"))
+    fast, slow = (passes["seconds"][name] for name in ("ours", "loop"))
+    ratio = statistics.median(b / a for a, b in zip(fast, slow, strict=True))
+    table = f"{PASS_PROBLEMS:,} problems of n = {PASS_N}, {len(PASS_KS)} k"
+    return f"""# What evaluation costs beside the model
+
+CPU seconds of the process, one thread, {result["pairs"]} pairs in turns (ABAB) after one that does not count: median
+(smallest to largest).
+
+| measured | Quince | beside it | aim |
+|---|---:|---:|---:|
+| host seconds per 1,000 samples | {median(ours)} | lm-eval {host["lm_eval_version"]}: {median(theirs)} | at most 0.2 |
+| Pass@k, {table} | {median(fast)} | product loop: {median(slow)} | 20 times faster |
+| bootstrap, 1,000 draws over 500 problems | {median(result["bootstrap"])} | | at most 0.1 |
+
+- Host: {PROBLEMS:,} questions x {SAMPLES} answers that are ready before the clock starts, judged by exact match. Ours
+  runs from rows to the record on disk: chat template, tokens of prompts, all {SAMPLES} answers judged and written,
+  every metric with its interval. lm-eval's runs from documents to its results: prompts by a Jinja template as in its
+  GSM8K, default filter, scores and logged samples; no chat template, no tokens, no file, no bootstrap, and the default
+  filter scores the first of the {SAMPLES} answers only.
+- Pass@k: {ratio:.0f} times faster than the loop; the largest error against exact rationals is
+  {passes["error"]["ours"]:.1e}, that of the loop {passes["error"]["loop"]:.1e}.
+
+{result["date"]}, {result["machine"]}. Made by `python scripts/bench/evaluation.py`.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--machine", default="two shared cores")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    result = {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": options.machine,
+        "pairs": options.pairs,
+        "host": host_overhead(options.pairs),
+        "pass_at_k": pass_at_k_times(options.pairs),
+        "bootstrap": bootstrap_times(options.pairs),
+    }
+    (options.out / "evaluation.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    (options.out / "evaluation.md").write_text(page_text(result), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
