@@ -192,12 +192,10 @@ def calibrate(
     found = judge_all(*read_joined(data, schema, test), k, agreement)
     made = calibration_summary(compare(found, model, answers))
     page = write_report(summary(found, growth=False) | {"calibration": made}, out, (data, ", ".join(test)))
-    for name, share in made["statuses"].items():
-        print(f"{name:14s} {share['estimate']:.3f} [{share['low']:.3f}, {share['high']:.3f}] of {made['counts'][name]}")
-    for part in made["predictors"]:
-        if part["auc"]:
-            area = part["auc"]
-            print(f"{part['name']:16s} AUC {area['estimate']:.3f} [{area['low']:.3f}, {area['high']:.3f}]")
+    for title, scale in (("whole answers", made), ("output by output", made["parts"])):
+        if scale:
+            print(title)
+            _print_scale(scale)
     print(page)
 
 
@@ -208,6 +206,16 @@ def _analysis(
 
     train, requests, _ = read_sets(data, schema, test, None, holdout, seed)
     return analyse(train, requests, k, agreement)
+
+
+def _print_scale(scale: Mapping[str, Any]) -> None:
+    for name, share in scale["statuses"].items():
+        count = scale["counts"][name]
+        print(f"  {name:16s} {share['estimate']:.3f} [{share['low']:.3f}, {share['high']:.3f}] of {count}")
+    for part in scale["predictors"]:
+        if part["auc"]:
+            area = part["auc"]
+            print(f"  {part['name']:16s} AUC {area['estimate']:.3f} [{area['low']:.3f}, {area['high']:.3f}]")
 
 
 def _print_statuses(found: Analysis) -> None:

@@ -60,9 +60,17 @@ def baselines(train: Table, test: Table) -> Baselines:
     )
 
 
-def t_way(train: Table, test: Table, t: int) -> FloatArray:
-    """Share of each request's t-tuples of slot values that some training row has, `[requests]` (NIST's t-way)."""
-    groups = list(combinations(range(train.inputs.shape[1]), t))
+def t_way(train: Table, test: Table, t: int, slots: Sequence[int] | None = None) -> FloatArray:
+    """Share of each request's t-tuples of slot values that some training row has, `[requests]` (NIST's t-way).
+
+    Args:
+        train: Training rows.
+        test: Requests.
+        t: Slots of a tuple; where there are fewer slots, all of them.
+        slots: Slots to look at; None takes all.
+    """
+    slots = range(train.inputs.shape[1]) if slots is None else slots
+    groups = list(combinations(slots, min(t, len(slots)))) if slots else []
     if not groups:
         return np.ones(len(test))
     share = np.zeros(len(test))

@@ -11,65 +11,67 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
-from ..problems import Problem
+from ..problems import Answer, Problem
 from ..records import find_records, read_record
-from ..statistics import Interval, bootstrap_mean, wilson
+from ..statistics import Interval, bootstrap_mean, wilson_clustered
 from .analysis import Analysis
-from .baselines import ngram_overlap, t_way
+from .answers import Reply, output_accuracy
+from .predictors import Predictor, compare, figures, output_figures
 from .schema import ProbeError
-from .statuses import STATUSES, SWEEP
+from .statuses import SEEN, STATUSES, SWEEP
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 BINS = (0, 1, 2, 3, 5, 9, 17, 33, SWEEP)
 """Where a bin of k-cutoffs begins; the last one holds what was seen."""
 
 
 @dataclass(frozen=True)
-class Predictor:
-    """How well a figure tells the requests that the model answers.
+class Scale:
+    """Accuracy beside verdicts, of whole answers or output by output.
 
     Attributes:
-        name: Of the figure.
-        auc: Chance that a right answer has the larger figure, ties half, with a bootstrap interval; None without right
-            and wrong answers.
-        unseen: The same among requests that are not `seen`; None without right and wrong ones there.
+        statuses: Accuracy by status.
+        cutoffs: Accuracy by bin of the k-cutoff.
+        counts: Answers, or outputs of answers, of each status and bin.
+        predictors: What tells right ones from wrong ones.
     """
 
-    name: str
-    auc: Interval | None
-    unseen: Interval | None
+    statuses: dict[str, Interval]
+    cutoffs: dict[str, Interval]
+    counts: dict[str, int]
+    predictors: tuple[Predictor, ...]
 
 
 @dataclass(frozen=True)
 class Calibration:
     """A model's accuracy on judged requests.
 
+    The unit of uncertainty is the input: requests with the same values of all slots that count share their verdict.
+
     Attributes:
         model: Name of the model.
         requests: Requests with an answer.
+        inputs: Different inputs among them.
         unmatched: Requests of the analysis without one.
-        statuses: Accuracy by status.
-        outputs: The same by output and status of that output.
-        cutoffs: Accuracy by bin of the k-cutoff.
-        counts: Requests of each status and bin.
-        predictors: What tells right answers from wrong ones.
+        whole: Whole answers, by a request's worst status and smallest cutoff.
+        parts: Outputs of answers, by their own statuses; None where answers cannot be read by the schema.
+        outputs: Accuracy by output and status of that output; of whole answers where there are no parts.
     """
 
     model: str
     requests: int
+    inputs: int
     unmatched: int
-    statuses: dict[str, Interval]
+    whole: Scale
+    parts: Scale | None
     outputs: dict[str, dict[str, Interval]]
-    cutoffs: dict[str, Interval]
-    counts: dict[str, int]
-    predictors: tuple[Predictor, ...]
 
 
-def read_answers(folders: Sequence[Path]) -> tuple[str, dict[str, float]]:
-    """Accuracy by row id of one model: greedy answers, else the share of right samples.
+def read_answers(folders: Sequence[Path]) -> tuple[str, dict[str, Reply]]:
+    """Replies by row id of one model: greedy answers, else the sampled ones.
 
     Raises:
         RecordError: A folder holds no record.
@@ -79,17 +81,28 @@ def read_answers(folders: Sequence[Path]) -> tuple[str, dict[str, float]]:
     models = sorted({record.settings.model_name for record in records})
     if len(models) > 1:
         raise ProbeError(f"calibrate · found records of {', '.join(models)} · give those of one model")
-    answers = [(problem.id, _accuracy(problem)) for record in records for problem in record.problems()]
-    return models[0], {name: value for name, value in answers if value is not None}
+    answers = [(problem.id, _reply(problem)) for record in records for problem in record.problems()]
+    return models[0], {name: reply for name, reply in answers if reply is not None}
 
 
-def calibrate(found: Analysis, model: str, answers: Mapping[str, float]) -> Calibration:
+def pooled(runs: Sequence[Mapping[str, Reply]]) -> dict[str, Reply]:
+    """Replies of several models of one kind, such as seeds, as samples of one, where all of them answered."""
+    names = [name for name in runs[0] if all(name in run for run in runs)]
+    made = {}
+    for name in names:
+        own = [run[name] for run in runs]
+        texts = tuple((text, share / len(runs)) for reply in own for text, share in reply.texts)
+        made[name] = Reply(sum(reply.accuracy for reply in own) / len(runs), texts)
+    return made
+
+
+def calibrate(found: Analysis, model: str, answers: Mapping[str, Reply]) -> Calibration:
     """Compare verdicts with a model's accuracy.
 
     Args:
         found: Training rows against requests.
         model: Name of the model that was trained on the rows.
-        answers: Accuracy by row id.
+        answers: Replies by row id.
 
     Raises:
         ProbeError: No request has an answer.
@@ -98,79 +111,73 @@ def calibrate(found: Analysis, model: str, answers: Mapping[str, float]) -> Cali
     if not len(rows):
         first = next(iter(found.test.ids), "none")
         raise ProbeError(f"calibrate · no request has an answer (the first is {first!r}) · evaluate these requests")
-    right = np.array([answers[found.test.ids[row]] for row in rows])
-    status, cutoffs = found.worst[rows], found.cutoffs[rows]
+    clusters = inputs_of(found)
+    right = np.full((len(found.test), 1), np.nan)
+    right[rows, 0] = [answers[found.test.ids[row]].accuracy for row in rows]
+    single = {name: values[:, None] for name, values in figures(found).items()}
+    whole = _scale(right, found.worst[:, None], found.cutoffs[:, None], single, clusters)
+    by_output = output_accuracy(found.test, answers)
+    parts = None
+    if by_output is not None and not np.isnan(by_output).all():
+        several = output_figures(found)
+        cutoffs = several["k-cutoff"].astype(np.int64)
+        parts = _scale(by_output, found.statuses, cutoffs, several, clusters)
+    shown = np.tile(right, len(found.components)) if by_output is None else by_output
     outputs = {
-        component.name: _by_status(right, found.statuses[rows, place])
-        for place, component in enumerate(found.components)
+        part.name: by_status(shown[:, place], found.statuses[:, place], clusters)
+        for place, part in enumerate(found.components)
     }
-    bins = np.digitize(cutoffs, BINS) - 1
-    named = {_bin(place): right[bins == place] for place in range(len(BINS)) if (bins == place).any()}
-    by_status = {name: int((status == place).sum()) for place, name in enumerate(STATUSES) if (status == place).any()}
-    counts = by_status | {name: len(values) for name, values in named.items()}
-    shares = {name: accuracy(values) for name, values in named.items()}
-    predictors = tuple(_predictor(name, values[rows], right, status > 0) for name, values in figures(found).items())
-    unmatched = len(found.test) - len(rows)
-    return Calibration(model, len(rows), unmatched, _by_status(right, status), outputs, shares, counts, predictors)
+    inputs, unmatched = len(np.unique(clusters[rows])), len(found.test) - len(rows)
+    return Calibration(model, len(rows), inputs, unmatched, whole, parts, outputs)
 
 
-def figures(found: Analysis) -> dict[str, FloatArray]:
-    """What may predict accuracy, `[requests]` each; larger is meant to be better."""
-    return {
-        "k-cutoff": found.cutoffs.astype(float),
-        "one-step cutoff": found.smallest("one_step").astype(float),
-        "evidence": found.evidence.astype(float),
-        "status": -found.worst.astype(float),
-        "2-way coverage": t_way(found.train, found.test, 2),
-        "3-way coverage": t_way(found.train, found.test, 3),
-        "n-gram overlap": ngram_overlap(found.train.texts, found.test.texts),
-    }
+def inputs_of(found: Analysis) -> IntArray:
+    """Number of each request's input, `[requests]`: equal for equal values of all slots that count for an output."""
+    slots = sorted({slot for part in found.components for slot in part.slots})
+    return np.unique(found.test.inputs[:, slots], axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
-def accuracy(values: FloatArray) -> Interval:
+def accuracy(values: FloatArray, clusters: IntArray) -> Interval:
     """Mean accuracy: Wilson's interval of answers that are right or wrong, a bootstrap of shares."""
     if np.isin(values, (0.0, 1.0)).all():
-        return wilson(int(values.sum()), len(values))
-    return bootstrap_mean(values)
+        return wilson_clustered(values, clusters.tolist())
+    return bootstrap_mean(values, clusters=clusters.tolist())
 
 
-def auc(figure: FloatArray, right: FloatArray) -> float:
-    """Chance that a right answer has the larger figure, ties half; accuracies between 0 and 1 count as weights."""
-    ranks = rankdata(figure)
-    order = np.argsort(ranks, kind="stable")
-    ranks, good, bad = ranks[order], right[order], 1 - right[order]
-    if not good.sum() or not bad.sum():
-        return float("nan")
-    _, group = np.unique(ranks, return_inverse=True)
-    own_good, own_bad = np.bincount(group, good), np.bincount(group, bad)
-    below = np.cumsum(own_bad) - own_bad
-    return float((own_good * (below + own_bad / 2)).sum() / (good.sum() * bad.sum()))
+def by_status(right: FloatArray, status: IntArray, clusters: IntArray) -> dict[str, Interval]:
+    """Accuracy by status; arguments are `[requests]`, NaN where there is no answer."""
+    answered = ~np.isnan(right)
+    places = [(name, answered & (status == place)) for place, name in enumerate(STATUSES)]
+    return {name: accuracy(right[own], clusters[own]) for name, own in places if own.any()}
 
 
-def _predictor(name: str, figure: FloatArray, right: FloatArray, unseen: NDArray[np.bool_]) -> Predictor:
-    whole = _auc_interval(figure, right)
-    return Predictor(name, whole, _auc_interval(figure[unseen], right[unseen]) if unseen.any() else None)
+def _scale(
+    right: FloatArray, status: IntArray, cutoffs: IntArray, several: Mapping[str, FloatArray], clusters: IntArray
+) -> Scale:
+    answered = ~np.isnan(right)
+    used = np.flatnonzero(answered.any(axis=1))
+    wide = np.tile(clusters[:, None], right.shape[1])[answered]
+    values, own, bins = right[answered], status[answered], np.digitize(cutoffs[answered], BINS) - 1
+    found = [place for place in range(len(BINS)) if (bins == place).any()]
+    counts = {name: int((own == place).sum()) for place, name in enumerate(STATUSES) if (own == place).any()}
+    counts |= {_bin(place): int((bins == place).sum()) for place in found}
+    shares = {_bin(place): accuracy(values[bins == place], wide[bins == place]) for place in found}
+    numbers = np.unique(clusters[used], return_inverse=True)[1].reshape(-1)
+    chosen = {name: figure[used] for name, figure in several.items()}
+    predictors = compare(chosen, right[used], status[used] > SEEN, numbers)
+    return Scale(by_status(values, own, wide), shares, counts, predictors)
 
 
-def _auc_interval(figure: FloatArray, right: FloatArray, draws: int = 400) -> Interval | None:
-    estimate = auc(figure, right)
-    if np.isnan(estimate):
-        return None
-    rng = np.random.default_rng(0)
-    picks = rng.integers(0, len(right), size=(draws, len(right)))
-    values = np.array([auc(figure[pick], right[pick]) for pick in picks])
-    low, high = np.nanquantile(values, [0.025, 0.975])
-    return Interval(estimate, float(low), float(high), 0.95)
-
-
-def _by_status(right: FloatArray, status: NDArray[np.int64]) -> dict[str, Interval]:
-    return {name: accuracy(right[status == place]) for place, name in enumerate(STATUSES) if (status == place).any()}
-
-
-def _accuracy(problem: Problem) -> float | None:
+def _reply(problem: Problem) -> Reply | None:
+    drawn: Sequence[Answer] = problem.answers
     if problem.greedy is not None:
-        return None if problem.greedy.value is None else float(problem.greedy.correct)
-    return problem.correct / problem.n if problem.n else None
+        drawn = (problem.greedy,)
+    judged = [answer for answer in drawn if answer.value is not None]
+    total = sum(answer.count for answer in judged)
+    if not total:
+        return None
+    right = sum(answer.count for answer in judged if answer.correct)
+    return Reply(right / total, tuple((answer.text, answer.count / total) for answer in judged))
 
 
 def _bin(place: int) -> str:

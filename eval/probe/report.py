@@ -66,9 +66,11 @@ def _charts(data: Mapping[str, Any]) -> dict[str, str]:
         charts["growth"] = line_chart([line], title, "training rows", "requests, %")
     if data.get("calibration"):
         made = data["calibration"]
-        for name in ("statuses", "cutoffs"):
-            shares = {key: Interval(**value) for key, value in made[name].items()}
-            charts[f"accuracy_{name}"] = accuracy_chart(shares, made["counts"], f"Accuracy of {made['model']}")
+        for kind, scale in (("whole", made), ("parts", made["parts"] or {})):
+            for name in ("statuses", "cutoffs") if scale else ():
+                shares = {key: Interval(**value) for key, value in scale[name].items()}
+                title = f"Accuracy of {made['model']}, {kind}"
+                charts[f"{kind}_{name}"] = accuracy_chart(shares, scale["counts"], title)
     if data.get("plan"):
         both = {"as it is": data["plan"]["before"], "with the rows": data["plan"]["after"]}
         charts["plan"] = status_chart(both, "Requests by status, before and after the rows are added")

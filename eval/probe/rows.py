@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -98,6 +98,13 @@ def plain(row: Row) -> Row:
     return row
 
 
+def view_of(schema: Schema) -> Callable[[Row], Mapping[str, Any]]:
+    """The view of a row that the schema's paths start from."""
+    module, _, name = READERS[schema.reader].partition(":")
+    view: Callable[[Row], Mapping[str, Any]] = getattr(import_module(module), name)
+    return view
+
+
 def load(source: str) -> list[Placed]:
     """Rows of a file, or of a source of the project.
 
@@ -150,8 +157,7 @@ def read_tables(
     Raises:
         ProbeError: For the first value that is missing or does not fit, with file, row, field and fix.
     """
-    module, _, name = READERS[schema.reader].partition(":")
-    view = getattr(import_module(module), name)
+    view = view_of(schema)
     slots: list[dict[str, int]] = [{} for _ in schema.slots]
     outputs: list[dict[str, int]] = [{} for _ in schema.outputs]
     coded = [

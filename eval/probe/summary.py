@@ -13,7 +13,7 @@ from ..statistics import wilson
 from .ambiguity import flags
 from .analysis import Analysis
 from .baselines import baselines
-from .calibration import Calibration
+from .calibration import Calibration, Scale
 from .components import Component, components
 from .explaining import Reasons
 from .repair import Plan
@@ -65,20 +65,30 @@ def plan_summary(made: Plan) -> dict[str, Any]:
 
 
 def calibration_summary(made: Calibration) -> dict[str, Any]:
-    """A model's accuracy by verdict."""
+    """A model's accuracy by verdict: of whole answers, and under `parts` output by output."""
     return {
         "model": made.model,
         "requests": made.requests,
+        "inputs": made.inputs,
         "unmatched": made.unmatched,
+        **_scale(made.whole),
+        "parts": _scale(made.parts) if made.parts else None,
+        "outputs": {name: {s: v.as_dict() for s, v in own.items()} for name, own in made.outputs.items()},
+    }
+
+
+def _scale(made: Scale) -> dict[str, Any]:
+    return {
         "counts": made.counts,
         "statuses": {name: share.as_dict() for name, share in made.statuses.items()},
         "cutoffs": {name: share.as_dict() for name, share in made.cutoffs.items()},
-        "outputs": {name: {s: v.as_dict() for s, v in own.items()} for name, own in made.outputs.items()},
         "predictors": [
             {
                 "name": part.name,
                 "auc": part.auc.as_dict() if part.auc else None,
                 "auc_unseen": part.unseen.as_dict() if part.unseen else None,
+                "behind": part.behind.as_dict() if part.behind else None,
+                "behind_unseen": part.behind_unseen.as_dict() if part.behind_unseen else None,
             }
             for part in made.predictors
         ],

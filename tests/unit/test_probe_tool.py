@@ -10,8 +10,10 @@ import pytest
 from quince.data.function_calling.generate import demonstrations, rows
 from quince.data.sources import load_rows
 from quince.eval.probe.analysis import analyse, read_joined, read_sets
+from quince.eval.probe.answers import Reply
 from quince.eval.probe.baselines import divergence, ngram_overlap, t_way
-from quince.eval.probe.calibration import auc, calibrate, figures
+from quince.eval.probe.calibration import calibrate, pooled
+from quince.eval.probe.predictors import auc, compare, figures, output_figures
 from quince.eval.probe.read_calls import benchmark_record, record
 from quince.eval.probe.read_sql import record as sql_record
 from quince.eval.probe.schema import ProbeError
@@ -196,14 +198,38 @@ def test_area_under_the_curve():
 
 def test_calibration_reads_accuracy_by_status(files):
     found = analyse(*read_joined(files[0], "function_calls", [files[1]]))
-    answers = {name: float(status == 0) for name, status in zip(found.test.ids, found.worst, strict=True)}
+    answers = {name: Reply(float(status == 0)) for name, status in zip(found.test.ids, found.worst, strict=True)}
     made = calibrate(found, "toy", answers)
-    assert made.statuses["seen"].estimate == 1 and made.cutoffs["seen"].estimate > 0.9
-    assert sum(made.counts[name] for name in made.statuses) == made.requests == 80
-    assert {part.name for part in made.predictors} == set(figures(found))
-    assert next(part.auc.estimate for part in made.predictors if part.name == "status") == 1
+    assert made.whole.statuses["seen"].estimate == 1 and made.whole.cutoffs["seen"].estimate > 0.9
+    assert sum(made.whole.counts[name] for name in made.whole.statuses) == made.requests == 80
+    assert {part.name for part in made.whole.predictors} == set(figures(found))
+    assert next(part.auc.estimate for part in made.whole.predictors if part.name == "status") == 1
+    assert made.parts is None and 1 < made.inputs <= 80  # no texts to read
     with pytest.raises(ProbeError, match="no request has an answer"):
         calibrate(found, "toy", {})
+
+
+def test_calibration_judges_each_output_of_answers(files):
+    found = analyse(*read_joined(files[0], "function_calls", [files[1]]))
+    mute = {name: Reply(0.0, (("", 1.0),)) for name in found.test.ids}
+    made = calibrate(found, "toy", mute)
+    assert made.parts is not None and {share.estimate for share in made.parts.statuses.values()} == {0.0}
+    assert {part.name for part in made.parts.predictors} == set(output_figures(found))
+    assert all(part.auc is None for part in made.parts.predictors)  # nothing is right
+    assert set(made.outputs) == {part.name for part in found.components}
+
+
+def test_answers_of_several_seeds_are_pooled():
+    runs = [{"a": Reply(1.0, (("x", 1.0),)), "b": Reply(1.0)}, {"a": Reply(0.0, (("y", 1.0),))}]
+    assert pooled(runs) == {"a": Reply(0.5, (("x", 0.5), ("y", 0.5)))}
+
+
+def test_areas_are_compared_within_a_column():
+    right = np.array([[1.0, 0], [0, np.nan], [np.nan, 1]])
+    good, level = np.array([[2.0, 5], [1, 0], [0, 6]]), np.ones((3, 2))
+    first, second = compare({"k-cutoff": good, "level": level}, right, right >= 0, np.arange(3))
+    assert first.auc.estimate == 1 and first.behind is None
+    assert second.auc.estimate == second.behind.estimate == 0.5
 
 
 @pytest.mark.skipif(not os.environ.get("QUINCE_DATA"), reason="QUINCE_DATA names no folder of data")

@@ -1,0 +1,138 @@
+"""Which outputs of a model's answer are right, read through the same view as the rows.
+
+A verdict is about one output: the tool, the names of the arguments, the clauses of a query. A whole answer is wrong for
+other reasons too, such as a value that no output is about. So the answer takes the place of the right one in the
+request's row, and what the reader then sees is compared with what it sees in the request.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.function_calling.wire import parse_calls, parse_tolerant
+from ...data.rows import Row
+from ...rewards.sql_text import extract_sql
+from ...rewards.tool_calls import CallScore
+from ...rewards.tool_gold import read_gold
+from ...rewards.tool_scoring import score_parsed
+from .rows import NO_OUTPUT, UNKNOWN, Table, view_of
+from .schema import ProbeError
+from .values import output_value
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a model answered to one request.
+
+    Attributes:
+        accuracy: Whether the whole answer is right; of several samples, the share of right ones.
+        texts: Distinct answers with their shares, which add up to 1.
+    """
+
+    accuracy: float
+    texts: tuple[tuple[str, float], ...] = ()
+
+
+def output_accuracy(test: Table, replies: Mapping[str, Reply]) -> FloatArray | None:
+    """Share of each request's answers in which an output is right, `[requests, outputs]`.
+
+    NaN where there is nothing to compare: no reply, or a request whose right answer lacks the output (it has no verdict
+    either; what is too much shows in other outputs, such as the number of calls) or is unknown. An answer that cannot
+    be read is wrong in every output.
+
+    Args:
+        test: The requests.
+        replies: Replies by row id.
+
+    Returns:
+        None if answers cannot be read as rows of the schema's reader.
+    """
+    answered = ANSWERED.get(test.schema.reader)
+    if answered is None:
+        return None
+    right = np.full(test.outputs.shape, np.nan)
+    for place, name in enumerate(test.ids):
+        if name in replies and replies[name].texts:
+            shares = [share * _right(test, place, answered, text) for text, share in replies[name].texts]
+            right[place] = np.sum(shares, axis=0)
+    right[(test.outputs == NO_OUTPUT) | (test.outputs == UNKNOWN)] = np.nan
+    return right
+
+
+def answered_call(row: Row, answer: str) -> Row | None:
+    """A row of function calls with an answer as its gold; None if the answer cannot be read.
+
+    Any wire format is read. Calls stand in any order: one that matches a gold call takes its place. One that the scorer
+    accepts is the gold call, so that an argument that may be left out does not count as another argument.
+    """
+    parsed = parse_calls(answer.rsplit("</think>", 1)[-1])
+    if parsed.problems:
+        parsed = parse_tolerant(answer.rsplit("</think>", 1)[-1])
+        if not parsed.calls:
+            return None
+    found, gold = score_parsed(parsed, row), read_gold(row)
+    if found.decision == "none":
+        return None
+    placed = _placed(found.calls[: len(gold.calls)], found.calls[len(gold.calls) :])
+    right = {id(call.call): dict(call.classes) for call in gold.calls}
+    made = {
+        "decision": found.gold_decision if found.decision_ok else found.decision,
+        "calls": [{"name": call.name, "arguments": call.arguments} for call in map(_call, placed)],
+        "classes": [right.get(id(call.gold), {}) for call in placed],
+        "missing": json.loads(row["gold"]).get("missing") or [] if found.asked_right_slot else [],
+    }
+    return {**row, "gold": json.dumps(made, ensure_ascii=False)}
+
+
+def answered_query(row: Row, answer: str) -> Row:
+    """A row of text-to-SQL with an answer's query as its gold."""
+    return {**row, "gold_sql": extract_sql(answer)}
+
+
+ANSWERED: dict[str, Callable[[Row, str], Row | None]] = {
+    "function_calls": answered_call,
+    "bfcl": answered_call,
+    "sql": answered_query,
+}
+"""By reader, how an answer takes the place of the right one."""
+
+
+def _placed(gold: Sequence[CallScore], extra: Sequence[CallScore]) -> list[CallScore]:
+    """The calls of an answer in the order of the gold ones; others fill the gaps, then come last."""
+    others = iter(extra)
+    slots = [call if call.found is not None else next(others, None) for call in gold]
+    return [call for call in chain(slots, others) if call is not None]
+
+
+def _call(scored: CallScore) -> Any:
+    return scored.gold if scored.ok else scored.found
+
+
+def _right(test: Table, place: int, answered: Callable[[Row, str], Row | None], text: str) -> FloatArray:
+    """Of one answer to one request, 1 for the outputs that equal the request's own, `[outputs]`."""
+    own, none = test.outputs[place].tolist(), np.zeros(len(test.schema.outputs))
+    row = answered(test.placed[place].row, text) if max(own) >= 0 else None
+    if row is None:
+        return none
+    try:
+        record = view_of(test.schema)(row)
+    except ValueError:
+        return none
+    pairs = zip(test.schema.outputs, test.codes.outputs, own, strict=True)
+    return np.array([code >= 0 and _value(output, record) == known[code] for output, known, code in pairs], dtype=float)
+
+
+def _value(output: Any, record: Mapping[str, Any]) -> str | None:
+    try:
+        return output_value(output, record, "the answer", "the schema")
+    except ProbeError:
+        return None
