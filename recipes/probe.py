@@ -77,7 +77,7 @@ def analyse(
 @app.command()
 def explain(
     data: Data,
-    row_id: Annotated[str, typer.Argument(help="Id of a request.")],
+    row_ids: Annotated[list[str], typer.Argument(help="Ids of requests.")],
     schema: Schema,
     test: Test = None,
     holdout: Holdout = 0.2,
@@ -85,18 +85,21 @@ def explain(
     agreement: Agreement = None,
     seed: Seed = 0,
 ) -> None:
-    """Why a request has its verdicts: witnesses, or what is missing."""
-    from ..eval.probe.explaining import reasons
+    """Why requests have their verdicts: witnesses, or what is missing."""
+    from ..eval.probe.explaining import Reasons
     from ..eval.probe.schema import ProbeError
 
     found = _analysis(data, schema, test, holdout, k, agreement, seed)
-    if row_id not in found.test.ids:
-        where = "is a training row" if row_id in found.train.ids else "is no row"
-        raise ProbeError(f"explain · {row_id!r} {where} · give the id of a request, such as {found.test.ids[0]!r}")
-    row = found.test.ids.index(row_id)
-    print(f"{row_id}: {found.test.texts[row]}")
-    for reason in reasons(found, row):
-        print("\n".join(_reason_lines(reason)))
+    for row_id in row_ids:
+        if row_id not in found.test.ids:
+            where = "is a training row" if row_id in found.train.ids else "is no row"
+            raise ProbeError(f"explain · {row_id!r} {where} · give the id of a request, such as {found.test.ids[0]!r}")
+    explain_output = [Reasons(found, place) for place in range(len(found.components))]
+    for row_id in row_ids:
+        row = found.test.ids.index(row_id)
+        print(f"{row_id}: {found.test.texts[row]}")
+        for reasons in explain_output:
+            print("\n".join(_reason_lines(reasons(row))))
 
 
 @app.command()

@@ -24,17 +24,18 @@ share their verdicts; seeds are pooled as samples of one model, their own means 
 `quince probe calibrate`; {moved} requests had another one in the split, where more requests were judged together.
 
 """
-READING = """- Seen outputs are right clearly more often than determined ones, and new ones least of all. Between determined,
-  weak and uncovered no order can be told: within outputs that have both, the gaps are a few points and their intervals
-  reach to both sides of 0.
+READING = """- Seen outputs are right clearly more often than determined ones, and new ones least of all. Between
+  determined, weak and uncovered no order can be told: within outputs that have both, the gaps are a few points and
+  their intervals reach to both sides of 0.
 - Much of what pulls determined outputs down are refusals: that no listed tool fits follows from the rows by
   substitution, and this model does not learn it in 4.3 million tokens of training. Coverage is necessary at most.
-- t-way coverage of the same slots, which never looks at outputs, does as well as the k-cutoff, and better among what is
-  not seen. A likely reason: the intent alone names tools and arguments here, so that seeing its value counts most.
+- t-way coverage of the same slots, which never looks at outputs, does as well as the k-cutoff, and that of pairs better
+  among what is not seen. A likely reason: the intent alone names tools and arguments here, so that seeing its value
+  counts most.
 - Planned rows beat random ones, but no less on requests that the plan does not pin down: likely because they bring the
   values that are missing, whether or not the evidence is then complete. Requests that were seen lose a little.
-- One split, one size of model, one task. The plan was judged on the requests that it was made for, none of whose inputs
-  is among its rows.
+- One split, one size of model, one task. The plan was judged on the requests that it was made for; none of its rows has
+  the input of one of them, while 30 of the 81 random rows do.
 """
 
 
@@ -110,9 +111,9 @@ def _statuses(found: dict[str, Any]) -> str:
         )
     head = ["status", "requests", "whole", "by seed", "whole, where a call is right", "outputs", "right", "by seed"]
     note = (
-        "\nSituations are spread unevenly over the statuses. Of the requests that are seen, {asked} ask for words instead"
-        " of a call, mostly for a question about what is missing, which this model rarely gets right; of the weak ones"
-        " none does. Whole answers are also wrong for values, which no output is about.\n"
+        "\nSituations are spread unevenly over the statuses. Of the requests that are seen, {asked} ask for words"
+        " instead of a call, mostly for a question about what is missing, which this model rarely gets right; of the"
+        " weak ones none does. Whole answers are also wrong for values, which no output is about.\n"
     )
     asked = found["requests"]["seen"] - found["call_is_right"]["seen"]
     return _table(head, rows) + note.format(asked=asked)

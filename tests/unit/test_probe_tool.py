@@ -123,6 +123,10 @@ def test_explain_prints_witnesses_and_names_unknown_rows(files, capsys):
     assert quince("probe", "explain", files[0], name, *common) == 0
     out = capsys.readouterr().out
     assert "decision: seen" in out and "function_calls/demonstrations/train/0/" in out
+    others = found.test.ids[:2]
+    assert quince("probe", "explain", files[0], *others, *common) == 0
+    out = capsys.readouterr().out
+    assert all(f"{other}: " in out for other in others) and out.count("decision: ") == 2
     assert quince("probe", "explain", files[0], "nobody", *common) == 2
     assert "'nobody' is no row" in capsys.readouterr().err
 
