@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from quince.eval.probe.analysis import Analysis, analyse, read_joined, read_sets
 from quince.eval.probe.answers import Reply, output_accuracy
 from quince.eval.probe.calibration import by_status, calibrate, inputs_of, pooled, read_answers
+from quince.eval.probe.components import components
 from quince.eval.probe.repair import plan
 from quince.eval.probe.statuses import DETERMINED, STATUSES
 from quince.eval.probe.summary import calibration_summary
@@ -55,6 +56,7 @@ def figures(runs: Path, seeds: Sequence[Path], tests: Sequence[Path], arms: Sequ
         ],
         "steps": [_step(right, found.statuses, clusters, *pair) for pair in pairwise(ORDER)],
         "planned_rows": len((runs / "plan" / "rows.jsonl").read_text(encoding="utf-8").splitlines()),
+        "with_a_wanted_input": {arm: _shared(runs, arm) for arm in arms},
         "repair": _repair(runs, found, replies, clusters),
     }
 
@@ -140,3 +142,12 @@ def _planned(runs: Path) -> tuple[set[str], set[str]]:
     train, test, pool = read_sets(str(files[0]), "function_calls", str(files[1]), str(files[2]))
     made = plan(analyse(train, test), 200, pool)
     return set(test.ids), {name for name, worst in zip(test.ids, made.after.worst, strict=True) if worst <= DETERMINED}
+
+
+def _shared(runs: Path, arm: str) -> int:
+    """Added rows that have the input of a request that rows were planned for."""
+    files = (runs / "split" / "train.jsonl", runs / "wanted.jsonl", runs / "plan" / f"{arm}.jsonl")
+    train, test, added = read_sets(str(files[0]), "function_calls", str(files[1]), str(files[2]))
+    slots = sorted({slot for part in components(train) for slot in part.slots})
+    wanted = set(map(tuple, test.inputs[:, slots].tolist()))
+    return sum(tuple(values) in wanted for values in added.inputs[:, slots].tolist())

@@ -34,8 +34,8 @@ READING = """- Seen outputs are right clearly more often than determined ones, a
   counts most.
 - Planned rows beat random ones, but no less on requests that the plan does not pin down: likely because they bring the
   values that are missing, whether or not the evidence is then complete. Requests that were seen lose a little.
-- One split, one size of model, one task. The plan was judged on the requests that it was made for; none of its rows has
-  the input of one of them, while 30 of the 81 random rows do.
+- One split, one size of model, one task. The plan was judged on the requests that it was made for; {rows} of its rows
+  have the input of one of them, and {random} of the random rows.
 """
 
 
@@ -57,7 +57,7 @@ def page(found: dict[str, Any]) -> str:
     return head + "\n".join(
         [
             "## Claims\n\n" + _claims(found),
-            "## What to make of it\n\n" + READING,
+            "## What to make of it\n\n" + READING.format(**found["with_a_wanted_input"]),
             "## By status, % right\n\n" + _statuses(found),
             "## By output and its own status, % right\n\n" + _outputs(made["outputs"]),
             "## By k-cutoff, % right\n\n" + _cutoffs(made, parts),
