@@ -1,0 +1,275 @@
+"""Kill a training at random moments of saving, resume it, kill it again: what is left each time, and at the end.
+
+    python scripts/bench/survival.py                      50 SIGKILLs and 20 SIGTERMs; writes docs/results/survival.*
+    python scripts/bench/survival.py --kills 4 --stops 2 --out FOLDER
+
+A toy model saves after every step, in a process of its own that is forked from this one, so that no time goes into
+imports. Each process resumes from what the one before left behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import random
+import signal
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from quince.eval.statistics import wilson
+from quince.recipes.checkpoints import STAGING, newest_whole_checkpoint, sorted_checkpoints
+from quince.recipes.run_folder import processor
+from quince.recipes.survival import Survives
+from quince.recipes.tuning import train
+from safetensors.torch import load_file
+from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainerCallback, TrainingArguments
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+SEED = 0
+MICRO_BATCHES = 4
+
+
+class Toy(Survives, Trainer):
+    """A Trainer as the recipes use it."""
+
+
+def toy_trainer(folder: Path, **options: Any) -> Toy:
+    """A small GPT-2 with dropout, so that random states matter, on random rows; a checkpoint after every step."""
+    torch.manual_seed(SEED)
+    sizes = {"vocab_size": 64, "n_positions": 16, "n_embd": 32, "n_layer": 2, "n_head": 2}
+    rows = [{"input_ids": row, "labels": row} for row in torch.randint(64, (64, 16))]
+    settings: dict[str, Any] = {
+        "max_steps": 100_000,
+        "lr_scheduler_type": "constant",
+        "per_device_train_batch_size": 1,
+        "gradient_accumulation_steps": MICRO_BATCHES,
+        "save_steps": 1,
+        "save_total_limit": 2,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "report_to": "none",
+        "use_cpu": True,
+        "disable_tqdm": True,
+    }
+    arguments = TrainingArguments(output_dir=str(folder), seed=SEED, **settings | options)
+    return Toy(model=GPT2LMHeadModel(GPT2Config(**sizes)), args=arguments, train_dataset=rows)
+
+
+class Reports(TrainerCallback):
+    """Writes what happens into a pipe, a line each."""
+
+    def __init__(self, pipe: int) -> None:
+        self.pipe = pipe
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Say from which step on."""
+        os.write(self.pipe, f"began {state.global_step}\n".encode())
+
+    def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Say that a micro-batch is done."""
+        os.write(self.pipe, b"micro\n")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Say which step is done; its checkpoint comes next."""
+        os.write(self.pipe, f"step {state.global_step}\n".encode())
+
+
+class EndsAt(TrainerCallback):
+    """Ends training at a step that `max_steps` does not know of."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Stop training there."""
+        control.should_training_stop = state.global_step >= self.step
+
+
+class Child:
+    """A process that trains in a folder, from where the last one stopped."""
+
+    def __init__(self, folder: Path) -> None:
+        read, write = os.pipe()
+        self.process = os.fork()
+        if self.process == 0:
+            os._exit(_train(folder, write))
+        os.close(write)
+        self.lines = os.fdopen(read)
+
+    def until(self, word: str, times: int = 1) -> list[str]:
+        """Read lines until one has begun with a word so many times."""
+        found: list[str] = []
+        while sum(line.startswith(word) for line in found) < times:
+            found.append(self.lines.readline())
+            if not found[-1]:
+                raise RuntimeError(f"the training ended by itself, after {found[:-1]}")
+        return found
+
+    def end(self, number: signal.Signals) -> tuple[int, list[str]]:
+        """Send a signal and wait; returns the exit code and the lines that were still to be read."""
+        os.kill(self.process, number)
+        _, status = os.waitpid(self.process, 0)
+        return os.waitstatus_to_exitcode(status), self.lines.readlines()
+
+
+def _train(folder: Path, pipe: int) -> int:
+    """What a child does; returns its exit code."""
+    try:
+        checkpoint = str(newest_whole_checkpoint(folder)) if sorted_checkpoints(folder) else None
+        trainer = toy_trainer(folder)
+        trainer.add_callback(Reports(pipe))
+        train(trainer, "toy", checkpoint)
+    except SystemExit as end:
+        return int(end.code)
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}", flush=True)
+        return 1
+    return 0
+
+
+def steps_in(lines: list[str]) -> list[int]:
+    """The steps that were done, by the lines of a child."""
+    return [int(line.split()[1]) for line in lines if line.startswith("step")]
+
+
+def kill_once(folder: Path, draws: random.Random, spread: float) -> dict[str, Any]:
+    """Let a child resume and do a few steps, kill it at a random moment after a save has begun, and look."""
+    child = Child(folder)
+    began = int(child.until("began")[-1].split()[1])
+    done = steps_in(child.until("step", times=draws.randint(1, 3)))
+    time.sleep(draws.uniform(0, spread))
+    _, rest = child.end(signal.SIGKILL)
+    last = [*done, *steps_in(rest)][-1]
+    newest = int(newest_whole_checkpoint(folder).name.removeprefix("checkpoint-"))
+    return {"resumed_at": began, "killed_at": last, "newest": newest, "while_saving": (folder / STAGING).exists()}
+
+
+def stop_once(folder: Path, draws: random.Random, spread: float) -> dict[str, Any]:
+    """Send SIGTERM at a random moment; returns the exit code, and what was done and left."""
+    child = Child(folder)
+    child.until("step")
+    time.sleep(draws.uniform(0, spread))
+    started = time.monotonic()
+    code, rest = child.end(signal.SIGTERM)
+    newest = int(newest_whole_checkpoint(folder).name.removeprefix("checkpoint-"))
+    done = steps_in(rest)
+    return {
+        "exit_code": code,
+        "seconds": time.monotonic() - started,
+        "lost_steps": max(done, default=newest) - newest,
+        "newest": newest,
+    }
+
+
+def calibrate(folder: Path) -> float:
+    """Median seconds of a step with its checkpoint."""
+    child = Child(folder)
+    child.until("began")
+    times = []
+    for _ in range(6):
+        child.until("step")
+        times.append(time.monotonic())
+    child.end(signal.SIGKILL)
+    return statistics.median(after - before for before, after in itertools.pairwise(times))
+
+
+def same_as_straight(folder: Path, other: Path) -> bool:
+    """Whether the weights of the last checkpoint are those of a run that nobody disturbed, to the last bit."""
+    newest = newest_whole_checkpoint(folder)
+    straight = toy_trainer(other, save_strategy="no")
+    straight.add_callback(EndsAt(int(newest.name.removeprefix("checkpoint-"))))
+    train(straight, "straight", None)
+    straight.save_model(str(other / "model"))
+    one, two = (load_file(path / "model.safetensors") for path in (newest, other / "model"))
+    return all(torch.equal(one[name], two[name]) for name in two)
+
+
+def measure(kills: int, stops: int) -> dict[str, Any]:
+    """All kills, then all stops, in one folder."""
+    draws = random.Random(SEED)
+    with tempfile.TemporaryDirectory() as place:
+        folder, other = Path(place, "run"), Path(place, "straight")
+        for path in (folder, other):
+            path.mkdir()
+        step = calibrate(folder)
+        killed = [kill_once(folder, draws, spread=step) for _ in range(kills)]
+        stopped = [stop_once(folder, draws, spread=step) for _ in range(stops)]
+        same = same_as_straight(folder, other)
+    before = [0, *(one["newest"] for one in killed)]
+    whole = sum(one["resumed_at"] == newest for one, newest in zip(killed[1:], before[1:], strict=False))
+    return {
+        "step_seconds": step,
+        "kills": killed,
+        "stops": stopped,
+        "resumed": whole + bool(stopped),  # the kill before the stops is resumed by the first of them
+        "most_steps_lost": max(one["killed_at"] - one["newest"] for one in killed),
+        "while_saving": sum(one["while_saving"] for one in killed),
+        "equal_to_undisturbed": same,
+    }
+
+
+TEXT = """# A training that is killed
+
+A toy model ({micro} micro-batches a step, a checkpoint after every step) is killed and resumed again and again in one
+run folder. SIGKILL comes at a random moment of the {milliseconds:.0f} ms that a step with its checkpoint takes, from when
+the checkpoint is due.
+
+| | |
+|---|---|
+| SIGKILLs, of them while a checkpoint was being written | {kills}, {while_saving} |
+| resumed from a whole checkpoint | **{resumed} of {kills}** ({low:.1%} to 100 %, Wilson, 95 %) |
+| most steps lost (checkpoints are one step apart) | **{most_steps_lost}** |
+| SIGTERMs that left a whole checkpoint and exit code 75 | **{clean} of {stops}** |
+| seconds from SIGTERM to the end, median and longest | {median:.2f}, {longest:.2f} |
+| most steps lost to a SIGTERM | {lost} |
+| weights after {steps} steps and {ends} interruptions, against a run left alone | **{same}** |
+
+{processor}, two cores shared with other work, torch {torch} on the CPU, seed {seed}, {date}. Made by
+`python scripts/bench/survival.py`.
+"""
+
+
+def page(record: dict[str, Any]) -> str:
+    """The results page."""
+    stops, kills = record["stops"], record["kills"]
+    seconds = [one["seconds"] for one in stops]
+    return TEXT.format(
+        micro=MICRO_BATCHES,
+        milliseconds=1000 * record["step_seconds"],
+        kills=len(kills),
+        low=wilson(record["resumed"], len(kills), 0.95).low,
+        clean=sum(one["exit_code"] == 75 and one["lost_steps"] == 0 for one in stops),
+        stops=len(stops),
+        median=statistics.median(seconds),
+        longest=max(seconds),
+        lost=max(one["lost_steps"] for one in stops),
+        steps=stops[-1]["newest"],
+        ends=len(kills) + len(stops),
+        same="equal to the last bit" if record["equal_to_undisturbed"] else "DIFFERENT",
+        seed=SEED,
+        **{name: record[name] for name in ("while_saving", "resumed", "most_steps_lost", "processor", "torch", "date")},
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--stops", type=int, default=20)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    about = {"date": time.strftime("%Y-%m-%d"), "processor": processor(), "torch": torch.__version__}
+    record = about | measure(given.kills, given.stops)
+    (given.out / "survival.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    (given.out / "survival.md").write_text(page(record), encoding="utf-8")
+    print(page(record))
+
+
+if __name__ == "__main__":
+    main()
