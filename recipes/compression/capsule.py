@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from ..rlvr import rollouts
 from ..rlvr.trainer import RlvrTrainer
 
 
@@ -46,7 +45,10 @@ class CapsulatorTrainer(RlvrTrainer):
         pairs = list(zip(self.reward_funcs, self.reward_weights.tolist(), strict=True))
         return tuple(sum(weight * reward.range[end] for reward, weight in pairs) for end in (0, 1))  # type: ignore[return-value]
 
-    def _policy_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
+    def _share(self, part: dict[str, Any], whole: dict[str, Any]) -> float:
+        return len(part["distance"]) / len(whole["distance"])
+
+    def _policy_loss(self, model: Any, inputs: dict[str, Any], weight: float) -> Tensor:
         ids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], 1)
         attended = torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], 1)
         written = attended.clone()
@@ -56,8 +58,7 @@ class CapsulatorTrainer(RlvrTrainer):
         gap = (summarised - inputs["repeated"]).pow(2).mean(-1)
         self._log("capsulator/distance", inputs["distance"].mean().item())
         self._log("capsulator/gap", gap.mean().item())
-        self._log("tokens/trained", float(rollouts.loss_mask(inputs).sum()))
-        return (inputs["distance"] * gap).mean() / self.current_gradient_accumulation_steps
+        return (inputs["distance"] * gap).mean() * weight / self.current_gradient_accumulation_steps
 
     def _repetitions(self, passages: list[str]) -> Tensor:
         """Mean states over passages while the model repeats them, `[batch, hidden]`, detached."""

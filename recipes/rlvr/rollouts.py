@@ -59,15 +59,26 @@ def informative(batch: dict[str, Any], loss_type: str, least: int = 1) -> tuple[
     keep[(~keep).nonzero().flatten()[: max(0, least - int(keep.sum()))]] = True
     if keep.all():
         return batch, 1.0
-    mask = loss_mask(batch)
-    factors = {
-        "bnpo": (mask[keep].sum() / mask.sum().clamp(min=1)).item(),
-        "dapo": 1.0,
-        "cispo": 1.0,
-        "vespo": 1.0,
-    }
     kept = {name: rows(value, keep) for name, value in batch.items()}
-    return trim(kept), factors.get(loss_type, keep.float().mean().item())
+    return trim(kept), share(kept, batch, loss_type)
+
+
+def share(part: dict[str, Any], whole: dict[str, Any], loss_type: str) -> float:
+    """What the loss of some rows weighs in the loss of all of them, by how TRL's loss types average."""
+    if loss_type in ("dapo", "cispo", "vespo"):
+        return 1.0
+    if loss_type == "bnpo":
+        return (loss_mask(part).sum() / loss_mask(whole).sum().clamp(min=1)).item()
+    return len(part["advantages"]) / len(whole["advantages"])
+
+
+def cut(batch: dict[str, Any], pieces: int) -> list[dict[str, Any]]:
+    """The rows of a batch in order, in that many pieces or as many as there are rows."""
+    if pieces == 1:
+        return [batch]
+    numbers = torch.arange(len(batch["advantages"]))
+    parts = [part for part in numbers.tensor_split(pieces) if len(part)]
+    return [trim({name: rows(value, torch.isin(numbers, part)) for name, value in batch.items()}) for part in parts]
 
 
 def rows(value: Any, keep: Tensor) -> Any:

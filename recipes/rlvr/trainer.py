@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,13 +24,11 @@ from .advantages import Advantage, unlikeliness
 from .buffer import KeepsRollouts
 from .dynamic_sampling import Reserve
 from .graders import GraderWatch
+from .memory import FitsMemory
 from .prompt_order import EpochSampler
-from .rehearsal import StoreError
-from .rehearsal_loss import Rehearsal, Share
+from .rehearsal_loss import Rehearsal
+from .rehearsing import Rehearses
 from .shared_prompts import SharesPrompts
-
-FIRST_STEP_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.02}
-"""Largest mean |log u| (nats) before the first step; only kernels and padding may differ from the reference pass."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class RolloutDivergence:
     weight: float
 
 
-class RlvrTrainer(KeepsRollouts, SharesPrompts, GRPOTrainer):
+class RlvrTrainer(Rehearses, FitsMemory, KeepsRollouts, SharesPrompts, GRPOTrainer):
     """`GRPOTrainer` with our advantages, rehearsal and divergences.
 
     Args:
@@ -92,7 +90,6 @@ class RlvrTrainer(KeepsRollouts, SharesPrompts, GRPOTrainer):
         self.reserve = Reserve(self, dynamic_sampling_rounds) if dynamic_sampling_rounds else None
         self._rewards: Tensor | None = None
         self._policy_log_probs: Tensor | None = None
-        self._checked_first_step = False
 
     # --- rollouts and advantages ------------------------------------------------------------------------------------
 
@@ -182,27 +179,37 @@ class RlvrTrainer(KeepsRollouts, SharesPrompts, GRPOTrainer):
     # --- loss -------------------------------------------------------------------------------------------------------
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
-        with self.clock.phase("policy"):
-            loss = self._policy_loss(model, inputs)
+        whole, scale = self._trained_rows(inputs)
+        self._log("tokens/trained", float(rollouts.loss_mask(whole).sum()))
+        cut = rollouts.cut(whole, self.pieces)
+        parts = [partial(self._policy_part, model, part, scale * self._share(part, whole)) for part in cut]
         if self.rehearsal is not None and self.model.training:
-            with self.clock.phase("rehearsal"):
-                loss = loss + self.rehearsal.settings.weight * self._rehearsal_loss(model)
-        return loss
+            parts += [partial(self._rehearsal_part, model, share) for share in self._rehearsal_shares(self.pieces)]
+        return self.in_pieces(parts)
 
-    def _policy_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
-        scale = 1.0
-        if self.skip_zero_variance and self.model.training:
-            least = int(gather(rollouts.counts(inputs).sum().reshape(1)).max())
-            inputs, scale = rollouts.informative(inputs, self.loss_type, max(1, least))
-        mask = rollouts.loss_mask(inputs)
-        self._log("tokens/trained", float(mask.sum()))
+    def _trained_rows(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], float]:
+        """The rows that train, and what their loss weighs in that of all rows."""
+        if not (self.skip_zero_variance and self.model.training):
+            return inputs, 1.0
+        least = int(gather(rollouts.counts(inputs).sum().reshape(1)).max())
+        return rollouts.informative(inputs, self.loss_type, max(1, least))
+
+    def _share(self, part: dict[str, Any], whole: dict[str, Any]) -> float:
+        return rollouts.share(part, whole, self.loss_type)
+
+    def _policy_part(self, model: Any, inputs: dict[str, Any], weight: float) -> Tensor:
+        with self.clock.phase("policy"):
+            return self._policy_loss(model, inputs, weight)
+
+    def _policy_loss(self, model: Any, inputs: dict[str, Any], weight: float) -> Tensor:
+        """The loss of some rows as a part of the micro-batch's, in which they weigh `weight`."""
         with self._own_divergence():
-            loss = super()._compute_loss(model, inputs) * scale
+            loss = super()._compute_loss(model, inputs) * weight
         if self.rollout_divergence is not None and self.rollout_divergence.generator is not None:
             log_ratio = self._policy_log_probs - inputs["ref_per_token_logps"]
             values = divergences.differentiable(self.rollout_divergence.generator, log_ratio)
-            mean = (values * mask).sum() / self._step_tokens(inputs)
-            self._log("divergence/rollouts", mean.item() * self.current_gradient_accumulation_steps)
+            mean = (values * rollouts.loss_mask(inputs)).sum() / self._step_tokens(inputs)
+            self._log("divergence/rollouts", mean.item() * self.current_gradient_accumulation_steps * self.pieces)
             loss = loss + self.rollout_divergence.weight * mean
         return loss
 
@@ -228,69 +235,6 @@ class RlvrTrainer(KeepsRollouts, SharesPrompts, GRPOTrainer):
         if self.rollout_divergence is not None:
             self._policy_log_probs = result[0]
         return result
-
-    def _rehearsal_loss(self, model: Any) -> Tensor:
-        """This process's part of the rehearsal loss, scaled so that averaging over processes gives the mean."""
-        micros = self.current_gradient_accumulation_steps
-        share = Share(
-            step=self.state.global_step,
-            micro=self._step % micros,
-            micros=micros,
-            rank=self.accelerator.process_index,
-            world=self.accelerator.num_processes,
-        )
-        batch = self.rehearsal.batch(share).to(self.accelerator.device)
-        log_probs = self._rehearsal_log_probs(model, batch.input_ids, batch.attention_mask, batch.mask.shape[1])
-        loss, log_ratio = self.rehearsal.loss(batch, log_probs)
-        drift = (log_ratio.abs() * batch.mask).sum() / batch.mask.sum()
-        self._check_first_step(drift.item())
-        self._log("divergence/rehearsal", loss.item() * micros * share.world)
-        self._log("rehearsal/abs_log_ratio", drift.item())
-        self._log("rehearsal/weight", self.rehearsal.settings.weight)
-        self._log("tokens/rehearsed", float(batch.mask.sum()))
-        return loss * share.world
-
-    def _rehearsal_log_probs(self, model: Any, ids: Tensor, mask: Tensor, tokens: int) -> Tensor:
-        if not self.rehearsal.whole_distribution:
-            return super()._get_per_token_logps_and_entropies(model, ids, mask, tokens)[0]
-        with self.accelerator.autocast():
-            logits = model(input_ids=ids, attention_mask=mask, logits_to_keep=tokens + 1).logits
-        return torch.log_softmax(logits[:, :-1].float() / self.temperature, -1)
-
-    def _check_first_step(self, drift: float) -> None:
-        if self._checked_first_step or self.state.global_step > 0:
-            return
-        self._checked_first_step = True
-        precision = torch.bfloat16 if self.args.bf16 else torch.float16 if self.args.fp16 else self.model.dtype
-        if drift > FIRST_STEP_TOLERANCE[precision]:
-            raise RuntimeError(
-                f"rehearsal · mean |log u| before the first step is {drift:.2e} nats, allowed "
-                f"{FIRST_STEP_TOLERANCE[precision]:.0e} · the policy is not the one whose log-probabilities are stored"
-                " · delete reference.safetensors in the run folder, or run `quince split` again"
-            )
-
-    # --- a run that survives ----------------------------------------------------------------------------------------
-
-    def _inner_training_loop(self, *args: Any, **kwargs: Any) -> Any:
-        if self.rehearsal is not None:
-            file = Path(self.args.output_dir) / "reference.safetensors"
-            resumed = kwargs.get("resume_from_checkpoint") is not None
-            with self.accelerator.main_process_first():
-                if resumed and not file.exists():
-                    raise StoreError(f"{file} · missing · only the initial policy can make it · start without --resume")
-                if not resumed and self.accelerator.is_main_process:
-                    file.unlink(missing_ok=True)  # of an earlier run in this folder
-                self.rehearsal.measure_reference(file, self._reference_log_probs, self.args.per_device_train_batch_size)
-        return super()._inner_training_loop(*args, **kwargs)
-
-    def _reference_log_probs(self, ids: Tensor, mask: Tensor, tokens: int) -> Tensor:
-        was_training = self.model.training
-        self.model.eval()
-        device = self.accelerator.device
-        with torch.no_grad():
-            values = self._rehearsal_log_probs(self.model.to(device), ids.to(device), mask.to(device), tokens)
-        self.model.train(was_training)
-        return values
 
     # --- log --------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,119 @@
+"""A micro-batch that does not fit into memory is done again in pieces, with the same gradient.
+
+Advantages are of whole groups and are there before the first piece: no group gets smaller and no answer is left out.
+(Lowering the batch size, as the Trainer's own search does, would break the groups.)
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from accelerate.utils import DistributedType
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from trl import GRPOTrainer
+
+    _Base = GRPOTrainer
+else:
+    _Base = object
+
+logger = logging.getLogger(__name__)
+
+
+class MemoryFullError(RuntimeError):
+    """A single answer does not fit into memory, or the loss cannot be computed in pieces."""
+
+
+class FitsMemory(_Base):
+    """Mixin for a `GRPOTrainer` whose `_compute_loss` is `in_pieces` of losses that it cuts into `pieces`.
+
+    Out of memory, the gradient of the whole optimizer step is dropped and its micro-batches are done again in twice as
+    many pieces, which later steps keep to. Only for one process: others would wait for the one that starts again.
+    """
+
+    pieces = 1
+    oom_splits = 0
+    _replayed: dict[str, Any] | None = None
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
+        """Forward and backward pass of a micro-batch, in as many pieces as it takes."""
+        if self._step % self.current_gradient_accumulation_steps == 0:
+            self._micro_batches: list[dict[str, Any]] = []  # of this optimizer step
+        done = len(self._micro_batches)
+        first = self._step - done
+        try:
+            loss, failure = super().training_step(model, inputs, num_items_in_batch), None
+        except RuntimeError as error:
+            if len(self._micro_batches) == done or not is_memory_full(error):
+                raise
+            failure = str(error)  # and no more: the error holds on to what filled the memory
+        while failure is not None:
+            self._cut_finer(failure)
+            loss, failure = self._again(model, first)
+        if self.oom_splits:
+            self._metrics["train"]["oom_splits"].append(float(self.oom_splits))
+        return loss
+
+    def _prepare_inputs(self, inputs: Any) -> dict[str, Any]:
+        if self._replayed is not None:
+            return self._replayed
+        prepared = super()._prepare_inputs(inputs)
+        if self.model.training:
+            self._micro_batches.append(prepared)
+        return prepared
+
+    def _again(self, model: Any, first: int) -> tuple[Tensor | None, str | None]:
+        """Do the micro-batches of this optimizer step from `first` on; returns the last one's loss, or the failure."""
+        self._step = first
+        self.model.zero_grad()
+        try:
+            for batch in self._micro_batches:
+                self._replayed = batch
+                loss = super().training_step(model, batch, None)
+        except RuntimeError as error:
+            if not is_memory_full(error):
+                raise
+            return None, str(error)
+        finally:
+            self._replayed = None
+        return loss, None
+
+    def _cut_finer(self, failure: str) -> None:
+        rows = self.args.per_device_train_batch_size
+        where = f"trainer.per_device_train_batch_size: {rows}"
+        advice = "lower trainer.max_completion_length, or train an adapter or with trainer.gradient_checkpointing"
+        if self.pieces >= rows:
+            raise MemoryFullError(f"{where} · not even one answer at a time fits into memory · {advice} ({failure})")
+        if not self._can_be_cut():
+            raise MemoryFullError(f"{where} · does not fit into memory · lower it ({failure})")
+        clear_device_cache(garbage_collection=True)
+        self.pieces = min(2 * self.pieces, rows)
+        self.oom_splits += 1
+        logger.warning("%s does not fit into memory; from here on in %d pieces, same gradient", where, self.pieces)
+
+    def _can_be_cut(self) -> bool:
+        """Whether the loss is a sum over rows; what is measured on a micro-batch as a whole is not."""
+        one_process = self.accelerator.distributed_type == DistributedType.NO
+        of_batch = self._entropy_bonus_enabled or self.aux_loss_enabled or self.top_entropy_quantile < 1
+        return one_process and not of_batch
+
+    def in_pieces(self, parts: Sequence[Callable[[], Tensor]]) -> Tensor:
+        """Sum of the parts of a loss; short of memory, each is propagated back before the next is computed."""
+        done: Tensor | float = 0.0
+        for part in parts[:-1]:
+            loss = part()
+            if self.pieces > 1 and torch.is_grad_enabled():
+                self.accelerator.backward(loss)
+                loss = loss.detach()
+            done = done + loss
+        return done + parts[-1]()
+
+
+def is_memory_full(error: BaseException) -> bool:
+    """Whether an accelerator or the host has no memory left."""
+    return isinstance(error, torch.OutOfMemoryError) or should_reduce_batch_size(error)
