@@ -217,8 +217,8 @@ def measure(kills: int, stops: int) -> dict[str, Any]:
 TEXT = """# A training that is killed
 
 A toy model ({micro} micro-batches a step, a checkpoint after every step) is killed and resumed again and again in one
-run folder. SIGKILL comes at a random moment of the {milliseconds:.0f} ms that a step with its checkpoint takes, from when
-the checkpoint is due.
+run folder. SIGKILL comes at a random moment of the {milliseconds:.0f} ms that a step with its checkpoint takes, from
+when the checkpoint is due.
 
 | | |
 |---|---|
