@@ -58,12 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("records", type=Path)
     parser.add_argument("--suite", default="compression")
     parser.add_argument("--hardware", default="two shared Xeon cores, torch 2.13 CPU")
+    parser.add_argument("--note", default="", help="What else a reader must know of these runs.")
     parser.add_argument("--out", type=Path, default=TARGET)
     given = parser.parse_args(arguments)
     runs = read_runs(given.records, given.suite)
     if MAIN not in runs:
         parser.error(f"{given.records}: no run {MAIN}_SEED with a record of {given.suite}")
-    page = write(runs, given.hardware, given.out)
+    page = write(runs, given.hardware, given.out, given.note)
     print(page.read_text(encoding="utf-8"))
 
 
@@ -168,7 +169,7 @@ def run_grid(runs: Runs) -> Grid:
     return Grid("Runs, mean over seeds", tuple(header), tuple(rows), note)
 
 
-def write(runs: Runs, hardware: str, out: Path) -> Path:
+def write(runs: Runs, hardware: str, out: Path, more: str = "") -> Path:
     """Write the page, its figures and the summary's numbers; return the page."""
     folder, entry = out / "compression", Entry(MAIN, pool(runs[MAIN]))
     found = aims(runs)
@@ -180,7 +181,8 @@ def write(runs: Runs, hardware: str, out: Path) -> Path:
     links = [link.replace("](", "](compression/") for link in figures("tiny", [entry], folder)]
     grids = [summary, run_grid(runs), *suite_grids([entry])]
     note = "Runs of several seeds are averaged passage by passage; intervals are over passages, ranges over seeds."
-    parts = ["# Prompt compression in the tiny world", head, READING, note, *links, *map(markdown, grids)]
+    parts = ["# Prompt compression in the tiny world", head, READING, f"{note} {more}".strip(), *links]
+    parts += map(markdown, grids)
     write_atomic(folder / "summary.json", json.dumps([vars(aim) for aim in found], indent=1, ensure_ascii=False) + "\n")
     return write_atomic(out / "compression.md", "\n\n".join(parts) + "\n")
 
