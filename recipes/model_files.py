@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from .config.errors import RecipeError
-
 if TYPE_CHECKING:
     from .config.model import Model
 
@@ -30,6 +28,8 @@ def check_files(model: Model, path: str) -> None:
     Raises:
         RecipeError: It does, or it is not JSON.
     """
+    from .config.errors import RecipeError  # with pydantic, which `compress_prompt` does without
+
     with readable(model):
         for config in _configurations(path, model.revision):
             for field, value in _leaves(config):
@@ -44,6 +44,8 @@ def check_files(model: Model, path: str) -> None:
 @contextmanager
 def readable(model: Model) -> Iterator[None]:
     """Say in one line that the files of a model cannot be loaded, and why."""
+    from .config.errors import RecipeError
+
     try:
         yield
     except RecipeError:

@@ -23,7 +23,7 @@ class Passages(Source):
     """Facts of a passage that questions are about."""
     distractors: int = Field(3, ge=0)
     """Facts of a passage that no question is about."""
-    fillers: int = Field(2, ge=0)
+    fillers: int = Field(8, ge=0)
     """Sentences of a passage that say nothing of anybody."""
     budget: Positive = 12
     """Most tokens of a capsule, in the reader's tokenizer."""

@@ -33,6 +33,7 @@ CAPSULATOR = (
     "objective={kind: capsulator}",
     "share_prompts=false",
     "rewards.0.gate=cut",
+    "rewards.0.helped_only=false",
     "rewards.0.utility=agreement",
 )
 
