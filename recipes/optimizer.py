@@ -61,6 +61,7 @@ def muon_with_adamw(model: nn.Module, muon_lr: float, arguments: TrainingArgumen
         muon_lr,
         lr=arguments.learning_rate,
         betas=(arguments.adam_beta1, arguments.adam_beta2),
+        eps=arguments.adam_epsilon,
         weight_decay=arguments.weight_decay,
     )
 

@@ -84,8 +84,31 @@ def spent() -> list[float]:
 
 
 @pytest.fixture
-def train(libraries, spent, logged, tmp_path):
-    """`train(recipe, *overrides)`: the lines that `quince train` logs, on one thread."""
+def seconds(libraries, monkeypatch) -> dict[str, float]:
+    """Of the training that this test did: seconds between its first step and its end, and those of all phases."""
+    from quince.recipes.clock import Clock
+    from transformers import Trainer
+
+    run_epoch, summary = Trainer._run_epoch, Clock.summary
+    found = {"passed": 0.0, "in phases": 0.0}
+
+    def timed(*args, **kwargs):
+        start = time.perf_counter()
+        run_epoch(*args, **kwargs)
+        found["passed"] += time.perf_counter() - start
+
+    def summed(clock):
+        found["in phases"] = (clock.total + clock.seconds).total()
+        return summary(clock)
+
+    monkeypatch.setattr(Trainer, "_run_epoch", timed)
+    monkeypatch.setattr(Clock, "summary", summed)
+    return found
+
+
+@pytest.fixture
+def train(spent, seconds, logged, tmp_path):
+    """`train(recipe, *overrides)`: the lines that `quince train` logs, on one thread; its seconds add up."""
     import torch
     from quince.recipes.cli import main
 
@@ -98,7 +121,12 @@ def train(libraries, spent, logged, tmp_path):
             main(["train", str(recipe), f"output_dir={tmp_path / 'curve'}", *overrides])
         spent.append(time.process_time() - start)
         assert not ended.value.code
-        return logged(tmp_path / "curve")
+        lines = logged(tmp_path / "curve")
+        assert seconds["in phases"] >= 0.98 * seconds["passed"]
+        for line in lines:
+            phases = [value for key, value in line.items() if key.startswith("seconds/") and key != "seconds/step"]
+            assert sum(phases) >= 0.98 * line["seconds/step"] > 0
+        return lines
 
     yield run
     torch.set_num_threads(threads)

@@ -45,6 +45,7 @@ COMPRESSION = (
     "rewards: [{kind: capsule, gate: cut, utility: agreement, helped_only: false}]\n"
     "data: [{kind: jsonl, path: PASSAGES}]"
     f"{TRAINER.replace('size: 4', 'size: 16')}  num_generations: 4\n  max_completion_length: 8\n  loss_type: dapo\n"
+    "  temperature: 0.8\n"
 )
 CURVES = {
     "sft": (SFT, []),

@@ -11,7 +11,7 @@ from quince.data.rows import RowError
 from quince.recipes.checkpoints import STAGING, CheckpointError, newest_whole_checkpoint, sorted_checkpoints
 from quince.recipes.rlvr.rehearsal import StoreError
 from quince.recipes.rlvr.train import run
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 pytestmark = pytest.mark.slow
 
@@ -120,6 +120,17 @@ def test_stored_answers_without_their_reference_are_not_measured_again(toy):
     (folder / "reference.safetensors").unlink()
     with pytest.raises(StoreError, match="only the initial policy"):
         run(toy(*SAVE, divergence), resume=True)
+
+
+def test_the_reference_of_an_earlier_run_is_not_used(toy, logged):
+    divergence = "divergence={kind: forward_kl, weight: 0.1}"
+    folder = run(toy(divergence, "trainer.max_steps=2"))
+    before = figures(logged(folder))
+    shutil.rmtree(folder / "model")
+    stored = load_file(folder / "reference.safetensors")
+    save_file(stored | {"log_probs": stored["log_probs"] - 1e-5}, folder / "reference.safetensors")
+    assert figures(logged(run(toy(divergence, "trainer.max_steps=2")))) == before
+    assert (load_file(folder / "reference.safetensors")["log_probs"] == stored["log_probs"]).all()
 
 
 @pytest.mark.parametrize("adapter", ["{kind: none}", "{kind: lora, rank: 2}"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,10 @@ import torch
 from quince.recipes.checkpoints import STAGING, newest_whole_checkpoint, sorted_checkpoints
 from quince.recipes.disk import DiskFullError, checkpoint_bytes
 from quince.recipes.finite import NotFiniteError
+from quince.recipes.stopping import Stopped
 from quince.recipes.tuning import train
 from safetensors.torch import load_file
+from transformers import TrainerCallback
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "bench"))
 import survival
@@ -31,6 +34,31 @@ def test_kills_and_stops_lose_one_step_at_most(tmp_path):
     assert [(stop["exit_code"], stop["lost_steps"]) for stop in found["stops"]] == [(75, 0)] * 2
     assert found["equal_to_undisturbed"]
     assert "**3 of 3**" in (tmp_path / "survival.md").read_text()
+
+
+class StopsInStep(TrainerCallback):
+    """Sends SIGTERM after the second micro-batch of a step."""
+
+    def __init__(self, step):
+        self.step, self.micro = step, 0
+
+    def on_substep_end(self, args, state, control, **kwargs):
+        self.micro += state.global_step == self.step - 1
+        if self.micro == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_stop_within_a_step_leaves_it_undone(tmp_path):
+    straight, folder = tmp_path / "straight", tmp_path / "stopped"
+    train(toy_trainer(straight, max_steps=3), "straight", None)
+    stopped = toy_trainer(folder, max_steps=3, save_steps=3)
+    stopped.callback_handler.callbacks.insert(0, StopsInStep(3))
+    with pytest.raises(Stopped):
+        train(stopped, "stopped", None)
+    assert [path.name for path in sorted_checkpoints(folder)] == ["checkpoint-2"]
+    train(toy_trainer(folder, max_steps=3), "resumed", str(folder / "checkpoint-2"))
+    one, two = (load_file(path / "checkpoint-3" / "model.safetensors") for path in (folder, straight))
+    assert all(torch.equal(one[name], two[name]) for name in two)
 
 
 # --- a disk that is full ----------------------------------------------------------------------------------------------

@@ -105,3 +105,22 @@ def test_as_many_rows_stay_as_another_process_keeps():
     assert len(part["advantages"]) == 3 and scale == 0.75
     assert part["advantages"].tolist() == [0.0, 1.0, 0.0]
     assert int(rollouts.counts(full).sum()) == 1
+
+
+def test_what_a_tool_wrote_is_not_trained_on():
+    mask = torch.tensor([[1, 1, 1, 0]])
+    assert rollouts.loss_mask({"completion_mask": mask}).tolist() == [[1, 1, 1, 0]]
+    assert rollouts.loss_mask({"completion_mask": mask, "tool_mask": torch.tensor([[1, 0, 1, 1]])}).tolist() == [
+        [1, 0, 1, 0]
+    ]
+
+
+@pytest.mark.parametrize("loss_type", ["grpo", "bnpo", "dapo"])
+def test_pieces_hold_every_row_once_and_weigh_as_much_as_the_whole(loss_type):
+    whole = batch([1.0, -1.0, 0.5, 2.0, 0.0])
+    pieces = rollouts.cut(whole, 3)
+    assert [value for piece in pieces for value in piece["advantages"].tolist()] == whole["advantages"].tolist()
+    assert sum(int(piece["completion_mask"].sum()) for piece in pieces) == int(whole["completion_mask"].sum())
+    shares = [rollouts.share(piece, whole, loss_type) for piece in pieces]
+    assert shares == [1.0] * 3 if loss_type == "dapo" else sum(shares) == pytest.approx(1.0)
+    assert len(rollouts.cut(whole, 9)) == 5
