@@ -41,6 +41,16 @@ def test_value_and_gradient_equal_the_closed_form(kind, seed):
     torch.testing.assert_close(ours, theirs, atol=1e-9, rtol=0)
 
 
+@pytest.mark.parametrize("alpha", [0.2, 0.49, 0.8])
+def test_alpha_of_both_halves_equals_the_closed_form(alpha):
+    logits, q = categoricals(0)
+    values = d.differentiable(d.make_generator("alpha", alpha), logits.log_softmax(0) - q.log())
+    exact = closed_form("alpha", logits.softmax(0), q, alpha)
+    assert (q * values).sum().item() == pytest.approx(exact.item(), abs=1e-9)
+    (ours,) = torch.autograd.grad((q * values).sum(), logits, retain_graph=True)
+    torch.testing.assert_close(ours, *torch.autograd.grad(exact, logits), atol=1e-9, rtol=0)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(5))
 def test_on_policy_form_has_the_same_value_and_gradient(kind, seed):

@@ -105,6 +105,12 @@ def test_pairing_finds_what_independent_intervals_hide():
     assert bootstrap_mean(a).high > bootstrap_mean(b).low
 
 
+def test_the_second_model_is_better_where_the_difference_is_positive():
+    a, b = [0.0, 0.0, 0.25, 1.0], [1.0, 1.0, 0.25, 1.0]
+    assert paired_difference(a, b).estimate == 0.5 == -paired_difference(b, a).estimate
+    assert paired_difference(a, b, level=0.5).low > 0
+
+
 def test_equal_models_are_not_different():
     a = np.random.default_rng(3).random(100)
     same = paired_difference(a, a)

@@ -159,3 +159,10 @@ def test_labels_never_cross_conversations():
     packs = make_dataset(make_examples(50), True, 128, 0)
     batch = PackCollator(0)([packs[index] for index in range(4)])
     assert (batch["labels"][batch["position_ids"] == 0] == IGNORED).all()
+
+
+def test_nothing_predicts_the_first_token_of_a_packed_conversation():
+    pack = {"input_ids": [5, 6, 7, 8, 9], "labels": [5, 6, 7, 8, 9], "seq_lengths": [2, 3]}
+    batch = PackCollator(pad_token_id=0)([pack, {"input_ids": [4], "labels": [4], "seq_lengths": [1]}])
+    assert batch["labels"].tolist() == [[IGNORED, 6, IGNORED, 8, 9], [IGNORED] * 5]
+    assert batch["position_ids"].tolist() == [[0, 1, 0, 1, 2], [0] * 5]
