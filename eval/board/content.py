@@ -52,10 +52,9 @@ class Entry:
         return None if data is None else Analysed(self.label, self.colour, data)
 
     @property
-    def curve(self) -> str:
-        """Pass@k of this model alone."""
-        points = [(k, self.record.metrics[f"pass@{k}"].interval) for k in self.record.ks if _has(self, k)]
-        return line_chart([Line(self.label, self.colour, points)], f"Pass@k of {self.label}", "k", "Pass@k, %")
+    def curve(self) -> str | None:
+        """Pass@k of this model alone; None for fewer than two k."""
+        return pass_curves([self], self.record.ks, f"Pass@k of {self.label}")
 
     @property
     def analysis(self) -> str | None:
@@ -121,9 +120,9 @@ class Suite:
 
     @property
     def rows(self) -> list[Entry]:
-        """The base, then the others by rank."""
-        first = self.ranks[f"pass@{self.ks[0]}"]
-        return [self.base, *sorted(self.entries[1:], key=lambda e: (first[e.label], e.label))]
+        """The base, then the others by rank; last the models of which no answer was judged."""
+        first, last = self.ranks.get(f"pass@{self.ks[0]}", {}), len(self.entries)
+        return [self.base, *sorted(self.entries[1:], key=lambda e: (first.get(e.label, last), e.label))]
 
     @property
     def shared(self) -> int:
@@ -168,13 +167,9 @@ class Suite:
         return any(e.not_judged > 1e-9 for e in self.entries)
 
     @property
-    def curves(self) -> str:
-        """Pass@k of every model."""
-        lines = [
-            Line(e.label, e.colour, [(k, e.record.metrics[f"pass@{k}"].interval) for k in self.ks if _has(e, k)])
-            for e in self.entries
-        ]
-        return line_chart([x for x in lines if x.points], f"Pass@k on {self.name}", "k", "Pass@k, %")
+    def curves(self) -> str | None:
+        """Pass@k of every model; None for fewer than two k."""
+        return pass_curves(self.entries, self.ks, f"Pass@k on {self.name}")
 
     @property
     def analysis(self) -> str | None:
@@ -196,7 +191,7 @@ class Suite:
 
     @property
     def frontier(self) -> str | None:
-        """Pass@1 against Pass@k; None where they are the same."""
+        """Pass@1 against Pass@k; None where they are the same, or no model has both."""
         k = self.wide_k
         if min(self.ks) == k:
             return None
@@ -206,7 +201,9 @@ class Suite:
             for e in self.entries
             if _has(e, k)
         ]
-        guide = points[0] if points and points[0].name == self.base.label else None
+        if not points:
+            return None
+        guide = points[0] if points[0].name == self.base.label else None
         return scatter(points, f"Frontier on {self.name}", f"Pass@{min(self.ks)}, %", f"Pass@{k}, %", guide)
 
 
@@ -255,3 +252,13 @@ def _in_order(labels: list[str], base: str | None) -> list[str]:
 
 def _has(entry: Entry, k: int) -> bool:
     return f"pass@{k}" in entry.record.metrics
+
+
+def pass_curves(entries: Sequence[Entry], ks: Sequence[int], title: str) -> str | None:
+    """Pass@k of models over k; None for fewer than two k, or without a judged answer."""
+    lines = [
+        Line(e.label, e.colour, [(k, e.record.metrics[f"pass@{k}"].interval) for k in ks if _has(e, k)])
+        for e in entries
+    ]
+    shown = [line for line in lines if line.points]
+    return line_chart(shown, title, "k", "Pass@k, %") if shown and len(ks) > 1 else None

@@ -118,9 +118,9 @@ class Pair:
         return [row for row in self.rows if row.verdict == verdict]
 
     @property
-    def first(self) -> Row:
-        """Pass@k for the smallest k."""
-        return next(row for row in self.rows if row.name == f"pass@{self.suite.ks[0]}")
+    def first(self) -> Row | None:
+        """Pass@k for the smallest k; None where one of them has no judged answer."""
+        return next((row for row in self.rows if row.name == f"pass@{self.suite.ks[0]}"), None)
 
     @property
     def kept(self) -> str | None:

@@ -22,7 +22,7 @@ from quince.eval.statistics import Interval
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror="alert(2)"> & \u2028'
 
 
-def write(folder, model: str, shares: list[int], suite: str = "sums"):
+def write(folder, model: str, shares: list[int], suite: str = "sums", judged: bool = True):
     settings = Settings(
         suite=suite,
         model=model,
@@ -42,6 +42,8 @@ def write(folder, model: str, shares: list[int], suite: str = "sums"):
         right = Answer("right " + HOSTILE, share, 1.0, "correct", True, "r", 3, -1.0, False)
         wrong = Answer("wrong", 16 - share, 0.0, "wrong", False, None, 3, -1.0, False)
         answers = tuple(a for a in (right, wrong) if a.count)
+        if not judged:
+            answers = tuple(replace(a, value=None, outcome="skipped", correct=False) for a in answers)
         greedy = replace(answers[0], count=1)
         problems.append(Problem(f"p{i}", "sums", f"question {i} {HOSTILE}", {"answer": "1"}, answers, greedy))
     log = SampleLog(folder, settings.hash)
@@ -95,6 +97,14 @@ def site(tmp_path_factory):
     path = build_board([folder / "records"], folder / "board")
     assert path == folder / "board/index.html"
     return path.parent
+
+
+@pytest.mark.parametrize("judged", [(False,), (False, False), (True, False), (False, True)])
+def test_a_suite_whose_answers_were_not_judged_has_a_page(judged, tmp_path):
+    for model, known in zip(("one", "two"), judged, strict=False):
+        write(tmp_path / "records" / model, model, [4, 5], judged=known)
+    page = build_board([tmp_path / "records"], tmp_path / "board", base="one")
+    assert parsed(page).tags and (page.parent / "models" / "one.html").is_file()
 
 
 def test_there_is_a_page_for_every_model_and_every_two(site):

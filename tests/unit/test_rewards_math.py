@@ -151,9 +151,9 @@ def test_answers_that_hang_end_in_time_and_are_not_judged(where):
 
 
 def test_hangs_leak_no_processes_and_little_memory():
-    REWARD.judge(boxed("x+1"), {"answer": "1+x"})
     me, brief = psutil.Process(), MathAnswer(timeout_s=0.02, workers=1)
     hang(HANGS[:1], [])
+    REWARD.judge(boxed("x+1"), {"answer": "1+x"})  # the process that takes the place of the killed one is there
     processes, memory = len(me.children(recursive=True)), me.memory_info().rss
     for _ in range(100):
         assert brief.judge(boxed(HANGS[0]), {"answer": "7"}).outcome == "timeout"
