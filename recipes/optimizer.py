@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from .muon import Muon
+
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
@@ -31,7 +33,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
             inner = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
             (matrices if inner else others).append(parameter)
         self.parts = [
-            torch.optim.Muon(matrices, lr=muon_lr, weight_decay=adamw.get("weight_decay", 0.0)),
+            Muon(matrices, lr=muon_lr, weight_decay=adamw.get("weight_decay", 0.0)),
             torch.optim.AdamW(others, **adamw),
         ]
         super().__init__([*matrices, *others], {})

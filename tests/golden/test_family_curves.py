@@ -1,7 +1,7 @@
 """Loss and gradient norm of twenty steps of the other families: SFT, DPO, pretraining, prompt compression, adapters.
 
-As in `test_curves.py`. Pretraining and Muon cannot do without Adam and orthogonal steps in bfloat16, which blow
-rounding errors up; small steps and a large epsilon hold that down. Where a change is meant:
+As in `test_curves.py`. Pretraining and Muon cannot do without Adam and orthogonal steps, which blow rounding errors
+up; small steps and a large epsilon hold that down. Where a change is meant:
 
     QUINCE_UPDATE_CURVES=1 python -m pytest tests/golden
 """
