@@ -108,7 +108,7 @@ def figure_grid(entry: Entry) -> Grid:
     rows = tuple((name, *(of(reader) for reader in readers)) for name, of in lines)
     note = (
         "The budget is counted by the first reader, on what was written; readers get it cut to the budget. Grounding "
-        "and cosine are of what was written."
+        "is of what was written, cosine of what is read."
     )
     return Grid(f"{entry.model}: capsules", ("", *readers), rows, note)
 

@@ -47,7 +47,7 @@ class Results:
         written: Tokens of the capsule as it was written, before it was cut to the budget; first reader's tokenizer.
         stopped: Whether the compressor ended by itself.
         grounded: Share of what the capsule says, as it was written, that its passage says; None for an empty one.
-        similarity: Cosine of the capsule's (as written) and the passage's vectors by an encoder; empty without one.
+        similarity: Cosine of the capsule's (as it is read) and the passage's vectors by an encoder; empty without one.
         compressor_read: Tokens of the compressor's prompt, in its own tokenizer.
         compressor_written: Tokens it wrote, in its own tokenizer.
         timings: By reader; empty if nothing was timed.

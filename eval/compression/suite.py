@@ -85,7 +85,7 @@ def measure(
         readers: The one that trained the compressor first.
         baselines: By source; given as many of the first reader's tokens as the capsule that is read.
         seed: Of the random facts.
-        encoder: Compares capsules, as they were written, with their passages.
+        encoder: Compares capsules, as they are read, with their passages.
     """
     first = readers[0]
     texts = contexts(rows, [capsule.text for capsule in capsules], first, seed)
@@ -100,7 +100,7 @@ def measure(
         written=[first.count(capsule.text) for capsule in capsules],
         stopped=[capsule.stopped for capsule in capsules],
         grounded=[grounding(capsule.text, row) for capsule, row in zip(capsules, rows, strict=True)],
-        similarity=similarity([capsule.text for capsule in capsules], texts[FULL], encoder) if encoder else [],
+        similarity=similarity(texts[CAPSULE], texts[FULL], encoder) if encoder else [],
         compressor_read=[capsule.prompt_tokens for capsule in capsules],
         compressor_written=[capsule.tokens for capsule in capsules],
         notes=[] if SWAPPED in texts else ["All rows have the same passage, so no capsule could be swapped."],

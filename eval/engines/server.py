@@ -96,8 +96,8 @@ class ServerEngine:
             reason = error.read(500).decode(errors="replace")
             raise EngineError(f"engine (server): {self.url} · status {error.code} · {reason}") from error
         except (OSError, ValueError, KeyError) as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise EngineError(f"engine (server): {self.url} · {reason} · `vllm serve {self.model}` starts it") from error
+            reason = f"{type(error).__name__}: {error} · `vllm serve {self.model}` starts it"
+            raise EngineError(f"engine (server): {self.url} · {reason}") from error
         if len(found) != choices:
             raise EngineError(f"engine (server): {self.url} · {len(found)} answers to {choices} requests")
         return sorted(found, key=lambda choice: choice["index"])

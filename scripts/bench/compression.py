@@ -165,7 +165,7 @@ def run_grid(runs: Runs) -> Grid:
         cells += [_ratio(measures.transfer(of, reader)) for reader in others]
         cells += [f"{written:.1f}", *map(_percent, rest), _ratio(measures.similarity(of)), _percent(swapped)]
         rows.append(tuple(cells))
-    note = "Tokens, grounded and cosine are of capsules as written; right and swapped of what is left after the cut."
+    note = "Tokens and grounded are of capsules as written; right, swapped and cosine of what is left after the cut."
     return Grid("Runs, mean over seeds", tuple(header), tuple(rows), note)
 
 

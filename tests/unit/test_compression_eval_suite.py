@@ -246,6 +246,11 @@ def test_similarity_is_the_cosine_and_nothing_is_like_nothing():
     assert similarity(["a", "ab", "aa", ""], ["aa", "a", "b", "a"], Letters()) == pytest.approx([1, 0.5**0.5, 0, 0])
     found = measure(ROWS, written(ORACLES), [WordReader()], {}, encoder=Letters())
     assert len(found.similarity) == len(ROWS)
+    longer = [f"{oracle} b b b b b b b b b b b b" for oracle in ORACLES]
+    read_short = [" ".join(text.split()[:12]) for text in longer]
+    assert measure(ROWS, written(longer), [WordReader()], {}, encoder=Letters()).similarity == similarity(
+        read_short, [row["passage"] for row in ROWS], Letters()
+    )
     assert measures.similarity(measure(ROWS, written(ORACLES), [WordReader()], {})) is None
 
 
