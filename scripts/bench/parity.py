@@ -1,7 +1,8 @@
 """The same loss however a step is cut: 1, 2 and 4 gloo processes, accumulation, checkpointing; docs/results/parity.md.
 
 Every run is a forked child of one process that has imported the libraries, so that a run costs its steps alone. What is
-compared is each logged loss and gradient norm of a run with those of one process that takes the whole batch at once.
+compared is each logged loss and gradient norm of a run with those of one process that takes the whole batch at once,
+and the sampled answers, since a loss on other answers is another loss.
 
     python scripts/bench/parity.py
     python scripts/bench/parity.py --steps 3 --ways "2 processes" --families DPO --out somewhere
@@ -17,12 +18,13 @@ import socket
 import sys
 import tempfile
 import traceback
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-DATE, HARDWARE = "2026-11-24", "two shared Xeon cores, torch 2.13 CPU"
+DATE, HARDWARE = "2026-11-30", "two Xeon cores shared with other work, torch 2.13 CPU"
 GOAL = 1e-5
 BATCH = 16
 COMPARED = ("loss", "grad_norm", "reward")
@@ -60,7 +62,7 @@ rewards: [{kind: capsule, gate: cut, utility: agreement}]
 objective: {kind: capsulator}
 """
     + TRAINER
-    + "  num_generations: 4\n  max_completion_length: 8\n"
+    + "  num_generations: 4\n  max_completion_length: 8\n  temperature: 0.2\n"
 )
 SFT = (
     """
@@ -101,7 +103,6 @@ FAMILIES: dict[str, tuple[str, list[str]]] = {
     "SFT, packed": (SFT, ["trainer.packing=true", "trainer.max_length=64", "data.0.size=1000"]),
     "DPO": (DPO, []),
     "pretraining": (PRETRAIN, []),
-    "pretraining, Muon at rest": (PRETRAIN, ["muon_learning_rate=1e-9"]),
     "coverage": (COVERAGE, []),
 }
 WAYS: dict[str, tuple[int, int, bool]] = {
@@ -112,25 +113,32 @@ WAYS: dict[str, tuple[int, int, bool]] = {
 }
 """Processes, micro-batches of a step, and whether layers are computed again."""
 ONCE = (1, 1, False)
-NOT_CUT = {(family, "checkpointing") for family in ("pretraining", "pretraining, Muon at rest", "coverage")}
+NOT_CUT = {(family, "checkpointing") for family in ("pretraining", "coverage")}
 """Their recipes have no such switch; the models are small."""
 
 NOTES = """
-Pretraining: torch's Muon orthogonalises in bfloat16, which turns a difference of 1e-8 in a gradient into one of 1e-3 in
-a step; with Muon's rate at 1e-9 the rest of the recipe agrees. Capsulator: the tiny model is close to undecided about
-passages, and draws by inverse cumulative probabilities have a boundary at every token of the vocabulary; in some steps
-one answer of sixteen falls on the other side of one, and those steps differ. With the same answers they agree to 1e-6.
+"Other answers" counts the sampled answers of all steps that are not those of the whole step. A draw by inverse
+cumulative probability has a boundary at every token of the vocabulary; rounding may carry it across one, and the loss
+is then that of another answer. So Capsulator samples at temperature 0.2: about passages the tiny model is undecided,
+4 nats a token at temperature 1, where one of the first 768 draws was within 4e-8 of a boundary and fell otherwise, in
+each cut alike. At 0.2 the closest of these is 2e-4 away. A flip is rare then, not impossible; that column would show
+it. Pretraining's Muon is `recipes/muon.py`, which orthogonalises in float32 as the gradients are.
 """.splitlines()
+
+
+Run = tuple[list[dict[str, float]], Counter[str]]
+"""The log of each step; how often each answer was sampled, with its step and prompt."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The largest differences of a cut from the whole over all steps, for each logged quantity."""
+    """The largest differences of a cut from the whole over all steps, for each logged quantity; answers that differ."""
 
     family: str
     way: str
     steps: int
     differences: dict[str, float]
+    other_answers: int | None = None
 
 
 def recipe_file(folder: Path, family: str, steps: int) -> Path:
@@ -150,8 +158,8 @@ def pair(number: int) -> dict[str, object]:
     return {"id": str(number), "task": "t", "prompt": [{"role": "user", "content": f"{number}?"}], **made}
 
 
-def run_way(file: Path, family: str, way: tuple[int, int, bool], folder: Path) -> list[dict[str, float]]:
-    """Train in forked processes; the log of each step."""
+def run_way(file: Path, family: str, way: tuple[int, int, bool], folder: Path) -> Run:
+    """Train in forked processes."""
     processes, accumulation, checkpointing = way
     batch = BATCH // (processes * accumulation)
     overrides = [f"output_dir={folder / 'run'}", f"trainer.per_device_train_batch_size={batch}", *FAMILIES[family][1]]
@@ -164,9 +172,15 @@ def run_way(file: Path, family: str, way: tuple[int, int, bool], folder: Path) -
     codes = [os.waitpid(child, 0)[1] for child in children]
     if any(codes):
         print((folder / "error.txt").read_text(encoding="utf-8"), file=sys.stderr)
-        return []
-    lines = (folder / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return [line for line in map(json.loads, lines) if "loss" in line]
+        return [], Counter()
+    log = [line for line in read_lines(folder / "run" / "metrics.jsonl") if "loss" in line]
+    samples = read_lines(folder / "run" / "samples.jsonl")
+    return log, Counter(json.dumps([line[key] for key in ("step", "prompt", "completion")]) for line in samples)
+
+
+def read_lines(file: Path) -> list[dict]:
+    """The objects of a file of a run; none if there is no such file."""
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
 
 
 def fork(file: Path, overrides: Sequence[str], rank: int, processes: int, port: int, folder: Path) -> int:
@@ -195,7 +209,9 @@ def train(file: Path, overrides: Sequence[str]) -> None:
     from importlib import import_module
 
     from quince.recipes.config import load_recipe
+    from quince.recipes.rlvr import samples
 
+    samples.PER_STEP = BATCH
     loaded = load_recipe(str(file), overrides)
     if loaded.recipe.kind != "coverage":
         import_module(f"quince.recipes.{loaded.recipe.kind}.train").run(loaded)
@@ -235,13 +251,14 @@ def compare(families: Sequence[str], ways: Sequence[str], steps: int, folder: Pa
     return found
 
 
-def difference(family: str, way: str, whole: list[dict[str, float]], cut: list[dict[str, float]]) -> Compared:
+def difference(family: str, way: str, whole: Run, cut: Run) -> Compared:
     """The largest differences of two logs; none if a run failed or ended early."""
-    if not whole or len(whole) != len(cut):
-        return Compared(family, way, min(len(whole), len(cut)), {})
-    names = [name for name in COMPARED if name in whole[0]]
-    largest = {name: max(abs(a[name] - b[name]) for a, b in zip(whole, cut, strict=True)) for name in names}
-    return Compared(family, way, len(whole), largest)
+    (log, answers), (other_log, other_answers) = whole, cut
+    if not log or len(log) != len(other_log):
+        return Compared(family, way, min(len(log), len(other_log)), {})
+    names = [name for name in COMPARED if name in log[0]]
+    largest = {name: max(abs(a[name] - b[name]) for a, b in zip(log, other_log, strict=True)) for name in names}
+    return Compared(family, way, len(log), largest, (answers - other_answers).total() if answers else None)
 
 
 def page(found: Sequence[Compared], steps: int) -> str:
@@ -255,13 +272,14 @@ def page(found: Sequence[Compared], steps: int) -> str:
         f"Loss within {GOAL:g} at every step: **{within} of {len(found)}**. Largest absolute difference from one",
         f"process that takes the whole batch of {BATCH} rows at once:",
         "",
-        "| family | cut into | loss | gradient norm | reward |",
-        "|---|---|---|---|---|",
+        "| family | cut into | loss | gradient norm | reward | other answers |",
+        "|---|---|---|---|---|---|",
     ]
     for entry in found:
         found_here = entry.differences
         cells = [f"{found_here[name]:.1e}" if name in found_here else "" for name in COMPARED]
         cells = cells if found_here else ["did not run", "", ""]
+        cells.append("" if entry.other_answers is None else str(entry.other_answers))
         lines.append(f"| {entry.family} | {entry.way} | {' | '.join(cells)} |")
     return "\n".join([*lines, *NOTES]) + "\n"
 
