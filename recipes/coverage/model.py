@@ -47,6 +47,7 @@ def new_model(architecture: ProbeArchitecture, values: int, target: Target, leng
         n_embd=architecture.width,
         n_layer=architecture.layers,
         n_head=architecture.heads,
+        activation_function="gelu_pytorch_tanh",  # GPT-2's own in one kernel, a fifth less time on a CPU
         resid_pdrop=0.0,
         embd_pdrop=0.0,
         attn_pdrop=0.0,
