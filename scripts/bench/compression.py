@@ -1,13 +1,11 @@
 """What tiny compressors learned, from the records of their evaluations; several seeds, and the controls.
 
-    for seed in 0 1 2; do
-        quince train compression/tiny_grpo seed=$seed output_dir=runs/compression/grpo_$seed
-        quince eval compression_tiny model.id=runs/compression/grpo_$seed/model output_dir=runs/capsules/grpo_$seed
-    done
+    for seed in 0 1 2; do python scripts/bench/compression_runs.py --seed $seed; done
     python scripts/bench/compression.py runs/capsules
 
 In the folder there is one folder a run, `NAME_SEED`, with the record of `quince eval compression_tiny`: of `sft` (the
-start), `grpo`, and of the controls `semantics`, `no_grounding`, `no_gate` and `paper`; any other name gets a line too.
+start), `grpo`, and of the controls `semantics`, `no_gate`, `paper`, `early` (a start that makes up facts), `grounding`
+and `no_grounding` (from it, with the penalty and without); any other name gets a line too.
 Writes `docs/results/compression.md` with figures and numbers in `docs/results/compression/`.
 """
 
@@ -29,11 +27,11 @@ from quince.eval.compression.page import READING, figures
 from quince.eval.compression.results import CAPSULE, RANDOM_FACTS, SWAPPED, Results
 from quince.eval.compression.seeds import over_seeds, pool
 from quince.eval.report import spread
-from quince.eval.statistics import Interval
+from quince.eval.statistics import Interval, paired_difference
 from quince.eval.tables import Grid, markdown
 
 TARGET = Path(__file__).parents[2] / "docs" / "results"
-MAIN, START = "grpo", "sft"
+MAIN, START, EARLY = "grpo", "sft", "early"
 Runs = Mapping[str, Sequence[Results]]
 
 
@@ -121,24 +119,14 @@ def time_aims(of: Results) -> list[Aim]:
 def control_aims(pooled: Mapping[str, Results]) -> list[Aim]:
     """What each control is there to show."""
     found = []
-    start = pooled.get(START)
-    if (of := pooled.get("semantics")) and start:
-        first = of.readers[0]
-        below, before, after = (
-            measures.gain(of, RANDOM_FACTS, first),
-            measures.similarity(start),
-            measures.similarity(of),
-        )
-        found.append(
-            Aim("semantics: right minus random facts, points", _points(below), "at most 0", below.estimate <= 0)
-        )
-        if before and after:
-            figure = f"{before.estimate:.2f} to {after.estimate:.2f}"
-            found.append(Aim("semantics: cosine, start to end", figure, "up", after.estimate > before.estimate))
-    if (of := pooled.get("no_grounding")) and start:
-        before, after = measures.grounding(start), measures.grounding(of)
-        figure = f"{100 * before.estimate:.1f} to {_percent(after)}"
-        found.append(Aim("no grounding penalty: grounded, start to end, %", figure, "down", after.high < before.low))
+    if (of := pooled.get("semantics")) and (start := pooled.get(START)):
+        below = measures.gain(of, RANDOM_FACTS, of.readers[0])
+        aim = Aim("semantics: right minus random facts, points", _points(below), "at most 0", below.estimate <= 0)
+        found += [aim, _rise("semantics: cosine, start to end", *map(measures.similarity, (start, of)))]
+    if (of := pooled.get("no_grounding")) and (start := pooled.get(EARLY)):
+        found.append(_fall("no grounding penalty: grounded, end less start, points", start, of))
+        if kept := pooled.get("grounding"):
+            found.append(_fall("grounded, without the penalty less with it, points", kept, of))
     if of := pooled.get("no_gate"):
         over = measures.over_budget(of)
         found.append(Aim("no gate: over the budget, %", _percent(over), "above 50", over.estimate > 0.5))
@@ -146,6 +134,17 @@ def control_aims(pooled: Mapping[str, Results]) -> list[Aim]:
         right = measures.accuracy(of, CAPSULE, of.readers[0])
         found.append(Aim("paper mode: right, %", _percent(right), "as measured", None))
     return found
+
+
+def _rise(what: str, before: Interval | None, after: Interval | None) -> Aim:
+    held = before is not None and after is not None and after.low > before.high
+    return Aim(what, f"{_ratio(before)} to {_ratio(after)}", "up", held)
+
+
+def _fall(what: str, start: Results, end: Results) -> Aim:
+    both = [pair for pair in zip(start.grounded, end.grounded, strict=True) if None not in pair]
+    found = paired_difference(*zip(*both, strict=True))
+    return Aim(what, _points(found), "below 0", found.high < 0)
 
 
 def run_grid(runs: Runs) -> Grid:

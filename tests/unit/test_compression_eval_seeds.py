@@ -73,6 +73,8 @@ def test_the_page_says_what_held(script, tmp_path):
         "grpo_1": run(0.85),
         "sft_0": run(0.3, grounded=0.95),
         "semantics_0": replace(run(0.1), similarity=[0.9] * 8),
+        "early_0": run(0.3, grounded=0.95),
+        "grounding_0": run(0.6, grounded=1.0),
         "no_grounding_0": run(0.6, grounded=0.7),
         "no_gate_0": run(0.6, written=24),
         "paper_0": run(0.3),
