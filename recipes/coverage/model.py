@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ..config.coverage import ProbeArchitecture
 
 TOKEN = r"<t_\d+>|</[ab]>"
+TEMPLATE = "{{ messages | map(attribute='content') | join }}"
+"""A message is the input's values alone, so that `quince eval` can ask a probe model as any other."""
 
 
 def new_tokenizer(values: int, target: Target) -> PreTrainedTokenizerFast:
@@ -25,7 +27,8 @@ def new_tokenizer(values: int, target: Target) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(WordLevel({token: number for number, token in enumerate(tokens)}, unk_token=END))
     tokenizer.pre_tokenizer = Split(Regex(TOKEN), "isolated")
     tokenizer.decoder = Fuse()
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=END, eos_token=END, pad_token=END)
+    special = dict.fromkeys(("bos_token", "eos_token", "pad_token"), END)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, chat_template=TEMPLATE, **special)
 
 
 def new_model(architecture: ProbeArchitecture, values: int, target: Target, length: int, seed: int) -> GPT2LMHeadModel:

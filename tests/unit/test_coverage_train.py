@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from quince.data.compositional.generate import Task, generate
+from quince.eval.records import read_record
 from quince.recipes.config import RecipeErrors, load_recipe
 from quince.recipes.config.coverage import ProbeArchitecture, Stop
 from quince.recipes.coverage.losses import answer_loss, cross_entropy, make_perpendicular, stablemax_loss
@@ -17,6 +18,7 @@ from quince.recipes.coverage.model import new_model, new_tokenizer
 from quince.recipes.coverage.overview import parameters, plan_lines
 from quince.recipes.coverage.probe import EarlyStop, Shuffles, TensorRows, build_trainer, train_probe
 from quince.recipes.coverage.study import table
+from quince.recipes.evaluation import run as evaluate
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
@@ -249,3 +251,18 @@ class StopAt(TrainerCallback):
 def test_what_does_not_fit_is_said(override, words):
     with pytest.raises(RecipeErrors, match=words):
         load_recipe("coverage/tiny", [override])
+
+
+def test_an_evaluation_finds_what_training_reported(small, tmp_path):
+    """The suites of `eval/coverage` ask for the held-out rows of the same tables, and their answers make records."""
+    train_probe(small("trainer.max_steps=40"))
+    result = json.loads((tmp_path / "run" / "result.json").read_text(encoding="utf-8"))
+    tables = [("values", 8), ("compositions", 120)]
+    same = [f"suites.{suite}.data.0.{field}={value}" for suite in range(4) for field, value in tables]
+    model = f"model.id={tmp_path / 'run' / 'model'}"
+    evaluate(load_recipe("eval/coverage", [model, f"output_dir={tmp_path / 'found'}", *same]))
+    found = {}
+    for kind, suite in enumerate(("both_used", "neither_used", "second_used", "first_used")):
+        problems = read_record(tmp_path / "found" / suite).problems()
+        found[f"type_{kind}"] = [sum(problem.correct for problem in problems), len(problems)]
+    assert found == {name: result["right"][name] for name in found}
