@@ -91,7 +91,9 @@ def left_out_entropy(groups: IntArray, outputs: IntArray) -> float:
     rows = len(outputs)
     if rows < 2:
         return 0.0
-    kinds = int(outputs.max()) + 1
+    # Codes of outputs that only other rows have do not count.
+    known, outputs = np.unique(outputs, return_inverse=True)
+    kinds = len(known)
     whole = np.bincount(outputs)[outputs] - 1
     wide = (whole + 1 / kinds) / (rows - 1 + 1)
     sizes = np.bincount(groups)[groups] - 1

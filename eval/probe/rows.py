@@ -158,48 +158,67 @@ def read_tables(
         ProbeError: For the first value that is missing or does not fit, with file, row, field and fix.
     """
     view = view_of(schema)
-    slots: list[dict[str, int]] = [{} for _ in schema.slots]
-    outputs: list[dict[str, int]] = [{} for _ in schema.outputs]
-    coded = [
-        [_coded(schema, view, item, slots, outputs, file, place == requests) for item in rows]
-        for place, rows in enumerate(data)
-    ]
-    codes = Codes(tuple(map(tuple, slots)), tuple(map(tuple, outputs)))
-    return [_table(schema, codes, rows, parts) for rows, parts in zip(data, coded, strict=True)]
+    read = [[_read(schema, view, item, file, place == requests) for item in rows] for place, rows in enumerate(data)]
+    codes = _codes(schema, [values for part in read for values in part])
+    return [_table(schema, codes, rows, part) for rows, part in zip(data, read, strict=True)]
 
 
-def _coded(
-    schema: Schema,
-    view: Any,
-    item: Placed,
-    slots: list[dict[str, int]],
-    outputs: list[dict[str, int]],
-    file: str,
-    request: bool,
-) -> tuple[list[int], list[int], str]:
+@dataclass(frozen=True)
+class _Values:
+    """What was read of a row: texts, and instead of one `NO_OUTPUT` or `UNKNOWN`."""
+
+    slots: list[str]
+    outputs: list[str | int]
+    text: str
+
+
+def _read(schema: Schema, view: Any, item: Placed, file: str, request: bool) -> _Values:
     try:
         record = view(item.row)
     except ValueError as error:
         fix = f"choose another reader than {schema.reader} in {file}, or mend the row"
         raise ProbeError(f"{item.where} · row · {error} · {fix}") from None
-    inputs = [
-        known.setdefault(slot_value(slot, record, item.where, file), len(known))
-        for slot, known in zip(schema.slots, slots, strict=True)
-    ]
-    found = []
-    for output, known in zip(schema.outputs, outputs, strict=True):
-        missing = request and not output.optional and at(record, output.path) is None
-        value = None if missing else output_value(output, record, item.where, file)
-        none = UNKNOWN if missing else NO_OUTPUT
-        found.append(none if value is None else known.setdefault(value, len(known)))
+    slots = [slot_value(slot, record, item.where, file) for slot in schema.slots]
+    outputs: list[str | int] = []
+    for output in schema.outputs:
+        if request and not output.optional and at(record, output.path) is None:
+            outputs.append(UNKNOWN)
+        else:
+            value = output_value(output, record, item.where, file)
+            outputs.append(NO_OUTPUT if value is None else value)
     text = at(record, schema.text) if schema.text else user_text(item.row)
-    return inputs, found, str(text or "")
+    return _Values(slots, outputs, str(text or ""))
 
 
-def _table(schema: Schema, codes: Codes, rows: Sequence[Placed], parts: Sequence[Any]) -> Table:
-    inputs = np.array([part[0] for part in parts], dtype=np.int64).reshape(len(rows), len(schema.slots))
-    outputs = np.array([part[1] for part in parts], dtype=np.int64).reshape(len(rows), len(schema.outputs))
-    return Table(schema, codes, tuple(rows), inputs, outputs, tuple(part[2] for part in parts))
+def _codes(schema: Schema, read: Sequence[_Values]) -> Codes:
+    """Codes in the order of the values' texts.
+
+    Between joins of equal evidence the engine goes by codes. Two values must stand in the same order whatever else is
+    read with them, or verdicts would depend on the order of rows and on the other requests.
+    """
+    slots = [{values.slots[place] for values in read} for place in range(len(schema.slots))]
+    outputs = [{values.outputs[place] for values in read} for place in range(len(schema.outputs))]
+    known = [[value for value in values if isinstance(value, str)] for values in outputs]
+    return Codes(tuple(tuple(sorted(values)) for values in slots), tuple(tuple(sorted(values)) for values in known))
+
+
+def _table(schema: Schema, codes: Codes, rows: Sequence[Placed], read: Sequence[_Values]) -> Table:
+    slots, outputs = (
+        [{value: code for code, value in enumerate(known)} for known in part] for part in (codes.slots, codes.outputs)
+    )
+    inputs = [[own[value] for own, value in zip(slots, values.slots, strict=True)] for values in read]
+    found = [
+        [value if isinstance(value, int) else own[value] for own, value in zip(outputs, values.outputs, strict=True)]
+        for values in read
+    ]
+    return Table(
+        schema,
+        codes,
+        tuple(rows),
+        np.array(inputs, dtype=np.int64).reshape(len(rows), len(schema.slots)),
+        np.array(found, dtype=np.int64).reshape(len(rows), len(schema.outputs)),
+        tuple(values.text for values in read),
+    )
 
 
 def user_text(row: Row) -> str:

@@ -123,7 +123,7 @@ def _attempt(
     agreement: float | None,
 ) -> Split:
     inputs = pool.inputs[:, slots]
-    cells = np.unique(inputs, axis=0, return_inverse=True)[1].reshape(-1)
+    cells = np.unique(_by_appearance(inputs), axis=0, return_inverse=True)[1].reshape(-1)
     held, restrictions = _restricted(pool, slots, inputs, cells, severity, rng)
     held |= np.isin(cells, np.flatnonzero(rng.random(cells.max() + 1) < HELD_CELLS))
     # Other rows of inputs that stay: requests whose values training has seen together.
@@ -177,6 +177,12 @@ def _varied(rows: IntArray, cells: IntArray) -> IntArray:
     return rows[np.argsort(ranks, kind="stable")] if len(rows) else rows
 
 
+def _by_appearance(inputs: IntArray) -> IntArray:
+    """Codes in the order in which values appear: random choices go by the rows, not by how values are spelt."""
+    columns = [np.unique(column, return_index=True, return_inverse=True)[1:] for column in inputs.T]
+    return np.stack([np.argsort(np.argsort(first))[code] for first, code in columns], axis=1)
+
+
 def _restricted(
     pool: Table,
     slots: Sequence[int],
@@ -188,15 +194,17 @@ def _restricted(
     """Rows to hold out because of their values."""
     held, restrictions = np.zeros(len(inputs), dtype=bool), []
     for place in range(len(slots)):
-        values, counts = np.unique(inputs[:, place], return_counts=True)
+        values, first, counts = np.unique(inputs[:, place], return_index=True, return_counts=True)
         if len(values) < 3:
             continue
+        order = np.argsort(first)
+        values, counts = values[order], counts[order]
         # The most frequent value of a slot stays as it is: there must be something to be like.
         free = rng.permutation(values[np.argsort(-counts)][1:])
         take = max(1, round(len(free) * severity))
-        for order, value in enumerate(free[: 3 * take]):
+        for rank, value in enumerate(free[: 3 * take]):
             has = inputs[:, place] == value
-            kind = (RARE, ISOLATED, LEFT_OUT)[order // take]
+            kind = (RARE, ISOLATED, LEFT_OUT)[rank // take]
             rows, restriction = _restrict(kind, pool, slots, place, int(value), has, inputs, cells, rng)
             held |= rows
             restrictions.append(restriction)

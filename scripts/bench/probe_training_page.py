@@ -21,7 +21,7 @@ parameters learns to copy strings, then the {train:,} training rows {epochs} tim
 held-out requests with {inputs} different inputs are what verdicts are compared with: whole answers, and output by
 output (the answer is read as the rows are). Brackets are 95 % intervals over inputs, since requests with equal values
 share their verdicts; seeds are pooled as samples of one model, their own means stand beside. Statuses are those of
-`quince probe calibrate`; {moved} requests had another one in the split, where more requests were judged together.
+`quince probe calibrate`.{note}
 
 """
 READING = """- Seen outputs are right clearly more often than determined ones, and new ones least of all. Between
@@ -52,7 +52,7 @@ def page(found: dict[str, Any]) -> str:
         epochs=found["epochs"],
         requests=made["requests"],
         inputs=made["inputs"],
-        moved=sum(max(0, count - found["requests"][name]) for name, count in found["split"]["tests"].items()),
+        note=found.get("note", ""),
     )
     return head + "\n".join(
         [

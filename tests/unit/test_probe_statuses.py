@@ -12,7 +12,7 @@ from quince.eval.probe.noise import alike, lower_bound, settle
 from quince.eval.probe.relevance import left_out_entropy, select
 from quince.eval.probe.repair import plan
 from quince.eval.probe.rows import Placed, read_tables
-from quince.eval.probe.schema import Schema
+from quince.eval.probe.schema import Output, Schema
 from quince.eval.probe.splits import build_split, test_row
 from quince.eval.probe.statuses import STATUSES
 
@@ -155,6 +155,7 @@ def test_left_out_entropy_by_hand():
     wide = (np.array([1, 1, 0, 0]) + 1 / 3) / 4
     expected = -np.log((np.array([1, 1, 0, 0]) + wide) / 2).mean()
     assert left_out_entropy(groups, outputs) == pytest.approx(expected)
+    assert left_out_entropy(groups, 3 * outputs + 1) == pytest.approx(expected)  # outputs of other rows in between
 
 
 def test_settling_inputs():
@@ -241,6 +242,36 @@ def test_a_split_has_what_its_files_say():
     assert len(made.tests["seen"]) == len(made.tests["determined"]) == len(made.tests["new-primitive"]) == 20
     same = build_split(pool, test_size=20, seed=1, tries=3)
     assert same.train.tolist() == made.train.tolist()
+
+
+@pytest.mark.parametrize("relevant", [list(SLOTS), None])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_verdict_depends_on_the_training_rows_and_the_request_alone(seed, relevant):
+    """Worlds full of ties: few outputs, so that many joins of equal evidence exclude each other."""
+    rng = np.random.default_rng(seed)
+    table = {cell: f"c{rng.integers(4)}" for cell in itertools.product("pqrs", "abcde", "uvwxyz")}
+    cells = [cell for cell in table if rng.random() < 0.55]
+    asked = [*(cell for cell in table if cell not in cells), ("new", "a", "u"), ("p", "a", "new")]
+    call = lambda *cell: table.get(cell, "unheard")  # noqa: E731
+    train, test = rows(*cells, call=call), rows(*asked, call=call)
+    plan_ = schema().model_copy(update={"outputs": (Output(name="call", path="call", relevant=relevant),)})
+
+    def verdicts(train, test):
+        first, second = read_tables(plan_, train, test, requests=1)
+        found = analyse(first, second)
+        figures = zip(found.worst.tolist(), found.evidence.tolist(), found.cutoffs.tolist(), strict=True)
+        follows = [found.train.codes.outputs[0][label] if label >= 0 else None for label in found.verdicts[0].labels]
+        return dict(zip(found.test.ids, zip(figures, follows, strict=True), strict=True))
+
+    together = verdicts(train, test)
+    assert len({figures for figures, _ in together.values()}) > 3
+    assert {name: found for item in test for name, found in verdicts(train, [item]).items()} == together
+    assert verdicts(train, test[::-1]) == together
+    assert verdicts(train[::-1], test) == together
+    # As `split` judges: out of one table, in which requests come before training rows.
+    (pool,) = read_tables(plan_, [*test, *train])
+    found = analyse(pool.take(range(len(test), len(pool))), pool.take(range(len(test))))
+    assert found.worst.tolist() == [together[name][0][0] for name in found.test.ids]
 
 
 def test_a_conversation_becomes_a_request():
