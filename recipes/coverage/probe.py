@@ -23,6 +23,7 @@ from ..tuning import run_training, trainer_options
 from .analysis import analyse
 from .losses import PerpendicularGradients, answer_loss
 from .measure import Examination, examine
+from .mechanisms import by_mechanism
 from .model import new_model, new_tokenizer
 from .overview import task_of
 
@@ -193,6 +194,7 @@ def report(trainer: ProbeTrainer) -> dict[str, Any]:
         "stopped": trainer.state.global_step < trainer.args.max_steps,
         "right": {name: [int(found.sum()), len(found)] for name, found in right.items()},
         "by_cutoff": {str(k): counts for k, counts in examination.by_cutoff(right).items()},
+        "by_mechanism": by_mechanism(examination, right),
         "marginal_baseline": examination.marginal_baseline(),
         "states": analyse(trainer.model, examination),
     }

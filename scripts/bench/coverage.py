@@ -29,6 +29,9 @@ STUDIES = {
     "cot": "coverage/tiny_cot",
     "non_tree": "coverage/tiny_non_tree",
     "two_hop_perpendicular": "coverage/tiny_perpendicular",
+    "symmetric": "coverage/tiny_symmetric",
+    "ignored": "coverage/tiny_ignored",
+    "same": "coverage/tiny_same",
 }
 """In the order in which they are run: what the others are compared with first."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -144,6 +145,33 @@ def _perpendicular_two_hop(results: Sequence[Result]) -> Outcome:
     return max(with_perp) < min(with_decay), f"{over_seeds(with_perp)} against {over_seeds(with_decay)} with decay"
 
 
+def mechanism(seeds: Sequence[Result], kind: str, name: str) -> list[float]:
+    """Accuracy, seed by seed, on the rows of a type whose answer one mechanism gives away; NaN without rows."""
+    counts = [seed["by_mechanism"][kind][name] for seed in seeds]
+    return [good / rows if rows else float("nan") for good, rows in counts]
+
+
+def _gained(results: Sequence[Result], study: str) -> Outcome:
+    """Rows that a property gives away against those that nothing does, within types 1 to 3."""
+    seeds = sizes(results, study).get(LARGE, [])
+    if not seeds:
+        return None, ""
+    gains, texts = [], []
+    for number in (1, 2, 3):
+        known, rest = (np.array(mechanism(seeds, f"type_{number}", name)) for name in ("property", "neither"))
+        gains.append(known - rest)
+        texts.append(f"type {number} {over_seeds(known)} against {over_seeds(rest)}")
+    return bool(np.mean(gains, axis=0).min() >= 0.1), "; ".join(texts)
+
+
+def _ignored(results: Sequence[Result]) -> Outcome:
+    seeds = sizes(results, "ignored").get(LARGE, [])
+    if not seeds:
+        return None, ""
+    found = mechanism(seeds, "type_2", "equivalence")
+    return min(found) >= 0.95, f"{over_seeds(found, 3)}, lowest {min(found):.3f}"
+
+
 CLAIMS: dict[str, Callable[[Sequence[Result]], Outcome]] = {
     "At 3,000 rows type 0 is answered with at least 0.95, and types 1 to 3 with at most 0.2, in every seed": (
         _known_and_unknown
@@ -155,6 +183,14 @@ CLAIMS: dict[str, Callable[[Sequence[Result]], Outcome]] = {
     "Non-tree clusters depend on x2: IICG by b at most 0.1, by (b, x2) 0.1 above x2 alone": _non_tree,
     "Perpendicular gradients make modular addition generalise without weight decay": _perpendicular_addition,
     "They do not replace weight decay on two-hop": _perpendicular_two_hop,
+    "Symmetric tables: rows that only the symmetry gives away are answered more often than rows of the same type that "
+    "nothing does, by at least 0.1 on average over types 1 to 3 in every seed": partial(_gained, study="symmetric"),
+    "An ignored argument: type 2, which equivalent values cover, is answered with at least 0.95 in every seed": (
+        _ignored
+    ),
+    "One table at both places: the same as for symmetric tables, for entries that only the other place uses": partial(
+        _gained, study="same"
+    ),
 }
 
 

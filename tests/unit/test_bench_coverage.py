@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "bench"))
 from coverage_claims import CLAIMS, claims_text
+from coverage_required import crossing, law, sizes_to_try
 
 
 def result(study: str, rows: int, right: dict[str, float], gap: float = 0.3, flipped: float = 1.0) -> dict:
@@ -25,6 +26,14 @@ def result(study: str, rows: int, right: dict[str, float], gap: float = 0.3, fli
 
 
 FLAT = {"type_1": 0.05, "type_2": 0.13, "type_3": 0.06}
+
+
+def mechanisms(known: float, rest: float, covered: float = 1.0) -> dict:
+    counts = {"equivalence": covered, "property": known, "neither": rest}
+    own = {name: [round(100 * share), 100] for name, share in counts.items()}
+    return {"by_mechanism": {f"type_{kind}": own for kind in (1, 2, 3)}}
+
+
 GOOD = [
     result("two_hop", 3000, {"type_0": 0.99, **FLAT}),
     result("two_hop", 1600, {"type_0": 0.2, **FLAT}, gap=0.1, flipped=0.3),
@@ -33,6 +42,9 @@ GOOD = [
     result("modular_addition", 684, {"type_1": 0.1}),
     result("modular_addition_perpendicular", 684, {"type_1": 1.0}),
     result("two_hop_perpendicular", 3000, {"type_0": 0.3, **FLAT}),
+    result("symmetric", 3000, {"type_0": 0.99}) | mechanisms(0.5, 0.1),
+    result("ignored", 3000, {"type_0": 0.99}) | mechanisms(0.0, 0.0),
+    result("same", 3000, {"type_0": 0.99}) | mechanisms(0.3, 0.1),
 ]
 
 
@@ -57,6 +69,9 @@ def test_all_claims_hold_where_they_should():
         (3, {"states": GOOD[0]["states"]}, 5),
         (5, {"right": {"type_1": [50, 100]}}, 6),
         (6, {"right": {"type_0": [100, 100]}}, 7),
+        (7, mechanisms(0.15, 0.1), 8),
+        (8, mechanisms(0.5, 0.1, covered=0.9), 9),
+        (9, mechanisms(0.1, 0.5), 10),
     ],
 )
 def test_a_claim_that_fails_is_said_to(place, change, claim):
@@ -69,3 +84,46 @@ def test_a_claim_that_fails_is_said_to(place, change, claim):
 def test_what_was_not_run_is_not_measured():
     assert verdicts([]) == [None] * len(CLAIMS)
     assert claims_text([]).count("not measured") == len(CLAIMS)
+
+
+def walk(guess: float, needed: float) -> list[int]:
+    """Sizes that the search trains, if exactly those above `needed` are enough."""
+    sizes = sizes_to_try(guess)
+    tried = [next(sizes)]
+    try:
+        while True:
+            tried.append(sizes.send(tried[-1] >= needed))
+    except StopIteration:
+        return tried
+
+
+@pytest.mark.parametrize("needed", [90, 100, 101, 140, 200])
+def test_the_search_for_required_rows_ends_with_a_bracket(needed):
+    tried = walk(100, needed)
+    assert max(rows for rows in tried if rows < needed) * 1.26 > needed
+    assert min(rows for rows in tried if rows >= needed) < needed * 1.26
+    assert len(tried) <= 5
+
+
+def test_the_search_for_required_rows_gives_up():
+    assert walk(100, 1000) == [100, 125, 156, 195, 244]
+    assert walk(100, 1) == [100, 80, 64, 51, 41]
+
+
+def test_required_rows_are_interpolated():
+    assert crossing({100: (90, 100), 400: (100, 100)}) == pytest.approx(200)
+    assert crossing({100: (95, 100), 50: (0, 100)}) == pytest.approx(100)
+    assert crossing({100: (96, 100), 200: (100, 100)}) is None  # never too few
+    assert crossing({100: (10, 100), 200: (94, 100)}) is None  # never enough
+
+
+def test_the_law_of_required_rows():
+    def model(values, seed, rows, right):
+        return {"study": "two_hop", "values": values, "seed": seed, "rows": rows, "right": right, "tested": 100}
+
+    models = [model(n, seed, 2 * n**2, 95) for n in (8, 16, 32) for seed in (0, 1)]
+    models += [model(n, seed, n**2, 0) for n in (8, 16, 32) for seed in (0, 1)] + [model(40, 0, 900, 20)]
+    found = law(models, "two_hop")
+    assert found["exponent"]["estimate"] == pytest.approx(2.0)
+    assert found["points"][-1] == (40, 0, None)
+    assert law(models[:2], "two_hop")["exponent"] is None

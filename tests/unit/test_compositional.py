@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from quince.data.compositional.families import FAMILIES, Family
 from quince.data.compositional.generate import CompositionError, Task, generate, types_of
+from quince.data.compositional.properties import follows, known_entries
 from quince.data.compositional.sequences import IGNORED, to_sequences, vocabulary, written_tokens
 from quince.data.compositional.tables import KINDS, make_tables
 from quince.data.sources import load_rows
@@ -191,3 +192,28 @@ def test_rows_of_the_source():
     assert rows[0]["prompt"][0]["content"].count("<t_") == 3
     assert {row["type"] for row in rows} == {0}
     assert len(load_rows("compositional", split="train", values=10, compositions=200)) == 200
+
+
+def by_search(kind, used, hop, entry, n):
+    """Whether an entry is in use or follows from one that is, asked one by one."""
+    x, y = divmod(entry, n)
+    return {
+        "random": used[hop][entry],
+        "symmetric": used[hop][entry] or used[hop][y * n + x],
+        "ignored_argument": any(used[0][x * n + z] for z in range(n)) if hop == 0 else used[hop][entry],
+        "same_f12": used[0][entry] or used[1][entry],
+        "modular_addition": True,
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_follows_by_a_property(kind):
+    n = 6
+    data = generate(Task("two_hop", n, 40, tables=kind, seen=0.5))
+    masks = known_entries(data)
+    for hop in (0, 1):
+        assert masks[hop].tolist() == [by_search(kind, data.used, hop, entry, n) for entry in range(n * n)]
+    assert follows(data, data.train).all() and follows(data, data.test[0]).all()
+    others = data.test[2] if kind != "ignored_argument" else data.test[3]
+    assert follows(data, others).all() == (kind == "modular_addition")
+    assert follows(data, others).any() == (kind not in ("random", "ignored_argument"))

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 from quince.data.compositional.generate import Task, generate
+from quince.data.compositional.properties import follows
 from quince.eval.records import read_record
 from quince.recipes.config import RecipeErrors, load_recipe
 from quince.recipes.config.coverage import ProbeArchitecture, Stop
 from quince.recipes.coverage.losses import answer_loss, cross_entropy, make_perpendicular, stablemax_loss
 from quince.recipes.coverage.measure import answers, examine
+from quince.recipes.coverage.mechanisms import by_mechanism
 from quince.recipes.coverage.model import new_model, new_tokenizer
 from quince.recipes.coverage.overview import parameters, plan_lines
 from quince.recipes.coverage.probe import EarlyStop, Shuffles, TensorRows, build_trainer, train_probe
@@ -151,6 +153,27 @@ def test_the_examination_counts_by_cutoff():
     accuracies = examination.accuracies(right)
     assert set(accuracies.values()) == {1.0}
     assert {"accuracy/train", "accuracy/validation", "accuracy/type_0", "accuracy/type_3"} <= set(accuracies)
+
+
+@pytest.mark.parametrize("tables", ["random", "symmetric", "ignored_argument"])
+def test_rows_are_counted_by_what_gives_their_answer_away(tables):
+    data = generate(Task("two_hop", 10, 380, tables=tables))
+    examination = examine(data, "direct")
+    right = {f"type_{kind}": follows(data, rows) for kind, rows in data.test.items()}
+    counts = by_mechanism(examination, right)
+    if tables == "random":
+        assert counts == {}
+        return
+    for kind, rows in data.test.items():
+        own = counts[f"type_{kind}"]
+        assert sum(total for _, total in own.values()) == len(rows)
+        assert own["property"][0] == own["property"][1] and own["neither"][0] == 0
+    # Values that the first table ignores are equivalent, so that there equivalence gives away all of type 2.
+    alone = counts["type_2"]
+    if tables == "symmetric":
+        assert alone["property"][1] > 5 * alone["equivalence"][1]
+    else:
+        assert alone["equivalence"][1] == len(data.test[2])
 
 
 def test_the_baseline_is_the_best_single_slot():

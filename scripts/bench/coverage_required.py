@@ -1,0 +1,189 @@
+"""How many rows trained models need for each |X|, with the power law beside the paper's exponents.
+
+    python scripts/bench/coverage_required.py run                 # every point; finished models are passed
+    python scripts/bench/coverage_required.py run --study two_hop --values 16 --seed 0
+    python scripts/bench/coverage_required.py report              # docs/results/coverage_required.json and the page
+
+Models are the recipe `coverage/tiny` with other values and rows. N is required when type 0 is answered with `REACHED`
+at the end of the recipe's steps; it is looked for on a grid of factor `STEP` from a first guess, down from a model that
+reaches it and up from one that does not, and log N is interpolated linearly in the accuracy between the last two.
+The first guesses have equal kappa for every |X| (two-hop), or follow what coverage alone asks for (four slots).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from quince.eval.coverage.scaling import PAPER_EXPONENTS, fit_power_law, rows_for
+from quince.eval.statistics import StatisticsError
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+REACHED = 0.95
+STEP = 1.25
+MOST_STEPS = 4
+"""Sizes above or below the first guess, before the search is given up."""
+LEAST_TESTED = 50
+"""Rows of type 0 that an accuracy is measured on; N beyond that counts as more than there are compositions."""
+SEEDS = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class Study:
+    """One law to measure.
+
+    Attributes:
+        family, target: Of the data.
+        values: |X|, in the order in which they are run.
+        guess: First N to look at.
+        known: Study of `coverage.json` whose models with 20 values are points as well.
+    """
+
+    family: str
+    target: str
+    values: tuple[int, ...]
+    guess: Callable[[int], float]
+    known: str | None = None
+
+
+STUDIES = {
+    "two_hop": Study("two_hop", "direct", (16, 24, 14, 28), lambda n: rows_for(8.2, n), "two_hop"),
+    "two_hop_cot": Study("two_hop", "cot", (12, 24, 16, 28), lambda n: rows_for(1.4, n), "cot"),
+    "parallel": Study("parallel", "direct", (8, 6, 10), lambda n: 560 * (n / 8) ** 2.8),
+    "three_hop": Study("three_hop", "direct", (8, 6, 10), lambda n: 560 * (n / 8) ** 2.8),
+}
+Measured = dict[int, tuple[int, int]]
+"""Right answers and rows of type 0, by N."""
+
+
+def sizes_to_try(guess: float) -> Generator[int, bool, None]:
+    """Sizes one by one; the caller sends back whether the last was enough. Ends with a bracket or at `MOST_STEPS`."""
+    enough = yield round(guess)
+    factor = 1 / STEP if enough else STEP
+    for step in range(1, MOST_STEPS + 1):
+        now = yield round(guess * factor**step)
+        if now != enough:
+            return
+
+
+def crossing(measured: Measured) -> float | None:
+    """Required N: the smallest size that is enough, interpolated towards the next smaller one; None without both."""
+    shares = {rows: good / total for rows, (good, total) in sorted(measured.items())}
+    enough = [rows for rows, share in shares.items() if share >= REACHED]
+    less = [rows for rows in shares if enough and rows < enough[0]]
+    if not less:
+        return None
+    low, high = less[-1], enough[0]
+    part = (REACHED - shares[low]) / (shares[high] - shares[low])
+    return float(np.exp(np.log(low) + part * np.log(high / low)))
+
+
+def search(folder: Path, study: Study, values: int, seed: int) -> None:
+    """Train until the required N is bracketed, more compositions do not exist, or the steps are used up."""
+    sizes = sizes_to_try(study.guess(values))
+    rows: int | None = next(sizes)
+    while rows is not None:
+        good, total = trained(folder, study, values, seed, rows)
+        print(f"{folder}: {rows} rows, {good} of {total}", flush=True)
+        try:
+            rows = sizes.send(not total or good / total >= REACHED)
+        except StopIteration:
+            rows = None
+
+
+def trained(folder: Path, study: Study, values: int, seed: int, rows: int) -> tuple[int, int]:
+    """Right answers and rows of type 0 of one model, which is trained unless it is there; (0, 0) if it cannot be."""
+    import torch
+    from quince.data.compositional.generate import CompositionError, Task, generate
+    from quince.recipes.config import load_recipe
+    from quince.recipes.coverage.probe import RESULT, train_probe
+
+    out = folder / f"rows_{rows}"
+    if not (out / RESULT).is_file():
+        try:
+            made = generate(Task(study.family, values, rows, seed=seed))
+        except CompositionError:
+            return 0, 0
+        if len(made.test.get(0, ())) < LEAST_TESTED:
+            return 0, 0
+        torch.set_num_threads(1)
+        data = [f"data.family={study.family}", f"data.target={study.target}", f"data.values={values}"]
+        run = [f"data.rows=[{rows}]", f"seed={seed}", f"output_dir={out}", "trainer.disable_tqdm=true"]
+        train_probe(load_recipe("coverage/tiny", [*data, *run]))
+    good, total = json.loads((out / RESULT).read_text(encoding="utf-8"))["right"]["type_0"]
+    return good, total
+
+
+def point_folder(runs: Path, name: str, values: int, seed: int) -> Path:
+    """Where the models of a point are."""
+    return runs / name / f"values_{values}" / f"seed_{seed}"
+
+
+def collect(runs: Path) -> Iterator[dict[str, Any]]:
+    """Every model: study, |X|, seed, N, right answers, rows of type 0, steps and CPU seconds."""
+    earlier = json.loads((RESULTS / "coverage.json").read_text(encoding="utf-8"))
+    for name, study in STUDIES.items():
+        for result in earlier:
+            if result["study"] == study.known:
+                yield _model(name, result) | {"earlier": True}
+        for file in sorted((runs / name).glob("values_*/seed_*/rows_*/result.json")):
+            yield _model(name, json.loads(file.read_text(encoding="utf-8")))
+
+
+def _model(name: str, result: dict[str, Any]) -> dict[str, Any]:
+    task = result["data"]["task"]
+    where = {"study": name, "values": task["values"], "seed": task["seed"], "rows": task["rows"]}
+    good, total = result["right"]["type_0"]
+    return where | {"right": good, "tested": total, "steps": result["steps"], "cpu_seconds": result["cpu_seconds"]}
+
+
+def law(models: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
+    """Required N of every point of a study, and the fitted exponent where there are enough of them."""
+    points: dict[tuple[int, int], Measured] = {}
+    for model in models:
+        if model["study"] == name:
+            own = points.setdefault((model["values"], model["seed"]), {})
+            own[model["rows"]] = (model["right"], model["tested"])
+    found = [(values, seed, crossing(own)) for (values, seed), own in sorted(points.items())]
+    known = [(values, rows) for values, _, rows in found if rows is not None]
+    try:
+        fitted = fit_power_law(*zip(*known, strict=True)) if known else None
+    except StatisticsError:
+        fitted = None
+    return {
+        "points": found,
+        "exponent": fitted.exponent.as_dict() if fitted else None,
+        "r_squared": fitted.r_squared if fitted else None,
+        "paper_trained": PAPER_EXPONENTS[STUDIES[name].family, STUDIES[name].target],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=("run", "report"))
+    parser.add_argument("--runs", type=Path, default=Path("runs/bench/coverage_required"), help="Folder of the runs.")
+    parser.add_argument("--study", action="append", choices=STUDIES, help="Only these.")
+    parser.add_argument("--values", action="append", type=int, help="Only these numbers of values.")
+    parser.add_argument("--seed", action="append", type=int, help="Only these.")
+    arguments = parser.parse_args()
+    if arguments.verb == "report":
+        models = list(collect(arguments.runs))
+        found = {"models": models, "laws": {name: law(models, name) for name in STUDIES}}
+        (RESULTS / "coverage_required.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        return
+    for seed in arguments.seed or SEEDS:
+        for name in arguments.study or STUDIES:
+            for values in arguments.values or STUDIES[name].values:
+                search(point_folder(arguments.runs, name, values, seed), STUDIES[name], values, seed)
+
+
+if __name__ == "__main__":
+    main()
