@@ -76,9 +76,10 @@ def main() -> None:
     if arguments.verb == "run":
         run(arguments.runs, arguments.study or list(STUDIES), arguments.seed or list(SEEDS), arguments.rows)
         return
+    from coverage_claims import with_earlier
     from coverage_page import write_page
 
-    results = list(collect(arguments.runs))
+    results = with_earlier(list(collect(arguments.runs)), RESULTS / "coverage.json")
     (RESULTS / "coverage.json").write_text(json.dumps(results) + "\n", encoding="utf-8")
     write_page(results, RESULTS)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +43,17 @@ def sizes(results: Sequence[Result], study: str) -> dict[int, list[Result]]:
         if result["study"] == study:
             found.setdefault(result["data"]["task"]["rows"], []).append(result)
     return dict(sorted(found.items()))
+
+
+def with_earlier(results: Sequence[Result], file: Path) -> list[Result]:
+    """Results with those of an earlier report whose runs are not in the folder."""
+
+    def key(result: Result) -> tuple[str, int, int]:
+        task = result["data"]["task"]
+        return result["study"], task["seed"], task["rows"]
+
+    earlier = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    return list(({key(result): result for result in earlier} | {key(result): result for result in results}).values())
 
 
 def gap(result: Result, name: str, group: str = "type_0") -> float:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "bench"))
-from coverage_claims import CLAIMS, claims_text
+from coverage_claims import CLAIMS, claims_text, with_earlier
+from coverage_page import required
 from coverage_required import crossing, law, sizes_to_try
 
 
@@ -127,3 +129,28 @@ def test_the_law_of_required_rows():
     assert found["exponent"]["estimate"] == pytest.approx(2.0)
     assert found["points"][-1] == (40, 0, None)
     assert law(models[:2], "two_hop")["exponent"] is None
+
+
+def test_the_page_shows_required_rows_and_their_law(tmp_path):
+    points = [(8, 0, 128.0), (8, 1, 128.0), (16, 0, 512.0), (24, 0, None)]
+    span = {"estimate": 2.0, "low": 1.9, "high": 2.1}
+    measured = {"points": points, "exponent": span, "r_squared": 1.0, "paper_trained": 2.26}
+    unknown = {"points": [], "exponent": None, "r_squared": None, "paper_trained": 2.58}
+    file = tmp_path / "coverage_required.json"
+    file.write_text(json.dumps({"laws": {"two_hop": measured, "three_hop": unknown}}))
+    text = required(file)
+    assert "| two hop | 2.00 [1.90, 2.10] | 1.000 | 2.00, 2.25, 2.33 | 2.26 |" in text
+    assert "| three hop | not measured | - | - | 2.58 |" in text
+    assert "| two hop | 8 | 128, 128 | 1.5, 1.5 | 0 |" in text
+    assert "| two hop | 24 | - | - | 1 |" in text
+
+
+def test_earlier_results_stay_unless_they_were_measured_again(tmp_path):
+    def of(study: str, seed: int, steps: int) -> dict:
+        return {"study": study, "steps": steps, "data": {"task": {"seed": seed, "rows": 3000}}}
+
+    file = tmp_path / "coverage.json"
+    assert with_earlier([of("two_hop", 0, 2)], file) == [of("two_hop", 0, 2)]
+    file.write_text(json.dumps([of("two_hop", 0, 1), of("two_hop", 1, 1)]))
+    found = with_earlier([of("two_hop", 0, 2), of("symmetric", 0, 2)], file)
+    assert found == [of("two_hop", 0, 2), of("two_hop", 1, 1), of("symmetric", 0, 2)]
