@@ -16,7 +16,8 @@ STEPS = 4
 SAVE = [f"trainer.max_steps={STEPS}", "trainer.save_strategy=steps", "trainer.save_steps=1", "trainer.logging_steps=1"]
 PRETRAIN = """
 kind: pretrain
-architecture: {hidden_size: 16, layers: 2, heads: 2, kv_heads: 1, head_dim: 8, intermediate_size: 32, max_positions: 256}
+architecture:
+  {hidden_size: 16, layers: 2, heads: 2, kv_heads: 1, head_dim: 8, intermediate_size: 32, max_positions: 256}
 tokenizer: {vocab_size: 384, rows_per_source: 40}
 mixture: [{kind: strategies, size: 40}, {kind: countdown, size: 20}]
 trainer: {per_device_train_batch_size: 8, learning_rate: 1e-2, disable_tqdm: true}

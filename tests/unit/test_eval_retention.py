@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -48,6 +49,20 @@ retention:
   tasks: [{name: bg_choice}, {name: sums}]
   task_folders: [FOLDER]
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tasks_of_lm_eval_are_read_once():
+    """Its 14,000 files are the same for every test and take seconds to read."""
+    from lm_eval.tasks import _index
+
+    build, shipped = _index.TaskIndex.build, Path(_index.__file__).parent
+    own = functools.cache(lambda: build([shipped]))
+    patch = pytest.MonkeyPatch()
+    found = staticmethod(lambda paths: (own() if shipped in paths else {}) | build([p for p in paths if p != shipped]))
+    patch.setattr(_index.TaskIndex, "build", found)
+    yield
+    patch.undo()
 
 
 def write(folder, documents: dict[str, list[dict]]) -> None:

@@ -34,6 +34,12 @@ def files(tmp_path_factory):
     return train, write(folder / "test.jsonl", rows("test", 80, 0, max_tools=4))
 
 
+@pytest.fixture(scope="module")
+def found(files):
+    """What the probe makes of them."""
+    return analyse(*read_joined(files[0], "function_calls", [files[1]]))
+
+
 def quince(*arguments):
     """Exit code of a command."""
     with pytest.raises(SystemExit) as stop:
@@ -80,10 +86,8 @@ def test_wrong_reader_is_named(tmp_path):
         read_sets(data, "sql", data)
 
 
-def test_generated_rows_get_sensible_statuses(files, tmp_path):
-    train, test, _ = read_sets(files[0], "function_calls", files[1])
-    found = analyse(train, test)
-    assert found.counts()["seen"] > 0.6 * len(test)
+def test_generated_rows_get_sensible_statuses(files, found, tmp_path):
+    assert found.counts()["seen"] > 0.6 * len(found.test)
     for place in range(len(found.components)):
         assert all(right == of for status, (right, of) in found.right(place).items() if status == "determined")
     german = rows("language", 30, 0)
@@ -114,9 +118,7 @@ def test_text_of_rows_cannot_end_an_element(tmp_path):
     assert "<script" not in (tmp_path / "out" / "index.html").read_text()
 
 
-def test_explain_prints_witnesses_and_names_unknown_rows(files, capsys):
-    train, test, _ = read_sets(files[0], "function_calls", files[1])
-    found = analyse(train, test)
+def test_explain_prints_witnesses_and_names_unknown_rows(files, found, capsys):
     rows_by_status = {STATUSES[status]: found.test.ids[row] for row, status in enumerate(found.worst)}
     name = rows_by_status.get("determined") or rows_by_status["seen"]
     common = ("--schema", "function_calls", "--test", files[1])
@@ -200,8 +202,7 @@ def test_area_under_the_curve():
     assert auc(np.array([1.0, 2]), np.array([0.25, 0.75])) == pytest.approx(0.75 * 0.75 + 0.5 * 2 * 0.75 * 0.25)
 
 
-def test_calibration_reads_accuracy_by_status(files):
-    found = analyse(*read_joined(files[0], "function_calls", [files[1]]))
+def test_calibration_reads_accuracy_by_status(found):
     answers = {name: Reply(float(status == 0)) for name, status in zip(found.test.ids, found.worst, strict=True)}
     made = calibrate(found, "toy", answers)
     assert made.whole.statuses["seen"].estimate == 1 and made.whole.cutoffs["seen"].estimate > 0.9
@@ -213,8 +214,7 @@ def test_calibration_reads_accuracy_by_status(files):
         calibrate(found, "toy", {})
 
 
-def test_calibration_judges_each_output_of_answers(files):
-    found = analyse(*read_joined(files[0], "function_calls", [files[1]]))
+def test_calibration_judges_each_output_of_answers(found):
     mute = {name: Reply(0.0, (("", 1.0),)) for name in found.test.ids}
     made = calibrate(found, "toy", mute)
     assert made.parts is not None and {share.estimate for share in made.parts.statuses.values()} == {0.0}
