@@ -2,11 +2,13 @@
 
     python scripts/bench/coverage_required.py run                 # every point; finished models are passed
     python scripts/bench/coverage_required.py run --study two_hop --values 16 --seed 0
+    python scripts/bench/coverage_required.py halve               # one size more within wide brackets
     python scripts/bench/coverage_required.py report              # docs/results/coverage_required.json and the page
 
 Models are the recipe `coverage/tiny` with other values and rows. N is required when type 0 is answered with `REACHED`
 at the end of the recipe's steps; it is looked for on a grid of factor `STEP` from a first guess, down from a model that
-reaches it and up from one that does not, and log N is interpolated linearly in the accuracy between the last two.
+reaches it and up from one that does not, and log N is interpolated linearly in the accuracy between the last two. Where
+their accuracies are more than `FAR` apart, `halve` puts one size between them first.
 The first guesses have equal kappa for every |X| (two-hop), or follow what coverage alone asks for (four slots).
 """
 
@@ -15,7 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,10 @@ MOST_STEPS = 4
 """Sizes above or below the first guess, before the search is given up."""
 LEAST_TESTED = 50
 """Rows of type 0 that an accuracy is measured on; N beyond that counts as more than there are compositions."""
+FAR = 0.3
+"""Accuracies between which a straight line says little about where 0.95 lies."""
 SEEDS = (0, 1, 2)
+EARLIER = 20
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Study:
         family, target: Of the data.
         values: |X|, in the order in which they are run.
         guess: First N to look at.
-        known: Study of `coverage.json` whose models with 20 values are points as well.
+        known: Study of `coverage.json` whose models, with `EARLIER` values, are points as well.
     """
 
     family: str
@@ -74,20 +79,47 @@ def sizes_to_try(guess: float) -> Generator[int, bool, None]:
             return
 
 
-def crossing(measured: Measured) -> float | None:
-    """Required N: the smallest size that is enough, interpolated towards the next smaller one; None without both."""
+def bracket(measured: Measured) -> tuple[tuple[int, float], tuple[int, float]] | None:
+    """The smallest size that is enough and the next smaller one, with their accuracies; None without both."""
     shares = {rows: good / total for rows, (good, total) in sorted(measured.items())}
     enough = [rows for rows, share in shares.items() if share >= REACHED]
     less = [rows for rows in shares if enough and rows < enough[0]]
-    if not less:
+    return ((less[-1], shares[less[-1]]), (enough[0], shares[enough[0]])) if less else None
+
+
+def crossing(measured: Measured) -> float | None:
+    """Required N, interpolated within its bracket; None without one."""
+    found = bracket(measured)
+    if found is None:
         return None
-    low, high = less[-1], enough[0]
-    part = (REACHED - shares[low]) / (shares[high] - shares[low])
-    return float(np.exp(np.log(low) + part * np.log(high / low)))
+    (low, below), (high, above) = found
+    return float(np.exp(np.log(low) + (REACHED - below) / (above - below) * np.log(high / low)))
 
 
-def search(folder: Path, study: Study, values: int, seed: int) -> None:
+def halve(runs: Path, name: str, values: int, seed: int) -> None:
+    """Train the size in the middle of a bracket whose ends are `FAR` apart, unless that was done."""
+    own = points(collect(runs), name).get((values, seed), {})
+    found = bracket(own)
+    if found is None or found[1][1] - found[0][1] <= FAR or found[1][0] / found[0][0] < STEP**0.75:
+        return
+    rows = round((found[0][0] * found[1][0]) ** 0.5)
+    good, total = trained(point_folder(runs, name, values, seed), STUDIES[name], values, seed, rows)
+    print(f"{name}, {values} values, seed {seed}: {rows} rows, {good} of {total}", flush=True)
+
+
+def points(models: Iterable[dict[str, Any]], name: str) -> dict[tuple[int, int], Measured]:
+    """The models of a study by |X| and seed."""
+    found: dict[tuple[int, int], Measured] = {}
+    for model in models:
+        if model["study"] == name:
+            own = found.setdefault((model["values"], model["seed"]), {})
+            own[model["rows"]] = (model["right"], model["tested"])
+    return found
+
+
+def search(runs: Path, name: str, values: int, seed: int) -> None:
     """Train until the required N is bracketed, more compositions do not exist, or the steps are used up."""
+    study, folder = STUDIES[name], point_folder(runs, name, values, seed)
     sizes = sizes_to_try(study.guess(values))
     rows: int | None = next(sizes)
     while rows is not None:
@@ -147,12 +179,7 @@ def _model(name: str, result: dict[str, Any]) -> dict[str, Any]:
 
 def law(models: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
     """Required N of every point of a study, and the fitted exponent where there are enough of them."""
-    points: dict[tuple[int, int], Measured] = {}
-    for model in models:
-        if model["study"] == name:
-            own = points.setdefault((model["values"], model["seed"]), {})
-            own[model["rows"]] = (model["right"], model["tested"])
-    found = [(values, seed, crossing(own)) for (values, seed), own in sorted(points.items())]
+    found = [(values, seed, crossing(own)) for (values, seed), own in sorted(points(models, name).items())]
     known = [(values, rows) for values, _, rows in found if rows is not None]
     try:
         fitted = fit_power_law(*zip(*known, strict=True)) if known else None
@@ -168,7 +195,7 @@ def law(models: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", choices=("run", "report"))
+    parser.add_argument("verb", choices=("run", "halve", "report"))
     parser.add_argument("--runs", type=Path, default=Path("runs/bench/coverage_required"), help="Folder of the runs.")
     parser.add_argument("--study", action="append", choices=STUDIES, help="Only these.")
     parser.add_argument("--values", action="append", type=int, help="Only these numbers of values.")
@@ -181,8 +208,9 @@ def main() -> None:
         return
     for seed in arguments.seed or SEEDS:
         for name in arguments.study or STUDIES:
-            for values in arguments.values or STUDIES[name].values:
-                search(point_folder(arguments.runs, name, values, seed), STUDIES[name], values, seed)
+            earlier = (EARLIER,) if arguments.verb == "halve" and STUDIES[name].known else ()
+            for values in arguments.values or (*STUDIES[name].values, *earlier):
+                (halve if arguments.verb == "halve" else search)(arguments.runs, name, values, seed)
 
 
 if __name__ == "__main__":

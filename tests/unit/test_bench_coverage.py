@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "bench"))
+import coverage_required
 from coverage_claims import CLAIMS, claims_text, with_earlier
 from coverage_page import required
 from coverage_required import crossing, law, sizes_to_try
@@ -117,6 +118,20 @@ def test_required_rows_are_interpolated():
     assert crossing({100: (95, 100), 50: (0, 100)}) == pytest.approx(100)
     assert crossing({100: (96, 100), 200: (100, 100)}) is None  # never too few
     assert crossing({100: (10, 100), 200: (94, 100)}) is None  # never enough
+
+
+def test_only_wide_brackets_are_halved(tmp_path, monkeypatch):
+    def model(values, rows, right):
+        return {"study": "two_hop", "values": values, "seed": 0, "rows": rows, "right": right, "tested": 100}
+
+    wide, near = [model(16, 400, 30), model(16, 500, 99)], [model(24, 400, 90), model(24, 500, 99)]
+    halved = [model(28, 400, 30), model(28, 447, 40), model(28, 500, 99)]
+    asked = []
+    monkeypatch.setattr(coverage_required, "collect", lambda runs: [*wide, *near, *halved, model(32, 500, 99)])
+    monkeypatch.setattr(coverage_required, "trained", lambda *where: asked.append(where[-3:]) or (0, 0))
+    for values in (16, 20, 24, 28, 32):
+        coverage_required.halve(tmp_path, "two_hop", values, 0)
+    assert asked == [(16, 0, 447)]
 
 
 def test_the_law_of_required_rows():
