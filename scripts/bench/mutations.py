@@ -4,7 +4,8 @@
     python scripts/bench/mutations.py --only KL --out FOLDER
 
 The package is copied to a temporary folder, which is what tests there import. Each mutation replaces one text, that
-occurs once in its file, and runs the tests that should catch it. The same tests must pass without any.
+occurs once in its file, and runs the tests that should catch it. The same tests must pass without any. Tests run in
+forked children of this process, which has imported the libraries, but nothing of the package.
 """
 
 from __future__ import annotations
@@ -13,25 +14,34 @@ import argparse
 import json
 import os
 import re
-import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
-from quince.eval.statistics import wilson
-from quince.recipes.run_folder import processor
 
 ROOT = Path(__file__).parents[2]
 TABLE = Path(__file__).with_suffix(".yaml")
 PASSED, FAILED = 0, 1
 """Exit codes of pytest; any other means that the tests could not run."""
 SECONDS = 300
+LIBRARIES = ("datasets", "peft", *(f"trl.trainer.{name}_trainer" for name in ("dpo", "grpo", "sft")))
+SEEDED = {
+    "OMP_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+}
 
 
 @dataclass(frozen=True)
@@ -79,13 +89,36 @@ def copy_package(parent: Path) -> Path:
     return copy
 
 
-def in_copy(copy: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in the copy, with the copy as what `import quince` finds."""
-    environment = os.environ | {"PYTHONPATH": str(copy.parent), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
-    environment |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    return subprocess.run(
-        [sys.executable, *command], cwd=copy, env=environment, capture_output=True, text=True, timeout=SECONDS
-    )
+def in_copy(copy: Path, action: Callable[[], int]) -> tuple[int | None, str, float]:
+    """Do something in a child whose folder is the copy and whose `quince` is it.
+
+    Returns:
+        Exit code (None: it did not end in time), what it wrote, and its CPU seconds.
+    """
+    output = copy.parent / "output"
+    child = os.fork()
+    if child == 0:
+        code = 3
+        try:
+            written = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(written, 1)
+            os.dup2(written, 2)
+            os.chdir(copy)
+            sys.path.insert(0, str(copy.parent))
+            os.environ["PYTHONPATH"] = str(copy.parent)
+            code = action()
+            sys.stdout.flush()
+        finally:
+            os._exit(code)
+    end, done = time.monotonic() + SECONDS, 0
+    while not done and time.monotonic() < end:
+        time.sleep(0.05)
+        done, status, used = os.wait4(child, os.WNOHANG)
+    if not done:
+        os.kill(child, signal.SIGKILL)
+        _, _, used = os.wait4(child, 0)
+    code = os.waitstatus_to_exitcode(status) if done else None
+    return code, output.read_text(encoding="utf-8", errors="replace"), used.ru_utime + used.ru_stime
 
 
 def require_copy(copy: Path) -> None:
@@ -94,7 +127,7 @@ def require_copy(copy: Path) -> None:
     Raises:
         RuntimeError: It is not.
     """
-    found = in_copy(copy, "-c", "import quince.recipes; print(quince.recipes.__file__)").stdout.strip()
+    _, found, _ = in_copy(copy, lambda: print(import_module("quince.recipes").__file__) or PASSED)
     if not found.startswith(str(copy)):
         raise RuntimeError(f"tests would import {found} · must be in {copy}")
 
@@ -105,17 +138,11 @@ def run_tests(copy: Path, tests: list[str]) -> dict[str, Any]:
     Raises:
         RuntimeError: They could not run.
     """
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    try:
-        done = in_copy(copy, "-m", "pytest", "-x", "--tb=no", "-rfE", *tests)
-        code, text = done.returncode, done.stdout
-    except subprocess.TimeoutExpired:
-        code, text = FAILED, "FAILED (no end)"
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    code, text, used = in_copy(copy, lambda: int(pytest.main(["-x", "--tb=no", "-rfE", *tests])))
+    code, text = (FAILED, "FAILED (no end)") if code is None else (code, text)
     if code not in (PASSED, FAILED):
         raise RuntimeError(f"pytest {' '.join(tests)} · exit code {code}\n{text[-2000:]}")
     failed = re.search(r"^(?:FAILED|ERROR) (.*?)(?: - .*)?$", text, re.MULTILINE)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"caught": code == FAILED, "by": failed and failed[1].rsplit("/", 1)[-1], "cpu_seconds": round(used, 1)}
 
 
@@ -128,7 +155,8 @@ def try_mutation(copy: Path, mutation: Mutation) -> dict[str, Any]:
         found = run_tests(copy, mutation.tests)
     finally:
         file.write_text(text, encoding="utf-8")
-    print(f"{'caught' if found['caught'] else 'ESCAPED'} · {mutation.bug} · {found['by']} · {found['cpu_seconds']} s")
+    verdict = "caught" if found["caught"] else "ESCAPED"
+    print(f"{verdict} · {mutation.bug} · {found['by']} · {found['cpu_seconds']} s", flush=True)
     return {"bug": mutation.bug, "file": mutation.file, **found}
 
 
@@ -150,6 +178,8 @@ def measure(mutations: list[Mutation]) -> list[dict[str, Any]]:
 
 def page(record: dict[str, Any]) -> str:
     """The results page."""
+    from quince.eval.statistics import wilson
+
     rows = record["mutations"]
     caught = sum(row["caught"] for row in rows)
     table = "\n".join(
@@ -162,6 +192,8 @@ def page(record: dict[str, Any]) -> str:
 One line of the code is broken at a time, and the tests that should notice are run. They pass without a bug.
 **{caught} of {len(rows)} are caught** ({low:.0%} to 100 %, Wilson, 95 %, were they drawn at random, which they are not:
 they are of the kinds that trainers of language models have had).
+Four escaped at first, one of them in this run, whose random cases happened not to hold it. Tests for them were
+added and these bugs tried again, so the share says little about bugs that nobody has thought of.
 
 | bug | file | caught by |
 |---|---|---|
@@ -177,8 +209,14 @@ def main() -> None:
     parser.add_argument("--only", default="", help="bugs whose description holds this text")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results")
     given = parser.parse_args()
+    os.environ.update(SEEDED)
+    sys.dont_write_bytecode = True
+    for library in LIBRARIES:
+        import_module(library)
     mutations = [mutation for mutation in read_table(TABLE) if given.only in mutation.bug]
     found = measure(mutations)
+    from quince.recipes.run_folder import processor
+
     record = {
         "date": time.strftime("%Y-%m-%d"),
         "processor": processor(),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from fractions import Fraction
+from itertools import product
 from math import comb
 
 import numpy as np
@@ -29,6 +30,14 @@ def test_pass_at_k_is_exact(case):
     n, correct, k = case
     exact = 1 - Fraction(comb(n - correct, k), comb(n, k))
     assert float(pass_at_k(n, correct, k)) == pytest.approx(float(exact), abs=1e-9)
+
+
+@pytest.mark.parametrize("n", range(1, 9))
+def test_pass_at_k_is_exact_for_all_small_counts(n):
+    """Random cases seldom have just k wrong samples."""
+    for correct, k in product(range(n + 1), range(1, n + 1)):
+        exact = 1 - comb(n - correct, k) / comb(n, k)
+        assert float(pass_at_k(n, correct, k)) == pytest.approx(exact, abs=1e-12)
 
 
 def test_pass_at_k_broadcasts_to_a_table():
