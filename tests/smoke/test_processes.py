@@ -60,22 +60,18 @@ def test_two_processes_resume_where_they_stopped(toy, logged, tmp_path):
         assert [after[name] for name in NAMES] == [before[name] for name in NAMES]
 
 
-CUT = {
-    "processes": (["Capsulator", "SFT, padded", "SFT, packed", "DPO", "pretraining", "coverage"], "2 processes"),
-    "accumulation": (["SFT, padded", "SFT, packed", "DPO", "coverage"], "2 accumulated"),
-    "checkpointing": (["GRPO", "DPH-JS", "SFT, packed", "DPO"], "checkpointing"),
-}
+WAYS = ("2 processes", "2 accumulated", "checkpointing")
 
 
-@pytest.mark.parametrize(("families", "way"), CUT.values(), ids=CUT)
-def test_a_step_can_be_cut(families, way, tmp_path):
-    """What scripts/bench/parity.py holds for 20 steps and four processes too."""
+def test_a_step_can_be_cut(tmp_path):
+    """What scripts/bench/parity.py holds for 20 steps and four processes too; 22 of all families in these ways."""
     script = Path(__file__).parents[2] / "scripts" / "bench" / "parity.py"
-    command = [sys.executable, script, "--steps", "2", "--families", *families, "--ways", way, "--out", tmp_path]
+    command = [sys.executable, script, "--steps", "2", "--ways", *WAYS, "--out", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads((tmp_path / "parity.json").read_text())["found"]
-    assert [entry["family"] for entry in found] == families
+    assert len(found) == 22
     for entry in found:
         assert entry["steps"] == 2, (entry["family"], done.stderr[-3000:])
         assert entry["differences"]["loss"] <= 1e-5 and entry["differences"]["grad_norm"] <= 1e-4, entry
+        assert not entry["other_answers"], entry
