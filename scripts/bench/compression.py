@@ -88,7 +88,7 @@ def main_aims(of: Results) -> list[Aim]:
     cut, over = measures.length_cut(of, first), measures.over_budget(of)
     found = [
         Aim("length cut, %", _percent(cut), "at least 80", cut.estimate >= 0.8),
-        Aim("capsules over the budget, %", _percent(over), "0", over.estimate == 0),
+        Aim("capsules written over the budget, %", _percent(over), "0", over.estimate == 0),
         Aim(
             f"right minus random facts, reader {first}, points", _points(gained), "at least 20", gained.estimate >= 0.2
         ),
