@@ -26,7 +26,7 @@ TARGET = Path(__file__).parents[2] / "docs" / "results" / "probe_real_data"
 NOISE = 0.8
 HEAD = """# The coverage tool on real data
 
-Measured on 2026-11-24 on two Xeon cores shared with other work (one thread used); seconds are of the CPU, all of it:
+Measured on 2026-11-30 on two Xeon cores shared with other work (one thread used); seconds are of the CPU, all of it:
 reading, verdicts, the four points of the growth curve, baselines, page. Wall time was
 {wall}. Made by
 
