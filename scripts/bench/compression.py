@@ -27,7 +27,7 @@ from quince.eval.compression.page import READING, figures
 from quince.eval.compression.results import CAPSULE, RANDOM_FACTS, SWAPPED, Results
 from quince.eval.compression.seeds import over_seeds, pool
 from quince.eval.report import spread
-from quince.eval.statistics import Interval, paired_difference
+from quince.eval.statistics import Interval, paired_difference, wilson
 from quince.eval.tables import Grid, markdown
 
 TARGET = Path(__file__).parents[2] / "docs" / "results"
@@ -78,7 +78,7 @@ def read_runs(root: Path, suite: str) -> dict[str, list[Results]]:
 def aims(runs: Runs) -> list[Aim]:
     """What was aimed at, for the main run and the controls that there are."""
     pooled = {name: pool(own) for name, own in runs.items()}
-    return [*main_aims(pooled[MAIN]), *time_aims(pooled[MAIN]), *control_aims(pooled)]
+    return [*main_aims(pooled[MAIN]), read_aim(runs[MAIN]), *time_aims(pooled[MAIN]), *control_aims(pooled)]
 
 
 def main_aims(of: Results) -> list[Aim]:
@@ -103,6 +103,13 @@ def main_aims(of: Results) -> list[Aim]:
         ratio = measures.transfer(of, reader)
         found.append(Aim(f"transfer ratio, reader {reader}", _ratio(ratio), "at least 0.95", _at_least(ratio, 0.95)))
     return found
+
+
+def read_aim(runs: Sequence[Results]) -> Aim:
+    """The budget of what readers get, over the capsules of all seeds."""
+    lengths = [zip(of.tokens[CAPSULE][of.readers[0]], of.budgets, strict=True) for of in runs]
+    over = [tokens > budget for pairs in lengths for tokens, budget in pairs]
+    return Aim("capsules read over the budget, %", _percent(wilson(sum(over), len(over))), "0", not any(over))
 
 
 def time_aims(of: Results) -> list[Aim]:
