@@ -46,6 +46,11 @@ def pytest_collection():
         gc.freeze()
 
 
+def pytest_unconfigure():
+    """What was frozen goes with the process, or bindings report it as lost."""
+    gc.unfreeze()
+
+
 @pytest.hookimpl(tryfirst=True)  # before the plugin that reads the marks
 def pytest_collection_modifyitems(items):
     """Tests of a file share what it makes once, so they run in one process, unless the file says otherwise."""
