@@ -62,8 +62,8 @@ class Study:
 STUDIES = {
     "two_hop": Study("two_hop", "direct", (16, 24, 14, 28), lambda n: rows_for(8.2, n), "two_hop"),
     "two_hop_cot": Study("two_hop", "cot", (12, 24, 16, 28), lambda n: rows_for(1.4, n), "cot"),
-    "parallel": Study("parallel", "direct", (8, 6, 10), lambda n: 560 * (n / 8) ** 2.8),
-    "three_hop": Study("three_hop", "direct", (8, 6, 10), lambda n: 560 * (n / 8) ** 2.8),
+    "parallel": Study("parallel", "direct", (8, 6, 10, 12), lambda n: 560 * (n / 8) ** 2.8),
+    "three_hop": Study("three_hop", "direct", (8, 6, 10, 12), lambda n: 560 * (n / 8) ** 2.8),
 }
 Measured = dict[int, tuple[int, int]]
 """Right answers and rows of type 0, by N."""
