@@ -28,8 +28,8 @@ criterion, the grid and the first guesses, of equal kappa for every |X| as the t
 these models were trained; that wide brackets are halved was added when the first ones were seen. With 20 values the
 sizes of the tables above are used as well. The exponent is the slope of log N with Student's interval. Steps are the
 same for every |X|: these rows suffice within them. One seed beside 20 values, and a factor of at most two between the
-numbers of values, are little for an exponent. Of the families with four slots three-hop needs about twice the rows of the
-first guess; 12 values were added after 8 and 10, since of 6 values too few compositions are left to find the size.
+numbers of values, are little for an exponent. Of the families with four slots three-hop needs about twice the rows of
+the first guess; 12 values were added after 8 and 10, since of 6 too few compositions are left to find the size.
 
 """
 MECHANISMS = """Two-hop at 3,000 rows whose tables have a property. Equivalence: the training rows determine an answer
