@@ -8,17 +8,26 @@ step. In float32 they agree (docs/results/parity.md). Gradients in bfloat16 are 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 
 
 class Muon(torch.optim.Muon):
-    """`torch.optim.Muon` but for that, with its defaults: Nesterov's momentum, a larger step for tall matrices."""
+    """`torch.optim.Muon` but for that, with its defaults: Nesterov's momentum, a larger step for tall matrices.
+
+    Args:
+        params: Matrices, `[rows, columns]` each.
+        lr: Learning rate.
+        weight_decay: Share of a weight that a step of rate 1 takes away.
+    """
+
+    def __init__(self, params: Iterable[torch.Tensor], lr: float, weight_decay: float) -> None:
+        super().__init__(params, lr=lr, weight_decay=weight_decay)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:
+    def step(self) -> None:
         """Take one step from the gradients that are there."""
         for group in self.param_groups:
             trained = [parameter for parameter in group["params"] if parameter.grad is not None]

@@ -123,7 +123,10 @@ def grounding(results: Results) -> Interval | None:
 
 
 def similarity(results: Results) -> Interval | None:
-    """Return the mean cosine between capsules, as read, and passages; None without an encoder. It is no usefulness."""
+    """Return the mean cosine between capsules, as read, and passages; None without an encoder.
+
+    It says nothing of usefulness.
+    """
     return bootstrap_mean(results.similarity) if results.similarity else None
 
 

@@ -78,7 +78,8 @@ def read_runs(root: Path, suite: str) -> dict[str, list[Results]]:
 def aims(runs: Runs) -> list[Aim]:
     """What was aimed at, for the main run and the controls that there are."""
     pooled = {name: pool(own) for name, own in runs.items()}
-    return [*main_aims(pooled[MAIN]), read_aim(runs[MAIN]), *time_aims(pooled[MAIN]), *control_aims(pooled)]
+    controls = [*control_aims(pooled), *grounding_aims(runs)]
+    return [*main_aims(pooled[MAIN]), read_aim(runs[MAIN]), *time_aims(pooled[MAIN]), *controls]
 
 
 def main_aims(of: Results) -> list[Aim]:
@@ -130,10 +131,6 @@ def control_aims(pooled: Mapping[str, Results]) -> list[Aim]:
         below = measures.gain(of, RANDOM_FACTS, of.readers[0])
         aim = Aim("semantics: right minus random facts, points", _points(below), "at most 0", below.estimate <= 0)
         found += [aim, _rise("semantics: cosine, start to end", *map(measures.similarity, (start, of)))]
-    if (of := pooled.get("no_grounding")) and (start := pooled.get(EARLY)):
-        found.append(_fall("no grounding penalty: grounded, end less start, points", start, of))
-        if kept := pooled.get("grounding"):
-            found.append(_fall("grounded, without the penalty less with it, points", kept, of))
     if of := pooled.get("no_gate"):
         over = measures.over_budget(of)
         found.append(Aim("no gate: over the budget, %", _percent(over), "above 50", over.estimate > 0.5))
@@ -143,15 +140,33 @@ def control_aims(pooled: Mapping[str, Results]) -> list[Aim]:
     return found
 
 
+def grounding_aims(runs: Runs) -> list[Aim]:
+    """What leaving the grounding penalty out does, against the start and against training with it."""
+    against = {
+        EARLY: "no grounding penalty: grounded, end less start, points",
+        "grounding": "grounded, without the penalty less with it, points",
+    }
+    ends = runs.get("no_grounding", ())
+    return [_fall(what, runs[name], ends) for name, what in against.items() if ends and name in runs]
+
+
 def _rise(what: str, before: Interval | None, after: Interval | None) -> Aim:
     held = before is not None and after is not None and after.low > before.high
     return Aim(what, f"{_ratio(before)} to {_ratio(after)}", "up", held)
 
 
-def _fall(what: str, start: Results, end: Results) -> Aim:
+def _fall(what: str, starts: Sequence[Results], ends: Sequence[Results]) -> Aim:
+    """By the mean over seeds; those of each seed stand beside it."""
+    of = _grounded_difference(pool(starts), pool(ends))
+    each = [_grounded_difference(*pair) for pair in zip(starts, ends, strict=False)]
+    seeds = ", ".join("–" if own is None else f"{100 * own.estimate:+.1f}" for own in each)
+    return Aim(what, f"{_points(of)}; by seed {seeds}", "below 0", of is not None and of.high < 0)
+
+
+def _grounded_difference(start: Results, end: Results) -> Interval | None:
+    """Paired by passage, over those with a capsule in both; None if there are none."""
     both = [pair for pair in zip(start.grounded, end.grounded, strict=True) if None not in pair]
-    found = paired_difference(*zip(*both, strict=True))
-    return Aim(what, _points(found), "below 0", found.high < 0)
+    return paired_difference(*zip(*both, strict=True)) if both else None
 
 
 def run_grid(runs: Runs) -> Grid:

@@ -303,7 +303,7 @@ def test_an_eval_recipe_writes_records_and_a_board(name, architectures, tmp_path
     suites = EVAL[name].suites
     short = [f"suites.{index}.sampling.max_tokens=8" for index in range(len(suites))]
     model = EVAL[name].model.id
-    stand_in = [f"model.id={architectures[model] if model in ARCHITECTURES else 'tiny'}"]  # of a run the tiny base
+    stand_in = [f"model.id={'tiny' if model == 'tiny' or model.startswith('runs/') else architectures[model]}"]
     names = [suite.name for suite in suites]
     if EVAL[name].retention is not None:  # in place of tasks whose documents are on the Hub, the shipped ones
         names = ["tiny_strategies", "tiny_words_bg"]

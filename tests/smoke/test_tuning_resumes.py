@@ -95,11 +95,12 @@ def test_resuming_changes_nothing(text, overrides, load, logged, tmp_path):
     assert before.keys() == after.keys() and all((before[name] == after[name]).all() for name in before)
 
 
-def test_two_processes_match_one(load, logged, tmp_path):
+@pytest.mark.parametrize("overrides", [[], ["trainer.packing=false"]], ids=["packed", "padded"])
+def test_two_processes_match_one(overrides, load, logged, tmp_path):
     order = ["trainer.train_sampling_strategy=sequential"]  # else each process shuffles for its own share
-    one = run(load(SFT, *order, folder="one"))
+    one = run(load(SFT, *overrides, *order, folder="one"))
     two = tmp_path / "two"
-    more = [f"output_dir={two}", "launch={processes: 2}", "trainer.per_device_train_batch_size=2", *order]
+    more = [f"output_dir={two}", "launch={processes: 2}", "trainer.per_device_train_batch_size=2", *overrides, *order]
     command = [sys.executable, "-m", "quince.recipes.cli", "train", str(tmp_path / "own.yaml"), *more]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
