@@ -209,6 +209,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="bugs whose description holds this text")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results")
     given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
     os.environ.update(SEEDED)
     sys.dont_write_bytecode = True
     for library in LIBRARIES:
