@@ -20,7 +20,7 @@ from ..rewards.base import Reward
 from .analyses import Analysed
 from .problems import Answer, Problem, clusters_of
 from .statistics import Interval, bootstrap_mean, paired_difference, pass_at_k, wilson_clustered
-from .tables import Grid, html, markdown, plain, terminal
+from .tables import Grid, html, markdown, terminal
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,7 +29,7 @@ SEMANTICS = ("set", "bag")
 PAGE_FILE = "sql_semantics.md"
 _NOTE = (
     "Percent with 95 % intervals over problems, clustered by database where rows say so. A set ignores how often a row "
-    "comes, a bag does not; `set only` is what passes by that."
+    'comes, a bag does not; "set only" is what passes by that.'
 )
 
 
@@ -66,7 +66,7 @@ def grid(suite: str, analysed: Sequence[Analysed]) -> Grid:
     """Return a suite's table: a column a model, with the paired difference to the first one."""
     columns = [_columns(item.data) for item in analysed]
     names = list(dict.fromkeys(name for column in columns for name in column))
-    header = ["", *(plain(item.model) for item in analysed)]
+    header = ["", *(item.model for item in analysed)]
     header += [f"{item.model} − {analysed[0].model}" for item in analysed[1:]]
     rows = [
         (name, *(_cell(c, name, i.data) for c, i in zip(columns, analysed, strict=True)), *_against(name, analysed))

@@ -69,3 +69,11 @@ def test_the_table_shows_what_only_a_set_accepts_and_differences(rows, tmp_path)
     text = sql_semantics.write_page({"homes": [first, second]}, tmp_path).read_text()
     assert "Pass@1, bag" in text and "Pass@1, bag" in sql_semantics.section("homes", [first, second])
     assert sql_semantics.tables({"homes": [first]})
+
+
+def test_names_of_models_are_escaped_once(rows, tmp_path):
+    _, found = evaluated(rows, [GOLD])
+    suites = {"homes": [Analysed("my_base", 0, found), Analysed("<b>_", 1, found)]}
+    text, page = sql_semantics.write_page(suites, tmp_path).read_text(), sql_semantics.section("homes", suites["homes"])
+    assert r"| my\_base | &lt;b&gt;\_ |" in text
+    assert ">my_base<" in page and ">&lt;b&gt;_<" in page
