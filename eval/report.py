@@ -55,6 +55,11 @@ def spread(interval: Interval, unit: Unit, signed: bool = False) -> str:
     return f"{number(interval.estimate, unit, signed)} [{low}, {high}]"
 
 
+def p_text(interval: Interval) -> str:
+    """Format the p-value of a difference; one below 0.001 is not 0."""
+    return "< 0.001" if interval.p_value < 0.001 else f"{interval.p_value:.3f}"
+
+
 def shown_metrics(record: Record) -> list[Metric]:
     """Return the metrics worth a line: what always reads 0, or repeats another one, is left out."""
     metrics = record.metrics
@@ -182,7 +187,7 @@ def _beside(metric: Metric, base: Record | None, comparison: Comparison | None) 
     return [
         number(theirs.interval.estimate, metric.unit),
         f"[{style}]{_escape(text)}[/]" if style else _escape(text),
-        f"{difference.p_value:.3f}",
+        p_text(difference),
     ]
 
 

@@ -12,6 +12,7 @@ from ..data.cache import write_atomic
 from .compare import difference
 from .metrics import per_problem
 from .problems import Problem, clusters_of
+from .report import p_text
 from .statistics import minimum_detectable_difference, standard_error
 from .tables import Grid, markdown
 
@@ -54,7 +55,7 @@ def _row(name: str, after: Sequence[Problem], before: Sequence[Problem] | None, 
         return name, "0", _score(before), _score(after), "–", "–"
     change = difference(_values(first), _values(second), clusters_of(first))
     middle, low, high = (f"{100 * value:+.1f}" for value in (change.estimate, change.low, change.high))
-    return name, str(len(first)), _score(first), _score(second), f"{middle} [{low}, {high}]", f"{change.p_value:.3f}"
+    return name, str(len(first)), _score(first), _score(second), f"{middle} [{low}, {high}]", p_text(change)
 
 
 def _values(problems: Sequence[Problem]) -> np.ndarray:

@@ -17,7 +17,7 @@ from ... import __version__
 from ...data.cache import write_atomic
 from ..metrics import Unit
 from ..records import find_records, read_record
-from ..report import label, number, power_sentence, shown_metrics, spread, unit_of_interval
+from ..report import label, number, p_text, power_sentence, shown_metrics, spread, unit_of_interval
 from .content import Entry, Suite, suites
 from .pairs import Pair, pairs
 from .samples import answers, questions, script
@@ -135,6 +135,7 @@ def renderer(site: Site) -> Any:
         label=label,
         number=_number,
         spread=spread,
+        p_text=p_text,
         shown_metrics=shown_metrics,
         power_sentence=power_sentence,
         unit_of_interval=unit_of_interval,

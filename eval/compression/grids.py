@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..report import spread
+from ..report import p_text, spread
 from ..statistics import Interval
 from ..tables import Grid
 from . import measures
@@ -82,7 +82,7 @@ def difference_grid(entry: Entry) -> Grid:
         if source != CAPSULE:
             gains = [measures.gain(results, source, name) for name in results.readers]
             rows.append(
-                (_with_length(results, source), *(cell for gain in gains for cell in (_signed(gain), _p(gain))))
+                (_with_length(results, source), *(cell for gain in gains for cell in (_signed(gain), p_text(gain))))
             )
     note = "Paired by passage. A share behind a name: so much longer or shorter than the capsules, in tokens."
     return Grid(f"{entry.model}: differences in points", tuple(header), tuple(rows), note)
@@ -183,7 +183,3 @@ def _signed(interval: Interval | None) -> str:
 
 def _ratio(interval: Interval | None) -> str:
     return _NONE if interval is None else spread(interval, "reward")
-
-
-def _p(interval: Interval) -> str:
-    return "< 0.001" if interval.p_value < 0.001 else f"{interval.p_value:.3f}"

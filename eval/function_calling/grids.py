@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..report import number, spread
+from ..report import number, p_text, spread
 from ..statistics import Interval
 from ..tables import Grid
 from .cases import DECISIONS, NO_DECISION
@@ -195,10 +195,7 @@ def _difference(change: Change | None) -> str:
 
 
 def _p(change: Change | None) -> str:
-    if change is None:
-        return _NONE
-    p = change.difference.p_value
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return _NONE if change is None else p_text(change.difference)
 
 
 def _spread(share: Share) -> str:

@@ -11,7 +11,7 @@ from quince.eval.metrics import Metric
 from quince.eval.problems import Answer, Problem
 from quince.eval.records import RecordError, find_records, list_records, read_record, write_record
 from quince.eval.reference import KL_METRICS
-from quince.eval.report import power_sentence, suite_table
+from quince.eval.report import p_text, power_sentence, suite_table
 from quince.eval.samples import SampleLog
 from quince.eval.settings import KlSettings, Settings, rows_sha256
 from quince.eval.statistics import Interval
@@ -220,3 +220,8 @@ def test_ranks_do_not_go_inside_the_noise():
     }
     assert ranks(values) == {"best": 1, "near": 1, "worse": 3}
     assert ranks({}) == {}
+
+
+@pytest.mark.parametrize(("p", "text"), [(0.0, "< 0.001"), (0.00099, "< 0.001"), (0.001, "0.001"), (0.25, "0.250")])
+def test_a_small_p_is_not_zero(p, text):
+    assert p_text(Interval(0.1, 0.0, 0.2, 0.95, p)) == text
