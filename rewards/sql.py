@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 from .base import Reward, Verdict, error_verdict
 from .sql_query import run_query
-from .sql_results import SEMANTICS, Semantics, same_result
-from .sql_text import extract_sql, fingerprint, has_top_level_order, parses
+from .sql_results import BENCHMARKS, DISTINCT, SEMANTICS, Ranking, Semantics, same_result
+from .sql_text import (
+    extract_sql,
+    fingerprint,
+    has_top_level_order,
+    only_statement,
+    parses,
+    ranked,
+    reads_clock,
+    spider_statement,
+)
 from .sqlite_guard import DatabaseFailure, Limits, QueryError, QueryTimeout, Table, database_version, size_of
 
 Failure = QueryError | QueryTimeout | DatabaseFailure
 Result = Table | Failure
+Ran = dict[tuple[Any, ...], Result]
+
+_PREFERRED = ("correct", "timeout", "wrong", "unparseable", "error", "skipped")
 
 
 @dataclass(frozen=True)
@@ -23,19 +37,31 @@ class SqlExecution(Reward):
     """1.0 when the query returns what the gold query returns on the row's database, 0.0 when it does not.
 
     The query is the last ```sql block, else the last fenced block, else the whole completion. It runs
-    read-only, guarded and under limits (`sql_query`). A query out of time or memory is `timeout` and not
-    judged, whoever's fault it was; a gold query that fails is `error`, and one that returns nothing is
-    `skipped`, because any wrong query that returns nothing would match it. Gold results are cached; in a
-    batch each distinct query runs once.
+    read-only, guarded and under limits (`sql_query`); one that runs into a limit is `timeout` and worth 0.0. A gold
+    query that fails is `error`, with the row's id. Where `gold_sql` is a list, any of its queries is accepted. Gold
+    results are cached; in a batch each distinct query runs once.
+
+    How results are compared (details in `sql_results.same_result`):
+
+    - `spider`: the test-suite rule with the script's default flags. DISTINCT is taken out of both queries, results are
+      lists if the gold query says ORDER BY anywhere and bags otherwise, and columns may be in any order. A database
+      `<db>/<db>.sqlite` is judged together with the other SQLite files of its folder. The script's `--plug_value`,
+      which puts gold values into the prediction, does not exist here.
+    - `bird`: equal sets of rows, but semicolons and comments after the query are let pass.
+    - `set`, `bag`, `ordered`: rows as a set, as a bag, or as a list in which rows with equal sort keys may change
+      places. A gold query that returns nothing makes its row `skipped`: any wrong query that returns nothing would
+      match it. The benchmarks judge such rows.
 
     Attributes:
         timeout_s: Deadline of a predicted query, seconds. Gold queries get ten times as much.
-        max_rows: Most rows of a result (distinct rows where the semantics is `set`); more is `wrong`, and
-            for a gold query `error`.
+        max_rows: Most rows of a result (distinct rows under `set` and `bird`).
         max_bytes: Most memory of a result.
-        semantics: How results are compared (`sql_results.same_result`). By default the row's `semantics`;
-            where that is missing too, `ordered` if the gold query has an ORDER BY at top level, else `bag`.
-        permute_columns: Accept the gold columns in any order, as Spider's test suite does.
+        semantics: One of the above. By default the row's `semantics`; where that is missing too, `ordered` if the
+            gold query has an ORDER BY at top level, else `bag`.
+        permute_columns: Accept the gold columns in any order, whatever the semantics.
+        keep_distinct: Leave DISTINCT in under `spider`, as the script's `--keep_distinct` does.
+        strict: For training: what `set`, `bag` and `bird` let pass in the order of rows is wrong where the gold query
+            has an ORDER BY at top level (it is compared as `ordered`), and empty gold results are always skipped.
     """
 
     timeout_s: float = 5.0
@@ -43,8 +69,11 @@ class SqlExecution(Reward):
     max_bytes: int = 64 * 2**20
     semantics: Semantics | None = None
     permute_columns: bool = False
+    keep_distinct: bool = False
+    strict: bool = False
     name: ClassVar[str] = "sql_execution"
     columns: ClassVar[tuple[str, ...]] = ("database", "gold_sql")
+    optional: ClassVar[tuple[str, ...]] = ("semantics",)
 
     def __post_init__(self) -> None:
         if self.semantics is not None:
@@ -58,7 +87,7 @@ class SqlExecution(Reward):
 
     def judge_batch(self, completions: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Verdict]:
         """See the base; equal queries on one database run once."""
-        ran: dict[tuple[str, str, bool], Result] = {}
+        ran: Ran = {}
         verdicts = []
         for completion, row in zip(completions, rows, strict=True):
             verdict = self._unjudgeable(row)
@@ -75,41 +104,117 @@ class SqlExecution(Reward):
         sql = extract_sql(completion)
         return fingerprint(sql) if sql else None
 
-    def _judge(self, completion: str, row: Mapping[str, Any], ran: dict[tuple[str, str, bool], Result]) -> Verdict:
-        semantics = self._semantics(row)
-        distinct = semantics == "set"
-        database, gold_sql = row["database"], row["gold_sql"]
-        gold = _gold_result(database, gold_sql, self._limits(10 * self.timeout_s), distinct)
-        if not isinstance(gold, Table):
-            return Verdict(None, "error", f"gold query: {gold}"[:200])
-        if not gold.rows:
-            return Verdict(None, "skipped", "the gold query returns no rows")
-        sql = extract_sql(completion)
-        key = (database, sql, distinct)
-        if key not in ran:
-            ran[key] = gold if sql == gold_sql else _result(database, sql, self._limits(self.timeout_s), distinct)
-        return self._compared(gold, ran[key], sql, semantics)
+    def gold_completion(self, row: Mapping[str, Any]) -> str | None:
+        """The first gold query in a code block."""
+        golds = _golds(row)
+        return _block(golds[0]) if golds else None
 
-    def _compared(self, gold: Table, result: Result, sql: str, semantics: Semantics) -> Verdict:
-        if isinstance(result, Table):
-            if same_result(gold, result, semantics, self.permute_columns):
-                return Verdict(1.0, "correct")
-            return Verdict(0.0, "wrong", f"{len(result.rows)} rows, gold {len(gold.rows)}")
-        detail = str(result)[:200]
-        if isinstance(result, QueryTimeout):
-            return Verdict(None, "timeout", detail)
-        if isinstance(result, DatabaseFailure):
+    def near_misses(self, row: Mapping[str, Any]) -> list[str]:
+        """The gold result with a column too many, without its rows, and (unless rows are a set) without its first."""
+        golds = _golds(row)
+        if not golds:
+            return []
+        query, rule = only_statement(golds[0]), self._rule(golds[0], row)
+        misses = [f"SELECT *, 1 FROM ({query})", f"SELECT * FROM ({query}) LIMIT 0"]
+        if rule not in DISTINCT:
+            misses.append(f"SELECT * FROM ({query}) LIMIT -1 OFFSET 1")
+        return [_block(miss) for miss in misses]
+
+    def _judge(self, completion: str, row: Mapping[str, Any], ran: Ran) -> Verdict:
+        sql, verdicts = extract_sql(completion), []
+        for gold in _golds(row):
+            verdicts.append(self._judge_by(gold, sql, row, ran))
+            if verdicts[-1].outcome == "correct":
+                break
+        verdicts = verdicts or [Verdict(None, "skipped", "the row has an empty gold_sql")]
+        return min(verdicts, key=lambda verdict: _PREFERRED.index(verdict.outcome))
+
+    def _judge_by(self, gold_sql: str, sql: str, row: Mapping[str, Any], ran: Ran) -> Verdict:
+        """Verdict by one gold query, on all databases of the row."""
+        rule = self._rule(gold_sql, row)
+        rewritten = (spider_statement(text, self.keep_distinct) for text in (gold_sql, sql))
+        gold_sql, sql = rewritten if rule == "spider" else (only_statement(gold_sql), only_statement(sql))
+        databases = _suite(row["database"]) if rule == "spider" else [row["database"]]
+        golds: list[Table] = []
+        for database in databases:
+            gold = self._gold(database, gold_sql, rule)
+            if not isinstance(gold, Table):
+                return Verdict(None, "error", f"gold query of row {row.get('id', '?')}: {gold}"[:200])
+            golds.append(gold)
+        if (self.strict or rule not in BENCHMARKS) and not any(gold.rows for gold in golds):
+            return Verdict(None, "skipped", "the gold query returns no rows")
+        for database, gold in zip(databases, golds, strict=True):
+            key = (database, sql, rule in DISTINCT, _moment(sql))
+            if key not in ran:
+                ran[key] = gold if sql == gold_sql else _result(database, sql, self._limits(1), rule in DISTINCT)
+            result = ran[key]
+            if not isinstance(result, Table):
+                return self._failed(result, sql)
+            if not self._same(gold, result, rule, database, gold_sql):
+                return Verdict(0.0, "wrong", f"{len(result.rows)} rows, gold {len(gold.rows)}")
+        return Verdict(1.0, "correct")
+
+    def _same(self, gold: Table, result: Table, rule: Semantics, database: str, gold_sql: str) -> bool:
+        permute, listed = self.permute_columns, "order by" in gold_sql.lower()
+        if same_result(gold, result, rule, permute_columns=permute, listed=listed):
+            return True
+        if rule != "ordered" or len(gold.rows) != len(result.rows):
+            return False
+        ranking = self._ranking(database, gold_sql, gold)
+        return ranking is not None and same_result(gold, result, rule, permute_columns=permute, ranking=ranking)
+
+    def _failed(self, failure: Failure, sql: str) -> Verdict:
+        detail = str(failure)[:200]
+        if isinstance(failure, QueryTimeout):
+            return Verdict(self.range[0], "timeout", detail)
+        if isinstance(failure, DatabaseFailure):
             return Verdict(None, "error", detail)
         return Verdict(0.0, "wrong" if parses(sql, detail) else "unparseable", detail)
 
-    def _semantics(self, row: Mapping[str, Any]) -> Semantics:
+    def _ranking(self, database: str, gold_sql: str, gold: Table) -> Ranking | None:
+        """Which rows may change places, if the rewritten query can be trusted to say so."""
+        query = ranked(gold_sql)
+        table = self._gold(database, query[0], "ordered") if query else None
+        if query is None or not isinstance(table, Table) or table.columns != gold.columns + 1:
+            return None
+        ranking = Ranking.of(table, query[1])
+        return ranking if ranking.allows(gold.rows) else None
+
+    def _gold(self, database: str, sql: str, rule: Semantics) -> Result:
+        return _gold_result(database, sql, self._limits(10), rule in DISTINCT)
+
+    def _rule(self, gold_sql: str, row: Mapping[str, Any]) -> Semantics:
         given = self.semantics or row.get("semantics")
-        if given is None:
-            return "ordered" if has_top_level_order(row["gold_sql"]) else "bag"
+        ordered = has_top_level_order(only_statement(gold_sql))
+        if given is None or (self.strict and ordered and given in ("set", "bag", "bird")):
+            return "ordered" if ordered else _check_semantics(given or "bag")
         return _check_semantics(given)
 
-    def _limits(self, seconds: float) -> Limits:
-        return Limits(seconds, self.max_rows, self.max_bytes)
+    def _limits(self, times: float) -> Limits:
+        return Limits(times * self.timeout_s, self.max_rows, self.max_bytes)
+
+
+def _golds(row: Mapping[str, Any]) -> list[str]:
+    """The gold queries of a row: one, or several of which any is right."""
+    gold = row["gold_sql"]
+    return [text for text in ([gold] if isinstance(gold, str) else gold) if text.strip()]
+
+
+def _block(sql: str) -> str:
+    return f"```sql\n{sql}\n```"
+
+
+def _suite(database: str) -> list[str]:
+    """The databases of a test suite: `<db>/<db>.sqlite` first, then the other SQLite files of its folder."""
+    path = Path(database)
+    if path.parent.name != path.stem:
+        return [database]
+    return [database, *sorted(str(other) for other in path.parent.glob("*.sqlite") if other.name != path.name)]
+
+
+def _moment(sql: str) -> int:
+    """What separates runs of a query that reads the clock: seconds, so that gold and answer see one day."""
+    return int(time.time()) if reads_clock(sql) else 0
 
 
 def _check_semantics(value: Any) -> Semantics:
@@ -159,7 +264,7 @@ _gold_cache = _GoldCache(max_bytes=256 * 2**20)
 
 def _gold_result(database: str, sql: str, limits: Limits, distinct: bool) -> Result:
     try:
-        key = (database, database_version(database), sql, limits, distinct)
+        key = (database, database_version(database), sql, limits, distinct, _moment(sql))
     except DatabaseFailure as failure:
         return failure
     result = _gold_cache.get(key)

@@ -76,7 +76,7 @@ PLUMS = "SELECT id FROM item WHERE name = 'plum'"
 def test_table_of_answers(database, gold, answer, semantics, outcome):
     verdict = judged(database, gold, answer, semantics, timeout_s=0.3)
     assert verdict.outcome == outcome, verdict
-    assert verdict.value == {"correct": 1.0, "wrong": 0.0, "unparseable": 0.0}.get(outcome)
+    assert verdict.value == {"correct": 1.0, "wrong": 0.0, "unparseable": 0.0, "timeout": 0.0}.get(outcome)
 
 
 def test_the_reward_s_semantics_wins_over_the_row_s(database):
@@ -105,7 +105,8 @@ def test_a_broken_database_is_an_error_not_a_zero(tmp_path):
 
 def test_too_many_rows_are_wrong_and_counted_distinct_for_sets(database):
     cross = "SELECT a.name FROM item a, item b, item c"
-    assert judged(database, PLUMS, cross, "bag", max_rows=10).outcome == "wrong"
+    verdict = judged(database, PLUMS, cross, "bag", max_rows=10)
+    assert (verdict.value, verdict.outcome) == (0.0, "timeout")
     assert judged(database, "SELECT name FROM item", cross, "set", max_rows=10).outcome == "correct"
 
 
