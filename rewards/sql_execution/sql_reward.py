@@ -1,0 +1,274 @@
+"""Reward for text-to-SQL: run the query and compare its result with that of the gold query."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ..base import Reward, Verdict, error_verdict
+from .query import run_query
+from .query_text import (
+    extract_sql,
+    fingerprint,
+    has_top_level_order,
+    only_statement,
+    parses,
+    ranked,
+    reads_clock,
+    spider_statement,
+)
+from .results import BENCHMARKS, DISTINCT, SEMANTICS, Ranking, Semantics, same_result
+from .sqlite_guard import DatabaseFailure, Limits, QueryError, QueryTimeout, Table, database_version, size_of
+
+Failure = QueryError | QueryTimeout | DatabaseFailure
+Result = Table | Failure
+Ran = dict[tuple[Any, ...], Result]
+
+_PREFERRED = ("correct", "timeout", "wrong", "unparseable", "error", "skipped")
+
+
+@dataclass(frozen=True)
+class SqlExecution(Reward):
+    """1.0 when the query returns what the gold query returns on the row's database, 0.0 when it does not.
+
+    The query is the last ```sql block, else the last fenced block, else the whole completion. It runs
+    read-only, guarded and under limits (`query`); one that runs into a limit is `timeout` and worth 0.0. A gold
+    query that fails is `error`, with the row's id. Where `gold_sql` is a list, any of its queries is accepted. Gold
+    results are cached; in a batch each distinct query runs once.
+
+    How results are compared (details in `results.same_result`):
+
+    - `spider`: the test-suite rule with the script's default flags. DISTINCT is taken out of both queries, results are
+      lists if the gold query says ORDER BY anywhere and bags otherwise, and columns may be in any order. A database
+      `<db>/<db>.sqlite` is judged together with the other SQLite files of its folder. The script's `--plug_value`,
+      which puts gold values into the prediction, does not exist here.
+    - `bird`: equal sets of rows, but semicolons and comments after the query are let pass.
+    - `set`, `bag`, `ordered`: rows as a set, as a bag, or as a list in which rows with equal sort keys may change
+      places. A gold query that returns nothing makes its row `skipped`: any wrong query that returns nothing would
+      match it. The benchmarks judge such rows.
+
+    Attributes:
+        timeout_s: Deadline of a predicted query, seconds. Gold queries get ten times as much.
+        max_rows: Most rows of a result (distinct rows under `set` and `bird`).
+        max_bytes: Most memory of a result.
+        semantics: One of the above. By default the row's `semantics`; where that is missing too, `ordered` if the
+            gold query has an ORDER BY at top level, else `bag`.
+        permute_columns: Accept the gold columns in any order, whatever the semantics.
+        keep_distinct: Leave DISTINCT in under `spider`, as the script's `--keep_distinct` does.
+        strict: For training: what `set`, `bag` and `bird` let pass in the order of rows is wrong where the gold query
+            has an ORDER BY at top level (it is compared as `ordered`), and empty gold results are always skipped.
+    """
+
+    timeout_s: float = 5.0
+    max_rows: int = 100_000
+    max_bytes: int = 64 * 2**20
+    semantics: Semantics | None = None
+    permute_columns: bool = False
+    keep_distinct: bool = False
+    strict: bool = False
+    name: ClassVar[str] = "sql_execution"
+    columns: ClassVar[tuple[str, ...]] = ("database", "gold_sql")
+    optional: ClassVar[tuple[str, ...]] = ("semantics",)
+
+    def __post_init__(self) -> None:
+        if self.semantics is not None:
+            _check_semantics(self.semantics)
+        if not (self.timeout_s > 0 and self.max_rows > 0 and self.max_bytes > 0):
+            raise ValueError("reward sql_execution · timeout_s, max_rows and max_bytes must be above 0")
+
+    def judge(self, completion: str, row: Mapping[str, Any]) -> Verdict:
+        """See the class."""
+        return self._judge(completion, row, {})
+
+    def judge_batch(self, completions: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Verdict]:
+        """See the base; equal queries on one database run once."""
+        ran: Ran = {}
+        verdicts = []
+        for completion, row in zip(completions, rows, strict=True):
+            verdict = self._unjudgeable(row)
+            if verdict is None:
+                try:
+                    verdict = self._judge(completion, row, ran)
+                except Exception as error:
+                    verdict = error_verdict(self.name, row, error)
+            verdicts.append(verdict)
+        return verdicts
+
+    def canonical(self, completion: str, row: Mapping[str, Any]) -> str | None:
+        """Structure of the query without names and literals: two spellings of one idiom are one solution."""
+        sql = extract_sql(completion)
+        return fingerprint(sql) if sql else None
+
+    def gold_completion(self, row: Mapping[str, Any]) -> str | None:
+        """The first gold query in a code block."""
+        golds = _golds(row)
+        return _block(golds[0]) if golds else None
+
+    def near_misses(self, row: Mapping[str, Any]) -> list[str]:
+        """The gold result with a column too many, without its rows, and (unless rows are a set) without its first."""
+        golds = _golds(row)
+        if not golds:
+            return []
+        query, rule = only_statement(golds[0]), self._rule(golds[0], row)
+        misses = [f"SELECT *, 1 FROM ({query})", f"SELECT * FROM ({query}) LIMIT 0"]
+        if rule not in DISTINCT:
+            misses.append(f"SELECT * FROM ({query}) LIMIT -1 OFFSET 1")
+        return [_block(miss) for miss in misses]
+
+    def _judge(self, completion: str, row: Mapping[str, Any], ran: Ran) -> Verdict:
+        sql, verdicts = extract_sql(completion), []
+        for gold in _golds(row):
+            verdicts.append(self._judge_by(gold, sql, row, ran))
+            if verdicts[-1].outcome == "correct":
+                break
+        verdicts = verdicts or [Verdict(None, "skipped", "the row has an empty gold_sql")]
+        return min(verdicts, key=lambda verdict: _PREFERRED.index(verdict.outcome))
+
+    def _judge_by(self, gold_sql: str, sql: str, row: Mapping[str, Any], ran: Ran) -> Verdict:
+        """Verdict by one gold query, on all databases of the row."""
+        rule = self._rule(gold_sql, row)
+        rewritten = (spider_statement(text, self.keep_distinct) for text in (gold_sql, sql))
+        gold_sql, sql = rewritten if rule == "spider" else (only_statement(gold_sql), only_statement(sql))
+        databases = _suite(row["database"]) if rule == "spider" else [row["database"]]
+        golds: list[Table] = []
+        for database in databases:
+            gold = self._gold(database, gold_sql, rule)
+            if not isinstance(gold, Table):
+                return Verdict(None, "error", f"gold query of row {row.get('id', '?')}: {gold}"[:200])
+            golds.append(gold)
+        if (self.strict or rule not in BENCHMARKS) and not any(gold.rows for gold in golds):
+            return Verdict(None, "skipped", "the gold query returns no rows")
+        for database, gold in zip(databases, golds, strict=True):
+            key = (database, sql, rule in DISTINCT, _moment(sql))
+            if key not in ran:
+                ran[key] = gold if sql == gold_sql else _result(database, sql, self._limits(1), rule in DISTINCT)
+            result = ran[key]
+            if not isinstance(result, Table):
+                return self._failed(result, sql)
+            if not self._same(gold, result, rule, database, gold_sql):
+                return Verdict(0.0, "wrong", f"{len(result.rows)} rows, gold {len(gold.rows)}")
+        return Verdict(1.0, "correct")
+
+    def _same(self, gold: Table, result: Table, rule: Semantics, database: str, gold_sql: str) -> bool:
+        permute, listed = self.permute_columns, "order by" in gold_sql.lower()
+        if same_result(gold, result, rule, permute_columns=permute, listed=listed):
+            return True
+        if rule != "ordered" or len(gold.rows) != len(result.rows):
+            return False
+        ranking = self._ranking(database, gold_sql, gold)
+        return ranking is not None and same_result(gold, result, rule, permute_columns=permute, ranking=ranking)
+
+    def _failed(self, failure: Failure, sql: str) -> Verdict:
+        detail = str(failure)[:200]
+        if isinstance(failure, QueryTimeout):
+            return Verdict(self.range[0], "timeout", detail)
+        if isinstance(failure, DatabaseFailure):
+            return Verdict(None, "error", detail)
+        return Verdict(0.0, "wrong" if parses(sql, detail) else "unparseable", detail)
+
+    def _ranking(self, database: str, gold_sql: str, gold: Table) -> Ranking | None:
+        """Which rows may change places, if the rewritten query can be trusted to say so."""
+        query = ranked(gold_sql)
+        table = self._gold(database, query[0], "ordered") if query else None
+        if query is None or not isinstance(table, Table) or table.columns != gold.columns + 1:
+            return None
+        ranking = Ranking.of(table, query[1])
+        return ranking if ranking.allows(gold.rows) else None
+
+    def _gold(self, database: str, sql: str, rule: Semantics) -> Result:
+        return _gold_result(database, sql, self._limits(10), rule in DISTINCT)
+
+    def _rule(self, gold_sql: str, row: Mapping[str, Any]) -> Semantics:
+        given = self.semantics or row.get("semantics")
+        ordered = has_top_level_order(only_statement(gold_sql))
+        if given is None or (self.strict and ordered and given in ("set", "bag", "bird")):
+            return "ordered" if ordered else _check_semantics(given or "bag")
+        return _check_semantics(given)
+
+    def _limits(self, times: float) -> Limits:
+        return Limits(times * self.timeout_s, self.max_rows, self.max_bytes)
+
+
+def _golds(row: Mapping[str, Any]) -> list[str]:
+    """The gold queries of a row: one, or several of which any is right."""
+    gold = row["gold_sql"]
+    return [text for text in ([gold] if isinstance(gold, str) else gold) if text.strip()]
+
+
+def _block(sql: str) -> str:
+    return f"```sql\n{sql}\n```"
+
+
+def _suite(database: str) -> list[str]:
+    """The databases of a test suite: `<db>/<db>.sqlite` first, then the other SQLite files of its folder."""
+    path = Path(database)
+    if path.parent.name != path.stem:
+        return [database]
+    return [database, *sorted(str(other) for other in path.parent.glob("*.sqlite") if other.name != path.name)]
+
+
+def _moment(sql: str) -> int:
+    """What separates runs of a query that reads the clock: seconds, so that gold and answer see one day."""
+    return int(time.time()) if reads_clock(sql) else 0
+
+
+def _check_semantics(value: Any) -> Semantics:
+    if value not in SEMANTICS:
+        raise ValueError(f"reward sql_execution · semantics {value!r} · allowed: {', '.join(SEMANTICS)}")
+    return value
+
+
+def _result(database: str, sql: str, limits: Limits, distinct: bool) -> Result:
+    try:
+        return run_query(database, sql, limits, distinct)
+    except (QueryError, QueryTimeout, DatabaseFailure) as failure:
+        return failure.with_traceback(None)
+
+
+@dataclass
+class _GoldCache:
+    """Results of gold queries, least recently used out first, bounded in bytes; failures are kept too."""
+
+    max_bytes: int
+    bytes: int = 0
+    results: OrderedDict[Any, Result] = field(default_factory=OrderedDict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, key: Any) -> Result | None:
+        with self.lock:
+            if key in self.results:
+                self.results.move_to_end(key)
+            return self.results.get(key)
+
+    def put(self, key: Any, result: Result) -> None:
+        with self.lock:
+            if key in self.results:  # two threads ran it at once
+                return
+            self.results[key] = result
+            self.bytes += _cost(result)
+            while self.bytes > self.max_bytes:
+                self.bytes -= _cost(self.results.popitem(last=False)[1])
+
+
+def _cost(result: Result) -> int:
+    return 1_000 + (size_of(result.rows) if isinstance(result, Table) else 0)
+
+
+_gold_cache = _GoldCache(max_bytes=256 * 2**20)
+
+
+def _gold_result(database: str, sql: str, limits: Limits, distinct: bool) -> Result:
+    try:
+        key = (database, database_version(database), sql, limits, distinct, _moment(sql))
+    except DatabaseFailure as failure:
+        return failure
+    result = _gold_cache.get(key)
+    if result is None:
+        result = _result(database, sql, limits, distinct)
+        _gold_cache.put(key, result)
+    return result
