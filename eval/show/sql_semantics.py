@@ -1,7 +1,7 @@
 """The analysis of suites judged by `sql_execution`: execution accuracy as a set and as a bag, of the same answers.
 
-Spider's test suite compares bags of rows and BIRD sets. A set is blind to duplicates, so that a query can pass by
-DISTINCT or by losing rows: what only a set accepts is shown. `ordered` suites are shown as both too.
+BIRD compares sets of rows. A set is blind to duplicates, so that a query can pass by DISTINCT or by losing rows: what
+only a set accepts is shown. Suites with other semantics are shown as both too.
 """
 
 from __future__ import annotations
@@ -84,11 +84,14 @@ def _answers(problem: Problem) -> Iterator[Answer]:
 def _known(row: Row, answer: Answer, reward: Reward, kind: str) -> tuple[bool, bool] | None:
     """Whether an answer is judged and right under these semantics, None where it has to be judged.
 
-    What is equal in order is equal as a bag, and what is equal as a bag is equal as a set.
+    What is equal as a bag is equal as a set. The other rules accept what a bag does not: ties at a LIMIT, columns in
+    another order.
     """
     own = getattr(reward, "semantics", None) or row.get("semantics")
     if answer.value is None or own == kind:
         return answer.value is not None, answer.correct
+    if own not in SEMANTICS:
+        return None
     if answer.correct and own != "set":
         return True, True
     return (True, False) if own == "set" and not answer.correct else None
