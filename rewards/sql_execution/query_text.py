@@ -79,9 +79,10 @@ def spider_statement(sql: str, keep_distinct: bool = False) -> str:
     """
     for broken in ("> =", "< =", "! ="):
         sql = sql.replace(broken, broken.replace(" ", ""))
-    if not keep_distinct:
-        found = statements(sql) or [""]
-        pieces = (piece.group() for piece in _PIECE.finditer(found[0]))
+    if keep_distinct:
+        sql = only_statement(sql)
+    else:
+        pieces = (match.group() for match in _PIECE.finditer(next(iter(statements(sql)), "")))
         sql = "".join(piece for piece in pieces if piece.lower() != "distinct")
     return re.sub(r"year\s*\(\s*curdate\s*\(\s*\)\s*\)\s*", "2020", sql, flags=re.IGNORECASE)
 

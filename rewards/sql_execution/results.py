@@ -136,8 +136,8 @@ def _same_permuted(gold: list[Row], predicted: list[Row], same: Same) -> bool:
 
     Found column by column: what is not the same in the first columns cannot become so.
     """
-    if not gold or not predicted:
-        return len(gold) == len(predicted)
+    if not gold or not predicted or same(gold, predicted):
+        return bool(gold) == bool(predicted)
     left, right = list(zip(*gold, strict=True)), list(zip(*predicted, strict=True))
     tries = count()
 

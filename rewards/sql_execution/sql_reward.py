@@ -11,17 +11,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..base import Reward, Verdict, error_verdict
+from . import query_text as text
 from .query import run_query
-from .query_text import (
-    extract_sql,
-    fingerprint,
-    has_top_level_order,
-    only_statement,
-    parses,
-    ranked,
-    reads_clock,
-    spider_statement,
-)
 from .results import BENCHMARKS, DISTINCT, SEMANTICS, Ranking, Semantics, same_result
 from .sqlite_guard import DatabaseFailure, Limits, QueryError, QueryTimeout, Table, database_version, size_of
 
@@ -101,8 +92,8 @@ class SqlExecution(Reward):
 
     def canonical(self, completion: str, row: Mapping[str, Any]) -> str | None:
         """Structure of the query without names and literals: two spellings of one idiom are one solution."""
-        sql = extract_sql(completion)
-        return fingerprint(sql) if sql else None
+        sql = text.extract_sql(completion)
+        return text.fingerprint(sql) if sql else None
 
     def gold_completion(self, row: Mapping[str, Any]) -> str | None:
         """The first gold query in a code block."""
@@ -111,29 +102,30 @@ class SqlExecution(Reward):
 
     def near_misses(self, row: Mapping[str, Any]) -> list[str]:
         """The gold result with a column too many, without its rows, and (unless rows are a set) without its first."""
-        golds = _golds(row)
-        if not golds:
+        query = text.only_statement(next(iter(_golds(row)), ""))
+        rule = self._rule(query, row)
+        gold = self._gold(row["database"], query, rule)
+        if not isinstance(gold, Table) or not gold.rows:
             return []
-        query, rule = only_statement(golds[0]), self._rule(golds[0], row)
-        misses = [f"SELECT *, 1 FROM ({query})", f"SELECT * FROM ({query}) LIMIT 0"]
-        if rule not in DISTINCT:
-            misses.append(f"SELECT * FROM ({query}) LIMIT -1 OFFSET 1")
+        misses = [f"SELECT *, 1 FROM (\n{query}\n)", f"SELECT * FROM (\n{query}\n) LIMIT 0"]
+        misses += [] if rule in DISTINCT else [f"SELECT * FROM (\n{query}\n) LIMIT -1 OFFSET 1"]
         return [_block(miss) for miss in misses]
 
     def _judge(self, completion: str, row: Mapping[str, Any], ran: Ran) -> Verdict:
-        sql, verdicts = extract_sql(completion), []
+        best = Verdict(None, "skipped", "the row has an empty gold_sql")
         for gold in _golds(row):
-            verdicts.append(self._judge_by(gold, sql, row, ran))
-            if verdicts[-1].outcome == "correct":
+            verdict = self._judge_by(gold, text.extract_sql(completion), row, ran)
+            if _PREFERRED.index(verdict.outcome) <= _PREFERRED.index(best.outcome):
+                best = verdict
+            if best.outcome == "correct":
                 break
-        verdicts = verdicts or [Verdict(None, "skipped", "the row has an empty gold_sql")]
-        return min(verdicts, key=lambda verdict: _PREFERRED.index(verdict.outcome))
+        return best
 
     def _judge_by(self, gold_sql: str, sql: str, row: Mapping[str, Any], ran: Ran) -> Verdict:
         """Verdict by one gold query, on all databases of the row."""
         rule = self._rule(gold_sql, row)
-        rewritten = (spider_statement(text, self.keep_distinct) for text in (gold_sql, sql))
-        gold_sql, sql = rewritten if rule == "spider" else (only_statement(gold_sql), only_statement(sql))
+        rewritten = (text.spider_statement(query, self.keep_distinct) for query in (gold_sql, sql))
+        gold_sql, sql = rewritten if rule == "spider" else (text.only_statement(gold_sql), text.only_statement(sql))
         databases = _suite(row["database"]) if rule == "spider" else [row["database"]]
         golds: list[Table] = []
         for database in databases:
@@ -156,6 +148,7 @@ class SqlExecution(Reward):
 
     def _same(self, gold: Table, result: Table, rule: Semantics, database: str, gold_sql: str) -> bool:
         permute, listed = self.permute_columns, "order by" in gold_sql.lower()
+        listed = listed or (self.strict and text.has_top_level_order(gold_sql))  # ORDER and BY on two lines
         if same_result(gold, result, rule, permute_columns=permute, listed=listed):
             return True
         if rule != "ordered" or len(gold.rows) != len(result.rows):
@@ -169,11 +162,11 @@ class SqlExecution(Reward):
             return Verdict(self.range[0], "timeout", detail)
         if isinstance(failure, DatabaseFailure):
             return Verdict(None, "error", detail)
-        return Verdict(0.0, "wrong" if parses(sql, detail) else "unparseable", detail)
+        return Verdict(0.0, "wrong" if text.parses(sql, detail) else "unparseable", detail)
 
     def _ranking(self, database: str, gold_sql: str, gold: Table) -> Ranking | None:
         """Which rows may change places, if the rewritten query can be trusted to say so."""
-        query = ranked(gold_sql)
+        query = text.ranked(gold_sql)
         table = self._gold(database, query[0], "ordered") if query else None
         if query is None or not isinstance(table, Table) or table.columns != gold.columns + 1:
             return None
@@ -185,7 +178,7 @@ class SqlExecution(Reward):
 
     def _rule(self, gold_sql: str, row: Mapping[str, Any]) -> Semantics:
         given = self.semantics or row.get("semantics")
-        ordered = has_top_level_order(only_statement(gold_sql))
+        ordered = text.has_top_level_order(text.only_statement(gold_sql))
         if given is None or (self.strict and ordered and given in ("set", "bag", "bird")):
             return "ordered" if ordered else _check_semantics(given or "bag")
         return _check_semantics(given)
@@ -197,7 +190,7 @@ class SqlExecution(Reward):
 def _golds(row: Mapping[str, Any]) -> list[str]:
     """The gold queries of a row: one, or several of which any is right."""
     gold = row["gold_sql"]
-    return [text for text in ([gold] if isinstance(gold, str) else gold) if text.strip()]
+    return [sql for sql in ([gold] if isinstance(gold, str) else gold) if sql.strip()]
 
 
 def _block(sql: str) -> str:
@@ -214,7 +207,7 @@ def _suite(database: str) -> list[str]:
 
 def _moment(sql: str) -> int:
     """What separates runs of a query that reads the clock: seconds, so that gold and answer see one day."""
-    return int(time.time()) if reads_clock(sql) else 0
+    return int(time.time()) if text.reads_clock(sql) else 0
 
 
 def _check_semantics(value: Any) -> Semantics:

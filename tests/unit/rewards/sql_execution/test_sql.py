@@ -145,7 +145,7 @@ def test_ties_under_ordered(database, gold, right, wrong):
 
 @pytest.mark.parametrize("semantics", ["spider", "bird", "set", "bag", "ordered", None])
 def test_strict_never_pays_for_a_wrong_direction_nor_for_nothing(database, semantics):
-    for gold in ("SELECT id FROM item ORDER BY id", "SELECT name, id FROM item WHERE id > 1 ORDER BY price"):
+    for gold in ("SELECT id FROM item ORDER BY id", "SELECT name, id FROM item WHERE id > 1 ORDER\nBY price"):
         answers = [gold, f"{gold} ASC;", f"{gold} DESC"]
         values = [judged(database, gold, answer, semantics, strict=True).value for answer in answers]
         assert values == [1.0, 1.0, 0.0]
