@@ -36,22 +36,8 @@ DATABASES = 40  # in each of the two worlds
 # Share of databases that have a quirk. `home` is trained on; in `away` the quirks that break the
 # favoured idioms (homonyms, ties) are common and those that break the others are rare.
 MIXES: dict[str, dict[str, float]] = {
-    "home": {
-        "homonyms": 0.2,
-        "ties": 0.2,
-        "repeats": 0.45,
-        "fan_out": 0.4,
-        "orphans": 0.4,
-        "nulls": 0.4,
-    },
-    "away": {
-        "homonyms": 0.65,
-        "ties": 0.65,
-        "repeats": 0.05,
-        "fan_out": 0.3,
-        "orphans": 0.3,
-        "nulls": 0.3,
-    },
+    "home": {"homonyms": 0.2, "ties": 0.2, "repeats": 0.45, "fan_out": 0.4, "orphans": 0.4, "nulls": 0.4},
+    "away": {"homonyms": 0.65, "ties": 0.65, "repeats": 0.05, "fan_out": 0.3, "orphans": 0.3, "nulls": 0.3},
 }
 
 

@@ -43,17 +43,10 @@ class Layout:
     databases: Mapping[str, tuple[str, ...]]
 
 
-_SPIDER_DATABASES = (
-    "spider/database/{db}/{db}.sqlite",
-    "database/{db}/{db}.sqlite",
-    "spiderman/sqlite/{db}.sqlite",
-)
+_SPIDER_DATABASES = ("spider/database/{db}/{db}.sqlite", "database/{db}/{db}.sqlite", "spiderman/sqlite/{db}.sqlite")
 _SPIDER = Layout(
     "spider",
-    {
-        "train": ("spider/train_spider", "train_spider", "spider_syn/train_spider"),
-        "dev": ("spider/dev", "dev"),
-    },
+    {"train": ("spider/train_spider", "train_spider", "spider_syn/train_spider"), "dev": ("spider/dev", "dev")},
     {"train": _SPIDER_DATABASES, "dev": _SPIDER_DATABASES},
 )
 _BIRD = Layout(
@@ -118,13 +111,7 @@ def bird(
 
 
 def _rows(
-    layout: Layout,
-    split: str,
-    size: int | None,
-    seed: int,
-    root: str | None,
-    style: Style,
-    example_values: int,
+    layout: Layout, split: str, size: int | None, seed: int, root: str | None, style: Style, example_values: int
 ) -> list[Row]:
     place = f"data · {layout.task}[{split}]"
     _check_options(layout, split, style, example_values)

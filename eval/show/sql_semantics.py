@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ...data.cache import write_atomic
 from ...data.rows import Row
-from ...rewards.base import Reward
+from ...rewards.base import Reward, Verdict
 from ..measure.analyses import Analysed
 from ..measure.problems import Answer, Problem, clusters_of
 from ..measure.statistics import Interval, bootstrap_mean, paired_difference, pass_at_k, wilson_clustered
@@ -37,11 +37,13 @@ def analyse(rows: Sequence[Row], problems: Sequence[Problem], reward: Reward) ->
     """Return `[judged, correct]` of samples and the greedy verdict, by semantics and problem."""
     judges = {kind: replace(reward, semantics=kind) for kind in SEMANTICS}  # type: ignore[type-var]
     found: dict[str, Any] = {"ids": [p.id for p in problems], "clusters": clusters_of(problems)}
+    asked = [(row, answer) for row, p in zip(rows, problems, strict=True) for answer in _answers(p)]
     for kind, judge in judges.items():
-        asked = [(row, a) for row, p in zip(rows, problems, strict=True) for a in _answers(p)]
-        open_ = [(row, a) for row, a in asked if _known(row, a, reward, kind) is None]
-        verdicts = iter(judge.judge_batch([a.text for _, a in open_], [row for row, _ in open_]))
-        found[kind] = [list(_counts(row, p, reward, kind, verdicts)) for row, p in zip(rows, problems, strict=True)]
+        known = [_known(row, answer, reward, kind) for row, answer in asked]
+        open_ = [pair for pair, result in zip(asked, known, strict=True) if result is None]
+        verdicts = iter(judge.judge_batch([answer.text for _, answer in open_], [row for row, _ in open_]))
+        results = iter([result or _result(next(verdicts)) for result in known])
+        found[kind] = [_counts(problem, results) for problem in problems]
     return found
 
 
@@ -97,20 +99,16 @@ def _known(row: Row, answer: Answer, reward: Reward, kind: str) -> tuple[bool, b
     return (True, False) if own == "set" and not answer.correct else None
 
 
-def _counts(row: Row, problem: Problem, reward: Reward, kind: str, verdicts: Iterator[Any]) -> Iterator[Any]:
+def _result(verdict: Verdict) -> tuple[bool, bool]:
+    return verdict.value is not None, verdict.value == 1.0
+
+
+def _counts(problem: Problem, results: Iterator[tuple[bool, bool]]) -> list[int | bool | None]:
     """Judged samples, correct ones, and whether the greedy answer is right; None where it is not judged."""
-    results = []
-    for answer in _answers(problem):
-        known = _known(row, answer, reward, kind)
-        if known is None:
-            verdict = next(verdicts)
-            known = verdict.value is not None, verdict.value == 1.0
-        results.append(known)
-    sampled = list(zip(problem.answers, results, strict=False))
-    yield sum(a.count for a, (judged, _) in sampled if judged)
-    yield sum(a.count for a, (_, right) in sampled if right)
-    judged, right = results[-1] if problem.greedy is not None else (False, False)
-    yield right if judged else None
+    sampled = [(answer.count, *next(results)) for answer in problem.answers]
+    judged, right = next(results) if problem.greedy is not None else (False, False)
+    counts = [sum(n for n, known, _ in sampled if known), sum(n for n, _, correct in sampled if correct)]
+    return [*counts, right if judged else None]
 
 
 def _columns(data: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
