@@ -20,8 +20,11 @@ _PIECE = re.compile(
     | (?P<comment>--[^\n]* | /\*.*?(?:\*/|\Z)) | (?P<word>\w+) | [^\w'"`\[/;()-]+ | .""",
     re.DOTALL | re.VERBOSE,
 )
+# Without a time value, SQLite's functions of date and time take the current one.
 _CLOCK = re.compile(
-    r"\bnow\b|\bcurrent_(?:date|time|timestamp)\b|\b(?:date|time|datetime|julianday|unixepoch)\s*\(\s*\)", re.IGNORECASE
+    r"""\bnow\b | \bcurrent_(?:date|time|timestamp)\b | \b(?:date|time|datetime|julianday|unixepoch)\s*\(\s*\)
+    | \bstrftime\s*\(\s*(?:'[^']*'|"[^"]*")\s*\)""",
+    re.IGNORECASE | re.VERBOSE,
 )
 _SYNTAX_ERROR = re.compile(r"syntax error|incomplete input|unrecognized token|returns rows")
 _LONGEST_PARSED = 8_000  # characters; sqlglot takes about a millisecond per hundred
@@ -63,10 +66,11 @@ def statements(sql: str) -> list[str]:
 
 def only_statement(sql: str) -> str:
     """A query without the semicolons and comments after it; several statements as they are, which SQLite refuses."""
-    found = statements(sql)
+    found = statements(sql) if ";" in sql else []
     return found[0] if len(found) == 1 else sql
 
 
+@lru_cache(maxsize=4096)
 def spider_statement(sql: str, keep_distinct: bool = False) -> str:
     """A query as Spider's test-suite script runs it.
 

@@ -119,6 +119,7 @@ class GuardedConnection:
         self.connection.execute("SELECT 1 FROM sqlite_master").fetchone()
         for category, value in (_LIGHT_LIMITS if light else _HEAVY_LIMITS).items():
             self.connection.setlimit(category, value)
+        allowed_functions()  # a SQLite that cannot list them fails here, and not as a refusal of every query
         self.connection.set_authorizer(_authorize)
         clock = time.perf_counter
         self.connection.set_progress_handler(lambda: clock() > self.deadline, _STEPS_PER_LOOK)

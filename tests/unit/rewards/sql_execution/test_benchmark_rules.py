@@ -11,7 +11,7 @@ from itertools import permutations
 
 import pytest
 from quince.data.sources import load_rows
-from quince.rewards.sql_execution.query_text import spider_statement, statements
+from quince.rewards.sql_execution.query_text import reads_clock, spider_statement, statements
 from quince.rewards.sql_execution.sql_reward import SqlExecution
 
 from .sql_mutations import mutations
@@ -212,3 +212,16 @@ def test_statements(sql, first, number):
     assert spider_statement(sql) == first
     assert len(statements(sql)) == number
     assert len(statements("[" * 50_000 + sql)) <= number + 1  # in linear time
+
+
+@pytest.mark.parametrize(
+    ("sql", "reads"),
+    [
+        ("SELECT date('now')", True),
+        ("SELECT strftime( '%Y' ) - year FROM t", True),
+        ("SELECT DATETIME ( ), CURRENT_DATE", True),
+        ("SELECT strftime('%Y', born), date(born), nowhere FROM t", False),
+    ],
+)
+def test_queries_that_read_the_clock(sql, reads):
+    assert reads_clock(sql) is reads
