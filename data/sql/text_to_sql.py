@@ -72,7 +72,8 @@ def spider(
 
     Reads the official layout (``train_spider.json``, ``dev.json``, ``database/<db>/<db>.sqlite``), also
     inside a folder ``spider``; the train questions in Spider-Syn's file, in their original wording; and
-    the databases as SpiderMan has them, ``spiderman/sqlite/<db>.sqlite``.
+    the databases as SpiderMan has them, ``spiderman/sqlite/<db>.sqlite``. Other SQLite files in a folder ``<db>`` are
+    taken for the test suite's and judged too.
 
     Args:
         split: ``train`` or ``dev``.

@@ -40,7 +40,7 @@ class SqlExecution(RewardSpec):
     semantics: Literal["spider", "bird", "set", "bag", "ordered"] | None = None
     """How results are compared, `spider` and `bird` as the benchmarks do; null takes the row's own."""
     permute_columns: bool = False
-    """Accept the columns in any order, whatever the semantics."""
+    """Accept the columns in any order; of no effect under `spider` (which does) and `bird` (which does not)."""
     keep_distinct: bool = False
     """Leave DISTINCT in under `spider`, as the official script's flag of this name does."""
     strict: bool = False

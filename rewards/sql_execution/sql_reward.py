@@ -49,10 +49,10 @@ class SqlExecution(Reward):
         max_bytes: Most memory of a result.
         semantics: One of the above. By default the row's `semantics`; where that is missing too, `ordered` if the
             gold query has an ORDER BY at top level, else `bag`.
-        permute_columns: Accept the gold columns in any order, whatever the semantics.
+        permute_columns: Accept the gold columns in any order; of no effect under `spider` and `bird`.
         keep_distinct: Leave DISTINCT in under `spider`, as the script's `--keep_distinct` does.
-        strict: For training: what `set`, `bag` and `bird` let pass in the order of rows is wrong where the gold query
-            has an ORDER BY at top level (it is compared as `ordered`), and empty gold results are always skipped.
+        strict: For training. Where the gold query has an ORDER BY at top level, `set`, `bag` and `bird` become
+            `ordered`, so that a wrong direction is wrong; and empty gold results are skipped under every semantics.
     """
 
     timeout_s: float = 5.0
