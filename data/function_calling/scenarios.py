@@ -36,7 +36,7 @@ class Episode:
     rules: list[str] = field(default_factory=list)
 
 
-def single(context: Context, tools: Sequence[Tool]) -> Episode:
+def single(context: Context, tools: Sequence[Tool]) -> Called:
     """One call, everything said."""
     wish = draw_wish(context, tools[0])
     return _called(context, [_user(_request(context, [wish]))], [wish])
@@ -164,7 +164,7 @@ def tool_error(context: Context, tools: Sequence[Tool]) -> Episode:
 
 
 @dataclass
-class _Called(Episode):
+class Called(Episode):
     """An episode that ends in calls; ``contains`` is what the answer after them takes from the results."""
 
     contains: list[str] = field(default_factory=list)
@@ -192,7 +192,7 @@ def _question(context: Context, gone: Sequence[str]) -> tuple[str, dict[str, lis
     return " ".join(asks), {name: section("parameters", name, "mentions") for name in gone}
 
 
-def _called(context: Context, before: list[Message], wishes: Sequence[Wish]) -> _Called:
+def _called(context: Context, before: list[Message], wishes: Sequence[Wish]) -> Called:
     calls, accepted, classes = [], [], []
     for wish in wishes:
         for arguments in wish.arguments:
@@ -202,7 +202,7 @@ def _called(context: Context, before: list[Message], wishes: Sequence[Wish]) -> 
     gold = _gold("call", calls=calls, accepted=accepted, classes=classes)
     after, contains = _after(context, wishes)
     rules = wishes[0].rules
-    return _Called(before, _call_turn(context, wishes), gold, after, recorded(wishes), rules, contains)
+    return Called(before, _call_turn(context, wishes), gold, after, recorded(wishes), rules, contains)
 
 
 def _after(context: Context, wishes: Sequence[Wish]) -> tuple[list[Message], list[str]]:
@@ -222,7 +222,7 @@ def _after(context: Context, wishes: Sequence[Wish]) -> tuple[list[Message], lis
 
 
 def _gold(decision: str, **more: Any) -> dict[str, Any]:
-    empty = {"calls": [], "accepted": [], "classes": [], "missing": [], "mentions": {}, "contains": []}
+    empty: dict[str, Any] = {"calls": [], "accepted": [], "classes": [], "missing": [], "mentions": {}, "contains": []}
     return {"decision": decision} | empty | more
 
 

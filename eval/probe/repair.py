@@ -106,8 +106,9 @@ def _with(found: Analysis, additions: Sequence[Addition], pool: Table | None) ->
         return found
     inputs = np.array([addition.values for addition in additions], dtype=np.int64)
     if pool is not None:
-        outputs = pool.outputs[[addition.pool for addition in additions]]
-        placed = tuple(pool.placed[addition.pool] for addition in additions if addition.pool is not None)
+        taken = [addition.pool for addition in additions if addition.pool is not None]
+        outputs = pool.outputs[taken]
+        placed = tuple(pool.placed[row] for row in taken)
     else:
         outputs = np.full((len(additions), len(found.components)), NO_OUTPUT, dtype=np.int64)
         placed = tuple(found.train.placed[addition.template] for addition in additions)
