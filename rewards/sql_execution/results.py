@@ -6,7 +6,8 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, groupby
+from operator import itemgetter
 from typing import Literal, get_args
 
 from .sqlite_guard import Cell, Table
@@ -29,41 +30,29 @@ class Ranking:
     """All rows that a gold query with ORDER BY chooses from, before LIMIT and OFFSET.
 
     Attributes:
-        rows: In gold order.
-        ranks: Of each row; rows with equal sort keys have equal ranks and may come in any order.
+        rows: In gold order, each with its rank as the last cell; rows of one rank have equal sort keys.
         offset: The query's OFFSET.
     """
 
     rows: list[Row]
-    ranks: list[Cell]
     offset: int
-
-    @classmethod
-    def of(cls, table: Table, offset: int) -> Ranking:
-        """Of a result whose last column is the rank."""
-        return cls([row[:-1] for row in table.rows], [row[-1] for row in table.rows], offset)
 
     def allows(self, rows: list[Row]) -> bool:
         """Whether a result with as many rows as the gold query's is a window of these rows in one of their orders.
 
-        Where LIMIT or OFFSET cuts through rows of equal rank, any of these will do. Only as many columns are
-        looked at as the result has.
+        Rows of one rank may come in any order, and where LIMIT or OFFSET cuts through a rank any of its rows will do.
+        Only as many columns are looked at as the result has.
         """
-        pick = [row[: len(rows[0])] for row in self.rows] if rows else []
-        first, end = self.offset, self.offset + len(rows)
-        if end > len(self.rows):
-            return False
-        groups: dict[Cell, list[int]] = defaultdict(list)
-        for index, rank in enumerate(self.ranks):
-            groups[rank].append(index)
-        for group in groups.values():
-            low, high = max(group[0], first), min(group[-1] + 1, end)
-            if low < high:
-                ours, theirs = [pick[i] for i in group], rows[low - first : high - first]
-                whole = len(ours) == len(theirs)
-                if not (_same_bag(ours, theirs) if whole else Counter(theirs) <= Counter(ours)):
-                    return False
-        return True
+        width = len(rows[0]) if rows else 0
+        first, end, start = self.offset, self.offset + len(rows), 0
+        for _, group in groupby(self.rows, key=itemgetter(-1)):
+            ours = [row[:width] for row in group]
+            theirs = rows[max(start - first, 0) : max(min(start + len(ours), end) - first, 0)]
+            whole = len(ours) == len(theirs)
+            if not (_same_bag(ours, theirs) if whole else Counter(theirs) <= Counter(ours)):
+                return False
+            start += len(ours)
+        return end <= start
 
 
 def same_result(

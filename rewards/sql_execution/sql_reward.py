@@ -170,7 +170,7 @@ class SqlExecution(Reward):
         table = self._gold(database, query[0], "ordered") if query else None
         if query is None or not isinstance(table, Table) or table.columns != gold.columns + 1:
             return None
-        ranking = Ranking.of(table, query[1])
+        ranking = Ranking(table.rows, query[1])
         return ranking if ranking.allows(gold.rows) else None
 
     def _gold(self, database: str, sql: str, rule: Semantics) -> Result:

@@ -50,6 +50,9 @@ PLUMS = "SELECT id FROM item WHERE name = 'plum'"
         (PLUMS, "SELECT id + 0.0 FROM item WHERE name = 'plum'", None, "correct"),  # 3 is 3.0
         ("SELECT name FROM item", "SELECT DISTINCT name FROM item", "bag", "wrong"),  # multiplicity
         ("SELECT name FROM item", "SELECT DISTINCT name FROM item", "set", "correct"),
+        ("SELECT stock FROM item WHERE id < 4", "SELECT 3 UNION ALL SELECT 1 UNION ALL SELECT 1", "bag", "wrong"),
+        ("SELECT stock FROM item WHERE id < 4", "SELECT 3 UNION ALL SELECT 1 UNION ALL SELECT 1", "spider", "wrong"),
+        ("SELECT stock FROM item WHERE id < 4", "SELECT 3 UNION ALL SELECT 1 UNION ALL SELECT 1", "bird", "correct"),
         ("SELECT name FROM item", "SELECT DISTINCT name FROM item", None, "wrong"),  # the default is a bag
         ("SELECT id FROM item ORDER BY id", "SELECT id FROM item ORDER BY id DESC", None, "wrong"),  # ordered by gold
         ("SELECT id FROM item ORDER BY id", "SELECT id FROM item ORDER BY id DESC", "bag", "correct"),  # row decides
