@@ -9,6 +9,9 @@ from typing import Any
 
 from .strict_json import loads
 
+dump = json.JSONEncoder(ensure_ascii=False).encode
+"""JSON text with letters of all languages as they are; ``json.dumps`` would build an encoder for each call."""
+
 
 @dataclass(frozen=True)
 class Call:
@@ -59,11 +62,6 @@ def of_message(message: Mapping[str, Any]) -> tuple[Call, ...]:
         ValueError: An argument string that is not a JSON object.
     """
     return tuple(_of_function(item.get("function") or item) for item in message.get("tool_calls") or ())
-
-
-def dump(value: Any) -> str:
-    """JSON text as it goes on the wire: UTF-8 letters as they are, keys in the order they have."""
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _of_function(function: Mapping[str, Any]) -> Call:
