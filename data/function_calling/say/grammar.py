@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from .library import Parameter
+from .library import VERBATIM, Parameter
 from .pack_model import HELD_OUT, Head, Pack, Template, template
 from .slots import join, say
 
@@ -80,7 +80,6 @@ def _swap(text: str, rng: random.Random) -> str:
 T = TypeVar("T")
 
 TRIES = 60
-VERBATIM = ("verbatim", "list", "object")
 HELD_OUT_COMBINATIONS = 5
 """One combination of choices in this many is kept for the split ``paraphrases``."""
 HELD_OUT_TEXTS = 4

@@ -20,6 +20,8 @@ from ...rows import RowError
 
 FILE = Path(__file__).parents[1] / "tools.yaml"
 POLICIES = ("verbatim", "enum", "iso", "number", "boolean", "translit", "translate", "list", "object")
+VERBATIM = ("verbatim", "list", "object")
+"""Policies whose values must occur in the dialogue as they are."""
 
 
 @dataclass(frozen=True)

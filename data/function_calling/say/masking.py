@@ -60,13 +60,12 @@ def mask_row(row: Mapping[str, Any], rng: random.Random, *, unseen: bool | None 
     properties = {tool["function"]["name"]: list(_properties(tool["function"])) for tool in tools}
     parameters = list(dict.fromkeys(itertools.chain(*properties.values())))
     new = _new_names(rng, unseen, {*properties, *parameters})
-    renaming = _Renaming(
-        {old: next(new) for old in properties},
-        {} if '"#/properties/' in row["tools"] else {old: next(new) for old in parameters},
-        _texts(row, tools),
-    )
+    functions = {old: next(new) for old in properties}
+    if '"#/properties/' in row["tools"]:
+        properties, parameters = {}, []
+    renaming = _Renaming(functions, {old: next(new) for old in parameters}, _texts(row, tools))
     by_tool = {name: {old: renaming.parameters[old] for old in own} for name, own in properties.items()}
-    provenance["masked"] = {"names": renaming.functions, "parameters": by_tool if renaming.parameters else {}}
+    provenance["masked"] = {"names": renaming.functions, "parameters": by_tool}
     return _masked(row, tools, provenance, renaming)
 
 

@@ -14,10 +14,9 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from ....data.function_calling.check.grounding import VERBATIM
 from ....data.function_calling.check.row_view import RowView, view
 from ....data.function_calling.mocks import BUSY
-from ....data.function_calling.say.library import load_library
+from ....data.function_calling.say.library import VERBATIM, load_library
 from ....data.function_calling.wire.calls import Call, dump
 from ....data.rows import Row
 
