@@ -8,11 +8,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ...data.function_calling.check.row_view import DECISIONS
 from ...data.function_calling.check.schema import function_of
 from ...data.function_calling.wire.calls import Call
 from ...data.function_calling.wire.formats import render_calls
 from ...data.rows import Row
-from .cases import DECISIONS
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?)?|\d{1,2}:\d{2}")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")

@@ -1,4 +1,4 @@
-"""What a function-calling row says is right: its gold and its tools, read once and cached."""
+"""The gold and the tools of a function-calling row, decoded once and cached."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
+from ...data.function_calling.check.row_view import DECISIONS, Decision
 from ...data.function_calling.check.schema import function_of
 from ...data.function_calling.wire.calls import Call
 from ...data.rows import RowError
-
-Decision = Literal["call", "ask", "refuse", "answer", "none"]
-DECISIONS: tuple[Decision, ...] = ("call", "ask", "refuse", "answer")
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     suites = {name: [Entry(m, own[name], i) for i, (m, own) in enumerate(reports.items())] for name in SUITES}
     page = write_entries(suites, given.out, "Function calling, tiny models")
     below = {
-        model: [f"{name}: {item.scenario}" for name in ("test", "names") for item in below_baselines(own[name])]
+        model: [f"{name}: {scenario}" for name in ("test", "names") for scenario in below_baselines(own[name])]
         for model, own in reports.items()
     }
     record = {"summary": [asdict(line) for line in lines], "old_skills": old, "below_trivial_baselines": below}

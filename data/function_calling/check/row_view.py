@@ -1,4 +1,4 @@
-"""A function-calling row with its JSON columns decoded, for validators and corruptions to read."""
+"""A function-calling row with its JSON columns decoded, for validators and corruptions."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from ...rows import RowError
 from ..wire.calls import Call, of_message
 
 Message = Mapping[str, Any]
 
-DECISIONS = ("call", "ask", "refuse", "answer")
+Decision = Literal["call", "ask", "refuse", "answer", "none"]
+DECISIONS: tuple[Decision, ...] = ("call", "ask", "refuse", "answer")
 
 
 @dataclass(frozen=True)
