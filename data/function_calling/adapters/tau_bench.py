@@ -65,7 +65,7 @@ def rows(
 
     def to_row(record: Record, where: str) -> Row:
         conversation = Conversation(record, where)
-        fill(conversation, files.field(record, ("traj",), where), record, where)
+        fill(conversation, files.field(record, ("traj",), where))
         for message in conversation.messages:
             message["content"] = message["content"].replace(_STOP, "").rstrip()
         return conversation.row(listed, language="en")
