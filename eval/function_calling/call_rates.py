@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -132,7 +132,7 @@ class Report:
     def trivial(self) -> dict[str, dict[str, Share]]:
         """By trivial baseline, its accuracy by scenario."""
         names = dict.fromkeys(name for c in self.cases for name in c.trivial)
-        return {name: self.by(lambda c: c.scenario, lambda c, n=name: c.trivial.get(n, False)) for name in names}
+        return {name: self.by(lambda c: c.scenario, partial(_trivially_right, name)) for name in names}
 
     @property
     def best_trivial(self) -> dict[str, tuple[str, Share]]:
@@ -181,6 +181,10 @@ def _macro_f1(confusion: Counter[tuple[str, str]], draws: int = 1_000, seed: int
     ]
     low, high = np.quantile(means, [0.025, 0.975])
     return Interval(float(np.mean(list(estimate.values()))), float(low), float(high), 0.95)
+
+
+def _trivially_right(name: str, case: Case) -> bool:
+    return case.trivial.get(name, False)
 
 
 def _share(of: Iterable[bool | None]) -> Share:

@@ -66,7 +66,7 @@ def _calls(message: Mapping[str, Any], names: dict[str, str], place: str, conver
 def _text(content: Any, place: str, conversation: Conversation) -> str:
     if content is None or isinstance(content, str):
         return content or ""
-    parts = content if isinstance(content, list) else [None]
+    parts: list[Any] = content if isinstance(content, list) else [None]
     if all(isinstance(part, Mapping) and isinstance(part.get("text"), str) for part in parts):
         return "".join(part["text"] for part in parts)
     if isinstance(content, Mapping):
