@@ -7,11 +7,10 @@ are one JSON string under `eval_library.additional_details`.
 from __future__ import annotations
 
 import json
-import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -135,18 +134,6 @@ def find_records(roots: Iterable[Path]) -> list[Path]:
     return list(found.values())
 
 
-def record_labels(records: Iterable[Record]) -> dict[str, str]:
-    """Name every record, by its folder, after its model, and by more where a suite has two of one name."""
-    records = list(records)
-    names = Counter((r.settings.suite, r.settings.model_name) for r in records)
-    labels = {}
-    for record in records:
-        settings = record.settings
-        twice = names[settings.suite, settings.model_name] > 1
-        labels[str(record.folder)] = settings.model_name + (f" ({settings.hash[:6]})" if twice else "")
-    return labels
-
-
 def _model_info(settings: Settings) -> dict[str, Any]:
     details = {
         "deployment_type": "self_deployed",
@@ -219,31 +206,25 @@ def _drawn(metric: Metric, settings: Settings) -> Sampling:
 
 
 def _score(metric: Metric) -> dict[str, Any]:
-    interval = metric.interval
-    bootstrap = metric.method == "bootstrap"
-    unit = "problems" if metric.clusters is None else f"{metric.clusters} clusters of problems"
-    bounds = {
-        "lower": interval.low,
-        "upper": interval.high,
-        "confidence_level": interval.level,
-        "method": f"bootstrap over {unit}, percentile" if bootstrap else _wilson(metric, unit),
-    }
-    uncertainty = {"confidence_interval": bounds, "num_samples": metric.problems}
-    if bootstrap:
-        uncertainty["num_bootstrap_samples"] = 1_000
-    return {"score": interval.estimate, "uncertainty": uncertainty}
-
-
-def _wilson(metric: Metric, unit: str) -> str:
-    return "wilson" if metric.clusters is None else f"wilson, effective number of problems, from {unit}"
+    interval, uncertainty = metric.interval, {"num_samples": metric.problems}
+    details = {"no_interval": interval.refused} if interval.refused else {}
+    if metric.clusters is not None:
+        details["clusters"] = str(metric.clusters)
+    if not interval.refused:
+        uncertainty["confidence_interval"] = {
+            "lower": interval.low,
+            "upper": interval.high,
+            "confidence_level": interval.level,
+            "method": f"analytic, over {metric.over}",
+        }
+    return {"score": interval.estimate, "details": details, "uncertainty": uncertainty}
 
 
 def _metric(result: Mapping[str, Any]) -> Metric:
-    uncertainty = result["score_details"]["uncertainty"]
-    bounds = uncertainty["confidence_interval"]
-    interval = Interval(result["score_details"]["score"], bounds["lower"], bounds["upper"], bounds["confidence_level"])
-    config = result["metric_config"]
-    method = "wilson" if bounds["method"].startswith("wilson") else "bootstrap"
-    clusters = re.search(r"(\d+) clusters", bounds["method"])
-    groups = int(clusters[1]) if clusters else None
-    return Metric(config["metric_name"], config["metric_unit"], interval, uncertainty["num_samples"], method, groups)
+    score, config = result["score_details"], result["metric_config"]
+    uncertainty, details = score["uncertainty"], score.get("details", {})
+    bounds = uncertainty.get("confidence_interval", {"lower": -inf, "upper": inf, "confidence_level": 0.95})
+    ends = bounds["lower"], bounds["upper"], bounds["confidence_level"]
+    interval = Interval(score["score"], *ends, refused=details.get("no_interval", ""))
+    groups = int(details["clusters"]) if "clusters" in details else None
+    return Metric(config["metric_name"], config["metric_unit"], interval, uncertainty["num_samples"], groups)
