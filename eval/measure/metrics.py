@@ -69,9 +69,8 @@ def measure(problems: Sequence[Problem], ks: Sequence[int], level: float = 0.95)
         known = np.flatnonzero(~np.isnan(column))
         if known.size:
             labels = None if clusters is None else [clusters[i] for i in known]
-            bounds = bounds_of(name, problems)
-            values = column[known]
-            interval = bounded_mean(values, labels, bounds=bounds, level=level) if bounds else mean(values, labels, level)
+            values, bounds = column[known], bounds_of(name, problems)
+            interval = bounded_mean(values, labels, None, bounds, level) if bounds else mean(values, labels, level)
             groups = None if labels is None else len(set(labels))
             metrics[name] = Metric(name, unit_of(name), interval, len(values), groups)
     return metrics

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..measure.compare import Comparison, compare
+from ..measure.labels import record_labels, suite_labels
 from ..measure.metrics import Metric, Unit, per_problem
 from ..measure.problems import clusters_of
 from ..measure.reference import MODEL_REFERENCE, REFERENCE_MODEL
-from ..measure.statistics import Interval, minimum_detectable_difference
+from ..measure.statistics import LEAST_UNITS, Interval, minimum_detectable_difference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,13 +52,17 @@ def number(value: float, unit: Unit, signed: bool = False) -> str:
 
 
 def spread(interval: Interval, unit: Unit, signed: bool = False) -> str:
-    """Format an estimate with its interval."""
+    """Format an estimate with its interval, or why there is none."""
+    if interval.refused:
+        return f"{number(interval.estimate, unit, signed)} [{interval.refused}]"
     low, high = (number(end, unit, signed) for end in (interval.low, interval.high))
     return f"{number(interval.estimate, unit, signed)} [{low}, {high}]"
 
 
 def p_text(interval: Interval) -> str:
-    """Format the p-value of a difference; one below 0.001 is not 0."""
+    """Format the p-value of a difference; one below 0.001 is not 0, and without an interval there is none."""
+    if interval.p_value is None or interval.refused:
+        return "–"
     return "< 0.001" if interval.p_value < 0.001 else f"{interval.p_value:.3f}"
 
 
@@ -114,21 +120,21 @@ def power_sentence(problems: Sequence[Problem], ks: Sequence[int], comparison: C
     """Say which differences of Pass@k, for the first k, so many problems cannot show.
 
     With a comparison it is the one with this base, whose pairing helps; without one, another model with answers as
-    varied as these, unpaired, which is the most cautious guess. Empty where fewer than two problems are judged.
+    varied as these, unpaired, which is the most cautious guess. Empty where there are too few problems for an interval.
     """
     name = f"pass@{min(ks)}"
     if comparison is not None:
         n, least = comparison.problems, comparison.detectable.get(name)
     else:
-        values, clusters = per_problem(problems, (min(ks),))[name], clusters_of(problems)
-        known = np.flatnonzero(~np.isnan(values))
+        column, clusters = per_problem(problems, (min(ks),))[name], clusters_of(problems)
+        known = np.flatnonzero(~np.isnan(column))
         n, labels = len(known), None if clusters is None else [clusters[i] for i in known]
-        enough = len(known if labels is None else set(labels)) > 1
-        least = np.sqrt(2) * minimum_detectable_difference(values[known], clusters=labels) if enough else None
+        enough = len(known if labels is None else set(labels)) >= LEAST_UNITS
+        least = sqrt(2) * minimum_detectable_difference(column[known], clusters=labels) if enough else None
     if not least:
         return ""
     pairing = "" if comparison is not None else ", without pairing,"
-    return f"With n = {n}{pairing} differences of {label(name)} under {100 * least:.1f} points cannot be seen."
+    return f"With n = {n}{pairing} differences of {label(name)} under {100 * least:.1f} points are likely to be missed."
 
 
 def overview_table(records: Sequence[Record]) -> Table:
@@ -138,32 +144,35 @@ def overview_table(records: Sequence[Record]) -> Table:
     """
     from rich.table import Table
 
-    suites = list(dict.fromkeys(record.settings.suite for record in records))
-    models = list(dict.fromkeys(record.settings.model_name for record in records))
-    of = {(record.settings.model_name, record.settings.suite): record for record in records}
-    largest = {suite: max(max(r.ks) for r in records if r.settings.suite == suite) for suite in suites}
+    names, suites = record_labels(records), suite_labels(records)
+    of = {(names[str(r.folder)], suites[str(r.folder)]): r for r in records}
+    models = list(dict.fromkeys(model for model, _ in of))
+    largest: dict[str, int] = {}
+    for (_, suite), record in of.items():
+        largest[suite] = max(*record.ks, largest.get(suite, 1))
 
     def cells(model: str, suite: str) -> list[str]:
         metrics = of[model, suite].metrics if (model, suite) in of else {}
         return [_stacked(metrics.get(f"pass@{k}")) for k in dict.fromkeys((1, largest[suite]))]
 
-    table = Table(caption="95 % intervals over problems", title_justify="left")
-    if len(suites) > _SUITES_BESIDE:
+    table = Table(caption="95 % intervals over problems, or their clusters", title_justify="left")
+    if len(largest) > _SUITES_BESIDE:
         wide = max(largest.values()) if len(set(largest.values())) == 1 else "k"
         for name in ("suite", "model", "Pass@1", *([f"Pass@{wide}"] if wide != 1 else [])):
             table.add_column(name, justify="right" if name.startswith("Pass") else "left")
-        for suite in suites:
+        for suite in largest:
             for model in models:
                 if (model, suite) in of:
-                    table.add_row(suite, model, *(cell.replace("\n", "  ") for cell in cells(model, suite)))
+                    line = (cell.replace("\n", "  ") for cell in cells(model, suite))
+                    table.add_row(_escape(suite), _escape(model), *line)
         return table
-    table.add_column("model", no_wrap=True)
-    for suite in suites:
-        table.add_column(f"{suite}\nPass@1", justify="right")
-        if largest[suite] > 1:
-            table.add_column(f"\nPass@{largest[suite]}", justify="right")
+    table.add_column("model")
+    for suite, k in largest.items():
+        table.add_column(f"{_escape(suite)}\nPass@1", justify="right")
+        if k > 1:
+            table.add_column(f"\nPass@{k}", justify="right")
     for model in models:
-        table.add_row(model, *(cell for suite in suites for cell in cells(model, suite)))
+        table.add_row(_escape(model), *(cell for suite in largest for cell in cells(model, suite)))
     return table
 
 
@@ -171,8 +180,9 @@ def _stacked(metric: Metric | None) -> str:
     """The estimate, and below it the interval, so that six columns fit on a terminal."""
     if metric is None:
         return "–"
-    low, high = (number(end, metric.unit) for end in (metric.interval.low, metric.interval.high))
-    return f"[bold]{number(metric.interval.estimate, metric.unit)}[/]\n{low}–{high}"
+    low, high = (number(end, metric.unit) for end in metric.interval.drawn)
+    estimate = f"[bold]{number(metric.interval.estimate, metric.unit)}[/]"
+    return f"{estimate}\n{metric.interval.refused or f'{low}–{high}'}"
 
 
 def _beside(metric: Metric, base: Record | None, comparison: Comparison | None) -> list[str]:
