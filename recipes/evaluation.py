@@ -30,9 +30,10 @@ from .progress import new_bar, quiet_libraries
 from .reports import show_analyses
 from .retention import run_retention
 from .rewards import build_reward
+from .rlvr.fingerprint import weights_fingerprint
 from .rows import load_sources
 from .run_folder import environment
-from .settings import fingerprint, make_settings
+from .settings import make_settings
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -140,7 +141,7 @@ def _job(recipe: EvalRecipe, suite: Suite, tokenizer: Any, made_on: dict[str, An
     reward, asked = suite.reward.model_dump(mode="json"), recipe.model_dump(mode="json", include={"readers", "encoder"})
     if suite.reward.kind == "capsule":
         models = [*(reader.model for reader in recipe.readers), *filter(None, [recipe.encoder])]
-        reward |= asked | {"weights": [fingerprint(model) for model in models]}
+        reward |= asked | {"weights": [weights_fingerprint(model) for model in models]}
     settings = make_settings(
         recipe,
         tokenizer,
@@ -166,7 +167,7 @@ def _clustered(row: Row, suite: Suite) -> Row:
 
 def _kl_settings(kl: Kl) -> KlSettings:
     model = kl.model
-    return KlSettings(model.id, model.revision, fingerprint(model), model.dtype, kl.prompts, kl.samples)
+    return KlSettings(model.id, model.revision, weights_fingerprint(model), model.dtype, kl.prompts, kl.samples)
 
 
 def _run_jobs(recipe: EvalRecipe, jobs: Sequence[_Job], engines: Engines, tokenizer: Any, console: Console) -> None:

@@ -27,9 +27,10 @@ from ..engines import build_engine
 from ..models import load_tokenizer, same_weights
 from ..progress import quiet_libraries
 from ..reports import show_analyses
+from ..rlvr.fingerprint import weights_fingerprint
 from ..rows import load_sources
 from ..run_folder import environment
-from ..settings import fingerprint, make_settings
+from ..settings import make_settings
 from .binding import load_encoder, load_reader
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def _settings(recipe: CompressionEvalRecipe, rows: list[Row]) -> Settings:
         reward={
             "kind": "compression",
             **recipe.model_dump(mode="json", include=decisive),
-            "weights": [fingerprint(model) for model in models],
+            "weights": [weights_fingerprint(model) for model in models],
         },
         data=[source.model_dump(mode="json") for source in recipe.data],
         rows_sha256=rows_sha256(rows),

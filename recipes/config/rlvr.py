@@ -12,7 +12,7 @@ from .engine import Engine, TransformersEngine
 from .model import Launch, Model
 from .optimizer import AdamW, Optimizer
 from .rewards import Reward
-from .section import Options, Positive, PositiveFloat, Section, Share, Weight
+from .section import LongPrompts, Options, Positive, PositiveFloat, Section, Share, Weight
 
 
 class Split(Section):
@@ -248,6 +248,10 @@ class RlvrRecipe(Section):
     that fit one device, without gradient checkpointing."""
     max_grader_errors: Share = 0.05
     """Share of judgements, over the last ten rollout batches, that may fail before the run stops; 1 never stops."""
+    max_unjudgeable: Share = 0.1
+    """Share of the rows that may be left out because their own gold answer is not judged right."""
+    long_prompts: LongPrompts = "refuse"
+    """What to do with prompts that leave no room for an answer in the model's context."""
     launch: Launch = Launch()
     trainer: Options = Field(default_factory=dict)
     """Fields of TRL's `GRPOConfig` under their own names."""

@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...data.cache import write_atomic
+from ...data.cache import one_writer, write_atomic
 from ...data.formatting import read_template, render_prompt, render_prompts
 from ...data.rows import Row
 from ...eval.settings import rows_sha256
 from ..config.trainer import trainer_value
 from ..engines import build_engine
-from ..models import load_policy, load_tokenizer, model_path
+from ..models import load_policy, load_tokenizer
 from ..progress import quiet_libraries
 from ..rewards import build_rewards
 from ..rows import load_training_and_old
-from .fingerprint import files_fingerprint, model_fingerprint, tokenizer_fingerprint
+from .fingerprint import model_fingerprint, tokenizer_fingerprint, weights_fingerprint
 from .rehearsal import Origin, RehearsalRow, StoreError, write_store
 
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ def ensure_split(recipe: RlvrRecipe, rows: Sequence[Row]) -> SplitResult:
     if not (folder / "split.json").exists():
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise StoreError(f"{folder} · no split · run `quince split` on this recipe first, in one process")
-        make_split(recipe, rows, folder)
+        with one_writer(folder):
+            make_split(recipe, rows, folder)
     record = json.loads((folder / "split.json").read_text(encoding="utf-8"))
     names = ("near_perfect", "explore", "dropped")
     return SplitResult(folder, *(tuple(record[name]) for name in names), train_on=recipe.split.train_on)
@@ -103,9 +104,9 @@ def ensure_split(recipe: RlvrRecipe, rows: Sequence[Row]) -> SplitResult:
 
 def split_folder(recipe: RlvrRecipe, rows: Sequence[Row]) -> Path:
     """Beside the run folders, named by everything that decides a split, so that runs share it."""
-    path, chat_template = Path(model_path(recipe.model.id)), recipe.model.chat_template
+    chat_template = recipe.model.chat_template
     settings = {
-        "model": files_fingerprint(path) if path.is_dir() else [recipe.model.id, recipe.model.revision],
+        "model": weights_fingerprint(recipe.model) or [recipe.model.id, recipe.model.revision],
         "dtype": recipe.model.dtype,
         "chat": [chat_template and read_template(chat_template), template_options(recipe)],
         "rows": rows_sha256(rows),
