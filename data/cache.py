@@ -49,32 +49,36 @@ def write_atomic(path: Path, content: bytes | str) -> Path:
 
 
 @contextmanager
-def one_writer(folder: Path) -> Iterator[None]:
+def one_writer(place: Path, what: str = "") -> Iterator[None]:
     """Keep other processes from writing into a folder while the block runs.
 
     The lock is one of the operating system: it ends with the process, however that ends, so a lock file that a killed
     process left behind keeps nobody out.
 
+    Args:
+        place: The folder, made if missing.
+        what: Name of a file in it, to lock that file alone.
+
     Raises:
         FileError: Another process, or this one already, writes there; names its process id and host.
     """
-    place = str(folder.resolve())
-    if place in _held:
-        raise FileError(_busy(folder, {"pid": os.getpid(), "host": socket.gethostname()}))
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = _locked(folder)
-    _held.add(place)
+    place.mkdir(parents=True, exist_ok=True)
+    file = place.resolve() / (f".{what}.lock" if what else LOCK_FILE)
+    place = place / what
+    if str(file) in _held:
+        raise FileError(_busy(place, {"pid": os.getpid(), "host": socket.gethostname()}))
+    handle = _locked(file, place)
+    _held.add(str(file))
     try:
         yield
     finally:
-        _held.discard(place)
-        (folder / LOCK_FILE).unlink(missing_ok=True)
+        _held.discard(str(file))
+        file.unlink(missing_ok=True)
         os.close(handle)
 
 
-def _locked(folder: Path) -> int:
+def _locked(file: Path, place: Path) -> int:
     """The open lock file, locked, with this process named in it."""
-    file = folder / LOCK_FILE
     while True:
         handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -85,9 +89,9 @@ def _locked(folder: Path) -> int:
         except (BlockingIOError, PermissionError):
             owner = _owner(os.pread(handle, 4096, 0))
             os.close(handle)
-            raise FileError(_busy(folder, owner)) from None
+            raise FileError(_busy(place, owner)) from None
         except OSError as error:
-            _log.warning("%s · the file system has no locks (%s): start nothing else that writes there", folder, error)
+            _log.warning("%s · the file system has no locks (%s): start nothing else that writes there", place, error)
             break
     os.ftruncate(handle, 0)
     os.pwrite(handle, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
@@ -101,9 +105,9 @@ def _owner(content: bytes) -> dict[str, Any]:
         return {}
 
 
-def _busy(folder: Path, owner: dict[str, Any]) -> str:
+def _busy(place: Path, owner: dict[str, Any]) -> str:
     who = f"process {owner.get('pid', '?')} on {owner.get('host', '?')}"
-    return f"{folder} · {who} is writing there · wait for it or end it, or choose another folder"
+    return f"{place} · {who} is writing there · wait for it or end it, or choose another folder"
 
 
 def read_log(path: Path, mend: bool = False) -> list[Any]:
