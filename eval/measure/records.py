@@ -19,7 +19,7 @@ from ...data.version import __version__
 from ..engines.base import Sampling
 from .evaluate import Evaluation
 from .metrics import Metric, Unit
-from .problems import Problem
+from .problems import Problem, Unjudged
 from .reference import KL_METRICS
 from .samples import SAMPLES_FILE, RecordError, read_samples
 from .settings import Settings
@@ -42,6 +42,7 @@ class Record:
         metrics: With intervals.
         seconds: Wall time by phase.
         created: When, ISO 8601.
+        unjudged: Answers without a verdict; None in a record of an older version.
     """
 
     folder: Path
@@ -50,6 +51,7 @@ class Record:
     metrics: dict[str, Metric]
     seconds: dict[str, float]
     created: str
+    unjudged: Unjudged | None = None
 
     def problems(self) -> list[Problem]:
         """Read the answers."""
@@ -64,6 +66,7 @@ def write_record(folder: Path, evaluation: Evaluation, settings: Settings) -> Pa
         "settings": json.dumps(asdict(settings), ensure_ascii=False),
         "settings_hash": settings.hash,
         "ks": json.dumps(evaluation.ks),
+        "unjudged": json.dumps(asdict(evaluation.unjudged), ensure_ascii=False),
         "seconds": json.dumps({k: round(v, 3) for k, v in evaluation.seconds.items()}),
     }
     record = {
@@ -95,8 +98,8 @@ def read_record(folder: Path) -> Record:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RecordError(f"{path} · there is no record · run `quince eval` first, or give its folder") from None
-    except json.JSONDecodeError as error:
-        raise RecordError(f"{path}:{error.lineno} · not JSON ({error.msg}) · evaluate again") from error
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{path} · not JSON ({error}) · evaluate again") from error
     try:
         details = data["eval_library"]["additional_details"]
         metrics = [_metric(result) for result in data["evaluation_results"]]
@@ -107,6 +110,7 @@ def read_record(folder: Path) -> Record:
             metrics={metric.name: metric for metric in metrics},
             seconds=json.loads(details["seconds"]),
             created=data["evaluation_timestamp"],
+            unjudged=_unjudged(details.get("unjudged")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RecordError(
@@ -218,6 +222,13 @@ def _score(metric: Metric) -> dict[str, Any]:
             "method": f"analytic, over {metric.over}",
         }
     return {"score": interval.estimate, "details": details, "uncertainty": uncertainty}
+
+
+def _unjudged(text: str | None) -> Unjudged | None:
+    if text is None:
+        return None
+    data = json.loads(text)
+    return Unjudged(**data | {"pass_at": {int(k): value for k, value in data["pass_at"].items()}})
 
 
 def _metric(result: Mapping[str, Any]) -> Metric:

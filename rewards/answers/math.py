@@ -25,7 +25,7 @@ class MathAnswer(Reward):
 
     The final answer is the last `\boxed{...}`, else what follows the last `####`; a completion with neither is
     `unparseable`, worth 0.0. Equal text and whole numbers are settled here; the rest goes to math-verify in a worker
-    that is killed at the deadline (`timeout`, not judged). A gold answer that cannot be read is `skipped`.
+    that is killed at the deadline (`timeout`, worth 0.0). A gold answer that cannot be read is `skipped`.
 
     Attributes:
         timeout_s: Deadline of one comparison, seconds.
@@ -74,7 +74,14 @@ class MathAnswer(Reward):
             raise ModuleNotFoundError("reward math · math-verify is not installed · pip install 'quince[train]'")
         pool = shared_pool(_GRADER, self.workers, _MEMORY_BYTES)
         messages = [{"gold": gold, "answer": answer} for gold, answer in tasks]
-        return [_verdict(reply) for reply in pool.run_all(messages, self.timeout_s)]
+        return [self._verdict(reply) for reply in pool.run_all(messages, self.timeout_s)]
+
+    def _verdict(self, reply: Outcome | TaskTimeout | TaskFailed) -> Verdict:
+        if isinstance(reply, TaskTimeout):
+            return self.over_limit(str(reply))
+        if isinstance(reply, TaskFailed):
+            return Verdict(None, "error", str(reply))
+        return Verdict(_VALUES[reply], reply)
 
 
 def _by_text(completion: str, gold: str) -> Verdict | Task:
@@ -90,11 +97,3 @@ def _by_text(completion: str, gold: str) -> Verdict | Task:
     if equal is None:
         return comparable(gold, answer)
     return Verdict(1.0, "correct") if equal else Verdict(0.0, "wrong", answer[:60])
-
-
-def _verdict(reply: Outcome | TaskTimeout | TaskFailed) -> Verdict:
-    if isinstance(reply, TaskTimeout):
-        return Verdict(None, "timeout", str(reply))
-    if isinstance(reply, TaskFailed):
-        return Verdict(None, "error", str(reply))
-    return Verdict(_VALUES[reply], reply)
