@@ -133,4 +133,4 @@ def analysed(records: Sequence[Record]) -> list[tuple[Analysis, dict[str, list[A
 
 
 def _module(kind: str) -> Analysis:
-    return import_module(ANALYSES[kind])  # type: ignore[return-value]
+    return import_module(ANALYSES[kind])

@@ -35,9 +35,8 @@ class Comparison:
 
 
 def compare(base: Sequence[Problem], other: Sequence[Problem], ks: Sequence[int]) -> Comparison:
-    """Compare two models problem by problem; problems are matched by id and have to ask the same."""
-    theirs = {(p.id, p.question): p for p in other}
-    pairs = [(p, theirs[p.id, p.question]) for p in base if (p.id, p.question) in theirs]
+    """Compare two models problem by problem, over the problems of both."""
+    pairs = matched(base, other)
     before = per_problem([b for b, _ in pairs], ks)
     after = per_problem([o for _, o in pairs], ks)
     clusters = clusters_of([b for b, _ in pairs])
@@ -54,6 +53,12 @@ def compare(base: Sequence[Problem], other: Sequence[Problem], ks: Sequence[int]
             kept[int(k)] = keep_explore(a, b, labels)
     unmatched = len(base) + len(other) - 2 * len(pairs)
     return Comparison(differences, detectable, kept, len(pairs), unmatched)
+
+
+def matched(base: Sequence[Problem], other: Sequence[Problem]) -> list[tuple[Problem, Problem]]:
+    """Pair the problems of two models by id; two that ask something else are not the same problem."""
+    theirs = {(p.id, p.question): p for p in other}
+    return [(p, theirs[p.id, p.question]) for p in base if (p.id, p.question) in theirs]
 
 
 def ranks(

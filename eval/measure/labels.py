@@ -17,7 +17,8 @@ def record_labels(records: Iterable[Record]) -> dict[str, str]:
     evaluations do so only if all their settings are equal and none is of the same suite.
     """
     records = list(records)
-    suites, labels = suite_labels(records), {}
+    labels: dict[str, str] = {}
+    suites = suite_labels(records)
     for name, group in _grouped(records, lambda r: r.settings.model_name).items():
         parts = _differences(group, _evaluation, _answering)
         twice = Counter((parts[str(r.folder)], suites[str(r.folder)]) for r in group)
@@ -29,11 +30,18 @@ def record_labels(records: Iterable[Record]) -> dict[str, str]:
 
 def suite_labels(records: Iterable[Record]) -> dict[str, str]:
     """Name every record's suite, by its folder; suites of one name with other rows or judges are named apart."""
-    labels = {}
+    labels: dict[str, str] = {}
     for name, group in _grouped(records, lambda r: r.settings.suite).items():
         parts = _differences(group, lambda r: str(r.folder), _asked)
         labels |= {folder: f"{name} ({part})" if part else name for folder, part in parts.items()}
     return labels
+
+
+def differing(records: Iterable[Record]) -> list[str]:
+    """Return the names of the settings that decide answers and differ between records, but for those of the model."""
+    found = [_answering(record) for record in records]
+    own = ("revision", "weights")
+    return [name for name in found[0] if name not in own and len({one[name] for one in found}) > 1] if found else []
 
 
 def _grouped(records: Iterable[Record], key: Callable[[Record], str]) -> dict[str, list[Record]]:
@@ -70,6 +78,7 @@ def _answering(record: Record) -> dict[str, Hashable]:
         "dtype": own.dtype,
         "engine": f"{own.engine} {own.engine_version}",
         "template": own.template_sha256[:6],
+        "prompts cut to": own.longest,
         **{name.replace("_", " "): value for name, value in asdict(own.sampling).items()},
     }
 

@@ -210,7 +210,8 @@ def _drawn(metric: Metric, settings: Settings) -> Sampling:
 
 
 def _score(metric: Metric) -> dict[str, Any]:
-    interval, uncertainty = metric.interval, {"num_samples": metric.problems}
+    interval = metric.interval
+    uncertainty: dict[str, Any] = {"num_samples": metric.problems}
     details = {"no_interval": interval.refused} if interval.refused else {}
     if metric.clusters is not None:
         details["clusters"] = str(metric.clusters)

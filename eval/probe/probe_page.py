@@ -14,8 +14,8 @@ from markupsafe import Markup
 
 from ...data.cache import write_atomic
 from ...data.version import __version__
-from ..board.interval_charts import Line, line_chart
 from ..measure.statistics import Interval
+from ..show.interval_charts import Line, line_chart
 from .status_charts import COLOURS, accuracy_chart, status_chart
 from .statuses import STATUSES
 

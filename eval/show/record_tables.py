@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..measure.compare import Comparison, compare
-from ..measure.labels import record_labels, suite_labels
+from ..measure.labels import differing, record_labels, suite_labels
 from ..measure.metrics import Metric, Unit, per_problem
 from ..measure.problems import clusters_of
 from ..measure.reference import MODEL_REFERENCE, REFERENCE_MODEL
@@ -87,26 +87,28 @@ def suite_table(record: Record, base: Record | None = None) -> Table:
     settings = record.settings
     problems = record.problems()
     comparison = compare(base.problems(), problems, record.ks) if base else None
-    against = f"; the reference is {settings.kl.model_name}" if settings.kl else ""
-    table = Table(
-        title=f"{settings.suite} · {settings.model_name}",
-        caption=f"{len(problems)} problems × {settings.sampling.n} samples; 95 % intervals over "
-        f"{unit_of_interval(problems)}{against}. {power_sentence(problems, record.ks, comparison)}",
-        title_justify="left",
-    )
+    notes = [f"{len(problems)} problems × {settings.sampling.n} samples"]
+    notes.append(f"95 % intervals over {unit_of_interval(problems)}")
+    notes += [f"the reference is {settings.kl.model_name}"] if settings.kl else []
+    if base is not None and (names := differing([base, record])):
+        notes.append(f"the two differ in {', '.join(names)}")
+    caption = f"{'; '.join(notes)}. {power_sentence(problems, record.ks, comparison)}"
+    title = f"{settings.suite} · {settings.model_name}"
+    table = Table(title=_escape(title), caption=_escape(caption), title_justify="left")
     table.add_column("", no_wrap=True)
     table.add_column("Value", justify="right")
     if base is not None:
-        table.add_column(base.settings.model_name, justify="right")
+        table.add_column(_escape(base.settings.model_name), justify="right")
         table.add_column("Difference", justify="right")
         table.add_column("p", justify="right")
     for metric in shown_metrics(record):
-        table.add_row(label(metric.name), spread(metric.interval, metric.unit), *_beside(metric, base, comparison))
+        value = _escape(spread(metric.interval, metric.unit))
+        table.add_row(label(metric.name), value, *_beside(metric, base, comparison))
     if comparison is not None:
         k = max(record.ks)
         for name, interval in (("Kept", comparison.kept[k].keep), ("Newly solved", comparison.kept[k].explore)):
             if interval is not None:
-                table.add_row(f"{name} at {k}", spread(interval, "proportion"), "", "", "")
+                table.add_row(f"{name} at {k}", _escape(spread(interval, "proportion")), "", "", "")
     return table
 
 
@@ -134,7 +136,8 @@ def power_sentence(problems: Sequence[Problem], ks: Sequence[int], comparison: C
     if not least:
         return ""
     pairing = "" if comparison is not None else ", without pairing,"
-    return f"With n = {n}{pairing} differences of {label(name)} under {100 * least:.1f} points are likely to be missed."
+    found = "is found with a chance of less than 80 %"
+    return f"With n = {n}{pairing} a true difference of {label(name)} under {100 * least:.1f} points {found}."
 
 
 def overview_table(records: Sequence[Record]) -> Table:
@@ -181,8 +184,7 @@ def _stacked(metric: Metric | None) -> str:
     if metric is None:
         return "–"
     low, high = (number(end, metric.unit) for end in metric.interval.drawn)
-    estimate = f"[bold]{number(metric.interval.estimate, metric.unit)}[/]"
-    return f"{estimate}\n{metric.interval.refused or f'{low}–{high}'}"
+    return f"[bold]{number(metric.interval.estimate, metric.unit)}[/]\n{metric.interval.refused or f'{low}–{high}'}"
 
 
 def _beside(metric: Metric, base: Record | None, comparison: Comparison | None) -> list[str]:

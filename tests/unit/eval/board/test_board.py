@@ -9,7 +9,7 @@ import pytest
 from quince.eval.board import build_board
 from quince.eval.board.build import ASSETS, file_names
 from quince.eval.board.comparisons import PAIRS_OF_ALL, confusion
-from quince.eval.board.interval_charts import Line, Point, line_chart, scatter
+from quince.eval.show.interval_charts import Line, Point, line_chart, scatter
 from quince.eval.engines.base import Sampling
 from quince.eval.measure.compare import compare, ranks
 from quince.eval.measure.evaluate import Evaluation
