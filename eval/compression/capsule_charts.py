@@ -46,7 +46,7 @@ def break_even_chart(timings: Sequence[Timing], title: str) -> str:
     bottom, right = _TIME_HEIGHT - _TIME_BOTTOM, _TIME_WIDTH - 14
     across, up = Scale(0, log2(_READS[-1]), _TIME_LEFT, right), Scale(log10(low), log10(high), bottom, _TOP)
 
-    def place(timing: Timing, reads: float) -> tuple[float, float]:
+    def place(timing: Timing, reads: int) -> tuple[float, float]:
         return across(log2(reads)), up(log10(timing.share_after(reads)))
 
     parts = [legend([_named(timing) for timing in timings], _TIME_LEFT)[0]]

@@ -71,8 +71,8 @@ def notes(record: Record, metric: Metric) -> str:
     judged = f", {100 * share:.2f} % of answers not judged, {100 * least:.2f} with those as wrong" if share else ""
     return (
         f"{label(metric.name)}, %: {interval.refused or ends}, n = {metric.problems} problems, {drawn}{judged}, "
-        f"at most {settings.sampling.max_tokens} tokens, {settings.engine} {settings.engine_version}, quince {__version__}, "
-        f"settings {settings.hash}"
+        f"at most {settings.sampling.max_tokens} tokens, {settings.engine} {settings.engine_version}, "
+        f"quince {__version__}, settings {settings.hash}"
     )
 
 
