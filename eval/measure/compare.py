@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import isfinite
 
 import numpy as np
 
@@ -47,8 +48,8 @@ def compare(base: Sequence[Problem], other: Sequence[Problem], ks: Sequence[int]
         a, b = before[name][both], after[name][both]
         if len(both):
             differences[name] = paired_difference(a, b, labels)
-            if not differences[name].refused:
-                detectable[name] = minimum_detectable_difference(b - a, clusters=labels)
+            if isfinite(least := minimum_detectable_difference(b - a, clusters=labels)):
+                detectable[name] = least
         if (k := name.removeprefix("pass@")) != name:
             kept[int(k)] = keep_explore(a, b, labels)
     unmatched = len(base) + len(other) - 2 * len(pairs)

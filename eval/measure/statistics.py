@@ -24,6 +24,8 @@ Array = NDArray[np.float64]
 
 LEAST_UNITS = 3
 """Problems or clusters below which no interval is given."""
+_EQUAL = 1e-12
+"""Differences up to this size are rounding."""
 
 
 class StatisticsError(ValueError):
@@ -124,7 +126,7 @@ def bounded_mean(
     if values.size and not lowest - 1e-9 <= values.min() <= values.max() <= highest + 1e-9:
         raise StatisticsError(f"interval: values from {values.min():g} to {values.max():g} do not lie in {bounds}")
     each = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=np.float64)
-    sums, masses = _units(np.stack([each * values, each], axis=1), clusters).T
+    (sums, _), (masses, _) = _units(each * values, clusters), _units(each, clusters)
     total = masses.sum()
     if not total > 0:
         raise StatisticsError("interval: there are no problems, or all weights are 0")
@@ -169,7 +171,7 @@ def mean(values: ArrayLike, clusters: Clusters = None, level: float = 0.95) -> I
     values = np.asarray(values, dtype=np.float64)
     if not values.size:
         raise StatisticsError("interval: there are no problems")
-    estimate, units = float(values.mean()), _number(values, clusters)
+    estimate, units = float(values.mean()), len(_units(values, clusters)[0])
     if refused := _too_few(units, clusters):
         return Interval(estimate, -inf, inf, level, refused=refused)
     half = float(stdtrit(units - 1, 0.5 + level / 2)) * standard_error(values, clusters)
@@ -185,7 +187,12 @@ def standard_error(values: ArrayLike, clusters: Clusters = None) -> float:
     Raises:
         StatisticsError: There are fewer than two problems or clusters.
     """
-    return _error(np.asarray(values, dtype=np.float64), clusters, largest=False)
+    sums, sizes = _units(np.asarray(values, dtype=np.float64), clusters)
+    if len(sums) < 2:
+        unit = "problems" if clusters is None else "clusters"
+        raise StatisticsError(f"standard error: needs 2 {unit}, got {len(sums)}")
+    squares = float(((sums - sums.sum() / sizes.sum() * sizes) ** 2).sum())
+    return sqrt(len(sums) / (len(sums) - 1) * squares) / float(sizes.sum())
 
 
 def paired_difference(a: ArrayLike, b: ArrayLike, clusters: Clusters = None, level: float = 0.95) -> Interval:
@@ -202,18 +209,18 @@ def paired_difference(a: ArrayLike, b: ArrayLike, clusters: Clusters = None, lev
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if a.shape != b.shape or not a.size:
         raise StatisticsError(f"paired difference: {a.shape} and {b.shape} are not the same problems")
-    difference = b - a
-    estimate, units = float(difference.mean()), _number(difference, clusters)
+    sums, sizes = _units(b - a, clusters)
+    estimate, units, total = float((b - a).mean()), len(sums), float(sizes.sum())
     if refused := _too_few(units, clusters):
         return Interval(estimate, -inf, inf, level, 1.0, refused)
-    error = _error(difference, clusters, largest=True)
-    differing = np.count_nonzero(_units(difference[:, None], clusters))
+    spread, largest = _spread(sums, sizes)
+    error = sqrt((units + 1) / units * (spread + largest**2)) / total
+    differing = np.count_nonzero(np.abs(sums) > _EQUAL)
     p_value = min(1.0, max(2 * float(stdtr(units - 1, -abs(estimate) / error)), 2.0 ** (1 - differing)))
     half = float(stdtrit(units - 1, 0.5 + level / 2)) * error
     half = max(half, abs(estimate)) if p_value >= 1 - level else half
     furthest = 1.0 if min(a.min(), b.min()) >= 0 and max(a.max(), b.max()) <= 1 else inf
-    low, high = max(-furthest, estimate - half), min(furthest, estimate + half)
-    return Interval(estimate, low, high, level, p_value)
+    return Interval(estimate, max(-furthest, estimate - half), min(furthest, estimate + half), level, p_value)
 
 
 def minimum_detectable_difference(
@@ -227,15 +234,21 @@ def minimum_detectable_difference(
         level: 1 minus the two-sided error rate.
         clusters: Label of each problem's group.
 
-    Raises:
-        StatisticsError: There are too few problems or clusters for any interval.
+    Returns:
+        Infinity where so few problems or clusters show no difference at all.
     """
-    differences = np.asarray(differences, dtype=np.float64)
-    units = _number(differences, clusters)
-    if refused := _too_few(units, clusters):
-        raise StatisticsError(f"power: {refused}")
-    quantiles = stdtrit(units - 1, 0.5 + level / 2) + stdtrit(units - 1, power)
-    return float(quantiles) * _error(differences - differences.mean(), clusters, largest=True)
+    sums, sizes = _units(np.asarray(differences, dtype=np.float64), clusters)
+    units, total, size = len(sums), float(sizes.sum()), float(sizes.max(initial=0))
+    if _too_few(units, clusters) or 2.0 ** (1 - units) >= 1 - level:
+        return inf
+    quantiles = float(stdtrit(units - 1, 0.5 + level / 2) + stdtrit(units - 1, power))
+    spread, largest = _spread(sums - sums.sum() / total * sizes, sizes)
+    # A difference d adds to the largest unit too: (d total / quantiles)² units / (units + 1) = spread + (largest + d)².
+    rate = (total / quantiles) ** 2 * units / (units + 1) - size**2
+    if rate <= 0:
+        return inf
+    step = largest * size
+    return (step + sqrt(step**2 + rate * (spread + largest**2))) / rate
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -247,38 +260,28 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
-def _units(values: Array, clusters: Clusters) -> Array:
-    """Return sums over clusters, `[clusters, columns]`, of values `[problems, columns]`; without labels the values."""
+def _units(values: Array, clusters: Clusters) -> tuple[Array, Array]:
+    """Return sums and sizes of clusters, `[clusters]` each; without labels, of each problem."""
     if clusters is None:
-        return values
+        return values, np.ones(len(values))
     if len(clusters) != len(values):
         raise StatisticsError(f"clusters: {len(clusters)} labels for {len(values)} problems; give one a problem")
     number = {label: index for index, label in enumerate(dict.fromkeys(clusters))}
-    sums = np.zeros((len(number), values.shape[1]))
-    np.add.at(sums, [number[label] for label in clusters], values)
-    return sums
+    of = [number[label] for label in clusters]
+    return np.bincount(of, values, len(number)), np.bincount(of, minlength=len(number)).astype(np.float64)
 
 
-def _number(values: Array, clusters: Clusters) -> int:
-    return len(_units(values[:, None], clusters))
+def _spread(sums: Array, sizes: Array) -> tuple[float, float]:
+    """Return the squared deviations of units from their mean, and the sum that is farthest from 0.
+
+    Where all sums are 0, a unit that differs by 1 on each of its problems, which is the most that shares can.
+    """
+    squares = ((sums - sums.sum() / sizes.sum() * sizes) ** 2).sum()
+    largest = np.abs(sums).max()
+    return float(squares), float(largest if largest > _EQUAL else sizes.max())
 
 
 def _too_few(units: int, clusters: Clusters) -> str:
     """Say why so many units give no interval; empty if they do."""
     unit = "problem" if clusters is None else "cluster"
     return "" if units >= LEAST_UNITS else f"no interval from {units} {unit}{'s' if units != 1 else ''}"
-
-
-def _error(values: Array, clusters: Clusters, largest: bool) -> float:
-    """Standard error of a mean between units; with `largest`, of one unit more that is as far from 0 as the farthest.
-
-    Where all values are 0 that unit differs by 1, which is the most that shares can.
-    """
-    sums = _units(np.stack([values, np.ones(len(values))], axis=1), clusters)
-    units = len(sums)
-    if units < 2:
-        raise StatisticsError(f"standard error: needs 2 {'problems' if clusters is None else 'clusters'}, got {units}")
-    squares = ((sums[:, 0] - values.mean() * sums[:, 1]) ** 2).sum()
-    if largest:
-        squares, units = squares + (float(np.abs(sums[:, 0]).max()) or float(sums[:, 1].max())) ** 2, units + 1
-    return sqrt(units / (units - 1) * squares) / len(values)

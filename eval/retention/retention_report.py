@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import numpy as np
 from ...data.cache import write_atomic
 from ..measure.metrics import per_problem
 from ..measure.problems import Problem, clusters_of
-from ..measure.statistics import LEAST_UNITS, minimum_detectable_difference, paired_difference, standard_error
+from ..measure.statistics import minimum_detectable_difference, paired_difference, standard_error
 from ..show.record_tables import p_text, spread
 from ..show.tables import Grid, markdown
 
@@ -83,8 +84,8 @@ def _note(after: Sequence[Problem], before: Sequence[Problem] | None) -> str:
     note += "; differences are paired by document, with 95 % intervals."
     first, second = _pairs(before, after)
     clusters = clusters_of(first)
-    if len(first if clusters is None else set(clusters)) < LEAST_UNITS:
-        return note
     least = 100 * minimum_detectable_difference(_values(second) - _values(first), clusters=clusters)
     found = "is found with a chance of less than 80 %"
-    return f"{note} With n = {len(first)} a true difference under {least:.1f} points {found}." if least else note
+    return (
+        f"{note} With n = {len(first)} a true difference under {least:.1f} points {found}." if 0 < least < inf else note
+    )

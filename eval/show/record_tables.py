@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from math import inf, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +12,7 @@ from ..measure.labels import differing, record_labels, suite_labels
 from ..measure.metrics import Metric, Unit, per_problem
 from ..measure.problems import clusters_of
 from ..measure.reference import MODEL_REFERENCE, REFERENCE_MODEL
-from ..measure.statistics import LEAST_UNITS, Interval, minimum_detectable_difference
+from ..measure.statistics import Interval, minimum_detectable_difference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,9 +131,8 @@ def power_sentence(problems: Sequence[Problem], ks: Sequence[int], comparison: C
         column, clusters = per_problem(problems, (min(ks),))[name], clusters_of(problems)
         known = np.flatnonzero(~np.isnan(column))
         n, labels = len(known), None if clusters is None else [clusters[i] for i in known]
-        enough = len(known if labels is None else set(labels)) >= LEAST_UNITS
-        least = sqrt(2) * minimum_detectable_difference(column[known], clusters=labels) if enough else None
-    if not least:
+        least = sqrt(2) * minimum_detectable_difference(column[known], clusters=labels)
+    if not least or least == inf:
         return ""
     pairing = "" if comparison is not None else ", without pairing,"
     found = "is found with a chance of less than 80 %"

@@ -84,7 +84,9 @@ def test_a_page_is_written_and_has_the_numbers(records, tmp_path):
     row = cells(text, "Accuracy by scenario", "irrelevant")
     assert row[0] == str(irrelevant) and row[2].startswith("0.0") and row[3].startswith("100.0")
     everything = cells(text, "Accuracy by scenario", "all")
-    assert everything[3].startswith(f"{100 * right / 60:.1f}") and everything[5] == p_text(paired_difference([0] * 60, [i < right for i in range(60)]))
+    assert everything[3].startswith(f"{100 * right / 60:.1f}") and everything[5] == p_text(
+        paired_difference([0] * 60, [i < right for i in range(60)])
+    )
     assert cells(text, "Decisions of refuses", "refuse")[2] == str(len(refused))
     assert cells(text, "What went wrong, answers", "mute")[0] == "60"
     assert "tiny is below a trivial baseline in " in text
