@@ -84,7 +84,7 @@ def test_a_card_with_results_is_read_by_the_hub_and_written_again_the_same(tmp_p
     once = with_results(CARD, found, {"gsm8k": BENCHMARK})
     assert with_results(once, found, {"gsm8k": BENCHMARK}) == once
     assert once.count("## Evaluation") == 1 and "# one\n\nText." in once and "kind: rlvr" in once
-    assert "| gsm8k | Pass@4 | 100.0 | 61.1 – 100.0 | 8 | 4 | 0 |" in once
+    assert "| gsm8k | Pass@4 | 100.0 | 61.2 – 100.0 | 8 | 4 | 0 |" in once
     data = ModelCard(once).data
     assert data.tags == ["quince", "rlvr"]
     first = data.eval_results[0]
