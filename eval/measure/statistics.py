@@ -268,7 +268,8 @@ def _units(values: Array, clusters: Clusters) -> tuple[Array, Array]:
         raise StatisticsError(f"clusters: {len(clusters)} labels for {len(values)} problems; give one a problem")
     number = {label: index for index, label in enumerate(dict.fromkeys(clusters))}
     of = [number[label] for label in clusters]
-    return np.bincount(of, values, len(number)), np.bincount(of, minlength=len(number)).astype(np.float64)
+    sums, sizes = np.bincount(of, values, len(number)), np.bincount(of, minlength=len(number))
+    return sums.astype(np.float64), sizes.astype(np.float64)
 
 
 def _spread(sums: Array, sizes: Array) -> tuple[float, float]:

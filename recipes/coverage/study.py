@@ -65,7 +65,7 @@ def _dress(axes: Axes, title: str, label: str) -> None:
 
 
 def _by_cutoff(axes: Axes, results: Sequence[Result]) -> None:
-    """Accuracy on held-out compositions of known primitives, with Wilson intervals over the rows of all seeds."""
+    """Accuracy on held-out compositions of known primitives, with 95 % intervals over the rows of all seeds."""
     _dress(axes, "Compositions of known primitives", "k-cutoff: evidence that covers the composition")
     for number, (rows, seeds) in enumerate(_by_size(results).items()):
         counts: dict[int, np.ndarray] = {}

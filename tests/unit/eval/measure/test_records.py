@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from quince.eval.engines.base import Sampling
-from quince.eval.measure.compare import compare, ranks
+from quince.eval.measure.compare import compare
 from quince.eval.measure.evaluate import Evaluation
 from quince.eval.measure.metrics import Metric
 from quince.eval.measure.problems import Answer, Problem
@@ -100,12 +100,6 @@ def test_reports_say_which_differences_cannot_be_seen(tmp_path):
     assert power_sentence(few[:1], (1,)) == ""
     base, after = (read_record(write(tmp_path / name, some)) for name, some in (("a", few), ("b", other)))
     assert "is found with a chance of less than 80 %" in suite_table(after, base).caption
-
-
-def test_ranks_are_over_clusters():
-    values = {"a": {str(i): float(i % 2) for i in range(40)}, "b": {str(i): float(i % 2 and i > 13) for i in range(40)}}
-    assert ranks(values) == {"a": 1, "b": 2}
-    assert ranks(values, {str(i): str(i // 10) for i in range(40)}) == {"a": 1, "b": 1}
 
 
 def test_a_divergence_is_kept_and_changes_no_answers(tmp_path):
@@ -217,27 +211,6 @@ def test_rows_hash_leaves_the_place_of_databases_out():
 )
 def test_models_have_names(model, name):
     assert replace(SETTINGS, model=model).model_name == name
-
-
-def test_compare_pairs_problems():
-    base = [problem("a", 4), problem("b", 0), problem("c", 2)]
-    other = [problem("b", 4), problem("a", 4), problem("d", 1)]
-    comparison = compare(base, other, (1, 4))
-    assert (comparison.problems, comparison.unmatched) == (2, 2)
-    assert comparison.differences["pass@1"].estimate == pytest.approx(0.5)
-    kept = comparison.kept[4]
-    assert (kept.keep.estimate, kept.explore.estimate, kept.base_solved) == (1, 1, 1)
-
-
-def test_ranks_do_not_go_inside_the_noise():
-    clear = {f"{i}": i % 2 for i in range(100)}
-    values = {
-        "best": dict.fromkeys(clear, 0.9),
-        "near": {i: 0.9 + (0.02 if int(i) % 2 else -0.021) for i in clear},
-        "worse": dict.fromkeys(clear, 0.5),
-    }
-    assert ranks(values) == {"best": 1, "near": 1, "worse": 3}
-    assert ranks({}) == {} and ranks({"a": {"x": 1.0}, "b": {"y": 0.0}}) == {"a": 1, "b": 1}
 
 
 @pytest.mark.parametrize(("p", "text"), [(0.0, "< 0.001"), (0.00099, "< 0.001"), (0.001, "0.001"), (0.25, "0.250")])

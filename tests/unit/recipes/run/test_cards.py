@@ -93,6 +93,47 @@ def test_a_card_with_results_is_read_by_the_hub_and_written_again_the_same(tmp_p
     assert "gsm8k" not in fewer
 
 
+def with_unjudged(folder, samples: int, greedy: bool = False):
+    """A record of 100 problems, 4 samples each, in which some samples, or a greedy answer, are not judged."""
+    right = Answer("yes", 3, 1.0, "correct", True, "yes", 2, -0.5, False)
+    wrong = Answer("no", 1, 0.0, "wrong", False, None, 3, -1.5, False)
+    lost = replace(wrong, value=None, outcome="error")
+    problems = tuple(
+        Problem(
+            f"p{i}",
+            "t",
+            "q",
+            {},
+            (right, lost if i < samples else wrong),
+            replace(lost if greedy and i < 2 else right, count=1),
+        )
+        for i in range(100)
+    )
+    log = SampleLog(folder, SETTINGS.hash)
+    log.append(problems)
+    log.finish()
+    return read_record(write_record(folder, Evaluation(problems, SETTINGS.sampling, (1,)), SETTINGS))
+
+
+def test_unjudged_answers_stand_beside_a_published_value(tmp_path):
+    """A judge that fails takes its answers out of the denominator."""
+    found = with_unjudged(tmp_path, 4)
+    notes = eval_results(found, BENCHMARK)["gsm8k.yaml"][0]["notes"]
+    assert "1.00 % of answers not judged, 75.00 with those as wrong" in notes
+    assert "| 1.00 (75.0) |" in with_results(CARD, [found], {})
+    assert eval_results(replace(found, unjudged=None), BENCHMARK)["gsm8k.yaml"][0]["notes"] == notes
+
+
+@pytest.mark.parametrize(("samples", "greedy", "name"), [(5, False, "Pass@1"), (0, True, "Greedy")])
+def test_values_that_rest_on_too_few_judged_answers_are_not_published(tmp_path, samples, greedy, name):
+    found = with_unjudged(tmp_path, samples, greedy)
+    for publish in (lambda: eval_results(found, BENCHMARK), lambda: model_index("one", [found], {})):
+        with pytest.raises(
+            HubError, match=rf"% of the answers behind {name} are not judged.*at most 1 % are published"
+        ):
+            publish()
+
+
 def test_results_are_written_into_the_model_they_are_of(tmp_path, model):
     record(tmp_path / "eval", replace(SETTINGS, model_fingerprint=files_fingerprint(model)))
     files = write_results(tmp_path / "eval", model, {"gsm8k": BENCHMARK})
