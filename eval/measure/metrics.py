@@ -40,7 +40,7 @@ class Metric:
     @property
     def over(self) -> str:
         """The units of the interval."""
-        return "problems" if self.clusters is None else f"{self.clusters} clusters of problems"
+        return units(self.clusters)
 
 
 def per_problem(problems: Sequence[Problem], ks: Sequence[int]) -> dict[str, NDArray[np.float64]]:
@@ -79,17 +79,22 @@ def measure(problems: Sequence[Problem], ks: Sequence[int], level: float = 0.95)
 def bounds_of(name: str, problems: Sequence[Problem]) -> tuple[float, float] | None:
     """Return the smallest and the largest value that a metric can have of a problem; None without a largest one.
 
-    Of rewards those of the answers at hand, with 0 and 1.
+    Of rewards those of the answers at hand, with 0 and 1; of solutions the most that one of the problems has.
     """
-    unit, most = unit_of(name), max(p.n for p in problems)
+    unit, most = unit_of(name), max(len(p.solutions) for p in problems)
     if unit == "proportion":
         return 0.0, 1.0
     if unit == "reward":
         values = [a.value for p in problems for a in p.answers if a.value is not None]
         return min(0.0, *values), max(1.0, *values)
     if unit == "solutions":
-        return 0.0, float(most)
+        return 0.0, float(max(most, 1))
     return (0.0, log(max(most, 2))) if name == "idiom_entropy" else None
+
+
+def units(clusters: int | None) -> str:
+    """Say what an interval is over."""
+    return "problems" if clusters is None else f"{clusters} cluster{'s' if clusters != 1 else ''} of problems"
 
 
 def unit_of(name: str) -> Unit:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..measure.compare import Comparison, compare
 from ..measure.labels import differing, record_labels, suite_labels
-from ..measure.metrics import Metric, Unit, per_problem
+from ..measure.metrics import Metric, Unit, per_problem, units
 from ..measure.problems import clusters_of
 from ..measure.reference import MODEL_REFERENCE, REFERENCE_MODEL
 from ..measure.statistics import Interval, minimum_detectable_difference
@@ -115,7 +115,7 @@ def suite_table(record: Record, base: Record | None = None) -> Table:
 def unit_of_interval(problems: Sequence[Problem]) -> str:
     """Say what intervals are over."""
     clusters = clusters_of(problems)
-    return "problems" if clusters is None else f"{len(set(clusters))} clusters of problems"
+    return units(None if clusters is None else len(set(clusters)))
 
 
 def power_sentence(problems: Sequence[Problem], ks: Sequence[int], comparison: Comparison | None = None) -> str:

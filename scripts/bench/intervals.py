@@ -166,7 +166,7 @@ def _others_of(rng: Random, draws: int, average: float, size: int) -> dict[str, 
 
     def distinct(count: int) -> list[bool]:
         kinds = 1 + rng.binomial(7, two((count, size))[0])
-        return [bounded_mean(v, bounds=(0, 16)).contains(1 + 7 * average) for v in kinds]
+        return [bounded_mean(v, bounds=(0, v.max())).contains(1 + 7 * average) for v in kinds]
 
     def tokens(count: int) -> list[bool]:
         spread = 1.2 - average
@@ -178,7 +178,7 @@ def _others_of(rng: Random, draws: int, average: float, size: int) -> dict[str, 
     figures: dict[str, Callable[[int], list[bool]]] = {
         "kept": partial(kept, kind="keep", true=keep),
         "newly solved": partial(kept, kind="explore", true=explore),
-        "distinct solutions of 16 samples": distinct,
+        "distinct solutions, up to 8": distinct,
         "tokens, log-normal": tokens,
     }
     return {name: rate(held, draws, True) for name, held in figures.items()}
@@ -260,8 +260,9 @@ def render(found: Results) -> str:
     boards = max(row["several"] for row in found["boards"])
     lines = [
         f"A 95 % interval of Pass@k holds the true mean in at least {100 * least:.1f} % of draws in each of "
-        f"{len(both)} simulated cases, in {100 * average:.1f} % on average. Two equal models differ in at most {100 * worst:.1f} % "
-        f"of draws, and of boards of up to {MODELS[-1]} equal models at most {100 * boards:.1f} % show several ranks.",
+        f"{len(both)} simulated cases, in {100 * average:.1f} % on average. Two equal models differ in at most "
+        f"{100 * worst:.1f} % of draws, and of boards of up to {MODELS[-1]} equal models at most {100 * boards:.1f} % "
+        "show several ranks.",
         f"Every case is drawn {found['draws']:,} times, and one that comes within half a point of 95 % (or of 5 % of "
         "errors), or beyond, ten times as often again; only the latter count. How intervals and p-values are computed "
         "stands in `eval/measure/statistics.py`, ranks in `eval/measure/compare.py`.",
@@ -276,7 +277,7 @@ def render(found: Results) -> str:
         _by_size(found["clusters"], "clusters"),
         "## Other figures",
         "Shares of independent trials are computed exactly, the others drawn. Tokens have no bound, so that their mean "
-        "has Student's interval, which few problems of very unequal lengths make too short.",
+        "has Student's interval, which is too short for few problems of very unequal lengths.",
         _others(found),
         "## Two equal models",
         "Draws in which p < 0.05, in %: mean and largest of all cases. Over one or two units a difference is refused.",

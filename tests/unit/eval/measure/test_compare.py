@@ -115,7 +115,7 @@ def test_intervals_stay_within_what_a_metric_can_be():
     problems[0] = replace(problems[0], answers=(below,))
     found = measure(problems, (1, 4))
     assert bounds_of("mean_reward", problems) == (-2.0, 1.0)
-    assert bounds_of("distinct_correct", problems) == (0.0, 4.0) and bounds_of("tokens", problems) is None
+    assert bounds_of("distinct_correct", problems) == (0.0, 1.0) and bounds_of("tokens", problems) is None
     for name, metric in found.items():
         low, high = bounds_of(name, problems) or (-np.inf, np.inf)
         assert low <= metric.interval.low <= metric.interval.estimate <= metric.interval.high <= high
