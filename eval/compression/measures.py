@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..measure.statistics import Interval, bounded_mean, mean, paired_difference, share
+from ..measure.statistics import Interval, bounded_mean, mean, paired_difference, proportion
 from .costs import Lengths
 from .results import CAPSULE, FULL, NONE, SWAPPED, Results
 
@@ -76,12 +76,12 @@ def leak(results: Results, reader: str) -> Interval | None:
 def over_budget(results: Results) -> Interval:
     """Return the share of capsules that were written longer than the budget."""
     over = [tokens > budget for tokens, budget in zip(results.written, results.budgets, strict=True)]
-    return share(sum(over), len(over))
+    return proportion(sum(over), len(over))
 
 
 def ended(results: Results) -> Interval:
     """Return the share of capsules that the compressor ended by itself."""
-    return share(sum(results.stopped), len(results.stopped))
+    return proportion(sum(results.stopped), len(results.stopped))
 
 
 def length_cut(results: Results, reader: str) -> Interval:

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..measure.statistics import Interval, share
+from ..measure.statistics import Interval, proportion
 from .cases import DECISIONS, Case
 
 SCENARIOS = (
@@ -50,7 +50,7 @@ class Share:
     @property
     def interval(self) -> Interval | None:
         """With its 95 % interval; None of nothing."""
-        return share(self.right, self.of) if self.of else None
+        return proportion(self.right, self.of) if self.of else None
 
 
 @dataclass(frozen=True)

@@ -143,10 +143,10 @@ def bounded_mean(
     return Interval(estimate, max(lowest, float(centre) - half), min(highest, float(centre) + half), level)
 
 
-def share(successes: float, trials: float, level: float = 0.95) -> Interval:
-    """Return a share of independent trials with the interval of `bounded_mean`; of one or two it is 0 to 1."""
+def proportion(successes: float, trials: float, level: float = 0.95) -> Interval:
+    """Return a proportion of independent trials with the interval of `bounded_mean`; of one or two it is 0 to 1."""
     if trials < 1 or not 0 <= successes <= trials:
-        raise StatisticsError(f"share: 0 <= successes <= trials and trials >= 1; got {successes} of {trials}")
+        raise StatisticsError(f"proportion: 0 <= successes <= trials and trials >= 1; got {successes} of {trials}")
     if trials < LEAST_UNITS:
         return Interval(successes / trials, 0.0, 1.0, level)
     pseudo = _pseudo(level)
@@ -209,8 +209,9 @@ def paired_difference(a: ArrayLike, b: ArrayLike, clusters: Clusters = None, lev
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if a.shape != b.shape or not a.size:
         raise StatisticsError(f"paired difference: {a.shape} and {b.shape} are not the same problems")
-    sums, sizes = _units(b - a, clusters)
-    estimate, units, total = float((b - a).mean()), len(sums), float(sizes.sum())
+    difference = b - a
+    sums, sizes = _units(difference, clusters)
+    estimate, units, total = float(difference.mean()), len(sums), float(sizes.sum())
     if refused := _too_few(units, clusters):
         return Interval(estimate, -inf, inf, level, 1.0, refused)
     spread, largest = _spread(sums, sizes)

@@ -11,7 +11,7 @@ import numpy as np
 from coverage_claims import claims_text, gap, held_out, mechanism, over_seeds, share, sizes
 from quince.data.cache import write_atomic
 from quince.eval.coverage.scaling import kappa
-from quince.eval.measure.statistics import wilson
+from quince.eval.measure.statistics import proportion
 from quince.recipes.coverage.study import draw
 from quince.recipes.run.run_folder import processor
 
@@ -53,7 +53,7 @@ INTRODUCTION = """Models of 100,000 weights trained from scratch on compositions
 library's recipes `coverage/tiny*` and `coverage/modular_addition*`. Type 0 are held-out compositions of primitives
 that training used; in type 1 neither primitive was used, in type 2 only the second, in type 3 only the first. Chance
 is 0.05; the one-slot baseline answers by the most frequent training answer for the best single slot. ± is Student's
-95 % interval over seeds (tables, rows and weights all differ between seeds), brackets are Wilson's over rows. Training
+95 % interval over seeds (tables, rows and weights all differ between seeds), brackets are over rows. Training
 stops on validation rows, never on the rows reported.
 """
 
@@ -105,7 +105,7 @@ def by_type(results: Sequence[Result], study: str) -> str:
 
 
 def by_cutoff(results: Sequence[Result], study: str, largest: int = 12) -> str:
-    """Accuracy on type 0 by k-cutoff with Wilson's interval over the rows of all seeds; the last bin is open."""
+    """Accuracy on type 0 by k-cutoff with an interval over the rows of all seeds; the last bin is open."""
     rows = []
     for size, seeds in sizes(results, study).items():
         counts = np.zeros((largest + 1, 2), dtype=int)
@@ -119,7 +119,7 @@ def by_cutoff(results: Sequence[Result], study: str, largest: int = 12) -> str:
 def binned(good: int, total: int) -> str:
     if not total:
         return ""
-    interval = wilson(int(good), int(total))
+    interval = proportion(int(good), int(total))
     return f"{interval.estimate:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
 
 

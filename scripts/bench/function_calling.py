@@ -22,7 +22,7 @@ from quince.eval.function_calling.call_analysis import write_entries
 from quince.eval.function_calling.call_rates import Report, below_baselines
 from quince.eval.function_calling.call_tables import Entry
 from quince.eval.function_calling.cases import Case
-from quince.eval.measure.statistics import wilson
+from quince.eval.measure.statistics import proportion
 
 TARGET = Path(__file__).parents[2] / "docs" / "results" / "function_calling"
 SUITES = ("test", "names", "paraphrases", "values", "tools", "language", "more_tools")
@@ -104,7 +104,7 @@ def summary(model: str, reports: dict[str, Report]) -> list[Line]:
     for what, (suite, chosen, ok, aim) in MEASURES.items():
         cases = [case for case in reports[suite].cases if chosen(case)]
         count = sum(map(ok, cases))
-        interval = wilson(count, len(cases))
+        interval = proportion(count, len(cases))
         percents = (round(100 * value, 1) for value in (interval.estimate, interval.low, interval.high))
         lines.append(Line(model, what, count, len(cases), *percents, aim))
     return lines

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from quince.eval.measure.compare import ranks
 from quince.eval.measure.diversity import keep_explore
-from quince.eval.measure.statistics import bounded_mean, mean, paired_difference, pass_at_k, share
+from quince.eval.measure.statistics import bounded_mean, mean, paired_difference, pass_at_k, proportion
 from quince.scripts.bench.pages import Page, Results, bench, table
 from scipy.stats import binom
 
@@ -138,7 +138,7 @@ def of_shares() -> list[Row]:
     """Exact coverage of a share of independent trials."""
     chances, rows = np.linspace(0.03, 0.97, 189), []
     for trials in (5, *SIZES, 200, 1000):
-        ends = [share(right, trials) for right in range(trials + 1)]
+        ends = [proportion(right, trials) for right in range(trials + 1)]
         held = np.array([(one.low <= chances) & (chances <= one.high) for one in ends])
         covered = (binom.pmf(np.arange(trials + 1)[:, None], trials, chances) * held).sum(0)
         rows += [{"size": trials, "mean": float(c), "covered": float(p)} for c, p in zip(chances, covered, strict=True)]

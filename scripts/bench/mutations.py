@@ -178,7 +178,7 @@ def measure(mutations: list[Mutation]) -> list[dict[str, Any]]:
 
 def page(record: dict[str, Any]) -> str:
     """The results page."""
-    from quince.eval.measure.statistics import wilson
+    from quince.eval.measure.statistics import proportion
 
     rows = record["mutations"]
     caught = sum(row["caught"] for row in rows)
@@ -186,11 +186,11 @@ def page(record: dict[str, Any]) -> str:
         f"| {row['bug']} | `{row['file']}` | {'`' + row['by'] + '`' if row['caught'] else '**nothing**'} |"
         for row in rows
     )
-    low = wilson(caught, len(rows)).low
+    low = proportion(caught, len(rows)).low
     return f"""# Seeded bugs
 
 One line of the code is broken at a time, and the tests that should notice are run. They pass without a bug.
-**{caught} of {len(rows)} are caught** ({low:.0%} to 100 %, Wilson, 95 %, were they drawn at random, which they are not:
+**{caught} of {len(rows)} are caught** ({low:.0%} to 100 %, 95 %, were they drawn at random, which they are not:
 they are of the kinds that trainers of language models have had).
 Four escaped at first, one of them in this run, whose random cases happened not to hold it. Tests for them were
 added and these bugs tried again, so the share says little about bugs that nobody has thought of.

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from quince.eval.measure.statistics import wilson
+from quince.eval.measure.statistics import proportion
 from quince.recipes.run.checkpoints import STAGING, newest_whole_checkpoint, sorted_checkpoints
 from quince.recipes.run.run_folder import processor
 from quince.recipes.run.survival import Survives
@@ -223,7 +223,7 @@ when the checkpoint is due.
 | | |
 |---|---|
 | SIGKILLs, of them while a checkpoint was being written | {kills}, {while_saving} |
-| resumed from a whole checkpoint | **{resumed} of {kills}** ({low:.1%} to 100 %, Wilson, 95 %) |
+| resumed from a whole checkpoint | **{resumed} of {kills}** ({low:.1%} to 100 %, 95 %) |
 | most steps lost (checkpoints are one step apart) | **{most_steps_lost}** |
 | SIGTERMs that left a whole checkpoint and exit code 75 | **{clean} of {stops}** |
 | seconds from SIGTERM to the end, median and longest | {median:.2f}, {longest:.2f} |
@@ -243,7 +243,7 @@ def page(record: dict[str, Any]) -> str:
         micro=MICRO_BATCHES,
         milliseconds=1000 * record["step_seconds"],
         kills=len(kills),
-        low=wilson(record["resumed"], len(kills), 0.95).low,
+        low=proportion(record["resumed"], len(kills)).low,
         clean=sum(one["exit_code"] == 75 and one["lost_steps"] == 0 for one in stops),
         stops=len(stops),
         median=statistics.median(seconds),
