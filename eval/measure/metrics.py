@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import log
 from typing import Literal
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from ...rewards.base import OUTCOMES
 from .diversity import entropy
 from .problems import Answer, Problem, clusters_of
-from .statistics import Interval, bounded_mean, mean, pass_at_k
+from .statistics import Interval, bounded_mean, pass_at_k
 
 Unit = Literal["proportion", "reward", "solutions", "nats", "tokens"]
 
@@ -69,27 +68,25 @@ def measure(problems: Sequence[Problem], ks: Sequence[int], level: float = 0.95)
         known = np.flatnonzero(~np.isnan(column))
         if known.size:
             labels = None if clusters is None else [clusters[i] for i in known]
-            values, bounds = column[known], bounds_of(name, problems)
-            interval = bounded_mean(values, labels, None, bounds, level) if bounds else mean(values, labels, level)
+            values = column[known]
+            interval = bounded_mean(values, labels, None, bounds_of(name, values, problems), level)
             groups = None if labels is None else len(set(labels))
             metrics[name] = Metric(name, unit_of(name), interval, len(values), groups)
     return metrics
 
 
-def bounds_of(name: str, problems: Sequence[Problem]) -> tuple[float, float] | None:
-    """Return the smallest and the largest value that a metric can have of a problem; None without a largest one.
+def bounds_of(name: str, values: NDArray[np.float64], problems: Sequence[Problem]) -> tuple[float, float]:
+    """Return the smallest and the largest value that a metric is taken to have of a problem.
 
-    Of rewards those of the answers at hand, with 0 and 1; of solutions the most that one of the problems has.
+    Of rewards those of the answers at hand, with 0 and 1. Of what has no upper bound twice the largest value at hand:
+    few problems do not show the largest ones.
     """
-    unit, most = unit_of(name), max(len(p.solutions) for p in problems)
-    if unit == "proportion":
+    if unit_of(name) == "proportion":
         return 0.0, 1.0
-    if unit == "reward":
-        values = [a.value for p in problems for a in p.answers if a.value is not None]
-        return min(0.0, *values), max(1.0, *values)
-    if unit == "solutions":
-        return 0.0, float(max(most, 1))
-    return (0.0, log(max(most, 2))) if name == "idiom_entropy" else None
+    if unit_of(name) == "reward":
+        rewards = [a.value for p in problems for a in p.answers if a.value is not None]
+        return min(0.0, *rewards), max(1.0, *rewards)
+    return 0.0, 2 * float(values.max()) or 1.0
 
 
 def units(clusters: int | None) -> str:

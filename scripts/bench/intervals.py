@@ -166,12 +166,18 @@ def _others_of(rng: Random, draws: int, average: float, size: int) -> dict[str, 
 
     def distinct(count: int) -> list[bool]:
         kinds = 1 + rng.binomial(7, two((count, size))[0])
-        return [bounded_mean(v, bounds=(0, v.max())).contains(1 + 7 * average) for v in kinds]
+        return [bounded_mean(v, bounds=(0, 2 * v.max())).contains(1 + 7 * average) for v in kinds]
+
+    def divergence(count: int) -> list[bool]:
+        return [
+            mean(values).contains(1.0) for values in rng.gamma(2 + 8 * average, 1 / (2 + 8 * average), (count, size))
+        ]
 
     def tokens(count: int) -> list[bool]:
         spread = 1.2 - average
         true = float(np.exp(5 + spread**2 / 2))
-        return [mean(values).contains(true) for values in rng.lognormal(5, spread, (count, size))]
+        lengths = rng.lognormal(5, spread, (count, size))
+        return [bounded_mean(v, bounds=(0, 2 * v.max())).contains(true) for v in lengths]
 
     base, after = two(1_000_000)
     keep, explore = float((base * after).sum() / base.sum()), float(((1 - base) * after).sum() / (1 - base).sum())
@@ -180,6 +186,7 @@ def _others_of(rng: Random, draws: int, average: float, size: int) -> dict[str, 
         "newly solved": partial(kept, kind="explore", true=explore),
         "distinct solutions, up to 8": distinct,
         "tokens, log-normal": tokens,
+        "divergences, Student's interval": divergence,
     }
     return {name: rate(held, draws, True) for name, held in figures.items()}
 
@@ -264,7 +271,9 @@ def render(found: Results) -> str:
         f"{100 * worst:.1f} % of draws, and of boards of up to {MODELS[-1]} equal models at most {100 * boards:.1f} % "
         "show several ranks.",
         f"Every case is drawn {found['draws']:,} times, and one that comes within half a point of 95 % (or of 5 % of "
-        "errors), or beyond, ten times as often again; only the latter count. How intervals and p-values are computed "
+        "errors), or beyond, ten times as often again; only the latter count. The mean is "
+        f"{100 * summary(found['problems'])[1]:.1f} % over problems and {100 * summary(found['clusters'])[1]:.1f} % over "
+        "clusters. How intervals and p-values are computed "
         "stands in `eval/measure/statistics.py`, ranks in `eval/measure/compare.py`.",
         "## Pass@k over problems",
         "Least coverage and mean coverage, in %. True means are .03 to .97; Pass@1 of 1, 16 and 64 samples and Pass@16 "
@@ -276,8 +285,9 @@ def render(found: Results) -> str:
         "each, or 2 to 40. Fewer than three clusters have no interval.",
         _by_size(found["clusters"], "clusters"),
         "## Other figures",
-        "Shares of independent trials are computed exactly, the others drawn. Tokens have no bound, so that their mean "
-        "has Student's interval, which is too short for few problems of very unequal lengths.",
+        "Shares of independent trials are computed exactly, the others drawn. Numbers without a "
+        "bound are taken to reach twice the largest at hand; very unequal lengths of few problems still have too short "
+        "an interval.",
         _others(found),
         "## Two equal models",
         "Draws in which p < 0.05, in %: mean and largest of all cases. Over one or two units a difference is refused.",

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from quince.eval.measure.compare import compare, ranks
-from quince.eval.measure.metrics import bounds_of, measure
+from quince.eval.measure.metrics import bounds_of, measure, per_problem
 from quince.eval.measure.problems import Answer, Problem
 from quince.eval.measure.statistics import paired_difference
 
@@ -114,8 +114,12 @@ def test_intervals_stay_within_what_a_metric_can_be():
     below = replace(problems[0].answers[0], value=-2.0)
     problems[0] = replace(problems[0], answers=(below,))
     found = measure(problems, (1, 4))
-    assert bounds_of("mean_reward", problems) == (-2.0, 1.0)
-    assert bounds_of("distinct_correct", problems) == (0.0, 1.0) and bounds_of("tokens", problems) is None
+    columns = per_problem(problems, (1, 4))
+    ends = {
+        name: bounds_of(name, column[~np.isnan(column)], problems) for name, column in columns.items() if name in found
+    }
+    assert ends["mean_reward"] == (-2.0, 1.0) and ends["distinct_correct"] == (0.0, 2.0)
+    assert ends["idiom_entropy"] == (0.0, 1.0) and ends["pass@4"] == ends["truncated"] == (0.0, 1.0)
     for name, metric in found.items():
-        low, high = bounds_of(name, problems) or (-np.inf, np.inf)
+        low, high = ends[name]
         assert low <= metric.interval.low <= metric.interval.estimate <= metric.interval.high <= high

@@ -131,10 +131,10 @@ def rare_exceptions(rng, mean, shape):
 def test_intervals_of_pass_at_k_cover_what_they_say(difficulty, size):
     """The whole grid stands in docs/results/intervals.md; seeds are fixed, 800 draws have an error of 0.8 points."""
     rng, covered = np.random.default_rng(size), []
-    for mean, samples, k in ((0.97, 1, 1), (0.95, 16, 1), (0.8, 64, 1), (0.6, 16, 16)):
-        many = difficulty(rng, mean, 200_000)
+    for average, samples, k in ((0.97, 1, 1), (0.95, 16, 1), (0.8, 64, 1), (0.6, 16, 16)):
+        many = difficulty(rng, average, 200_000)
         true = float((1 - (1 - many) ** k).mean())
-        values = pass_at_k(samples, rng.binomial(samples, difficulty(rng, mean, (800, size))), k)
+        values = pass_at_k(samples, rng.binomial(samples, difficulty(rng, average, (800, size))), k)
         covered.append(np.mean([bounded_mean(row).contains(true) for row in values]))
     assert min(covered) >= 0.93
 
@@ -145,10 +145,10 @@ def test_intervals_over_clusters_cover_what_they_say(groups, sizes):
     rng, covered = np.random.default_rng(groups), []
     counts = np.full(groups, 8) if sizes == "equal" else np.geomspace(2, 30, groups).astype(int)
     labels = np.repeat(np.arange(groups), counts)
-    for mean, concentration in ((0.9, 0.01), (0.1, 1.0), (0.5, 0.01)):
-        shared = rng.beta(mean * concentration, (1 - mean) * concentration, (800, groups))[:, labels]
+    for average, concentration in ((0.9, 0.01), (0.1, 1.0), (0.5, 0.01)):
+        shared = rng.beta(average * concentration, (1 - average) * concentration, (800, groups))[:, labels]
         values = rng.binomial(4, shared) / 4
-        covered.append(np.mean([bounded_mean(row, labels.tolist()).contains(mean) for row in values]))
+        covered.append(np.mean([bounded_mean(row, labels.tolist()).contains(average) for row in values]))
     assert min(covered) >= 0.93
 
 
