@@ -270,11 +270,11 @@ def render(found: Results) -> str:
         f"{len(both)} simulated cases, in {100 * average:.1f} % on average. Two equal models differ in at most "
         f"{100 * worst:.1f} % of draws, and of boards of up to {MODELS[-1]} equal models at most {100 * boards:.1f} % "
         "show several ranks.",
-        f"Every case is drawn {found['draws']:,} times, and one that comes within half a point of 95 % (or of 5 % of "
-        "errors), or beyond, ten times as often again; only the latter count. The mean is "
+        f"Every case is drawn {found['draws']:,} times. One with less than 94.5 % (or more than 4.5 % of errors) is drawn "
+        "again ten times as often, and only that counts. Means are "
         f"{100 * summary(found['problems'])[1]:.1f} % over problems and {100 * summary(found['clusters'])[1]:.1f} % over "
-        "clusters. How intervals and p-values are computed "
-        "stands in `eval/measure/statistics.py`, ranks in `eval/measure/compare.py`.",
+        "clusters. How intervals and p-values are computed stands in `eval/measure/statistics.py`, ranks in "
+        "`eval/measure/compare.py`.",
         "## Pass@k over problems",
         "Least coverage and mean coverage, in %. True means are .03 to .97; Pass@1 of 1, 16 and 64 samples and Pass@16 "
         "of 16 and 64. Few problems that are all alike give intervals that are too wide: ten problems do not show "
