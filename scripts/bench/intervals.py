@@ -136,12 +136,15 @@ def _clusters(
 
 def of_shares() -> list[Row]:
     """Exact coverage of a share of independent trials."""
-    chances, rows = np.linspace(0.03, 0.97, 189), []
+    chances, rows = np.linspace(0.03, 0.97, 95), []
     for trials in (5, *SIZES, 200, 1000):
         ends = [proportion(right, trials) for right in range(trials + 1)]
         held = np.array([(one.low <= chances) & (chances <= one.high) for one in ends])
         covered = (binom.pmf(np.arange(trials + 1)[:, None], trials, chances) * held).sum(0)
-        rows += [{"size": trials, "mean": float(c), "covered": float(p)} for c, p in zip(chances, covered, strict=True)]
+        rows += [
+            {"size": trials, "mean": round(float(c), 2), "covered": round(float(p), 4)}
+            for c, p in zip(chances, covered, strict=True)
+        ]
     return rows
 
 
@@ -240,7 +243,7 @@ def _several_ranks(rng: Random, models: int, size: int, n: int, groups: int, cou
     return several
 
 
-def measure(draws: int = 400) -> Results:
+def measure(draws: int = 300) -> Results:
     """Simulate everything."""
     return {
         "draws": draws,
@@ -270,11 +273,11 @@ def render(found: Results) -> str:
         f"{len(both)} simulated cases, in {100 * average:.1f} % on average. Two equal models differ in at most "
         f"{100 * worst:.1f} % of draws, and of boards of up to {MODELS[-1]} equal models at most {100 * boards:.1f} % "
         "show several ranks.",
-        f"Every case is drawn {found['draws']:,} times. One with less than 94.5 % (or more than 4.5 % of errors) is drawn "
-        "again ten times as often, and only that counts. Means are "
-        f"{100 * summary(found['problems'])[1]:.1f} % over problems and {100 * summary(found['clusters'])[1]:.1f} % over "
-        "clusters. How intervals and p-values are computed stands in `eval/measure/statistics.py`, ranks in "
-        "`eval/measure/compare.py`.",
+        f"Every case is drawn {found['draws']:,} times. One with less than 94.5 % (or more than 4.5 % of errors) is "
+        "drawn again ten times as often, and only that counts. The mean is "
+        f"{100 * summary(found['problems'])[1]:.1f} % over problems and "
+        f"{100 * summary(found['clusters'])[1]:.1f} % over clusters. How intervals and p-values are computed stands in "
+        "`eval/measure/statistics.py`, ranks in `eval/measure/compare.py`.",
         "## Pass@k over problems",
         "Least coverage and mean coverage, in %. True means are .03 to .97; Pass@1 of 1, 16 and 64 samples and Pass@16 "
         "of 16 and 64. Few problems that are all alike give intervals that are too wide: ten problems do not show "
@@ -286,8 +289,7 @@ def render(found: Results) -> str:
         _by_size(found["clusters"], "clusters"),
         "## Other figures",
         "Shares of independent trials are computed exactly, the others drawn. Numbers without a "
-        "bound are taken to reach twice the largest at hand; very unequal lengths of few problems still have too short "
-        "an interval.",
+        "bound are taken to reach twice the largest at hand.",
         _others(found),
         "## Two equal models",
         "Draws in which p < 0.05, in %: mean and largest of all cases. Over one or two units a difference is refused.",
