@@ -1,8 +1,9 @@
-"""The same loss however a step is cut: 1, 2 and 4 gloo processes, accumulation, checkpointing; docs/results/parity.md.
+"""The same loss however a step is cut: 1, 2 and 4 gloo processes, accumulation, checkpointing.
 
 Every run is a forked child of one process that has imported the libraries, so that a run costs its steps alone. What is
 compared is each logged loss and gradient norm of a run with those of one process that takes the whole batch at once,
-and the sampled answers, since a loss on other answers is another loss.
+and the sampled completions, since a loss on other completions is another loss. What earlier calls found for other
+families and ways is kept, so that the page can be made in parts.
 
     python scripts/bench/parity.py
     python scripts/bench/parity.py --steps 3 --ways "2 processes" --families DPO --out somewhere
@@ -10,7 +11,6 @@ and the sampled answers, since a loss on other answers is another loss.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -24,86 +24,23 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-DATE, HARDWARE = "2026-11-30", "two Xeon cores shared with other work, torch 2.13 CPU"
+import yaml
+from quince.scripts.bench.pages import RESULTS, Page, Results, bench, stamp, table
+
 GOAL = 1e-5
 BATCH = 16
 COMPARED = ("loss", "grad_norm", "reward")
-SEEDED = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRL_EXPERIMENTAL_SILENCE": "1", "TOKENIZERS_PARALLELISM": "0"}
 
-TRAINER = """
-trainer:
-  max_steps: STEPS
-  learning_rate: 1e-4
-  lr_scheduler_type: constant
-  logging_steps: 1
-  save_strategy: "no"
-  gradient_checkpointing: false
-  disable_tqdm: true
-"""
-RLVR = (
-    """
-kind: rlvr
-model: {id: tiny, dtype: float32}
-data: [{kind: strategies, size: 12}]
-rewards: [{kind: exact_match}]
-split: {train_on: all, rollouts: 4, threshold: 2}
-rehearsal: {batch_size: 16}
-"""
-    + TRAINER
-    + "  num_generations: 4\n  max_completion_length: 16\n  loss_type: dapo\n"
-)
-CAPSULATOR = (
-    """
-kind: rlvr
-model: {id: tiny, dtype: float32}
-readers: [{name: a, model: {id: tiny, dtype: float32}, max_tokens: 4}]
-data: [{kind: passages, size: 12}]
-rewards: [{kind: capsule, gate: cut, utility: agreement}]
-objective: {kind: capsulator}
-"""
-    + TRAINER
-    + "  num_generations: 4\n  max_completion_length: 8\n  temperature: 0.2\n"
-)
-SFT = (
-    """
-kind: sft
-model: {id: tiny, dtype: float32}
-data: [{kind: strategies, size: 240}, {kind: everyday, size: 100}]
-"""
-    + TRAINER
-    + "  max_length: 256\n  train_sampling_strategy: sequential\n"
-)
-DPO = (
-    """
-kind: dpo
-model: {id: tiny, dtype: float32}
-data: [{kind: jsonl, path: PAIRS}]
-"""
-    + TRAINER
-    + "  max_length: 128\n  train_sampling_strategy: sequential\n"
-)
-PRETRAIN = """
-kind: pretrain
-architecture: {hidden_size: 32, layers: 2, heads: 2, kv_heads: 1, head_dim: 16, intermediate_size: 64}
-tokenizer: {vocab_size: 640, rows_per_source: 100}
-mixture: [{kind: strategies, size: 330}, {kind: everyday, size: 40}]
-""" + TRAINER.replace("  gradient_checkpointing: false\n", "")
-COVERAGE = """
-kind: coverage
-data: {family: two_hop, values: 8, rows: [40]}
-architecture: {width: 32, layers: 2, heads: 2}
-evaluate_every: 1000
-""" + TRAINER.replace("  gradient_checkpointing: false\n", "")
-
+RECIPES = Path(__file__).with_suffix(".yaml")
 FAMILIES: dict[str, tuple[str, list[str]]] = {
-    "GRPO": (RLVR, []),
-    "DPH-JS": (RLVR, ["divergence={kind: jensen_shannon, weight: 0.5}"]),
-    "Capsulator": (CAPSULATOR, []),
-    "SFT, padded": (SFT, ["trainer.packing=false"]),
-    "SFT, packed": (SFT, ["trainer.packing=true", "trainer.max_length=64", "data.0.size=1000"]),
-    "DPO": (DPO, []),
-    "pretraining": (PRETRAIN, []),
-    "coverage": (COVERAGE, []),
+    "GRPO": ("rlvr", []),
+    "DPH-JS": ("rlvr", ["divergence={kind: jensen_shannon, weight: 0.5}"]),
+    "Capsulator": ("capsulator", []),
+    "SFT, padded": ("sft", ["trainer.packing=false"]),
+    "SFT, packed": ("sft", ["trainer.packing=true", "trainer.max_length=64", "data.0.size=1000"]),
+    "DPO": ("dpo", []),
+    "pretraining": ("pretrain", []),
+    "coverage": ("coverage", []),
 }
 WAYS: dict[str, tuple[int, int, bool]] = {
     "2 processes": (2, 1, False),
@@ -115,16 +52,6 @@ WAYS: dict[str, tuple[int, int, bool]] = {
 ONCE = (1, 1, False)
 NOT_CUT = {(family, "checkpointing") for family in ("pretraining", "coverage")}
 """Their recipes have no such switch; the models are small."""
-
-NOTES = """
-"Other answers" counts the sampled answers of all steps that are not those of the whole step. A draw by inverse
-cumulative probability has a boundary at every token of the vocabulary; rounding may carry it across one, and the loss
-is then that of another answer. So Capsulator samples at temperature 0.2: about passages the tiny model is undecided,
-4 nats a token at temperature 1, where one of the first 768 draws was within 4e-8 of a boundary and fell otherwise, in
-each cut alike. At 0.2 the closest of these is 2e-4 away. A flip is rare then, not impossible; that column would show
-it. Pretraining's Muon is `recipes/muon.py`, which orthogonalises in float32 as the gradients are.
-""".splitlines()
-
 
 Run = tuple[list[dict[str, float]], Counter[str]]
 """The log of each step; how often each answer was sampled, with its step and prompt."""
@@ -147,7 +74,8 @@ def recipe_file(folder: Path, family: str, steps: int) -> Path:
     if not pairs.exists():
         pairs.write_text("\n".join(json.dumps(pair(number)) for number in range(400)), encoding="utf-8")
     file = folder / f"{family.replace(', ', '_')}.yaml"
-    file.write_text(FAMILIES[family][0].replace("PAIRS", str(pairs)).replace("STEPS", str(steps)), encoding="utf-8")
+    text = RECIPES.read_text(encoding="utf-8").replace("PAIRS", str(pairs)).replace("STEPS", str(steps))
+    file.write_text(yaml.safe_dump(yaml.safe_load(text)[FAMILIES[family][0]]), encoding="utf-8")
     return file
 
 
@@ -261,56 +189,42 @@ def difference(family: str, way: str, whole: Run, cut: Run) -> Compared:
     return Compared(family, way, len(log), largest, (answers - other_answers).total() if answers else None)
 
 
-def page(found: Sequence[Compared], steps: int) -> str:
-    """The table."""
-    within = sum(entry.differences.get("loss", 1.0) <= GOAL for entry in found)
-    lines = [
-        "# The same loss however a step is cut",
-        "",
-        f"{DATE}, {HARDWARE}, float32, gloo; `python scripts/bench/parity.py`; {steps} steps, seed 0.",
-        "",
-        f"Loss within {GOAL:g} at every step: **{within} of {len(found)}**. Largest absolute difference from one",
-        f"process that takes the whole batch of {BATCH} rows at once:",
-        "",
-        "| family | cut into | loss | gradient norm | reward | other answers |",
-        "|---|---|---|---|---|---|",
-    ]
-    for entry in found:
-        found_here = entry.differences
-        cells = [f"{found_here[name]:.1e}" if name in found_here else "" for name in COMPARED]
-        cells = cells if found_here else ["did not run", "", ""]
-        cells.append("" if entry.other_answers is None else str(entry.other_answers))
-        lines.append(f"| {entry.family} | {entry.way} | {' | '.join(cells)} |")
-    return "\n".join([*lines, *NOTES]) + "\n"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--families", nargs="+", default=list(FAMILIES), choices=FAMILIES)
-    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[2] / "docs" / "results")
-    arguments = parser.parse_args()
-    os.environ.update(SEEDED)
+def measure(
+    steps: int = 20, families: Sequence[str] = tuple(FAMILIES), ways: Sequence[str] = tuple(WAYS), alone: bool = False
+) -> Results:
+    """Compare; with `alone` nothing of earlier calls is kept."""
+    here = stamp()
     with tempfile.TemporaryDirectory() as folder:
-        found = compare(arguments.families, arguments.ways, arguments.steps, Path(folder))
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    file = arguments.out / "parity.json"
-    found = [*kept(file, arguments.steps, found), *found]
-    found.sort(key=lambda entry: (list(FAMILIES).index(entry.family), list(WAYS).index(entry.way)))
-    record = {"date": DATE, "hardware": HARDWARE, "steps": arguments.steps, "found": [asdict(entry) for entry in found]}
-    file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    (arguments.out / "parity.md").write_text(page(found, arguments.steps), encoding="utf-8")
+        found = [asdict(entry) | {"stamp": here} for entry in compare(families, ways, steps, Path(folder))]
+    file = RESULTS / "parity.json"
+    earlier = json.loads(file.read_text(encoding="utf-8")) if file.exists() and not alone else {"steps": 0}
+    if earlier["steps"] == steps:
+        again = {(entry["family"], entry["way"]) for entry in found}
+        old = {"stamp": earlier["provenance"]}
+        found += [old | entry for entry in earlier["found"] if (entry["family"], entry["way"]) not in again]
+    order = [*FAMILIES, *WAYS]
+    found.sort(key=lambda entry: (order.index(entry["family"]), order.index(entry["way"])))
+    return {"steps": steps, "found": found, "stamps": [entry["stamp"] for entry in found]}
 
 
-def kept(file: Path, steps: int, found: Sequence[Compared]) -> list[Compared]:
-    """What earlier calls found for other families and ways, so that the table can be made in parts."""
-    earlier = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"steps": steps, "found": []}
-    again = {(entry.family, entry.way) for entry in found}
-    known = [entry for entry in earlier["found"] if earlier["steps"] == steps and entry["family"] in FAMILIES]
-    entries = [Compared(**entry) for entry in known]
-    return [entry for entry in entries if (entry.family, entry.way) not in again]
+def render(results: Results) -> str:
+    found = results["found"]
+    within = sum(entry["differences"].get("loss", 1.0) <= GOAL for entry in found)
+    rows = []
+    for entry in found:
+        cells = [f"{entry['differences'][name]:.1e}" if name in entry["differences"] else "" for name in COMPARED]
+        cells = cells if entry["differences"] else ["did not run", "", ""]
+        other = "" if entry["other_answers"] is None else entry["other_answers"]
+        rows.append([entry["family"], entry["way"], *cells, other])
+    return f"""Loss is within {GOAL:g} at each of {results["steps"]} steps in {within} of {len(found)} ways to cut a
+step.
+Figures are the largest absolute differences from one process that takes the whole batch of {BATCH} rows at once, in
+float32 over gloo.
 
+{table(["family", "cut into", "loss", "gradient norm", "reward", "other completions"], rows)}"""
+
+
+PAGE = Page("parity", "The same loss however a step is cut", render, seeds=[0])
 
 if __name__ == "__main__":
-    main()
+    bench(PAGE, measure)

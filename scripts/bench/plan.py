@@ -1,4 +1,4 @@
-"""What `quince plan` predicts against what PyTorch allocates: docs/results/plan.md and .json.
+"""What `quince plan` predicts against what PyTorch allocates.
 
 Peaks are those of one forward and backward pass over real shapes on fake tensors: every operator runs as far as its
 result's size, nothing is computed, and the bytes of all live storages are counted after each one. Checkpoints are real
@@ -9,7 +9,6 @@ ones of small models, trained for a step. Nothing here ran on a GPU: its kernels
 
 from __future__ import annotations
 
-import json
 import tempfile
 import weakref
 from collections.abc import Iterator
@@ -21,19 +20,18 @@ from unittest.mock import patch
 
 import torch
 from peft import LoraConfig, get_peft_model
-from quince.data.cache import write_atomic
 from quince.recipes.config import load_recipe
 from quince.recipes.config.shapes import SHAPES, Shape, shape_of
 from quince.recipes.planning.activations import MIXED, Pass
 from quince.recipes.planning.disk import saved_bytes
 from quince.recipes.planning.memory import Head, Training
+from quince.scripts.bench.pages import Page, Results, bench, table
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from transformers import AutoConfig, AutoModelForCausalLM
 from trl.kernels.chunked_logprob import ChunkedLogProbFunction
 
-DATE, HARDWARE = "2026-11-24", "two shared Xeon cores, torch 2.13 CPU"
 ROWS, TOKENS, SCORED, RANK = 2, 1024, 512, 32
 MODELS = {
     "Qwen/Qwen3-0.6B": ("qwen3", 28),
@@ -47,7 +45,6 @@ MODES = {
     "all weights, bfloat16": ("bfloat16", False),
     "LoRA of rank 32, bfloat16": ("bfloat16", True),
 }
-OUT = Path(__file__).resolve().parents[2] / "docs" / "results"
 
 
 @dataclass(frozen=True)
@@ -59,11 +56,6 @@ class Measured:
     checkpointing: bool
     predicted: float
     measured: float
-
-    @property
-    def ratio(self) -> float:
-        """Predicted over measured."""
-        return self.predicted / self.measured
 
 
 class LiveBytes(TorchDispatchMode):
@@ -198,47 +190,39 @@ def disk() -> Iterator[Measured]:
                 yield Measured(f"tiny, {what}", mode, False, predicted, measured)
 
 
-def page(peaks: list[Measured], saved: list[Measured]) -> str:
-    within = sum(abs(found.ratio - 1) <= 0.15 for found in [*peaks, *saved])
-    lines = [
-        "# What `quince plan` predicts",
-        "",
-        f"{DATE}, {HARDWARE}; `python scripts/bench/plan.py`. Deterministic: no seeds, no intervals.",
-        "",
-        f"Within 15 %: **{within} of {len(peaks) + len(saved)}**.",
-        "",
-        f"Peak of one forward and backward pass beside weights and optimizer, {ROWS} rows of {TOKENS} tokens with a",
-        f"mask, {SCORED} of them scored by TRL's fused output head. Measured: live storages on fake tensors of the",
-        "real shapes. **No GPU was there**: CUDA kernels, gaps of the allocator, NCCL and vLLM are not in here.",
-        "",
-        "| model | trained | checkpointing | predicted, GB | allocated, GB | ratio |",
-        "|---|---|---|---|---|---|",
-    ]
-    for found in peaks:
-        sizes = f"{found.predicted / 1e9:.2f} | {found.measured / 1e9:.2f}"
-        lines.append(
-            f"| {found.model} | {found.mode} | {'yes' if found.checkpointing else 'no'} | {sizes} | {found.ratio:.2f} |"
-        )
-    lines += [
-        "",
-        "Weights, gradients and moments in checkpoints and final models on disk, one real step of SFT.",
-        "",
-        "| files | trained | predicted, MB | on disk, MB | ratio |",
-        "|---|---|---|---|---|",
-    ]
-    for found in saved:
-        sizes = f"{found.predicted / 1e6:.2f} | {found.measured / 1e6:.2f}"
-        lines.append(f"| {found.model} | {found.mode} | {sizes} | {found.ratio:.2f} |")
-    return "\n".join(lines) + "\n"
+def measure() -> Results:
+    """Disk first, which is quick."""
+    saved = list(map(asdict, disk()))
+    return {"peaks": list(map(asdict, memory())), "disk": saved}
 
 
-def main() -> None:
-    saved, peaks = list(disk()), list(memory())
-    record = {"date": DATE, "hardware": HARDWARE, "command": "python scripts/bench/plan.py"}
-    record |= {"peaks": [asdict(found) for found in peaks], "disk": [asdict(found) for found in saved]}
-    write_atomic(OUT / "plan.json", json.dumps(record, indent=1) + "\n")
-    write_atomic(OUT / "plan.md", page(peaks, saved))
+def render(found: Results) -> str:
+    peaks, saved = found["peaks"], found["disk"]
+    ratios = [one["predicted"] / one["measured"] for one in (*peaks, *saved)]
+    within = sum(abs(ratio - 1) <= 0.15 for ratio in ratios)
 
+    def sizes(one: dict[str, Any], unit: float) -> list[str]:
+        numbers = (one["predicted"] / unit, one["measured"] / unit, one["predicted"] / one["measured"])
+        return [f"{number:.2f}" for number in numbers]
+
+    modes = [[one["model"], one["mode"], "yes" if one["checkpointing"] else "no", *sizes(one, 1e9)] for one in peaks]
+    files = [[one["model"], one["mode"], *sizes(one, 1e6)] for one in saved]
+    return f"""`quince plan` is within 15 % of what was allocated in {within} of {len(ratios)} cases (ratios
+{min(ratios):.2f} to
+{max(ratios):.2f}).
+**No GPU was there**: CUDA kernels, gaps of the allocator, NCCL and vLLM are not in these figures.
+
+Peak of one forward and backward pass beside weights and optimizer, {ROWS} rows of {TOKENS} tokens with a mask,
+{SCORED} of
+them scored by TRL's fused output head. Measured: live storages on fake tensors of the real shapes.
+
+{table(["model", "trained", "checkpointing", "predicted, GB", "allocated, GB", "ratio"], modes)}
+Weights, gradients and moments in checkpoints and final models on disk, one real step of SFT.
+
+{table(["files", "trained", "predicted, MB", "on disk, MB", "ratio"], files)}"""
+
+
+PAGE = Page("plan", "What `quince plan` predicts", render)
 
 if __name__ == "__main__":
-    main()
+    bench(PAGE, measure)

@@ -1,4 +1,4 @@
-"""What a DPH-RL step costs beside TRL's GRPO with a reference model; writes docs/results/rlvr.{json,md}.
+"""What a DPH-RL step costs beside TRL's GRPO with a reference model.
 
     python scripts/bench/rlvr.py
 
@@ -9,24 +9,18 @@ backward, optimizer. CPU seconds are compared pair by pair; the median ratio is 
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import statistics
 import tempfile
 import time
-from datetime import date
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 
 import torch
 from quince.recipes.rlvr import advantages, rollouts
 from quince.recipes.rlvr.rehearsal import Origin, RehearsalRow, RehearsalStore, write_store
 from quince.recipes.rlvr.rehearsal_loss import Rehearsal, RehearsalSettings
 from quince.recipes.rlvr.trainer import RlvrTrainer
+from quince.scripts.bench.pages import Page, Results, bench, table
 from trl import GRPOConfig, GRPOTrainer
 
 ROLLOUTS, GROUP, TOKENS = 64, 8, 48
@@ -245,64 +239,49 @@ def bytes_per_sample(folder: Path, tokenizer: Any) -> dict[str, Any]:
     return {"bytes": ours, "reference_bytes": REFERENCE_RECORD_BYTES, "ratio": ours / REFERENCE_RECORD_BYTES}
 
 
-def page(result: dict[str, Any]) -> str:
-    """The result as Markdown."""
-    phase, size, dull = result["train_phase"], result["store"], result["zero_variance"]
-    lines = [
-        "# Cost of a DPH-RL step",
-        "",
-        f"{result['date']}, {result['processor']}, one thread, torch {result['torch']}, TRL {result['trl']}; "
-        f"`python scripts/bench/rlvr.py`: {phase['pairs']} interleaved pairs of {phase['steps_per_run']} steps, "
-        f"{ROLLOUTS} rollouts of {TOKENS} tokens a step.",
-        "",
-        "| what | figure | goal |",
-        "|---|---|---|",
-        "| train phase, rehearsal 12.5 %, against TRL with beta > 0 "
-        f"| {phase['0.125']['median_ratio']:.3f}× | ≤ 0.92× |",
-        f"| train phase, rehearsal 25 % | {phase['0.25']['median_ratio']:.3f}× | ≤ 1.00× |",
-        f"| reference-model tokens, ours (TRL: {phase['trl_reference_tokens']} a run) "
-        f"| {phase['0.125']['reference_tokens']} | 0 |",
-        f"| bytes of a stored answer of 1,500 + 800 tokens | {size['bytes']:,.0f} ({size['ratio']:.4f} of the padded "
-        f"int64 record) | ≤ 0.05 |",
-        f"| training tokens with half the groups at zero variance | {dull['token_ratio']:.2f}× | 0.50× |",
-        f"| largest relative change of the gradient from leaving them out | {dull['gradient_difference']:.1e} | 0 |",
-        "",
-        f"Ratios of the pairs at 12.5 %: {', '.join(f'{r:.3f}' for r in phase['0.125']['ratios'])}; "
-        f"at 25 %: {', '.join(f'{r:.3f}' for r in phase['0.25']['ratios'])}.",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def main() -> None:
-    """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path("docs/results"))
-    arguments = parser.parse_args()
-    import trl
-    from quince.recipes.run_folder import processor
-
+def measure(pairs: int = 5, steps: int = 3) -> Results:
+    """The train phase, the store's size, and what leaving out zero-variance groups saves."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         tokenizer = make_model(folder / "model")
         store(folder / "store", tokenizer, 64)
-        result = {
-            "date": str(date.today()),
-            "processor": processor(),
-            "torch": torch.__version__,
-            "trl": trl.__version__,
+        return {
             "store": bytes_per_sample(folder, tokenizer),
-            "zero_variance": zero_variance(folder / "."),
-            "train_phase": train_phase(folder, arguments.pairs, arguments.steps),
+            "zero_variance": zero_variance(folder),
+            "train_phase": train_phase(folder, pairs, steps),
         }
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "rlvr.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (arguments.out / "rlvr.md").write_text(page(result), encoding="utf-8")
-    print(page(result))
 
+
+def render(found: Results) -> str:
+    phase, size, dropped = found["train_phase"], found["store"], found["zero_variance"]
+    few, more = phase["0.125"], phase["0.25"]
+    trl = phase["trl_reference_tokens"]
+    rows = [
+        ["train phase, rehearsal 12.5 %, against TRL with beta > 0", f"{few['median_ratio']:.3f}×", "≤ 0.92×"],
+        ["train phase, rehearsal 25 %", f"{more['median_ratio']:.3f}×", "≤ 1.00×"],
+        [f"reference-model tokens, ours (TRL: {trl} a run)", few["reference_tokens"], "0"],
+        [
+            "bytes of a stored completion of 1,500 + 800 tokens",
+            f"{size['bytes']:,.0f} ({size['ratio']:.4f} of the padded int64 record)",
+            "≤ 0.05",
+        ],
+        ["training tokens with half the groups at zero variance", f"{dropped['token_ratio']:.2f}×", "0.50×"],
+        ["largest relative change of the gradient from leaving them out", f"{dropped['gradient_difference']:.1e}", "0"],
+    ]
+    ratios = (", ".join(f"{ratio:.3f}" for ratio in one["ratios"]) for one in (few, more))
+    return f"""The training phase of a DPH-RL step takes {few["median_ratio"]:.2f} times the CPU time of TRL's GRPO
+with a
+reference model.
+It passes {few["reference_tokens"]} tokens through a reference model, where TRL passes {trl} in a run.
+
+{table(["what", "figure", "goal"], rows)}
+{phase["pairs"]} interleaved pairs of {phase["steps_per_run"]} steps, {ROLLOUTS} rollouts of {TOKENS} tokens a step, one
+thread.
+Ratios of the pairs at 12.5 %: {next(ratios)}; at 25 %: {next(ratios)}."""
+
+
+PAGE = Page("rlvr", "Cost of a DPH-RL step", render, seeds=[0])
 
 if __name__ == "__main__":
-    main()
+    bench(PAGE, measure)

@@ -2,8 +2,7 @@
 
 Peer: one HTTP request per sample to a scoring server on the loopback that runs the gold query again every time, as
 the reference implementation of DPH-RL does. Both sides judge the same completions on the same database, interleaved
-ABAB in one process; CPU seconds of client and server together; the median of the paired ratios. Writes
-`docs/results/sql_reward.{json,md}`.
+ABAB in one process; CPU seconds of client and server together; the median of the paired ratios.
 
     python scripts/bench/sql_reward.py
 """
@@ -27,10 +26,10 @@ from quince.rewards.sql import SqlExecution
 from quince.rewards.sql_query import run_query
 from quince.rewards.sql_text import extract_sql
 from quince.rewards.sqlite_guard import Limits
+from quince.scripts.bench.pages import Page, Results, bench, in_turns, table
 
 ROUNDS = 9
 PROMPTS, GROUP = 40, 8
-RESULTS = Path(__file__).parents[2] / "docs" / "results"
 
 
 def make_database(path: Path) -> None:
@@ -103,26 +102,20 @@ def score_by_http(port: int, completion: str, row: Mapping[str, Any]) -> float:
     return score
 
 
-def cpu_seconds(work: Callable[[], Any]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
-
-
 def paired(ours: Callable[[], Any], other: Callable[[], Any]) -> dict[str, float]:
     """Medians of CPU seconds, and of the ratio other / ours, over interleaved rounds."""
-    ours(), other()
-    pairs = [(cpu_seconds(ours), cpu_seconds(other)) for _ in range(ROUNDS)]
+    seconds = in_turns(ROUNDS, ours=ours, other=other)
+    ratios = [theirs / own for own, theirs in zip(seconds["ours"], seconds["other"], strict=True)]
     return {
-        "ours_cpu_s": statistics.median(pair[0] for pair in pairs),
-        "other_cpu_s": statistics.median(pair[1] for pair in pairs),
-        "ratio": statistics.median(other / ours for ours, other in pairs),
-        "ratio_min": min(other / ours for ours, other in pairs),
-        "ratio_max": max(other / ours for ours, other in pairs),
+        "ours_cpu_s": statistics.median(seconds["ours"]),
+        "other_cpu_s": statistics.median(seconds["other"]),
+        "ratio": statistics.median(ratios),
+        "ratio_min": min(ratios),
+        "ratio_max": max(ratios),
     }
 
 
-def measure(database: Path) -> dict[str, dict[str, float]]:
+def compare(database: Path) -> dict[str, dict[str, float]]:
     """All comparisons by name."""
     connection = bare_connection(str(database))
     handler = type("BoundScorer", (Scorer,), {"database": connection})
@@ -169,30 +162,36 @@ def compare_patterns(
     }
 
 
-def write(results: dict[str, dict[str, float]]) -> None:
-    lines = [
-        "# Cost of the SQL reward",
-        "",
-        f"CPU seconds for {PROMPTS} prompts × {GROUP} samples on a database of 5,000 + 20,000 rows, client and server",
-        f"together, {ROUNDS} interleaved rounds; the ratio is the median of the paired ratios. Higher is better for us",
-        "in the first four rows; the last row is the price of the guards.",
-        "",
-        "| comparison | denominator, s | numerator, s | ratio | range |",
-        "|---|---|---|---|---|",
-    ]
-    for name, r in results.items():
-        lines.append(
-            f"| {name} | {r['ours_cpu_s']:.3f} | {r['other_cpu_s']:.3f} | **{r['ratio']:.2f}** "
-            f"| {r['ratio_min']:.2f} to {r['ratio_max']:.2f} |"
-        )
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / "sql_reward.md").write_text("\n".join([*lines, "", "Made by `scripts/bench/sql_reward.py`.", ""]))
-    (RESULTS / "sql_reward.json").write_text(json.dumps(results, indent=2) + "\n")
-    print("\n".join(lines))
-
-
-if __name__ == "__main__":
+def measure() -> Results:
+    """All comparisons on a database made for them."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "shop.sqlite"
         make_database(path)
-        write(measure(path))
+        return {"comparisons": compare(path)}
+
+
+def render(found: Results) -> str:
+    rows = [
+        [
+            name,
+            *(f"{one[key]:.3f}" for key in ("ours_cpu_s", "other_cpu_s")),
+            f"{one['ratio']:.2f}",
+            f"{one['ratio_min']:.2f} to {one['ratio_max']:.2f}",
+        ]
+        for name, one in found["comparisons"].items()
+    ]
+    http, guard = (next(one for name, one in found["comparisons"].items() if word in name) for word in ("HTTP", "bare"))
+    return f"""The SQL reward judges {http["ratio"]:.2f} times as many completions per CPU second as a scoring server
+that runs
+the gold query again for each. Its guards cost {guard["ratio"]:.2f} times a connection without them.
+
+{table(["comparison", "denominator, s", "numerator, s", "ratio", "range"], rows)}
+CPU seconds for {PROMPTS} prompts of {GROUP} completions on a database of 5,000 + 20,000 rows, client and server
+together,
+{ROUNDS} interleaved rounds; the ratio is the median of the paired ratios."""
+
+
+PAGE = Page("sql_reward", "Cost of the SQL reward", render, seeds=[0])
+
+if __name__ == "__main__":
+    bench(PAGE, measure)

@@ -1,6 +1,6 @@
 """Kill a training at random moments of saving, resume it, kill it again: what is left each time, and at the end.
 
-    python scripts/bench/survival.py                      50 SIGKILLs and 20 SIGTERMs; writes docs/results/survival.*
+    python scripts/bench/survival.py                      # 50 SIGKILLs and 20 SIGTERMs
     python scripts/bench/survival.py --kills 4 --stops 2 --out FOLDER
 
 A toy model saves after every step, in a process of its own that is forked from this one, so that no time goes into
@@ -9,9 +9,7 @@ imports. Each process resumes from what the one before left behind.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 import os
 import random
 import signal
@@ -24,13 +22,12 @@ from typing import Any
 import torch
 from quince.eval.statistics import wilson
 from quince.recipes.checkpoints import STAGING, newest_whole_checkpoint, sorted_checkpoints
-from quince.recipes.run_folder import processor
 from quince.recipes.survival import Survives
 from quince.recipes.tuning import train
+from quince.scripts.bench.pages import Page, Results, bench, table
 from safetensors.torch import load_file
 from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainerCallback, TrainingArguments
 
-RESULTS = Path(__file__).parents[2] / "docs" / "results"
 SEED = 0
 MICRO_BATCHES = 4
 
@@ -190,8 +187,9 @@ def same_as_straight(folder: Path, other: Path) -> bool:
     return all(torch.equal(one[name], two[name]) for name in two)
 
 
-def measure(kills: int, stops: int) -> dict[str, Any]:
+def measure(kills: int = 50, stops: int = 20) -> Results:
     """All kills, then all stops, in one folder."""
+    torch.set_num_threads(1)
     draws = random.Random(SEED)
     with tempfile.TemporaryDirectory() as place:
         folder, other = Path(place, "run"), Path(place, "straight")
@@ -214,62 +212,42 @@ def measure(kills: int, stops: int) -> dict[str, Any]:
     }
 
 
-TEXT = """# A training that is killed
-
-A toy model ({micro} micro-batches a step, a checkpoint after every step) is killed and resumed again and again in one
-run folder. SIGKILL comes at a random moment of the {milliseconds:.0f} ms that a step with its checkpoint takes, from
-when the checkpoint is due.
-
-| | |
-|---|---|
-| SIGKILLs, of them while a checkpoint was being written | {kills}, {while_saving} |
-| resumed from a whole checkpoint | **{resumed} of {kills}** ({low:.1%} to 100 %, Wilson, 95 %) |
-| most steps lost (checkpoints are one step apart) | **{most_steps_lost}** |
-| SIGTERMs that left a whole checkpoint and exit code 75 | **{clean} of {stops}** |
-| seconds from SIGTERM to the end, median and longest | {median:.2f}, {longest:.2f} |
-| most steps lost to a SIGTERM | {lost} |
-| weights after {steps} steps and {ends} interruptions, against a run left alone | **{same}** |
-
-{processor}, two cores shared with other work, torch {torch} on the CPU, seed {seed}, {date}. Made by
-`python scripts/bench/survival.py`.
-"""
-
-
-def page(record: dict[str, Any]) -> str:
-    """The results page."""
-    stops, kills = record["stops"], record["kills"]
+def render(found: Results) -> str:
+    stops, kills = found["stops"], found["kills"]
     seconds = [one["seconds"] for one in stops]
-    return TEXT.format(
-        micro=MICRO_BATCHES,
-        milliseconds=1000 * record["step_seconds"],
-        kills=len(kills),
-        low=wilson(record["resumed"], len(kills), 0.95).low,
-        clean=sum(one["exit_code"] == 75 and one["lost_steps"] == 0 for one in stops),
-        stops=len(stops),
-        median=statistics.median(seconds),
-        longest=max(seconds),
-        lost=max(one["lost_steps"] for one in stops),
-        steps=stops[-1]["newest"],
-        ends=len(kills) + len(stops),
-        same="equal to the last bit" if record["equal_to_undisturbed"] else "DIFFERENT",
-        seed=SEED,
-        **{name: record[name] for name in ("while_saving", "resumed", "most_steps_lost", "processor", "torch", "date")},
-    )
+    clean = sum(one["exit_code"] == 75 and one["lost_steps"] == 0 for one in stops)
+    low = wilson(found["resumed"], len(kills)).low
+    same = "equal to the last bit" if found["equal_to_undisturbed"] else "DIFFERENT"
+    last, most = stops[-1]["newest"], found["most_steps_lost"]
+    rows = [
+        ["SIGKILLs, of them while a checkpoint was being written", f"{len(kills)}, {found['while_saving']}"],
+        [
+            "resumed from a whole checkpoint",
+            f"**{found['resumed']} of {len(kills)}** ({low:.1%} to 100 %, Wilson, 95 %)",
+        ],
+        ["most steps lost (checkpoints are one step apart)", most],
+        ["SIGTERMs that left a whole checkpoint and exit code 75", f"{clean} of {len(stops)}"],
+        [
+            "seconds from SIGTERM to the end, median and longest",
+            f"{statistics.median(seconds):.2f}, {max(seconds):.2f}",
+        ],
+        ["most steps lost to a SIGTERM", max(one["lost_steps"] for one in stops)],
+        [f"weights after {last} steps and {len(kills) + len(stops)} interruptions, against a run left alone", same],
+    ]
+    return f"""Of {len(kills)} trainings killed by SIGKILL {found["resumed"]} resume from a whole checkpoint, with at
+most
+{most} step{"s" * (most != 1)} lost.
+After all interruptions the weights are {same.lower()} beside those of a run left alone.
+
+{table(["measured", "figure"], rows)}
+A toy model ({MICRO_BATCHES} micro-batches a step, a checkpoint after every step) is killed and resumed in one run
+folder.
+SIGKILL comes at a random moment of the {1000 * found["step_seconds"]:.0f} ms that a step with its checkpoint takes,
+from
+when the checkpoint is due."""
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--stops", type=int, default=20)
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    about = {"date": time.strftime("%Y-%m-%d"), "processor": processor(), "torch": torch.__version__}
-    record = about | measure(given.kills, given.stops)
-    (given.out / "survival.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    (given.out / "survival.md").write_text(page(record), encoding="utf-8")
-    print(page(record))
-
+PAGE = Page("survival", "A training that is killed", render, seeds=[SEED])
 
 if __name__ == "__main__":
-    main()
+    bench(PAGE, measure)

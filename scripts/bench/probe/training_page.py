@@ -1,0 +1,172 @@
+"""The page of `training.py`, from its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from quince.scripts.bench.pages import Results, span, table
+
+ORDER = ("seen", "determined", "weak", "ambiguous", "uncovered", "new-primitive")
+CHAIN = ("seen", "determined", "weak", "uncovered")
+
+
+def render(found: Results) -> str:
+    """The generated part of the page."""
+    made, parts = found["calibration"], found["calibration"]["parts"]
+    claims = judged(found)
+    planned, random = (found["with_a_wanted_input"][arm] for arm in ("rows", "random"))
+    numbered = "".join(
+        f"{n}. {text}: {_holds(held)}. {measured}.\n" for n, (text, held, measured) in enumerate(claims, 1)
+    )
+    opening = f"""For a model trained on function-calling rows {sum(held for _, held, _ in claims)} of {len(claims)}
+claims about verdicts hold. {claims[2][0]}: {_holds(claims[2][1])}.
+
+The tiny base of a million parameters learns to copy strings, then the {found["split"]["train"]:,} training rows of a
+split of `{found["pool"]}`, {found["epochs"]} times. Its greedy answers to
+{made["requests"]} held-out requests with {made["inputs"]} different inputs are what verdicts are compared with: whole
+answers, and output by output. Brackets are 95 % intervals over inputs; seeds are pooled, their own means stand beside.
+"""
+    return "\n".join(
+        [
+            opening,
+            "## Claims\n\n" + numbered,
+            f"Of the planned rows {planned} have the input of a request that they were planned for, of the random rows"
+            f" {random}.\n",
+            "## By status, % right\n\n" + _statuses(found),
+            "## By output and its own status, % right\n\n" + _outputs(made["outputs"]),
+            "## By k-cutoff, % right\n\n" + _cutoffs(made, parts),
+            "## What tells right answers from wrong ones\n\n" + _predictors(made, parts),
+            "## Planned rows against random ones\n\n" + _repair(found),
+        ]
+    )
+
+
+def judged(found: Results) -> list[tuple[str, bool, str]]:
+    """Every claim, whether it holds, and what was measured."""
+    parts = found["calibration"]["parts"]
+    chain = {name: parts["statuses"][name]["estimate"] for name in CHAIN}
+    steps = {f"{step['firm']} less {step['less']}": step["gap"] for step in found["steps"]}
+    within = {name: steps[name] for name in (f"{a} less {b}" for a, b in pairwise(CHAIN))}
+    ordered = all(a > b for a, b in pairwise(chain.values())) and all(low > 0 for _, low, _ in within.values())
+    shares = ", ".join(f"{name} {100 * value:.0f} %" for name, value in chain.items())
+    gaps = "; ".join(f"{name} {_points(gap)}" for name, gap in within.items())
+    behind = {part["name"]: part["behind"] for part in parts["predictors"] if part["behind"]}
+    rivals = ("2-way coverage", "3-way coverage", "n-gram overlap")
+    better = all(behind[name]["low"] > 0 for name in rivals)
+    areas = "; ".join(f"{name} {_area(behind[name])}" for name in rivals)
+    gain = {kind: found["repair"][0][kind]["gain"] for kind in ("whole", "outputs")}
+    return [
+        (
+            "Outputs are right more often the firmer their status (seen > determined > weak > uncovered)",
+            ordered,
+            f"Measured: {shares}; within outputs that have both, in points: {gaps}",
+        ),
+        (
+            "The k-cutoff tells right outputs from wrong ones better than t-way coverage and n-gram overlap",
+            better,
+            f"Measured, area of the k-cutoff less theirs: {areas}",
+        ),
+        (
+            f"The {found['planned_rows']} rows of the repair plan help more than as many random rows of the pool",
+            gain["whole"][1] > 0,
+            f"Measured: whole answers {_points(gain['whole'])} points, outputs {_points(gain['outputs'])} points",
+        ),
+    ]
+
+
+def _statuses(found: Results) -> str:
+    made, parts = found["calibration"], found["calibration"]["parts"]
+    rows = []
+    for name in [name for name in ORDER if name in made["statuses"]]:
+        calls = found["where_a_call_is_right"].get(name)
+        rows.append(
+            [
+                name,
+                str(made["counts"][name]),
+                _share(made["statuses"][name]),
+                ", ".join(f"{100 * seed['whole'][name]:.0f}" for seed in found["by_seed"]),
+                f"{_share(calls)} of {found['call_is_right'][name]}" if calls else "–",
+                str(parts["counts"].get(name, 0)),
+                _share(parts["statuses"].get(name)),
+                ", ".join(f"{100 * seed['parts'][name]:.0f}" for seed in found["by_seed"]),
+            ]
+        )
+    head = ["status", "requests", "whole", "by seed", "whole, where a call is right", "outputs", "right", "by seed"]
+    note = (
+        "\nOf the requests that are seen, {asked} ask for words instead of a call. Whole answers are also wrong for "
+        "values, which no output is about.\n"
+    )
+    asked = found["requests"]["seen"] - found["call_is_right"]["seen"]
+    return table(head, rows) + note.format(asked=asked)
+
+
+def _outputs(outputs: Results) -> str:
+    rows = [[name, *(_share(own.get(status)) for status in ORDER)] for name, own in outputs.items()]
+    return table(["output", *ORDER], rows)
+
+
+def _cutoffs(made: Results, parts: Results) -> str:
+    rows = [
+        [
+            name,
+            f"{_share(made['cutoffs'].get(name))} of {made['counts'].get(name, 0)}" if name in made["cutoffs"] else "–",
+            f"{_share(share)} of {parts['counts'][name]}" if name != "seen" else _share(share),
+        ]
+        for name, share in parts["cutoffs"].items()
+    ]
+    return table(["k-cutoff", "whole answers", "outputs"], rows)
+
+
+def _predictors(made: Results, parts: Results) -> str:
+    text = (
+        "Area under the curve: the chance that a right answer has the larger figure than a wrong one (of the same"
+        " output); 0.5 says nothing. Behind: area of the k-cutoff less this one, paired; below 0 the figure is better"
+        " than the k-cutoff. For outputs, t-way coverage is that of the slots that count for the output.\n\n"
+    )
+    head = ["figure", "all", "behind", "not seen", "behind"]
+    keys = ("auc", "behind", "auc_unseen", "behind_unseen")
+    blocks = []
+    for title, scale in (("outputs", parts), ("whole answers", made)):
+        rows = [[part["name"], *(_area(part[key]) for key in keys)] for part in scale["predictors"]]
+        blocks.append(table([f"{head[0]}, {title}", *head[1:]], rows))
+    return text + "\n".join(blocks)
+
+
+def _repair(found: Results) -> str:
+    text = (
+        "Rows are planned for the weak, uncovered and new requests and taken from the rest of the pool; training goes"
+        f" on for an epoch of one training row in four, and of {found['planned_rows']} planned or as many random rows,"
+        f" {found['repeats']} times each. Gain: planned less random, paired, in points. Outputs: the mean over a"
+        " request's outputs.\n\n"
+    )
+    blocks = []
+    for kind, title in (("whole", "whole answers"), ("outputs", "outputs")):
+        rows = [
+            [line["group"], str(line["requests"]), *(_percent(line[kind][arm]) for arm in ("calls", "rows", "random"))]
+            + [_points(line[kind][name]) for name in ("gain", "planned")]
+            for line in found["repair"]
+        ]
+        head = [f"{title}, %", "requests", "before", "planned", "random", "gain", "planned less before"]
+        blocks.append(table(head, rows))
+    return text + "\n".join(blocks)
+
+
+def _holds(held: bool) -> str:
+    return "**holds**" if held else "**does not hold**"
+
+
+def _share(value: Mapping[str, float] | None) -> str:
+    return span(value, "{:.0f}", 100)
+
+
+def _percent(value: Sequence[float]) -> str:
+    return span(value, "{:.0f}", 100)
+
+
+def _points(value: Sequence[float]) -> str:
+    return span(value, "{:+.1f}", 100)
+
+
+def _area(value: Mapping[str, float] | None) -> str:
+    return span(value, "{:.3f}")
