@@ -18,11 +18,11 @@ from typing import Any
 
 from quince.eval.board import build_board
 from quince.eval.engines.base import Sampling
-from quince.eval.evaluate import Evaluation
-from quince.eval.problems import Answer, Problem
-from quince.eval.records import write_record
-from quince.eval.samples import SampleLog
-from quince.eval.settings import Settings
+from quince.eval.measure.evaluate import Evaluation
+from quince.eval.measure.problems import Answer, Problem
+from quince.eval.measure.records import write_record
+from quince.eval.measure.samples import SampleLog
+from quince.eval.measure.settings import Settings
 from quince.scripts.bench.chromium import find_chromium, new_page
 from quince.scripts.bench.pages import Page, Results, bench, table
 

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 
 from quince.data.rows import Row
 from quince.data.sources import load_rows
+from quince.rewards.answers.math import MathAnswer
+from quince.rewards.answers.math_text import comparable, normal
 from quince.rewards.base import Verdict
-from quince.rewards.math import MathAnswer
-from quince.rewards.math_text import comparable, normal
-from quince.rewards.sql import SqlExecution
+from quince.rewards.sql_execution.sql_reward import SqlExecution
 from quince.scripts.bench.pages import Page, Results, bench, table
 
 MATH = {"math500": "test", "gsm8k": "test", "aime24": "test"}

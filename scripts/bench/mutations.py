@@ -180,7 +180,7 @@ def measure(only: str = "") -> Results:
 
 
 def render(found: Results) -> str:
-    from quince.eval.statistics import wilson
+    from quince.eval.measure.statistics import wilson
 
     rows = found["mutations"]
     caught = sum(row["caught"] for row in rows)

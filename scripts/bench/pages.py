@@ -66,7 +66,7 @@ class Page:
 
 def stamp() -> dict[str, Any]:
     """Date, commit and machine of now, to be stored with what is measured now."""
-    from quince.recipes.run_folder import environment
+    from quince.recipes.run.run_folder import environment
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     command = ["git", "-C", str(ROOT), "status", "--porcelain", "--", ".", ":!docs/results"]
@@ -88,7 +88,7 @@ def stamped(here: Mapping[str, Any], day: str, modified: bool | None = None, mem
 def stamp_of(folder: Path) -> dict[str, Any]:
     """The stamp of a finished run or evaluation, from its folder."""
     if (folder / "record.json").is_file():
-        from quince.eval.records import read_record
+        from quince.eval.measure.records import read_record
 
         record = read_record(folder)
         return stamped(record.settings.made_on, record.created[:10])
@@ -223,7 +223,7 @@ def opening(text: str) -> str:
 
 def sentences(text: str) -> list[str]:
     """Sentences of a paragraph."""
-    return re.split(r"(?<=[.:!?])\s+(?=[A-Z`\"*0-9])", text.strip())
+    return re.split(r"(?<=[.!?])\s+(?=[A-Z`\"*0-9])", text.strip())
 
 
 def table(header: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
@@ -256,6 +256,8 @@ def in_turns(rounds: int, **sides: Callable[[], object]) -> dict[str, list[float
 def bench(page: Page, measure: Callable[..., Results] | None = None, **verbs: Callable[..., Results | None]) -> None:
     """The command line of a bench: options are the parameters of what is called, `--help` runs nothing.
 
+    A parameter `out` is given the folder of the page, for figures of its own.
+
     Args:
         page: What is written with the results.
         measure: Returns the results; called where no verb is given.
@@ -269,11 +271,15 @@ def bench(page: Page, measure: Callable[..., Results] | None = None, **verbs: Ca
     if verbs and (chosen or not measure):
         parser.add_argument("verb", choices=list(verbs))
     chosen = chosen or measure
-    for name, option in inspect.signature(chosen).parameters.items() if chosen else ():
-        parser.add_argument(*_argument(name, option)[0], **_argument(name, option)[1])
+    parameters = dict(inspect.signature(chosen).parameters) if chosen else {}
+    wants_out = parameters.pop("out", None)
+    for name, option in parameters.items():
+        flags, settings = _argument(name, option)
+        parser.add_argument(*flags, **settings)
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the page")
     options = vars(parser.parse_args(arguments))
     out, _ = options.pop("out"), options.pop("verb", None)
+    options |= {"out": out} if wants_out else {}
     if any(os.environ.get(name) != value for name, value in QUIET.items()):
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | QUIET)
     results = chosen(**options) if chosen else None
@@ -306,4 +312,6 @@ def render_all() -> Iterator[Path]:
 if __name__ == "__main__":
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     os.environ.update(QUIET)
-    print(*(path.relative_to(ROOT) for path in render_all()), sep="\n")
+    # The pages are those of the module; what runs here is a copy of it, `__main__`.
+    for path in importlib.import_module("quince.scripts.bench.pages").render_all():
+        print(path.relative_to(ROOT))

@@ -144,7 +144,7 @@ def train(file: Path, overrides: Sequence[str]) -> None:
     if loaded.recipe.kind != "coverage":
         import_module(f"quince.recipes.{loaded.recipe.kind}.train").run(loaded)
         return
-    from quince.recipes.coverage.probe import build_trainer
+    from quince.recipes.coverage.train_probe import build_trainer
 
     Path(loaded.recipe.output_dir).mkdir(parents=True, exist_ok=True)
     build_trainer(loaded).train()
@@ -159,7 +159,7 @@ def free_port() -> int:
 
 def compare(families: Sequence[str], ways: Sequence[str], steps: int, folder: Path) -> list[Compared]:
     """Every family in every way, against the whole step."""
-    import quince.recipes.dpo.trainer
+    import quince.recipes.dpo.train
     import quince.recipes.rlvr.trainer
     import quince.recipes.sft.trainer  # noqa: F401  - imported once for all children
 

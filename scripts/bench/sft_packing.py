@@ -13,10 +13,10 @@ from functools import partial
 from typing import Any
 
 import torch
-from quince.data.formatting import read_template
+from quince.data.chat.renderer import read_template
 from quince.data.sources import load_demonstrations
 from quince.recipes.config.model import Model
-from quince.recipes.models import load_policy, load_tokenizer
+from quince.recipes.parts.models import load_policy, load_tokenizer
 from quince.recipes.sft.examples import Example, make_dataset, make_examples, training_renderer
 from quince.recipes.sft.trainer import PackCollator, SftTrainer
 from quince.scripts.bench.pages import Page, Results, bench, in_turns, table

@@ -22,15 +22,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from quince.eval.compression import measures
-from quince.eval.compression.grids import Entry, suite_grids
-from quince.eval.compression.page import READING, figures
+from quince.eval.compression.capsule_page import READING, figures
+from quince.eval.compression.capsule_tables import Entry, suite_grids
 from quince.eval.compression.results import CAPSULE, RANDOM_FACTS, SWAPPED, Results
 from quince.eval.compression.seeds import over_seeds, pool
-from quince.eval.report import spread
-from quince.eval.statistics import Interval, paired_difference, wilson
-from quince.eval.tables import Grid, markdown
+from quince.eval.measure.statistics import Interval, paired_difference, wilson
+from quince.eval.show.record_tables import spread
+from quince.eval.show.tables import Grid, markdown
 from quince.scripts.bench import pages
-from quince.scripts.bench.pages import RESULTS, Page, bench, stamp_of
+from quince.scripts.bench.pages import Page, bench, stamp_of
 
 MAIN, START, EARLY = "grpo", "sft", "early"
 TRAINED = {
@@ -228,7 +228,7 @@ def run_grid(runs: Runs) -> Grid:
     return Grid("Runs, mean over seeds", tuple(header), tuple(rows), note)
 
 
-def report(records: Path = CAPSULES, suite: str = "compression") -> pages.Results:
+def report(records: Path, out: Path, suite: str = "compression") -> pages.Results:
     """The aims, every table and the links to the figures, which are written."""
     runs = read_runs(records, suite)
     if MAIN not in runs:
@@ -240,7 +240,7 @@ def report(records: Path = CAPSULES, suite: str = "compression") -> pages.Result
         "runs": {name: len(own) for name, own in runs.items()},
         "passages": len(entry.results.ids),
         "aims": [asdict(aim) for aim in aims(runs)],
-        "figures": [link.replace("](", "](compression/") for link in figures("tiny", [entry], RESULTS / "compression")],
+        "figures": [link.replace("](", "](compression/") for link in figures("tiny", [entry], out / "compression")],
         "grids": [asdict(grid) for grid in (run_grid(runs), *suite_grids([entry]))],
     }
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from quince.eval.statistics import wilson
+from quince.eval.measure.statistics import wilson
 from quince.recipes.coverage.figure import draw
 from quince.scripts.bench.coverage.claims import (
     Result,
@@ -56,7 +56,7 @@ def run(
     """Train every size of the studies, or the sizes of `rows`, that is not finished in the folder."""
     import torch
     from quince.recipes.config import load_recipe
-    from quince.recipes.coverage.probe import RESULT, train_probe
+    from quince.recipes.coverage.train_probe import RESULT, train_probe
 
     torch.set_num_threads(1)
     for name, number in product(study, seed):
@@ -196,7 +196,7 @@ def report(runs: Path = RUNS) -> Results:
 
 def render(found: Results) -> str:
     results = found["runs"]
-    first = claims_text(results).splitlines()[0].removeprefix("1. ")
+    first = claims_text(results).partition("**.")[0].removeprefix("1. ") + "**."
     outcomes = [holds for _, holds, _ in judged(results)]
     counts = [outcomes.count(outcome) for outcome in (True, False, None)]
     opening = "Of {} claims about what small models compose, {} hold, {} do not, and {} are not measured.\n{}\n"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from quince.eval.statistics import Interval
+from quince.eval.measure.statistics import Interval
 from quince.scripts.bench.diversity.resampling import SUITES, Array, Resampled, Setting, difference, interval, resample
 
 Verdict = Literal["holds", "does not hold", "not shown"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from quince.eval.statistics import Interval
+from quince.eval.measure.statistics import Interval
 from quince.scripts.bench.diversity.claims import Claim, Part, Verdict, points
 from quince.scripts.bench.diversity.resampling import SUITES, Array, Setting, interpolate, interval, resample, sweep
 

@@ -45,7 +45,7 @@ def render(found: Results) -> str:
     settings, seeds = found["settings"], found["provenance"]["seeds"]
     methods = len({setting["method"] for setting in settings} - {"base"})
     claims = found["claims"]
-    verdicts = "; ".join(f"claim {n} {claim['verdict']}" for n, claim in enumerate(claims, start=1))
+    whole = sum(claim["verdict"] == "holds" for claim in claims)
     warnings = []
     if missing := found["missing_runs"]:
         more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
@@ -53,7 +53,8 @@ def render(found: Results) -> str:
     if len(seeds) < 5:
         warnings.append(f"**Few seeds:** with {len(seeds)}, intervals say little about the spread between runs.\n")
     counts = ", ".join(f"{size} {SUITES[suite]}" for suite, size in found["problems"].items())
-    opening = f"""What {methods} methods gain in-domain and what they keep: {verdicts}.
+    opening = f"""Of {len(claims)} claims about what {methods} methods gain and what they keep, {whole} hold wherever they
+are judged.
 {claims[0]["statement"]}: {claims[0]["parts"][0]["sentence"].partition(";")[0].rstrip(".")}.
 
 Every run starts from the shipped tiny model and trains on `sql_idioms` with rewards from execution:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from quince.rewards.bfcl import BfclCall
+from quince.rewards.function_calling.bfcl import BfclCall
 from quince.scripts.bench.function_calls.judges import bfcl_judge
 from quince.scripts.bench.function_calls.oracle import CATEGORIES, records
 from quince.scripts.bench.function_calls.predictions import predictions

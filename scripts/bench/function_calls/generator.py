@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from quince.data.function_calling.generate import demonstrations, rows
-from quince.data.function_calling.settings import SPLITS
+from quince.data.function_calling.generator import demonstrations, rows
+from quince.data.function_calling.generator_settings import SPLITS
 from quince.scripts.bench.pages import Page, Results, bench, table
 
 

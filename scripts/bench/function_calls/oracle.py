@@ -23,11 +23,11 @@ from typing import Any
 
 from quince.data import files
 from quince.data.function_calling.adapters import bfcl
-from quince.data.function_calling.calls import Call
-from quince.data.function_calling.wire import render_calls
+from quince.data.function_calling.wire.calls import Call
+from quince.data.function_calling.wire.formats import render_calls
 from quince.data.rows import Row
-from quince.rewards.tool_gold import read_gold
-from quince.rewards.tool_scoring import score
+from quince.rewards.function_calling.call_scoring import score
+from quince.rewards.function_calling.gold_calls import read_gold
 from quince.scripts.bench.function_calls.judges import bfcl_functions, bfcl_judge, bfcl_same, tucan_judge, tucan_same
 from quince.scripts.bench.function_calls.predictions import misformatted, predictions
 from quince.scripts.bench.function_calls.rules import Case, explain

@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from quince.data.function_calling.calls import Call, Parsed, dump
+from quince.data.function_calling.wire.calls import Call, Parsed, dump
 from quince.data.rows import Row
-from quince.rewards.tool_calls import schema_problems
-from quince.rewards.tool_gold import read_gold, read_tools
-from quince.rewards.tool_scoring import Score, score_parsed
+from quince.rewards.function_calling.call_alignment import schema_problems
+from quince.rewards.function_calling.call_scoring import Score, score_parsed
+from quince.rewards.function_calling.gold_calls import read_gold, read_tools
 from quince.scripts.bench.function_calls.predictions import Prediction
 
 

@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from quince.eval.function_calling.call_page import figures
+from quince.eval.function_calling.call_rates import Report, below_baselines
+from quince.eval.function_calling.call_tables import Entry, overview_grids, suite_grids
 from quince.eval.function_calling.cases import Case
-from quince.eval.function_calling.grids import Entry, overview_grids, suite_grids
-from quince.eval.function_calling.page import figures
-from quince.eval.function_calling.report import Report, below_baselines
-from quince.eval.statistics import wilson
-from quince.eval.tables import Grid, markdown
+from quince.eval.measure.statistics import wilson
+from quince.eval.show.tables import Grid, markdown
 from quince.scripts.bench.charts import GREY, canvas
-from quince.scripts.bench.pages import RESULTS, Page, Results, bench, stamp_of, table, write
+from quince.scripts.bench.pages import Page, Results, bench, stamp_of, table, write
 
 SUITES = ("test", "names", "paraphrases", "values", "tools", "language", "more_tools")
 CONTROLS = ("tiny_bg_known_names",)
@@ -72,7 +72,7 @@ MEASURES: dict[str, Measure] = {
 }
 
 
-def report(records: Path, models: Sequence[str] = ()) -> Results:
+def report(records: Path, out: Path, models: Sequence[str] = ()) -> Results:
     """The figures of all models, or of some in this order; writes the page of details as well."""
     found = sorted(path for path in records.iterdir() if (path / "test" / "analysis.json").is_file())
     folders = [records / name for name in models] or [path for path in found if not re.search(r"_step_\d+$", path.name)]
@@ -82,7 +82,7 @@ def report(records: Path, models: Sequence[str] = ()) -> Results:
     lines = {folder: [asdict(line) for line in summary(folder.name, own)] for folder, own in reports.items()}
     stamps = [stamp_of(folder / "test") for folder in folders]
     suites = {name: [Entry(f.name, reports[f][name], i) for i, f in enumerate(folders)] for name in SUITES}
-    write(DETAILS, details(suites, RESULTS / "function_calling") | {"stamps": stamps, "seeds": [0]})
+    write(DETAILS, details(suites, out / "function_calling") | {"stamps": stamps, "seeds": [0]}, out)
     tokens = {folder: trained_tokens(model_of(folder)) for folder in found if folder.name not in CONTROLS}
     return {
         "stamps": stamps,
