@@ -294,8 +294,9 @@ def _argument(name: str, option: inspect.Parameter) -> tuple[list[str], dict[str
     if default is option.empty:
         return [name], {"type": kind}
     if isinstance(default, tuple):
-        choices = default if isinstance(default[0], str) else None
-        return [flag], {"nargs": "+", "type": type(default[0]), "choices": choices, "default": list(default)}
+        item = type(default[0]) if default else str
+        choices = default if default and item is str else None
+        return [flag], {"nargs": "+", "type": item, "choices": choices, "default": list(default)}
     kind = kind if default is None else type(default)
     return [flag], {"type": kind, "default": default, "help": None if default is None else f"default: {default}"}
 

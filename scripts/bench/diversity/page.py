@@ -53,8 +53,8 @@ def render(found: Results) -> str:
     if len(seeds) < 5:
         warnings.append(f"**Few seeds:** with {len(seeds)}, intervals say little about the spread between runs.\n")
     counts = ", ".join(f"{size} {SUITES[suite]}" for suite, size in found["problems"].items())
-    opening = f"""Of {len(claims)} claims about what {methods} methods gain and what they keep, {whole} hold wherever they
-are judged.
+    opening = f"""Of {len(claims)} claims about what {methods} methods gain and what they keep, {whole} hold wherever
+they are judged.
 {claims[0]["statement"]}: {claims[0]["parts"][0]["sentence"].partition(";")[0].rstrip(".")}.
 
 Every run starts from the shipped tiny model and trains on `sql_idioms` with rewards from execution:
