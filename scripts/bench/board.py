@@ -58,7 +58,6 @@ def made_up(problems: int, n: int, share: float, seed: int, characters: int = 40
 
 
 def write_records(folder: Path, problems: int, n: int, names: Sequence[str] = ("base", "trained")) -> None:
-    """Records of two models."""
     for seed, (model, share) in enumerate(zip(names, (0.4, 0.6), strict=True)):
         settings = Settings(
             suite="made_up",
@@ -107,7 +106,6 @@ def load(folder: Path, executable: str) -> dict[str, Any]:
 
 
 def measure() -> Results:
-    """Both shapes."""
     executable = find_chromium()
     if executable is None:
         sys.exit("no Chromium found · install it, or add it to PATH")
@@ -121,7 +119,6 @@ def measure() -> Results:
 
 
 def spread(values: list[float]) -> str:
-    """Median with the smallest and the largest."""
     return f"{statistics.median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
 
 

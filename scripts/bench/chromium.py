@@ -38,7 +38,6 @@ class BrowserError(RuntimeError):
 
 
 def find_chromium() -> str | None:
-    """Path of the browser; None if none is installed."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 

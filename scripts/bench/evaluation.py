@@ -137,7 +137,6 @@ def their_evaluation(
 
 
 def product_loop(n: int, correct: int, k: int) -> float:
-    """The usual form, from the HumanEval paper's code."""
     return 1.0 if n - correct < k else 1.0 - float(np.prod(1.0 - k / np.arange(n - correct + 1, n + 1)))
 
 
@@ -174,12 +173,10 @@ def bootstrap_times(pairs: int) -> list[float]:
 
 
 def median(values: list[float]) -> str:
-    """With the smallest and the largest."""
     return f"{statistics.median(values):.4g} ({min(values):.3g} to {max(values):.3g})"
 
 
 def measure(pairs: int = 5) -> Results:
-    """All three."""
     found = {"host": host_overhead(pairs), "pass_at_k": pass_at_k_times(pairs), "bootstrap": bootstrap_times(pairs)}
     return {"pairs": pairs} | found
 

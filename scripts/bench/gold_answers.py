@@ -37,7 +37,6 @@ def count(benchmark: str, judged_by: str, rows: Sequence[Row], verdicts: Sequenc
 
 
 def measure() -> Results:
-    """Every benchmark by every judge."""
     rows = load_rows("spider", split="dev")
     completions = [f"```sql\n-- gold\n{row['gold_sql']}\n```" for row in rows]
     found = [count("spider dev", "sql_execution", rows, SqlExecution().judge_batch(completions, rows))]

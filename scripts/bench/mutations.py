@@ -37,21 +37,13 @@ LIBRARIES = ("datasets", "peft", *(f"trl.trainer.{name}_trainer" for name in ("d
 
 @dataclass(frozen=True)
 class Mutation:
-    """One seeded bug.
+    """One seeded bug."""
 
-    Attributes:
-        bug: What is wrong.
-        file: Of the package.
-        old: Text that occurs once in the file.
-        new: What stands there instead.
-        tests: Arguments of pytest that select the tests which should notice.
-    """
-
-    bug: str
-    file: str
-    old: str
-    new: str
-    tests: list[str]
+    bug: str  # What is wrong
+    file: str  # Of the package
+    old: str  # Text that occurs once in the file
+    new: str  # What stands there instead
+    tests: list[str]  # Arguments of pytest that select the tests which should notice
 
 
 def read_table(file: Path) -> list[Mutation]:
@@ -140,7 +132,6 @@ def run_tests(copy: Path, tests: list[str]) -> dict[str, Any]:
 
 
 def try_mutation(copy: Path, mutation: Mutation) -> dict[str, Any]:
-    """Apply, test, take back."""
     file = copy / mutation.file
     text = file.read_text(encoding="utf-8")
     file.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
@@ -170,7 +161,6 @@ def try_all(mutations: list[Mutation]) -> list[dict[str, Any]]:
 
 
 def measure(only: str = "") -> Results:
-    """Try all bugs, or those whose description holds a text."""
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     sys.dont_write_bytecode = True
     for library in LIBRARIES:

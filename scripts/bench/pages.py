@@ -48,20 +48,15 @@ class Page:
     """A page of docs/results.
 
     Attributes:
-        name: Path without suffix, from the folder of results.
-        title: First line.
         render: The generated part from the contents of the JSON file; it opens with two sentences.
-        seeds: Of random numbers, where they are the same in every run of the bench.
-        needs: Folder that `QUINCE_DATA` has to name.
-        draw: Writes the pictures that the page shows into a folder.
     """
 
-    name: str
-    title: str
+    name: str  # Path without suffix, from the folder of results
+    title: str  # First line
     render: Callable[[Results], str]
-    seeds: Sequence[int] = ()
-    needs: str = ""
-    draw: Callable[[Results, Path], None] | None = None
+    seeds: Sequence[int] = ()  # Of random numbers, where they are the same in every run of the bench
+    needs: str = ""  # Folder that `QUINCE_DATA` has to name
+    draw: Callable[[Results, Path], None] | None = None  # Writes the pictures that the page shows into a folder
 
 
 def stamp() -> dict[str, Any]:
@@ -86,7 +81,6 @@ def stamped(here: Mapping[str, Any], day: str, modified: bool | None = None, mem
 
 
 def stamp_of(folder: Path) -> dict[str, Any]:
-    """The stamp of a finished run or evaluation, from its folder."""
     if (folder / "record.json").is_file():
         from quince.eval.measure.records import read_record
 
@@ -121,7 +115,6 @@ def provenance(page: Page, results: Results) -> dict[str, Any]:
 
 
 def where(made: Mapping[str, Any]) -> str:
-    """The provenance as a paragraph."""
     days = f"{made['since']} to {made['date']}" if "since" in made else made["date"]
     if made["commit"] is None:
         text = f"Commit not recorded; measured {days}"
@@ -169,7 +162,6 @@ def render_file(page: Page, file: Path) -> str:
 
 
 def dumped(value: Any, width: int = 120, indent: int = 0) -> str:
-    """JSON with one line for what fits on one."""
     line = json.dumps(value, ensure_ascii=False)
     if not isinstance(value, dict | list) or not value or len(line) + indent <= width:
         return line
@@ -184,7 +176,6 @@ def dumped(value: Any, width: int = 120, indent: int = 0) -> str:
 
 
 def files() -> list[Path]:
-    """The JSON files of all pages."""
     return sorted(RESULTS.rglob("*.json"))
 
 
@@ -212,29 +203,24 @@ def index() -> str:
 
 
 def title(text: str) -> str:
-    """First line of a page."""
     return text.partition("\n")[0].removeprefix("# ")
 
 
 def opening(text: str) -> str:
-    """First paragraph of the generated part of a page."""
     return text.partition("do not edit -->\n\n")[2].partition("\n\n")[0].replace("\n", " ")
 
 
 def sentences(text: str) -> list[str]:
-    """Sentences of a paragraph."""
     return re.split(r"(?<=[.!?])\s+(?=[A-Z`\"*0-9])", text.strip())
 
 
 def table(header: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
-    """A table in Markdown; numbers stand at the right."""
     right = [bool(rows) and all(re.match(r"[-+−–*~]*\d|–?$", str(row[i])) for row in rows) for i in range(len(header))]
     lines = [header, ["---:" if number and place else "---" for place, number in enumerate(right)], *rows]
     return "".join(f"| {' | '.join(map(str, cells))} |\n" for cells in lines)
 
 
 def span(value: Sequence[float] | Mapping[str, float] | None, form: str = "{:.2f}", scale: float = 1.0) -> str:
-    """An estimate with the ends of its interval."""
     if value is None:
         return "–"
     numbers = [value[key] for key in ("estimate", "low", "high")] if isinstance(value, Mapping) else value
@@ -302,7 +288,6 @@ def _argument(name: str, option: inspect.Parameter) -> tuple[list[str], dict[str
 
 
 def render_all() -> Iterator[Path]:
-    """Write every page again from its JSON file, then the index."""
     from quince.data.cache import write_atomic
 
     for file in files():

@@ -69,7 +69,6 @@ class Compared:
 
 
 def recipe_file(folder: Path, family: str, steps: int) -> Path:
-    """Write a family's recipe."""
     pairs = folder / "pairs.jsonl"
     if not pairs.exists():
         pairs.write_text("\n".join(json.dumps(pair(number)) for number in range(400)), encoding="utf-8")
@@ -80,14 +79,12 @@ def recipe_file(folder: Path, family: str, steps: int) -> Path:
 
 
 def pair(number: int) -> dict[str, object]:
-    """A preference."""
     answers = {"chosen": f"number {number}", "rejected": f"no {number} {'at all ' * (number % 3)}"}
     made = {name: [{"role": "assistant", "content": text}] for name, text in answers.items()}
     return {"id": str(number), "task": "t", "prompt": [{"role": "user", "content": f"{number}?"}], **made}
 
 
 def run_way(file: Path, family: str, way: tuple[int, int, bool], folder: Path) -> Run:
-    """Train in forked processes."""
     processes, accumulation, checkpointing = way
     batch = BATCH // (processes * accumulation)
     overrides = [f"output_dir={folder / 'run'}", f"trainer.per_device_train_batch_size={batch}", *FAMILIES[family][1]]
@@ -107,12 +104,10 @@ def run_way(file: Path, family: str, way: tuple[int, int, bool], folder: Path) -
 
 
 def read_lines(file: Path) -> list[dict]:
-    """The objects of a file of a run; none if there is no such file."""
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
 
 
 def fork(file: Path, overrides: Sequence[str], rank: int, processes: int, port: int, folder: Path) -> int:
-    """Start one process of a run; its id."""
     if child := os.fork():
         return child
     code = 1
@@ -151,14 +146,12 @@ def train(file: Path, overrides: Sequence[str]) -> None:
 
 
 def free_port() -> int:
-    """A port for the processes of a run to meet at."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
 
 
 def compare(families: Sequence[str], ways: Sequence[str], steps: int, folder: Path) -> list[Compared]:
-    """Every family in every way, against the whole step."""
     import quince.recipes.dpo.train
     import quince.recipes.rlvr.trainer
     import quince.recipes.sft.trainer  # noqa: F401  - imported once for all children
@@ -192,7 +185,6 @@ def difference(family: str, way: str, whole: Run, cut: Run) -> Compared:
 def measure(
     steps: int = 20, families: Sequence[str] = tuple(FAMILIES), ways: Sequence[str] = tuple(WAYS), alone: bool = False
 ) -> Results:
-    """Compare; with `alone` nothing of earlier calls is kept."""
     here = stamp()
     with tempfile.TemporaryDirectory() as folder:
         found = [asdict(entry) | {"stamp": here} for entry in compare(families, ways, steps, Path(folder))]

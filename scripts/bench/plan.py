@@ -95,7 +95,6 @@ def weights_in(dtype: torch.dtype) -> Iterator[None]:
 
 
 def build(shape: Shape, kind: str, precision: str, adapter: bool, checkpointing: bool) -> Any:
-    """A model of that shape without weights."""
     config = AutoConfig.for_model(
         kind,
         hidden_size=shape.hidden,
@@ -121,7 +120,6 @@ def build(shape: Shape, kind: str, precision: str, adapter: bool, checkpointing:
 
 
 def allocate(model: Any) -> float:
-    """The peak of a forward and backward pass beside the weights."""
     ids = torch.zeros(ROWS, TOKENS, dtype=torch.long)
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     live = LiveBytes(iter([*model.parameters(), *model.buffers()]))
@@ -138,7 +136,6 @@ def allocate(model: Any) -> float:
 
 
 def predict(shape: Shape, precision: str, adapter: bool, checkpointing: bool) -> float:
-    """The same peak by `quince plan`'s arithmetic."""
     step = Training(
         shape=shape,
         weight_bytes=4.0 if precision == MIXED else 2.0,
@@ -191,7 +188,6 @@ def disk() -> Iterator[Measured]:
 
 
 def measure() -> Results:
-    """Disk first, which is quick."""
     saved = list(map(asdict, disk()))
     return {"peaks": list(map(asdict, memory())), "disk": saved}
 

@@ -86,7 +86,6 @@ def make_model(folder: Path) -> Any:
 
 
 def dataset(count: int) -> Any:
-    """Prompts of the generated SQL task."""
     from datasets import Dataset
     from quince.data.sources import load_rows
 
@@ -113,7 +112,6 @@ def store(folder: Path, tokenizer: Any, rows: int) -> RehearsalStore:
 
 
 def config(folder: Path, steps: int, **more: Any) -> GRPOConfig:
-    """The same arguments for both trainers."""
     return GRPOConfig(
         output_dir=str(folder),
         per_device_train_batch_size=ROLLOUTS,
@@ -136,7 +134,6 @@ def config(folder: Path, steps: int, **more: Any) -> GRPOConfig:
 
 
 def baseline(folder: Path, steps: int, rows: Any) -> PhaseClock:
-    """TRL's own GRPO with beta > 0."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     clock = PhaseClock()
@@ -152,7 +149,6 @@ def baseline(folder: Path, steps: int, rows: Any) -> PhaseClock:
 
 
 def rehearsing(folder: Path, steps: int, rows: Any, share: float) -> PhaseClock:
-    """Ours with forward KL on stored answers."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder / "model", padding_side="left")
@@ -172,7 +168,6 @@ def rehearsing(folder: Path, steps: int, rows: Any, share: float) -> PhaseClock:
 
 
 def train_phase(folder: Path, pairs: int, steps: int) -> dict[str, Any]:
-    """Paired ratios of the train phase at two rehearsal shares."""
     rows = dataset(64)
     found: dict[str, Any] = {"pairs": pairs, "steps_per_run": steps, "rollout_tokens_per_step": ROLLOUTS * TOKENS}
     clocks: dict[str, list[PhaseClock]] = {"trl": [], "0.125": [], "0.25": []}

@@ -30,7 +30,6 @@ LENGTHS = (512, 1024, 2048)
 
 
 def examples() -> tuple[Any, list[Example]]:
-    """Conversations of very different lengths, shuffled."""
     tokenizer = load_tokenizer(Model(id="tiny"))
     tokenizer.padding_side = "right"
     tokenizer.chat_template = read_template("hermes_signatures")
@@ -58,7 +57,6 @@ def make_trainer(kind: type[SFTTrainer], tokenizer: Any, dataset: Any, folder: s
 
 
 def variants(tokenizer: Any, made: Sequence[Example], folder: str) -> dict[str, tuple[SFTTrainer, Any]]:
-    """Trainer and dataset by name."""
     padded = make_dataset(made, False, None, 0)
     found = {BASELINE: SFTTrainer, "padded batch of 8, loss on labels only": SftTrainer}
     trainers = {
@@ -132,7 +130,6 @@ def loss_difference(tokenizer: Any, made: Sequence[Example], folder: str) -> flo
 
 
 def mean_loss(trainer: SFTTrainer, dataset: Any) -> float:
-    """Nats per learned token over a whole dataset."""
     total = count = 0.0
     trainer.model.eval()
     for start in range(0, len(dataset), 4):
@@ -144,7 +141,6 @@ def mean_loss(trainer: SFTTrainer, dataset: Any) -> float:
 
 
 def measure() -> Results:
-    """All variants on the same conversations."""
     torch.set_flush_denormal(True)
     torch.set_num_threads(1)
     torch.manual_seed(0)

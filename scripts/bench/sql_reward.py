@@ -116,7 +116,6 @@ def paired(ours: Callable[[], Any], other: Callable[[], Any]) -> dict[str, float
 
 
 def compare(database: Path) -> dict[str, dict[str, float]]:
-    """All comparisons by name."""
     connection = bare_connection(str(database))
     handler = type("BoundScorer", (Scorer,), {"database": connection})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -163,7 +162,6 @@ def compare_patterns(
 
 
 def measure() -> Results:
-    """All comparisons on a database made for them."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "shop.sqlite"
         make_database(path)

@@ -116,7 +116,6 @@ class Child:
 
 
 def _train(folder: Path, pipe: int) -> int:
-    """What a child does; returns its exit code."""
     try:
         checkpoint = str(newest_whole_checkpoint(folder)) if sorted_checkpoints(folder) else None
         trainer = toy_trainer(folder)
@@ -131,7 +130,6 @@ def _train(folder: Path, pipe: int) -> int:
 
 
 def steps_in(lines: list[str]) -> list[int]:
-    """The steps that were done, by the lines of a child."""
     return [int(line.split()[1]) for line in lines if line.startswith("step")]
 
 
@@ -165,7 +163,6 @@ def stop_once(folder: Path, draws: random.Random, spread: float) -> dict[str, An
 
 
 def calibrate(folder: Path) -> float:
-    """Median seconds of a step with its checkpoint."""
     child = Child(folder)
     child.until("began")
     times = []
@@ -188,7 +185,6 @@ def same_as_straight(folder: Path, other: Path) -> bool:
 
 
 def measure(kills: int = 50, stops: int = 20) -> Results:
-    """All kills, then all stops, in one folder."""
     torch.set_num_threads(1)
     draws = random.Random(SEED)
     with tempfile.TemporaryDirectory() as place:

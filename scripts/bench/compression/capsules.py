@@ -66,7 +66,6 @@ class Aim:
 def run(
     seed: int, only: Sequence[str] = tuple(TRAINED), runs: Path = Path("runs/compression"), capsules: Path = CAPSULES
 ) -> None:
-    """Train and evaluate what is missing of a seed."""
     folder = runs / f"seed_{seed}"
     for name in only:
         if not (folder / name / "model" / "model.safetensors").exists():
@@ -163,7 +162,6 @@ def time_aims(of: Results) -> list[Aim]:
 
 
 def control_aims(pooled: Mapping[str, Results]) -> list[Aim]:
-    """What each control is there to show."""
     found = []
     if (of := pooled.get("semantics")) and (start := pooled.get(START)):
         below = measures.gain(of, RANDOM_FACTS, of.readers[0])
@@ -194,7 +192,6 @@ def _rise(what: str, before: Interval | None, after: Interval | None) -> Aim:
 
 
 def _fall(what: str, starts: Sequence[Results], ends: Sequence[Results]) -> Aim:
-    """By the mean over seeds; those of each seed stand beside it."""
     of = _grounded_difference(pool(starts), pool(ends))
     each = [_grounded_difference(*pair) for pair in zip(starts, ends, strict=False)]
     seeds = ", ".join("–" if own is None else f"{100 * own.estimate:+.1f}" for own in each)
@@ -202,7 +199,6 @@ def _fall(what: str, starts: Sequence[Results], ends: Sequence[Results]) -> Aim:
 
 
 def _grounded_difference(start: Results, end: Results) -> Interval | None:
-    """Paired by passage, over those with a capsule in both; None if there are none."""
     both = [pair for pair in zip(start.grounded, end.grounded, strict=True) if None not in pair]
     return paired_difference(*zip(*both, strict=True)) if both else None
 

@@ -46,7 +46,6 @@ class Prompt:
 
 
 def tokenizers() -> dict[str, Any]:
-    """The shipped tokenizer, one token a byte, and one a word."""
     from quince.recipes.parts.models import model_path
     from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -65,7 +64,6 @@ def counts(readers: dict[str, Any], text: str) -> dict[str, int]:
 
 
 def prompts() -> Iterator[Prompt]:
-    """200 real texts."""
     rng = random.Random(0)
     for row in load_rows("qmsum", split="test", max_words=10**6):
         yield with_literals("qmsum", row["passage"], rng)
@@ -125,7 +123,6 @@ def compressed(
 def compress(
     source: str, some: Sequence[Prompt], model: str, limit: dict[str, Any], readers: dict[str, Any]
 ) -> Results:
-    """Counts of one set, model and limit."""
     tally, over = Counter[str](), dict.fromkeys(readers, 0)
     results: list[CompressedPrompt] = []
     batch = 1 if model == "extractive" else BATCH

@@ -29,13 +29,11 @@ def over_seeds(values: Sequence[float | None], digits: int = 2) -> str:
 
 
 def share(result: Result, name: str) -> float:
-    """Accuracy of a group of rows."""
     good, rows = result["right"].get(name, (0, 0))
     return good / rows if rows else float("nan")
 
 
 def sizes(results: Sequence[Result], study: str) -> dict[int, list[Result]]:
-    """The seeds of each size of a study."""
     found: dict[int, list[Result]] = {}
     for result in results:
         if result["study"] == study:
@@ -44,7 +42,6 @@ def sizes(results: Sequence[Result], study: str) -> dict[int, list[Result]]:
 
 
 def gap(result: Result, name: str, group: str = "type_0") -> float:
-    """IICG after the first block at x2."""
     return result["states"]["iicg"][group][name][1][1]
 
 
@@ -54,7 +51,6 @@ def flips(result: Result) -> float:
 
 
 def held_out(result: Result) -> float:
-    """Accuracy on held-out rows that the data at hand could decide."""
     return share(result, "type_0" if "type_0" in result["right"] else "type_1")
 
 
@@ -69,7 +65,6 @@ def _known_and_unknown(results: Sequence[Result]) -> Outcome:
 
 
 def _rises(results: Sequence[Result]) -> Outcome:
-    """Rows with a k-cutoff above the median against the others, pooled over seeds."""
     texts, holds = [], True
     for rows, seeds in sizes(results, "two_hop").items():
         if rows == LARGE:
@@ -195,13 +190,11 @@ CLAIMS: dict[str, Callable[[Sequence[Result]], Outcome]] = {
 
 
 def judged(results: Sequence[Result]) -> list[tuple[str, bool | None, str]]:
-    """Every claim, whether it holds, and the figures."""
     found = ((claim, *judge(results)) for claim, judge in CLAIMS.items())
     return [(claim, None if holds is None else bool(holds), text) for claim, holds, text in found]
 
 
 def claims_text(results: Sequence[Result]) -> str:
-    """The claims as a numbered list."""
     words = {True: "holds", False: "does not hold", None: "not measured"}
     return "".join(
         f"{number}. {claim}: **{words[holds]}**.{f' Measured: {text}.' if text else ''}\n"

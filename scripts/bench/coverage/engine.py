@@ -52,7 +52,6 @@ def make_data(values: int, path: Path) -> None:
 
 
 def analyse(job: str, path: Path) -> dict[str, Any]:
-    """One analysis in this process, and what the whole process used."""
     from quince.eval.coverage.closure import reach
     from quince.eval.coverage.determined import determine
     from quince.eval.coverage.null_model import smallest_k
@@ -108,12 +107,10 @@ def in_processes(job: str, path: Path, rounds: int) -> dict[str, Any]:
 
 
 def job(name: str, data: Path) -> None:
-    """One analysis in this process, for the process that measures."""
     print(json.dumps(analyse(name, data)))
 
 
 def measure(values: Sequence[int] = VALUES, rounds: int = 3) -> Results:
-    """Measure every job at every size."""
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for number in values:
@@ -129,7 +126,6 @@ def cost(run: dict[str, Any]) -> str:
 
 
 def goals(sizes: Results) -> str:
-    """Whether the marks that were set beforehand are met."""
     lines = []
     for number, (seconds, peak) in TARGETS.items():
         if str(number) in sizes:

@@ -86,7 +86,6 @@ def bracket(measured: Measured) -> tuple[tuple[int, float], tuple[int, float]] |
 
 
 def crossing(measured: Measured) -> float | None:
-    """Required N, interpolated within its bracket; None without one."""
     found = bracket(measured)
     if found is None:
         return None
@@ -106,7 +105,6 @@ def halve_point(runs: Path, name: str, values: int, seed: int) -> None:
 
 
 def points(models: Iterable[dict[str, Any]], name: str) -> dict[tuple[int, int], Measured]:
-    """The models of a study by |X| and seed."""
     found: dict[tuple[int, int], Measured] = {}
     for model in models:
         if model["study"] == name:
@@ -153,7 +151,6 @@ def trained(folder: Path, study: Study, values: int, seed: int, rows: int) -> tu
 
 
 def point_folder(runs: Path, name: str, values: int, seed: int) -> Path:
-    """Where the models of a point are."""
     return runs / name / f"values_{values}" / f"seed_{seed}"
 
 
@@ -194,7 +191,6 @@ def law(models: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
 def each(
     act: Callable[..., None], runs: Path, study: Sequence[str], values: Sequence[int], seed: Sequence[int]
 ) -> None:
-    """Do something for every point that is asked for."""
     for number, name in product(seed, study):
         known = (EARLIER,) if act is halve_point and STUDIES[name].known else ()
         for size in values if any(values) else (*STUDIES[name].values, *known):
@@ -204,19 +200,16 @@ def each(
 def run(
     runs: Path = RUNS, study: Sequence[str] = tuple(STUDIES), values: Sequence[int] = (0,), seed: Sequence[int] = SEEDS
 ) -> None:
-    """Search every point, or those of some numbers of values."""
     each(search, runs, study, values, seed)
 
 
 def halve(
     runs: Path = RUNS, study: Sequence[str] = tuple(STUDIES), values: Sequence[int] = (0,), seed: Sequence[int] = SEEDS
 ) -> None:
-    """Halve wide brackets."""
     each(halve_point, runs, study, values, seed)
 
 
 def report(runs: Path = RUNS) -> Results:
-    """Models and laws."""
     models = list(collect(runs))
     stamps = [model.pop("stamp") for model in models]
     return {"models": models, "laws": {name: law(models, name) for name in STUDIES}, "stamps": stamps}

@@ -24,7 +24,6 @@ TOLERANCE = 0.02
 
 
 def shares(family: str, values: int, rows: int, seed: int) -> np.ndarray:
-    """Share of type 0 that is covered at each of `KS`."""
     data = generate(Task(family, values, rows, test_size=500, seed=seed))
     if 0 not in data.test:
         return np.ones(len(KS))
@@ -73,7 +72,6 @@ def study(family: str) -> dict[str, object]:
 
 
 def measure() -> Results:
-    """Every family."""
     return {"families": {family: study(family) for family in VALUES}}
 
 

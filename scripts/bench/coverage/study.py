@@ -187,7 +187,6 @@ def with_earlier(results: Sequence[Result], earlier: Sequence[Result]) -> list[R
 
 
 def report(runs: Path = RUNS) -> Results:
-    """Every result, measured now or kept."""
     file = RESULTS / f"{PAGE.name}.json"
     earlier = json.loads(file.read_text(encoding="utf-8"))["runs"] if file.is_file() else []
     found = with_earlier(list(collect(runs)), earlier)
@@ -217,7 +216,6 @@ def render(found: Results) -> str:
 
 
 def draw_two_hop(found: Results, out: Path) -> None:
-    """The picture of the study of two-hop."""
     draw([result for result in found["runs"] if result["study"] == "two_hop"], out / "coverage.png")
 
 

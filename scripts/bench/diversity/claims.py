@@ -77,7 +77,6 @@ def _each_seed(setting: Setting, base: Setting, suite: str, metric: str) -> str:
 
 
 def gain_of_grpo(base: Setting | None, grpo: Setting | None) -> Claim:
-    """Claim 1: what GRPO gains in-domain."""
     statement = f"GRPO raises in-domain Pass@1 by at least {100 * GAIN:.0f} points over the base"
     figure = difference(grpo, base, "in_domain", "pass@1") if grpo else None
     if figure is None or grpo is None or base is None:
@@ -88,7 +87,6 @@ def gain_of_grpo(base: Setting | None, grpo: Setting | None) -> Claim:
 
 
 def loss_of_grpo(base: Setting | None, grpo: Setting | None) -> Claim:
-    """Claim 2: what GRPO loses elsewhere."""
     statement = f"GRPO lowers cross-domain or old-skill Pass@16 by at least {100 * LOSS:.0f} points under the base"
     parts = []
     for suite in ("cross_domain", "old_skill"):

@@ -16,21 +16,13 @@ PLACES = ("highest", "middle")
 
 @dataclass(frozen=True)
 class Comparison:
-    """A DPH sweep minus a control sweep in Pass@16, where both have the same in-domain Pass@1.
+    """A DPH sweep minus a control sweep in Pass@16, where both have the same in-domain Pass@1."""
 
-    Attributes:
-        control: Method that is compared.
-        dph: DPH method, or "mean of DPH".
-        place: "highest" Pass@1 that both sweeps reach, or the "middle" of the range that both cover.
-        level: That Pass@1.
-        gaps: DPH minus control, per suite.
-    """
-
-    control: str
-    dph: str
-    place: str
-    level: float
-    gaps: dict[str, Interval]
+    control: str  # Method that is compared
+    dph: str  # DPH method, or "mean of DPH"
+    place: str  # "highest" Pass@1 that both sweeps reach, or the "middle" of the range that both cover
+    level: float  # That Pass@1
+    gaps: dict[str, Interval]  # DPH minus control, per suite
 
 
 def controls_and_dph(settings: Sequence[Setting]) -> tuple[list[str], list[str]]:
@@ -67,7 +59,6 @@ def _intervals(gaps: dict[str, Array]) -> dict[str, Interval]:
 
 
 def comparisons(settings: Sequence[Setting]) -> list[Comparison]:
-    """All controls beside all DPH sweeps."""
     controls, family = controls_and_dph(settings)
     return [c for control in controls for place in PLACES for c in compare(settings, control, family, place)]
 

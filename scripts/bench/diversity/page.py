@@ -41,7 +41,6 @@ OTHER = ("#6b5b95", "p")
 
 
 def render(found: Results) -> str:
-    """The generated part of the page."""
     settings, seeds = found["settings"], found["provenance"]["seeds"]
     methods = len({setting["method"] for setting in settings} - {"base"})
     claims = found["claims"]
@@ -141,7 +140,6 @@ def _cell(figure: Sequence[float] | None, scale: float, digits: int, ends: bool)
 
 
 def _change(figure: Sequence[float] | None) -> str:
-    """A difference in points, bold where its interval excludes 0."""
     text = points(figure).replace(" points", "")
     return "–" if figure is None else text if figure[1] <= 0 <= figure[2] else f"**{text}**"
 
@@ -179,7 +177,6 @@ def draw(found: Results, out: Path) -> None:
 
 
 def _frontier(axes: Axes, settings: Sequence[Figures], suite: str) -> None:
-    """A line a method, with bars for how surely each setting differs from the base."""
     axes.set_xlabel("in-domain Pass@1, %")
     for method in dict.fromkeys(setting["method"] for setting in settings):
         own = sorted((s for s in settings if s["method"] == method), key=lambda s: s["weight"] or 0.0)
@@ -207,7 +204,6 @@ def _frontier(axes: Axes, settings: Sequence[Figures], suite: str) -> None:
 
 
 def _curves(axes: Axes, settings: Sequence[Figures], suite: str) -> None:
-    """Pass@k of some settings, named at their right ends."""
     axes.set_xscale("log", base=2)
     axes.set_xticks(KS, [str(k) for k in KS])
     axes.minorticks_off()

@@ -33,19 +33,14 @@ class Setting:
     """One method at one strength, over its seeds.
 
     Attributes:
-        method: Name of the method.
-        weight: Strength of its remedy, None where it has none.
-        recipe: What it was trained by, None for the base.
-        seeds: In rising order.
-        cpu_seconds: Mean training cost of a run.
         values: Per suite and metric `[seeds, problems]`, NaN where a metric is not defined for a problem.
     """
 
-    method: str
-    weight: float | None
-    recipe: str | None
-    seeds: tuple[int, ...]
-    cpu_seconds: float
+    method: str  # Name of the method
+    weight: float | None  # Strength of its remedy, None where it has none
+    recipe: str | None  # What it was trained by, None for the base
+    seeds: tuple[int, ...]  # In rising order
+    cpu_seconds: float  # Mean training cost of a run
     values: dict[str, dict[str, Array]]
 
     @property
@@ -92,17 +87,11 @@ def _table(runs: list[dict[str, Any]], suite: str, metric: str) -> Array:
 
 @dataclass(frozen=True)
 class Resampled:
-    """The data as they are (draw 0) and resampled (the others); equal for all settings that are compared.
+    """The data as they are (draw 0) and resampled (the others); equal for all settings that are compared."""
 
-    Attributes:
-        seeds: Those that are resampled.
-        seed_counts: How often each draw has each seed, `[1 + draws, seeds]`.
-        problem_counts: The same for problems, per suite `[1 + draws, problems]`.
-    """
-
-    seeds: tuple[int, ...]
-    seed_counts: Array
-    problem_counts: dict[str, Array]
+    seeds: tuple[int, ...]  # Those that are resampled
+    seed_counts: Array  # How often each draw has each seed, `[1 + draws, seeds]`
+    problem_counts: dict[str, Array]  # The same for problems, per suite `[1 + draws, problems]`
 
     def means(self, setting: Setting, suite: str, metric: str) -> Array:
         """Mean over seeds and problems, `[1 + draws]`; problems without a value are left out."""
@@ -149,7 +138,6 @@ def average(setting: Setting, suite: str, metric: str) -> Interval | None:
 
 
 def difference(setting: Setting, other: Setting | None, suite: str, metric: str) -> Interval | None:
-    """Setting minus other over the seeds and problems of both."""
     together = resample([setting, other]) if other and setting is not other else None
     if together is None:
         return None
@@ -168,10 +156,8 @@ def interpolate(x: Array, y: Array, at: Array) -> Array:
 
 
 def sweep(settings: Sequence[Setting], method: str) -> list[Setting]:
-    """The strengths of a method, weakest first."""
     return sorted((s for s in settings if s.method == method and s.weight is not None), key=lambda s: s.weight or 0.0)
 
 
 def find(settings: Sequence[Setting], method: str) -> Setting | None:
-    """The setting of a method that has no strengths."""
     return next((s for s in settings if s.method == method), None)

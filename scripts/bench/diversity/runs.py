@@ -123,7 +123,6 @@ def work(job: dict[str, Any]) -> str:
 
 
 def run(workers: int = os.cpu_count() or 2) -> None:
-    """Run all jobs in worker processes of one thread each."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     todo = jobs()
@@ -140,7 +139,6 @@ def run(workers: int = os.cpu_count() or 2) -> None:
 
 
 def split(job: dict[str, Any]) -> None:
-    """Make the split of one seed."""
     from quince.recipes.config import load_recipe
     from quince.recipes.rlvr.split import run
 
@@ -165,7 +163,6 @@ def _stamp(path: Path) -> dict[str, Any]:
 
 
 def summarise(settings: list[Setting], plan: list[tuple[str, float | None, int]]) -> Results:
-    """What the page shows; every figure is [estimate, low, high]."""
     done = {(setting.method, setting.weight, seed) for setting in settings for seed in setting.seeds}
     base, grpo = find(settings, "base"), find(settings, "GRPO")
     found = comparisons(settings)
@@ -199,7 +196,6 @@ def summarise(settings: list[Setting], plan: list[tuple[str, float | None, int]]
 
 
 def plain(value: Any) -> Any:
-    """Nested data with intervals as triples and floats rounded."""
     if isinstance(value, Interval):
         value = asdict(value)
     if isinstance(value, dict):

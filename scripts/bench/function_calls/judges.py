@@ -99,6 +99,5 @@ def tucan_judge() -> Callable[[Mapping[str, Any], str], str]:
 
 
 def tucan_same() -> Callable[[Any, Any], bool]:
-    """Whether Tucan-Eval takes two values for the same."""
     equivalent = importlib.import_module("tucan.evaluate")._values_are_equivalent
     return lambda one, other: bool(equivalent(other, one))

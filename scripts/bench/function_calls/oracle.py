@@ -86,7 +86,6 @@ class Findings:
 
 
 def records(category: str) -> Iterator[tuple[Row, dict[str, Any]]]:
-    """Our rows with BFCL's records."""
     root = files.data_root(None)
 
     def read(stem: str) -> dict[str, dict[str, Any]]:
@@ -138,7 +137,6 @@ def against_tucan(pairs: Sequence[tuple[Row, dict[str, Any]]]) -> Findings:
 
 
 def measure(categories: Sequence[str] = CATEGORIES) -> Results:
-    """Both judges on the questions of some categories."""
     start = time.process_time()
     pairs = [pair for category in categories for pair in records(category)]
     findings = [vars(against_bfcl(pairs)), vars(against_tucan(pairs))]
@@ -170,7 +168,6 @@ value of it, and one change at a time; Tucan-Eval judges the rows with one gold 
 
 
 def _judge(one: Results) -> str:
-    """Everything about one judge."""
     ranked = sorted(one["rules"].items(), key=lambda item: (-sum(item[1].values()), item[0]))
     rules = [[rule, *(f"{count.get(who, 0):,}" for who in ("ours", "other"))] for rule, count in ranked]
     changes = ", ".join(f"{name} {n:,}/{differ:,}" for name, (n, differ, *_) in sorted(one["changes"].items()))

@@ -31,7 +31,6 @@ class Prediction:
 
 
 def predictions(row: Row) -> Iterator[Prediction]:
-    """Every prediction of a row, the gold one first."""
     gold, tools = read_gold(row), read_tools(row)
     calls = tuple(wanted.call for wanted in gold.calls)
     if calls:
@@ -121,7 +120,6 @@ def _changed_values(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _example(schema: Mapping[str, Any]) -> Any:
-    """Some value of a schema's type."""
     if schema.get("enum"):
         return schema["enum"][0]
     kind = schema.get("type")

@@ -29,23 +29,18 @@ class Case:
     """One reply with both verdicts.
 
     Attributes:
-        row: The row.
-        prediction: The reply.
-        ours: Our score.
-        theirs: The other's error, "" if it accepts.
-        again: The other's verdict on other calls for the same row.
-        same: Whether the other takes the first value for the second one, of the named parameter of a gold call.
-        gold_ok: Whether the other accepts the gold answer.
+        same: Whether the other takes the first value for the second one, of the named parameter of a gold
+            call.
         listed: What the other lists as right by gold call and parameter; empty if it lists nothing.
     """
 
-    row: Row
-    prediction: Prediction
-    ours: Score
-    theirs: str
-    again: Callable[[Sequence[Call]], str]
+    row: Row  # The row
+    prediction: Prediction  # The reply
+    ours: Score  # Our score
+    theirs: str  # The other's error, "" if it accepts
+    again: Callable[[Sequence[Call]], str]  # The other's verdict on other calls for the same row
     same: Callable[[Any, Any], bool]
-    gold_ok: bool
+    gold_ok: bool  # Whether the other accepts the gold answer
     listed: Sequence[Mapping[str, Sequence[Any]]] = ()
 
 
@@ -55,7 +50,6 @@ def explain(case: Case) -> str:
 
 
 def _lenient(case: Case) -> str:
-    """Why the other accepts what we reject."""
     if read_gold(case.row).decision != "call":
         return "silence" if case.ours.decision == "none" else ""
     if not read_gold(case.row).calls:
@@ -117,7 +111,6 @@ def _rule(value: Any, listed: Sequence[Any], case: Case, right: Sequence[Any]) -
 
 
 def _strict(case: Case) -> str:
-    """Why the other rejects what we accept."""
     calls = case.prediction.calls
     if not case.gold_ok:
         return "broken_gold"
@@ -141,7 +134,6 @@ def _strict(case: Case) -> str:
 
 
 def _snapped(case: Case, call: Call) -> dict[str, Any]:
-    """The arguments with every number that is nearly a gold one replaced by it."""
     gold = [number for wanted in read_gold(case.row).calls for number in _numbers(wanted.call.arguments)]
     gold += [number for wanted in read_gold(case.row).calls for number in _numbers(dict(wanted.accepted))]
 
@@ -166,7 +158,6 @@ def _numbers(value: Any) -> Iterator[float]:
 
 
 def _off_type(case: Case) -> bool:
-    """Whether a gold value breaks the schema of its parameter, or that has no type."""
     tools = read_tools(case.row)
     for wanted in read_gold(case.row).calls:
         properties = tools[wanted.call.name].get("properties") or {}

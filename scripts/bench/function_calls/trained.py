@@ -51,7 +51,6 @@ class Line:
 
 
 def right(case: Case) -> bool:
-    """Whether all of an answer is right."""
     return case.right
 
 
@@ -101,18 +100,15 @@ def report(records: Path, out: Path, models: Sequence[str] = ()) -> Results:
 
 
 def read_report(folder: Path) -> Report:
-    """The cases of one suite."""
     data = json.loads((folder / "analysis.json").read_text(encoding="utf-8"))["data"]
     return Report(tuple(Case.from_dict(case) for case in data))
 
 
 def model_of(folder: Path) -> Path:
-    """The model that was evaluated."""
     return Path(json.loads((folder / "test" / "record.json").read_text(encoding="utf-8"))["model_info"]["id"])
 
 
 def summary(model: str, reports: dict[str, Report]) -> list[Line]:
-    """The figures that were aimed at."""
     lines = []
     for what, (suite, chosen, ok, aim) in MEASURES.items():
         cases = [case for case in reports[suite].cases if chosen(case)]

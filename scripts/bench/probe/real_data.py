@@ -49,7 +49,6 @@ def cases(benchmarks: bool) -> list[tuple[str, str, str, str | None, float | Non
 
 
 def analyse_case(case: Sequence[Any], reports: Path | None) -> dict[str, Any]:
-    """Run one analysis with its report."""
     name, schema, train, test, agreement = case
     start, wall = time.process_time(), time.perf_counter()
     rows, requests, _ = read_sets(train, schema, test)
@@ -75,7 +74,6 @@ _OUTPUT = ("name", "slots", "explained", "k", "inputs", "unclear_inputs", "statu
 
 
 def measure(reports: Path | None = None) -> Results:
-    """Every analysis."""
     warnings.simplefilter("ignore")
     found = []
     for case in cases(bool(os.environ.get("QUINCE_DATA"))):

@@ -40,7 +40,6 @@ ARMS = ("rows", "random")
 
 
 def quince(*arguments: object) -> None:
-    """Run the command line as a user would."""
     subprocess.run([sys.executable, "-m", "quince.recipes.cli", *map(str, arguments)], check=True)
 
 
@@ -62,14 +61,12 @@ def sft(data: list[dict[str, Any]], model: str, epochs: float, decay: int, rate:
 
 
 def train(recipe: dict[str, Any], folder: Path, seed: int) -> str:
-    """Train unless it is done, and return the model's folder."""
     file = write_yaml(folder.with_suffix(".yaml"), recipe)
     quince("train", file, f"seed={seed}", f"output_dir={folder}")
     return str(folder / "model")
 
 
 def evaluate(model: str, folder: Path) -> None:
-    """Greedy answers to the requests of every status."""
     suites = [
         {
             "name": file.stem.removeprefix("test_"),
@@ -84,19 +81,16 @@ def evaluate(model: str, folder: Path) -> None:
 
 
 def tests() -> list[Path]:
-    """Files of held-out requests, one a status."""
     return sorted((RUNS / "split").glob("test_*.jsonl"))
 
 
 def write_yaml(file: Path, recipe: dict[str, Any]) -> Path:
-    """Write a recipe beside its run."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
     return file
 
 
 def prepare() -> None:
-    """The split, and the rows that would repair it."""
     split, plan = RUNS / "split", RUNS / "plan"
     if not (split / "split.json").is_file():
         where = ["--schema", "function_calls", "--seed", SPLIT_SEED, "--test-size", TEST_SIZE, "--out", split]
@@ -117,7 +111,6 @@ def prepare() -> None:
 
 
 def run(seed: int = 0) -> None:
-    """Everything of one seed; what is finished is passed."""
     prepare()
     split, plan, folder = RUNS / "split", RUNS / "plan", RUNS / f"seed_{seed}"
     rows = {"kind": "jsonl", "path": str(split / "train.jsonl")}
@@ -134,7 +127,6 @@ def run(seed: int = 0) -> None:
 
 
 def report() -> Results:
-    """Figures of the seeds that are finished."""
     seeds = sorted(folder for folder in RUNS.glob("seed_*") if (folder / f"{ARMS[-1]}_eval").is_dir())
     stamps = [stamp_of(file.parent) for seed in seeds for file in sorted(seed.rglob("record.json"))]
     found = {"epochs": EPOCHS, "repeats": REPEATS, "pool": POOL, "stamps": stamps}

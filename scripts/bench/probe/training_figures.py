@@ -30,7 +30,6 @@ DRAWS = 1000
 
 
 def figures(runs: Path, seeds: Sequence[Path], tests: Sequence[Path], arms: Sequence[str]) -> dict[str, Any]:
-    """Everything that the page shows."""
     split = runs / "split"
     found = analyse(*read_joined(str(split / "train.jsonl"), "function_calls", list(map(str, tests))))
     replies = {arm: [read_answers([seed / f"{arm}_eval"])[1] for seed in seeds] for arm in ("calls", *arms)}
@@ -145,7 +144,6 @@ def _planned(runs: Path) -> tuple[set[str], set[str]]:
 
 
 def _shared(runs: Path, arm: str) -> int:
-    """Added rows that have the input of a request that rows were planned for."""
     files = (runs / "split" / "train.jsonl", runs / "wanted.jsonl", runs / "plan" / f"{arm}.jsonl")
     train, test, added = read_sets(str(files[0]), "function_calls", str(files[1]), str(files[2]))
     slots = sorted({slot for part in components(train) for slot in part.slots})

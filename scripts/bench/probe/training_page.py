@@ -12,7 +12,6 @@ CHAIN = ("seen", "determined", "weak", "uncovered")
 
 
 def render(found: Results) -> str:
-    """The generated part of the page."""
     made, parts = found["calibration"], found["calibration"]["parts"]
     claims = judged(found)
     planned, random = (found["with_a_wanted_input"][arm] for arm in ("rows", "random"))
@@ -43,7 +42,6 @@ answers, and output by output. Brackets are 95 % intervals over inputs; seeds ar
 
 
 def judged(found: Results) -> list[tuple[str, bool, str]]:
-    """Every claim, whether it holds, and what was measured."""
     parts = found["calibration"]["parts"]
     chain = {name: parts["statuses"][name]["estimate"] for name in CHAIN}
     steps = {f"{step['firm']} less {step['less']}": step["gap"] for step in found["steps"]}
