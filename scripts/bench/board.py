@@ -59,20 +59,9 @@ def made_up(problems: int, n: int, share: float, seed: int, characters: int = 40
 
 def write_records(folder: Path, problems: int, n: int, names: Sequence[str] = ("base", "trained")) -> None:
     for seed, (model, share) in enumerate(zip(names, (0.4, 0.6), strict=True)):
-        settings = Settings(
-            suite="made_up",
-            model=model,
-            revision=None,
-            model_fingerprint=model,
-            dtype="float32",
-            engine="transformers",
-            engine_version="5",
-            sampling=Sampling(n=n),
-            reward={},
-            data=[],
-            rows_sha256="",
-            template_sha256="",
-        )
+        engine = {"dtype": "float32", "engine": "transformers", "engine_version": "5", "sampling": Sampling(n=n)}
+        empty = {"revision": None, "reward": {}, "data": [], "rows_sha256": "", "template_sha256": ""}
+        settings = Settings(suite="made_up", model=model, model_fingerprint=model, **engine, **empty)
         found = made_up(problems, n, share, seed)
         log = SampleLog(folder / model, settings.hash)
         log.append(found)

@@ -29,8 +29,7 @@ import yaml
 from quince.scripts.bench.pages import ROOT, Page, Results, bench, table
 
 TABLE = Path(__file__).with_suffix(".yaml")
-PASSED, FAILED = 0, 1
-"""Exit codes of pytest; any other means that the tests could not run."""
+PASSED, FAILED = 0, 1  # Exit codes of pytest; any other means that the tests could not run
 SECONDS = 300
 LIBRARIES = ("datasets", "peft", *(f"trl.trainer.{name}_trainer" for name in ("dpo", "grpo", "sft")))
 

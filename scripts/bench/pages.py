@@ -227,6 +227,11 @@ def span(value: Sequence[float] | Mapping[str, float] | None, form: str = "{:.2f
     return "{} [{}, {}]".format(*(form.format(scale * number) for number in numbers))
 
 
+def quince(*arguments: object) -> None:
+    """Run the command; raises CalledProcessError if it fails, after its own message."""
+    subprocess.run([sys.executable, "-m", "quince.recipes.cli", *map(str, arguments)], check=True)
+
+
 def in_turns(rounds: int, **sides: Callable[[], object]) -> dict[str, list[float]]:
     """CPU seconds of each side in interleaved rounds (ABAB), after one round that does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in sides}

@@ -95,20 +95,11 @@ def weights_in(dtype: torch.dtype) -> Iterator[None]:
 
 
 def build(shape: Shape, kind: str, precision: str, adapter: bool, checkpointing: bool) -> Any:
-    config = AutoConfig.for_model(
-        kind,
-        hidden_size=shape.hidden,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.kv_heads,
-        head_dim=shape.head_dim,
-        intermediate_size=shape.intermediate,
-        vocab_size=shape.vocab,
-        max_position_embeddings=shape.context,
-        tie_word_embeddings=shape.tied,
-        attn_implementation="sdpa",
-        use_cache=False,
-    )
+    sizes = {"hidden_size": shape.hidden, "intermediate_size": shape.intermediate, "vocab_size": shape.vocab}
+    heads = {"num_attention_heads": shape.heads, "num_key_value_heads": shape.kv_heads, "head_dim": shape.head_dim}
+    depth = {"num_hidden_layers": shape.layers, "max_position_embeddings": shape.context}
+    kinds = {"tie_word_embeddings": shape.tied, "attn_implementation": "sdpa", "use_cache": False}
+    config = AutoConfig.for_model(kind, **sizes, **heads, **depth, **kinds)
     with weights_in(torch.float32 if precision == MIXED else torch.bfloat16):
         model = AutoModelForCausalLM.from_config(config)
     if checkpointing:
@@ -136,15 +127,10 @@ def allocate(model: Any) -> float:
 
 
 def predict(shape: Shape, precision: str, adapter: bool, checkpointing: bool) -> float:
-    step = Training(
-        shape=shape,
-        weight_bytes=4.0 if precision == MIXED else 2.0,
-        trainable=shape.lora_parameters(RANK) if adapter else shape.parameters,
-        passes=(Pass(shape, ROWS, TOKENS, precision, adapter, RANK),),
-        head=Head(SCORED),
-        checkpointing=checkpointing,
-        accumulates=False,
-    )
+    bytes_each, passes = 4.0 if precision == MIXED else 2.0, (Pass(shape, ROWS, TOKENS, precision, adapter, RANK),)
+    trainable = shape.lora_parameters(RANK) if adapter else shape.parameters
+    run = {"head": Head(SCORED), "checkpointing": checkpointing, "accumulates": False}
+    step = Training(shape=shape, weight_bytes=bytes_each, trainable=trainable, passes=passes, **run)
     return step.peak - step.static
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from quince.recipes.rlvr import advantages, rollouts
+from quince.recipes.rlvr import advantages
 from quince.recipes.rlvr.rehearsal import Origin, RehearsalRow, RehearsalStore, write_store
 from quince.recipes.rlvr.rehearsal_loss import Rehearsal, RehearsalSettings
 from quince.recipes.rlvr.trainer import RlvrTrainer
@@ -24,8 +24,6 @@ from quince.scripts.bench.pages import Page, Results, bench, table
 from trl import GRPOConfig, GRPOTrainer
 
 ROLLOUTS, GROUP, TOKENS = 64, 8, 48
-REFERENCE_RECORD_BYTES = (16_000 + 4_096) * 8 * 3 + 4_096 * (8 + 2 * 4)
-"""One stored answer of the paper's code: padded int64 ids, mask and positions, response copy, two float arrays."""
 
 
 class PhaseClock:
@@ -99,38 +97,22 @@ def store(folder: Path, tokenizer: Any, rows: int) -> RehearsalStore:
     from quince.data.sources import load_rows
 
     rng = np.random.default_rng(0)
-    made = [
-        RehearsalRow(
-            np.asarray(render_prompt(row, tokenizer), np.int32),
-            rng.integers(10, 400, TOKENS).astype(np.int32),
-            np.full(TOKENS, -1.0, np.float32),
-        )
-        for row in load_rows("sql_idioms", split="train", size=rows)
-    ]
+    made = []
+    for row in load_rows("sql_idioms", split="train", size=rows):
+        prompt = np.asarray(render_prompt(row, tokenizer), np.int32)
+        ids = rng.integers(10, 400, TOKENS).astype(np.int32)
+        made.append(RehearsalRow(prompt, ids, np.full(TOKENS, -1.0, np.float32)))
     write_store(folder, made, [str(i) for i in range(rows)], Origin("bench", "", "", "float32", {}))
     return RehearsalStore(folder)
 
 
 def config(folder: Path, steps: int, **more: Any) -> GRPOConfig:
-    return GRPOConfig(
-        output_dir=str(folder),
-        per_device_train_batch_size=ROLLOUTS,
-        num_generations=GROUP,
-        max_completion_length=TOKENS,
-        max_steps=steps,
-        learning_rate=1e-6,
-        use_cpu=True,
-        bf16=False,
-        gradient_checkpointing=False,
-        report_to="none",
-        save_strategy="no",
-        logging_steps=1000,
-        disable_tqdm=True,
-        loss_type="dapo",
-        # Ends no answer early: every row has the same length in both trainers.
-        generation_kwargs={"min_new_tokens": TOKENS},
-        **more,
-    )
+    sizes = {"per_device_train_batch_size": ROLLOUTS, "num_generations": GROUP, "max_completion_length": TOKENS}
+    plain = {"use_cpu": True, "bf16": False, "gradient_checkpointing": False, "save_strategy": "no"}
+    quiet = {"report_to": "none", "disable_tqdm": True, "logging_steps": 1000}
+    run = {"max_steps": steps, "learning_rate": 1e-6, "loss_type": "dapo"}
+    length = {"min_new_tokens": TOKENS}  # ends no completion early: rows have the same length in both trainers
+    return GRPOConfig(output_dir=str(folder), generation_kwargs=length, **sizes, **plain, **quiet, **run, **more)
 
 
 def baseline(folder: Path, steps: int, rows: Any) -> PhaseClock:
@@ -189,91 +171,30 @@ def train_phase(folder: Path, pairs: int, steps: int) -> dict[str, Any]:
     return found
 
 
-def zero_variance(folder: Path) -> dict[str, Any]:
-    """Training tokens and gradient with and without the rows of zero-variance groups."""
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(folder / "model", dtype="float64")
-    generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(10, 400, (32, TOKENS), generator=generator)
-    advantage = torch.randn(4, GROUP, generator=generator, dtype=torch.float64)
-    advantage[::2] = 0
-    batch = {
-        "prompt_ids": torch.randint(10, 400, (32, 30), generator=generator),
-        "prompt_mask": torch.ones(32, 30, dtype=torch.long),
-        "completion_ids": ids,
-        "completion_mask": torch.ones_like(ids),
-        "advantages": advantage.reshape(-1),
-        "num_items_in_batch": torch.tensor(ids.numel()),
-    }
-    kept, scale = rollouts.informative(batch, "grpo")
-    gradients, tokens = [], []
-    for part, factor in ((batch, 1.0), (kept, scale)):
-        whole = torch.cat([part["prompt_ids"], part["completion_ids"]], 1)
-        logits = model(whole).logits[:, -TOKENS - 1 : -1].log_softmax(-1)
-        log_probs = logits.gather(-1, part["completion_ids"].unsqueeze(-1)).squeeze(-1)
-        loss = -(log_probs * part["advantages"].unsqueeze(1)).mean() * factor
-        gradients.append(torch.cat([g.reshape(-1) for g in torch.autograd.grad(loss, list(model.parameters()))]))
-        tokens.append(whole.numel())
-    difference = (gradients[0] - gradients[1]).abs().max() / gradients[0].abs().max()
-    return {
-        "zero_variance_share": 0.5,
-        "tokens": tokens,
-        "token_ratio": tokens[1] / tokens[0],
-        "gradient_difference": difference.item(),
-    }
-
-
-def bytes_per_sample(folder: Path, tokenizer: Any) -> dict[str, Any]:
-    """Disk size of a stored answer of the reference's shape: 1,500 prompt and 800 answer tokens."""
-    import numpy as np
-
-    row = RehearsalRow(np.ones(1500, np.int32), np.ones(800, np.int32), np.zeros(800, np.float32))
-    write_store(folder / "size", [row] * 100, [str(i) for i in range(100)], Origin("bench", "", "", "float32", {}))
-    ours = sum(file.stat().st_size for file in (folder / "size").iterdir()) / 100
-    return {"bytes": ours, "reference_bytes": REFERENCE_RECORD_BYTES, "ratio": ours / REFERENCE_RECORD_BYTES}
-
-
 def measure(pairs: int = 5, steps: int = 3) -> Results:
-    """The train phase, the store's size, and what leaving out zero-variance groups saves."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        tokenizer = make_model(folder / "model")
-        store(folder / "store", tokenizer, 64)
-        return {
-            "store": bytes_per_sample(folder, tokenizer),
-            "zero_variance": zero_variance(folder),
-            "train_phase": train_phase(folder, pairs, steps),
-        }
+        store(folder / "store", make_model(folder / "model"), 64)
+        return {"train_phase": train_phase(folder, pairs, steps)}
 
 
 def render(found: Results) -> str:
-    phase, size, dropped = found["train_phase"], found["store"], found["zero_variance"]
-    few, more = phase["0.125"], phase["0.25"]
-    trl = phase["trl_reference_tokens"]
+    phase = found["train_phase"]
+    few, more, trl = phase["0.125"], phase["0.25"], phase["trl_reference_tokens"]
     rows = [
         ["train phase, rehearsal 12.5 %, against TRL with beta > 0", f"{few['median_ratio']:.3f}×", "≤ 0.92×"],
         ["train phase, rehearsal 25 %", f"{more['median_ratio']:.3f}×", "≤ 1.00×"],
         [f"reference-model tokens, ours (TRL: {trl} a run)", few["reference_tokens"], "0"],
-        [
-            "bytes of a stored completion of 1,500 + 800 tokens",
-            f"{size['bytes']:,.0f} ({size['ratio']:.4f} of the padded int64 record)",
-            "≤ 0.05",
-        ],
-        ["training tokens with half the groups at zero variance", f"{dropped['token_ratio']:.2f}×", "0.50×"],
-        ["largest relative change of the gradient from leaving them out", f"{dropped['gradient_difference']:.1e}", "0"],
     ]
-    ratios = (", ".join(f"{ratio:.3f}" for ratio in one["ratios"]) for one in (few, more))
-    return f"""The training phase of a DPH-RL step takes {few["median_ratio"]:.2f} times the CPU time of TRL's GRPO
-with a
-reference model.
-It passes {few["reference_tokens"]} tokens through a reference model, where TRL passes {trl} in a run.
+    ratios = [", ".join(f"{ratio:.3f}" for ratio in one["ratios"]) for one in (few, more)]
+    return f"""The training phase of a DPH-RL step takes {few["median_ratio"]:.2f} times the CPU time of TRL's GRPO with
+a reference model. It passes {few["reference_tokens"]} tokens through a reference model, where TRL
+passes {trl} in a run.
 
 {table(["what", "figure", "goal"], rows)}
-{phase["pairs"]} interleaved pairs of {phase["steps_per_run"]} steps, {ROLLOUTS} rollouts of {TOKENS} tokens a step, one
-thread.
-Ratios of the pairs at 12.5 %: {next(ratios)}; at 25 %: {next(ratios)}."""
+{phase["pairs"]} interleaved pairs of {phase["steps_per_run"]} steps, {ROLLOUTS} rollouts of {TOKENS} tokens a step.
+Ratios of the pairs at 12.5 %: {ratios[0]}; at 25 %: {ratios[1]}."""
 
 
 PAGE = Page("rlvr", "Cost of a DPH-RL step", render, seeds=[0])

@@ -106,13 +106,8 @@ def paired(ours: Callable[[], Any], other: Callable[[], Any]) -> dict[str, float
     """Medians of CPU seconds, and of the ratio other / ours, over interleaved rounds."""
     seconds = in_turns(ROUNDS, ours=ours, other=other)
     ratios = [theirs / own for own, theirs in zip(seconds["ours"], seconds["other"], strict=True)]
-    return {
-        "ours_cpu_s": statistics.median(seconds["ours"]),
-        "other_cpu_s": statistics.median(seconds["other"]),
-        "ratio": statistics.median(ratios),
-        "ratio_min": min(ratios),
-        "ratio_max": max(ratios),
-    }
+    found = {f"{name}_cpu_s": statistics.median(each) for name, each in seconds.items()}
+    return found | {"ratio": statistics.median(ratios), "ratio_min": min(ratios), "ratio_max": max(ratios)}
 
 
 def compare(database: Path) -> dict[str, dict[str, float]]:
@@ -169,15 +164,10 @@ def measure() -> Results:
 
 
 def render(found: Results) -> str:
-    rows = [
-        [
-            name,
-            *(f"{one[key]:.3f}" for key in ("ours_cpu_s", "other_cpu_s")),
-            f"{one['ratio']:.2f}",
-            f"{one['ratio_min']:.2f} to {one['ratio_max']:.2f}",
-        ]
-        for name, one in found["comparisons"].items()
-    ]
+    rows = []
+    for name, one in found["comparisons"].items():
+        cells = [f"{one['ours_cpu_s']:.3f}", f"{one['other_cpu_s']:.3f}", f"{one['ratio']:.2f}"]
+        rows.append([name, *cells, f"{one['ratio_min']:.2f} to {one['ratio_max']:.2f}"])
     http, guard = (next(one for name, one in found["comparisons"].items() if word in name) for word in ("HTTP", "bare"))
     return f"""The SQL reward judges {http["ratio"]:.2f} times as many completions per CPU second as a scoring server
 that runs

@@ -41,19 +41,10 @@ def toy_trainer(folder: Path, **options: Any) -> Toy:
     torch.manual_seed(SEED)
     sizes = {"vocab_size": 64, "n_positions": 16, "n_embd": 32, "n_layer": 2, "n_head": 2}
     rows = [{"input_ids": row, "labels": row} for row in torch.randint(64, (64, 16))]
-    settings: dict[str, Any] = {
-        "max_steps": 100_000,
-        "lr_scheduler_type": "constant",
-        "per_device_train_batch_size": 1,
-        "gradient_accumulation_steps": MICRO_BATCHES,
-        "save_steps": 1,
-        "save_total_limit": 2,
-        "logging_steps": 1,
-        "logging_nan_inf_filter": False,
-        "report_to": "none",
-        "use_cpu": True,
-        "disable_tqdm": True,
-    }
+    batch = {"per_device_train_batch_size": 1, "gradient_accumulation_steps": MICRO_BATCHES, "max_steps": 100_000}
+    saving = {"save_steps": 1, "save_total_limit": 2, "logging_steps": 1, "logging_nan_inf_filter": False}
+    plain = {"lr_scheduler_type": "constant", "report_to": "none", "use_cpu": True, "disable_tqdm": True}
+    settings: dict[str, Any] = batch | saving | plain
     arguments = TrainingArguments(output_dir=str(folder), seed=SEED, **settings | options)
     return Toy(model=GPT2LMHeadModel(GPT2Config(**sizes)), args=arguments, train_dataset=rows)
 
@@ -215,27 +206,22 @@ def render(found: Results) -> str:
     low = wilson(found["resumed"], len(kills)).low
     same = "equal to the last bit" if found["equal_to_undisturbed"] else "DIFFERENT"
     last, most = stops[-1]["newest"], found["most_steps_lost"]
-    rows = [
-        ["SIGKILLs, of them while a checkpoint was being written", f"{len(kills)}, {found['while_saving']}"],
-        [
-            "resumed from a whole checkpoint",
-            f"**{found['resumed']} of {len(kills)}** ({low:.1%} to 100 %, Wilson, 95 %)",
-        ],
-        ["most steps lost (checkpoints are one step apart)", most],
-        ["SIGTERMs that left a whole checkpoint and exit code 75", f"{clean} of {len(stops)}"],
-        [
-            "seconds from SIGTERM to the end, median and longest",
-            f"{statistics.median(seconds):.2f}, {max(seconds):.2f}",
-        ],
-        ["most steps lost to a SIGTERM", max(one["lost_steps"] for one in stops)],
-        [f"weights after {last} steps and {len(kills) + len(stops)} interruptions, against a run left alone", same],
-    ]
+    resumed = f"**{found['resumed']} of {len(kills)}** ({low:.1%} to 100 %, Wilson, 95 %)"
+    rows = {
+        "SIGKILLs, of them while a checkpoint was being written": f"{len(kills)}, {found['while_saving']}",
+        "resumed from a whole checkpoint": resumed,
+        "most steps lost (checkpoints are one step apart)": most,
+        "SIGTERMs that left a whole checkpoint and exit code 75": f"{clean} of {len(stops)}",
+        "seconds from SIGTERM to the end, median and longest": f"{statistics.median(seconds):.2f}, {max(seconds):.2f}",
+        "most steps lost to a SIGTERM": max(one["lost_steps"] for one in stops),
+        f"weights after {last} steps and {len(kills) + len(stops)} interruptions, against a run left alone": same,
+    }
     return f"""Of {len(kills)} trainings killed by SIGKILL {found["resumed"]} resume from a whole checkpoint, with at
 most
 {most} step{"s" * (most != 1)} lost.
 After all interruptions the weights are {same.lower()} beside those of a run left alone.
 
-{table(["measured", "figure"], rows)}
+{table(["measured", "figure"], list(rows.items()))}
 A toy model ({MICRO_BATCHES} micro-batches a step, a checkpoint after every step) is killed and resumed in one run
 folder.
 SIGKILL comes at a random moment of the {1000 * found["step_seconds"]:.0f} ms that a step with its checkpoint takes,

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -30,20 +28,11 @@ from quince.eval.measure.statistics import Interval, paired_difference, wilson
 from quince.eval.show.record_tables import spread
 from quince.eval.show.tables import Grid, markdown
 from quince.scripts.bench import pages
-from quince.scripts.bench.pages import Page, bench, stamp_of
+from quince.scripts.bench.pages import Page, bench, quince, stamp_of
 
 MAIN, START, EARLY = "grpo", "sft", "early"
-TRAINED = {
-    "reader": None,
-    "sft": None,
-    "grpo": "sft",
-    "semantics": "sft",
-    "no_gate": "sft",
-    "paper": "sft",
-    "early": None,
-    "grounding": "early",
-    "no_grounding": "early",
-}
+TRAINED = dict.fromkeys(("reader", "sft"), None) | dict.fromkeys(("grpo", "semantics", "no_gate", "paper"), "sft")
+TRAINED |= {"early": None, "grounding": "early", "no_grounding": "early"}
 """Runs in their order, with the one whose model they start from."""
 RECIPES = {"early": "sft_early"}
 TIMED = ("grpo",)
@@ -92,15 +81,6 @@ def evaluation(name: str, folder: Path, record: Path) -> list[str]:
     models |= {"encoder.id": start, "baselines.base.id": start, "model.id": folder / name / "model"}
     overrides = [f"{field}={path}" for field, path in models.items()] + [f"output_dir={record}"]
     return overrides if name in TIMED else [*overrides, "latency=null"]
-
-
-def quince(*arguments: str) -> None:
-    """Run the command.
-
-    Raises:
-        CalledProcessError: It failed; what it said is above.
-    """
-    subprocess.run([sys.executable, "-m", "quince.recipes.cli", *arguments], check=True)
 
 
 def read_runs(root: Path, suite: str) -> dict[str, list[Results]]:

@@ -31,8 +31,7 @@ from quince.scripts.bench.pages import RESULTS, Page, Results, bench, stamp, tab
 
 LANGUAGES = ("en", "ru", "el", "ro", "tr")
 LIMITS: tuple[dict[str, Any], ...] = ({"rate": 0.3}, {"target_token": 600})
-BATCH = 16
-"""Prompts that a model writes for together."""
+BATCH = 16  # Prompts that a model writes for together
 INSTRUCTION, QUESTION = "Read the text and answer the question.", "What was decided, and by whom?"
 
 

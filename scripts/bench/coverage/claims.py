@@ -11,8 +11,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 Result = dict[str, Any]
-Outcome = tuple[bool | None, str]
-"""Whether a claim holds (None where runs are missing), and the figures."""
+Outcome = tuple[bool | None, str]  # Whether a claim holds (None where runs are missing), and the figures
 LARGE, SMALL = 3000, 1600
 
 

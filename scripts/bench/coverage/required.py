@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,10 @@ from quince.scripts.bench.pages import RESULTS, Page, Results, bench, span, stam
 RUNS = Path("runs/bench/coverage_required")
 REACHED = 0.95
 STEP = 1.25
-MOST_STEPS = 4
-"""Sizes above or below the first guess, before the search is given up."""
+MOST_STEPS = 4  # Sizes above or below the first guess, before the search is given up
 LEAST_TESTED = 50
 """Rows of type 0 that an accuracy is measured on; N beyond that counts as more than there are compositions."""
-FAR = 0.3
-"""Accuracies between which a straight line says little about where 0.95 lies."""
+FAR = 0.3  # Accuracies between which a straight line says little about where 0.95 lies
 SEEDS = (0, 1, 2)
 EARLIER = 20
 
@@ -63,8 +62,7 @@ STUDIES = {
     "parallel": Study("parallel", "direct", (8, 6, 10, 12), lambda n: 560 * (n / 8) ** 2.8),
     "three_hop": Study("three_hop", "direct", (8, 6, 10, 12), lambda n: 560 * (n / 8) ** 2.8),
 }
-Measured = dict[int, tuple[int, int]]
-"""Right answers and rows of type 0, by N."""
+Measured = dict[int, tuple[int, int]]  # Right answers and rows of type 0, by N
 
 
 def sizes_to_try(guess: float) -> Generator[int, bool, None]:
@@ -189,24 +187,17 @@ def law(models: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
 
 
 def each(
-    act: Callable[..., None], runs: Path, study: Sequence[str], values: Sequence[int], seed: Sequence[int]
+    act: Callable[..., None],
+    runs: Path = RUNS,
+    study: Sequence[str] = tuple(STUDIES),
+    values: Sequence[int] = (0,),
+    seed: Sequence[int] = SEEDS,
 ) -> None:
+    """Do something for every point, or for those of some numbers of values."""
     for number, name in product(seed, study):
         known = (EARLIER,) if act is halve_point and STUDIES[name].known else ()
         for size in values if any(values) else (*STUDIES[name].values, *known):
             act(runs, name, size, number)
-
-
-def run(
-    runs: Path = RUNS, study: Sequence[str] = tuple(STUDIES), values: Sequence[int] = (0,), seed: Sequence[int] = SEEDS
-) -> None:
-    each(search, runs, study, values, seed)
-
-
-def halve(
-    runs: Path = RUNS, study: Sequence[str] = tuple(STUDIES), values: Sequence[int] = (0,), seed: Sequence[int] = SEEDS
-) -> None:
-    each(halve_point, runs, study, values, seed)
 
 
 def report(runs: Path = RUNS) -> Results:
@@ -247,4 +238,4 @@ interval."""
 PAGE = Page("coverage_required", "Rows that trained models need", render, seeds=SEEDS)
 
 if __name__ == "__main__":
-    bench(PAGE, run=run, halve=halve, report=report)
+    bench(PAGE, run=partial(each, search), halve=partial(each, halve_point), report=report)

@@ -19,8 +19,7 @@ VALUES = {"two_hop": (16, 24, 36, 54, 80), "parallel": (8, 11, 15, 20), "three_h
 KS = (1, 2, 3)
 SEEDS = (0, 1, 2)
 COVERED = 0.99
-TOLERANCE = 0.02
-"""Of log N."""
+TOLERANCE = 0.02  # Of log N
 
 
 def shares(family: str, values: int, rows: int, seed: int) -> np.ndarray:

@@ -67,14 +67,10 @@ def read_settings(results: Path, order: Sequence[tuple[str, float | None]]) -> l
 
 def _setting(runs: list[dict[str, Any]]) -> Setting:
     runs = sorted(runs, key=lambda run: run["seed"])
-    return Setting(
-        method=runs[0]["method"],
-        weight=runs[0]["weight"],
-        recipe=runs[0].get("recipe"),
-        seeds=tuple(run["seed"] for run in runs),
-        cpu_seconds=float(np.mean([run["train_cpu_seconds"] for run in runs])),
-        values={suite: {metric: _table(runs, suite, metric) for metric in METRICS} for suite in SUITES},
-    )
+    first, seeds = runs[0], tuple(run["seed"] for run in runs)
+    cost = float(np.mean([run["train_cpu_seconds"] for run in runs]))
+    values = {suite: {metric: _table(runs, suite, metric) for metric in METRICS} for suite in SUITES}
+    return Setting(first["method"], first["weight"], first.get("recipe"), seeds, cost, values)
 
 
 def _table(runs: list[dict[str, Any]], suite: str, metric: str) -> Array:

@@ -146,16 +146,13 @@ def measure(categories: Sequence[str] = CATEGORIES) -> Results:
 def render(found: Results) -> str:
     judges = found["judges"]
     total, open_ = sum(one["replies"] for one in judges), sum(len(one["unexplained"]) for one in judges)
-    rows = [
-        [
-            one["judge"],
-            f"{one['replies']:,}",
-            f"{one['agree']:,} ({one['agree'] / one['replies']:.2%})",
-            *(f"{one[key]:,}" for key in ("both_accept", "golds")),
-            *(len(one[key]) for key in ("their_golds", "our_golds", "unexplained")),
-        ]
-        for one in judges
-    ]
+    rows = []
+    for one in judges:
+        agree = f"{one['agree']:,} ({one['agree'] / one['replies']:.2%})"
+        lists = [len(one[key]) for key in ("their_golds", "our_golds", "unexplained")]
+        rows.append(
+            [one["judge"], f"{one['replies']:,}", agree, f"{one['both_accept']:,}", f"{one['golds']:,}", *lists]
+        )
     head = ["judge", "replies", "agree", "both accept", "gold answers", "it rejects", "we reject", "unexplained"]
     return f"""Of {total:,} judgements, {open_:,} differ from ours without a rule of the list below that explains it.
 Where a rule can be undone for one reply, the two judges must agree once it is.

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -31,27 +31,11 @@ from quince.scripts.bench.charts import GREY, canvas
 from quince.scripts.bench.pages import Page, Results, bench, stamp_of, table, write
 
 SUITES = ("test", "names", "paraphrases", "values", "tools", "language", "more_tools")
-CONTROLS = ("tiny_bg_known_names",)
-"""Trained on other rows, so not on the curve."""
+CONTROLS = ("tiny_bg_known_names",)  # Trained on other rows, so not on the curve
 PARALLEL = ("parallel_same", "parallel_different")
 
 
-@dataclass(frozen=True)
-class Line:
-    """One figure of the summary, in percent with its 95 % interval, and what was aimed at."""
-
-    model: str
-    what: str
-    right: int
-    rows: int
-    percent: float
-    low: float
-    high: float
-    aim: str
-
-
-def right(case: Case) -> bool:
-    return case.right
+Line = dict[str, Any]  # a figure of the summary: percent with its 95 % interval, and what was aimed at
 
 
 def single(language: str = "") -> Callable[[Case], bool]:
@@ -59,15 +43,16 @@ def single(language: str = "") -> Callable[[Case], bool]:
     return lambda case: case.scenario == "single" and language in ("", case.language)
 
 
+RIGHT: Callable[[Case], bool] = lambda case: case.right  # noqa: E731
 Measure = tuple[str, Callable[[Case], bool], Callable[[Case], bool], str]
 MEASURES: dict[str, Measure] = {
     "decisions where no call is right": ("test", lambda c: c.wanted != "call", lambda c: c.found == c.wanted, "95"),
-    "single calls, English": ("test", single("en"), right, "90"),
-    "single calls, Bulgarian": ("test", single("bg"), right, "90"),
-    "parallel calls": ("test", lambda c: c.scenario in PARALLEL, right, "70"),
-    "single calls, all names unseen": ("names", single(), right, "60"),
-    "single calls, unseen paraphrases": ("paraphrases", single(), right, "50"),
-    "single calls, unseen values": ("values", single(), right, "-"),
+    "single calls, English": ("test", single("en"), RIGHT, "90"),
+    "single calls, Bulgarian": ("test", single("bg"), RIGHT, "90"),
+    "parallel calls": ("test", lambda c: c.scenario in PARALLEL, RIGHT, "70"),
+    "single calls, all names unseen": ("names", single(), RIGHT, "60"),
+    "single calls, unseen paraphrases": ("paraphrases", single(), RIGHT, "50"),
+    "single calls, unseen values": ("values", single(), RIGHT, "-"),
 }
 
 
@@ -78,25 +63,20 @@ def report(records: Path, out: Path, models: Sequence[str] = ()) -> Results:
     if not folders or not set(folders) <= set(found):
         raise SystemExit(f"{records}: records of function calls are there of {[path.name for path in found]}")
     reports = {folder: {name: read_report(folder / name) for name in SUITES} for folder in found}
-    lines = {folder: [asdict(line) for line in summary(folder.name, own)] for folder, own in reports.items()}
+    lines = {folder: summary(folder.name, own) for folder, own in reports.items()}
     stamps = [stamp_of(folder / "test") for folder in folders]
     suites = {name: [Entry(f.name, reports[f][name], i) for i, f in enumerate(folders)] for name in SUITES}
     write(DETAILS, details(suites, out / "function_calling") | {"stamps": stamps, "seeds": [0]}, out)
     tokens = {folder: trained_tokens(model_of(folder)) for folder in found if folder.name not in CONTROLS}
-    return {
-        "stamps": stamps,
-        "summary": [line for folder in folders for line in lines[folder]],
-        "old_skills": old_skills(records),
-        "below_trivial_baselines": {
-            folder.name: [
-                f"{name}: {item.scenario}"
-                for name in ("test", "names")
-                for item in below_baselines(reports[folder][name])
-            ]
-            for folder in folders
-        },
-        "curve": [[count, lines[folder]] for folder, count in sorted(tokens.items(), key=lambda i: i[1]) if count],
+    below = {
+        folder.name: [
+            f"{at}: {item.scenario}" for at in ("test", "names") for item in below_baselines(reports[folder][at])
+        ]
+        for folder in folders
     }
+    found = {"stamps": stamps, "summary": [line for folder in folders for line in lines[folder]]}
+    curve = [[count, lines[folder]] for folder, count in sorted(tokens.items(), key=lambda i: i[1]) if count]
+    return found | {"old_skills": old_skills(records), "below_trivial_baselines": below, "curve": curve}
 
 
 def read_report(folder: Path) -> Report:
@@ -114,8 +94,9 @@ def summary(model: str, reports: dict[str, Report]) -> list[Line]:
         cases = [case for case in reports[suite].cases if chosen(case)]
         count = sum(map(ok, cases))
         interval = wilson(count, len(cases))
-        percents = (round(100 * value, 1) for value in (interval.estimate, interval.low, interval.high))
-        lines.append(Line(model, what, count, len(cases), *percents, aim))
+        ends = {"percent": interval.estimate, "low": interval.low, "high": interval.high}
+        figures = {name: round(100 * value, 1) for name, value in ends.items()}
+        lines.append({"model": model, "what": what, "right": count, "rows": len(cases), **figures, "aim": aim})
     return lines
 
 

@@ -11,53 +11,32 @@ takes from the rest and once with as many random rows of it, each written severa
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
-from quince.scripts.bench.pages import Page, Results, bench, stamp_of
+from quince.scripts.bench.pages import Page, Results, bench, quince, stamp_of
 from quince.scripts.bench.probe.training_figures import figures
 from quince.scripts.bench.probe.training_page import render
 
 RUNS = Path("runs/bench/probe_training")
 POOL = "demonstrations/function_calls:size=20000,max_tools=2"
-SPLIT_SEED = 3
-"""Chosen by the split alone: of six, the one with most different inputs in its smallest status."""
-TEST_SIZE = 150
-"""Requests of each status."""
-REPAIRED = ("weak", "uncovered", "new-primitive")
-"""Statuses of the requests that rows are planned for."""
-REPEATS = 8
-"""How often an added row is written among the training rows."""
-REHEARSED = 4
-"""One training row in so many is among the added ones."""
+SPLIT_SEED = 3  # Chosen by the split alone: of six, the one with most different inputs in its smallest status
+TEST_SIZE = 150  # Requests of each status
+REPAIRED = ("weak", "uncovered", "new-primitive")  # Statuses of the requests that rows are planned for
+REPEATS = 8  # How often an added row is written among the training rows
+REHEARSED = 4  # One training row in so many is among the added ones
 EPOCHS = 2.5
-COPYING = 4000
-"""Conversations of strings to repeat, before any call: names and values are copied."""
+COPYING = 4000  # Conversations of strings to repeat, before any call: names and values are copied
 ARMS = ("rows", "random")
-
-
-def quince(*arguments: object) -> None:
-    subprocess.run([sys.executable, "-m", "quince.recipes.cli", *map(str, arguments)], check=True)
 
 
 def sft(data: list[dict[str, Any]], model: str, epochs: float, decay: int, rate: float) -> dict[str, Any]:
     """A recipe with the optimizer of `function_calling/tiny_bg`, in one process."""
-    return {
-        "extends": "function_calling/tiny_bg.yaml",
-        "model": {"id": model},
-        "first": [],
-        "data": data,
-        "launch": {"processes": 1},
-        "optimizer": {"learning_rate": rate},
-        "trainer": {
-            "num_train_epochs": epochs,
-            "lr_scheduler_kwargs": {"num_decay_steps": decay, "min_lr_ratio": 0.02},
-            "save_strategy": "no",
-        },
-    }
+    decay_to = {"num_decay_steps": decay, "min_lr_ratio": 0.02}
+    trainer = {"num_train_epochs": epochs, "lr_scheduler_kwargs": decay_to, "save_strategy": "no"}
+    base = {"extends": "function_calling/tiny_bg.yaml", "model": {"id": model}, "first": [], "data": data}
+    return base | {"launch": {"processes": 1}, "optimizer": {"learning_rate": rate}, "trainer": trainer}
 
 
 def train(recipe: dict[str, Any], folder: Path, seed: int) -> str:
@@ -67,15 +46,9 @@ def train(recipe: dict[str, Any], folder: Path, seed: int) -> str:
 
 
 def evaluate(model: str, folder: Path) -> None:
-    suites = [
-        {
-            "name": file.stem.removeprefix("test_"),
-            "data": [{"kind": "jsonl", "path": str(file)}],
-            "reward": {"kind": "function_call"},
-            "sampling": {"n": 1, "temperature": 0.0, "max_tokens": 160},
-        }
-        for file in tests()
-    ]
+    judge = {"reward": {"kind": "function_call"}, "sampling": {"n": 1, "temperature": 0.0, "max_tokens": 160}}
+    data = {file.stem.removeprefix("test_"): [{"kind": "jsonl", "path": str(file)}] for file in tests()}
+    suites = [{"name": name, "data": rows} | judge for name, rows in data.items()]
     recipe = {"extends": "_base/eval.yaml", "model": {"id": model, "dtype": "float32"}, "suites": suites}
     quince("eval", write_yaml(folder.with_suffix(".yaml"), recipe), f"output_dir={folder}")
 

@@ -33,9 +33,7 @@ def figures(runs: Path, seeds: Sequence[Path], tests: Sequence[Path], arms: Sequ
     split = runs / "split"
     found = analyse(*read_joined(str(split / "train.jsonl"), "function_calls", list(map(str, tests))))
     replies = {arm: [read_answers([seed / f"{arm}_eval"])[1] for seed in seeds] for arm in ("calls", *arms)}
-    own = [
-        calibration_summary(calibrate(found, seed.name, run)) for seed, run in zip(seeds, replies["calls"], strict=True)
-    ]
+    own = [calibration_summary(calibrate(found, f.name, run)) for f, run in zip(seeds, replies["calls"], strict=True)]
     joined = pooled(replies["calls"])
     right = output_accuracy(found.test, joined)
     whole = np.array([joined[name].accuracy for name in found.test.ids])
@@ -50,8 +48,7 @@ def figures(runs: Path, seeds: Sequence[Path], tests: Sequence[Path], arms: Sequ
         "calibration": calibration_summary(calibrate(found, "tiny", joined)),
         "where_a_call_is_right": {name: share.as_dict() for name, share in where_calls.items()},
         "by_seed": [
-            {kind: _estimates(scale["statuses"]) for kind, scale in (("whole", made), ("parts", made["parts"]))}
-            for made in own
+            {"whole": _estimates(made["statuses"]), "parts": _estimates(made["parts"]["statuses"])} for made in own
         ],
         "steps": [_step(right, found.statuses, clusters, *pair) for pair in pairwise(ORDER)],
         "planned_rows": len((runs / "plan" / "rows.jsonl").read_text(encoding="utf-8").splitlines()),

@@ -26,19 +26,18 @@ split of `{found["pool"]}`, {found["epochs"]} times. Its greedy answers to
 {made["requests"]} held-out requests with {made["inputs"]} different inputs are what verdicts are compared with: whole
 answers, and output by output. Brackets are 95 % intervals over inputs; seeds are pooled, their own means stand beside.
 """
-    return "\n".join(
-        [
-            opening,
-            "## Claims\n\n" + numbered,
-            f"Of the planned rows {planned} have the input of a request that they were planned for, of the random rows"
-            f" {random}.\n",
-            "## By status, % right\n\n" + _statuses(found),
-            "## By output and its own status, % right\n\n" + _outputs(made["outputs"]),
-            "## By k-cutoff, % right\n\n" + _cutoffs(made, parts),
-            "## What tells right answers from wrong ones\n\n" + _predictors(made, parts),
-            "## Planned rows against random ones\n\n" + _repair(found),
-        ]
-    )
+    shared = f"Of the planned rows {planned} have the input of a request that they were planned for, of the random rows"
+    parts_of_page = [
+        opening,
+        "## Claims\n\n" + numbered,
+        f"{shared} {random}.\n",
+        "## By status, % right\n\n" + _statuses(found),
+        "## By output and its own status, % right\n\n" + _outputs(made["outputs"]),
+        "## By k-cutoff, % right\n\n" + _cutoffs(made, parts),
+        "## What tells right answers from wrong ones\n\n" + _predictors(made, parts),
+        "## Planned rows against random ones\n\n" + _repair(found),
+    ]
+    return "\n".join(parts_of_page)
 
 
 def judged(found: Results) -> list[tuple[str, bool, str]]:
@@ -54,22 +53,14 @@ def judged(found: Results) -> list[tuple[str, bool, str]]:
     better = all(behind[name]["low"] > 0 for name in rivals)
     areas = "; ".join(f"{name} {_area(behind[name])}" for name in rivals)
     gain = {kind: found["repair"][0][kind]["gain"] for kind in ("whole", "outputs")}
+    firmer = "Outputs are right more often the firmer their status (seen > determined > weak > uncovered)"
+    tells = "The k-cutoff tells right outputs from wrong ones better than t-way coverage and n-gram overlap"
+    helps = f"The {found['planned_rows']} rows of the repair plan help more than as many random rows of the pool"
+    gains = f"whole answers {_points(gain['whole'])} points, outputs {_points(gain['outputs'])} points"
     return [
-        (
-            "Outputs are right more often the firmer their status (seen > determined > weak > uncovered)",
-            ordered,
-            f"Measured: {shares}; within outputs that have both, in points: {gaps}",
-        ),
-        (
-            "The k-cutoff tells right outputs from wrong ones better than t-way coverage and n-gram overlap",
-            better,
-            f"Measured, area of the k-cutoff less theirs: {areas}",
-        ),
-        (
-            f"The {found['planned_rows']} rows of the repair plan help more than as many random rows of the pool",
-            gain["whole"][1] > 0,
-            f"Measured: whole answers {_points(gain['whole'])} points, outputs {_points(gain['outputs'])} points",
-        ),
+        (firmer, ordered, f"Measured: {shares}; within outputs that have both, in points: {gaps}"),
+        (tells, better, f"Measured, area of the k-cutoff less theirs: {areas}"),
+        (helps, gain["whole"][1] > 0, f"Measured: {gains}"),
     ]
 
 
@@ -78,73 +69,56 @@ def _statuses(found: Results) -> str:
     rows = []
     for name in [name for name in ORDER if name in made["statuses"]]:
         calls = found["where_a_call_is_right"].get(name)
-        rows.append(
-            [
-                name,
-                str(made["counts"][name]),
-                _share(made["statuses"][name]),
-                ", ".join(f"{100 * seed['whole'][name]:.0f}" for seed in found["by_seed"]),
-                f"{_share(calls)} of {found['call_is_right'][name]}" if calls else "–",
-                str(parts["counts"].get(name, 0)),
-                _share(parts["statuses"].get(name)),
-                ", ".join(f"{100 * seed['parts'][name]:.0f}" for seed in found["by_seed"]),
-            ]
-        )
+        by_seed = {
+            kind: ", ".join(f"{100 * seed[kind][name]:.0f}" for seed in found["by_seed"]) for kind in ("whole", "parts")
+        }
+        whole = [made["counts"][name], _percent(made["statuses"][name]), by_seed["whole"]]
+        whole.append(f"{_percent(calls)} of {found['call_is_right'][name]}" if calls else "–")
+        outputs = [parts["counts"].get(name, 0), _percent(parts["statuses"].get(name)), by_seed["parts"]]
+        rows.append([name, *whole, *outputs])
     head = ["status", "requests", "whole", "by seed", "whole, where a call is right", "outputs", "right", "by seed"]
-    note = (
-        "\nOf the requests that are seen, {asked} ask for words instead of a call. Whole answers are also wrong for "
-        "values, which no output is about.\n"
-    )
     asked = found["requests"]["seen"] - found["call_is_right"]["seen"]
-    return table(head, rows) + note.format(asked=asked)
+    return f"{table(head, rows)}\nOf the requests that are seen, {asked} ask for words instead of a call.\n"
 
 
 def _outputs(outputs: Results) -> str:
-    rows = [[name, *(_share(own.get(status)) for status in ORDER)] for name, own in outputs.items()]
+    rows = [[name, *(_percent(own.get(status)) for status in ORDER)] for name, own in outputs.items()]
     return table(["output", *ORDER], rows)
 
 
 def _cutoffs(made: Results, parts: Results) -> str:
-    rows = [
-        [
-            name,
-            f"{_share(made['cutoffs'].get(name))} of {made['counts'].get(name, 0)}" if name in made["cutoffs"] else "–",
-            f"{_share(share)} of {parts['counts'][name]}" if name != "seen" else _share(share),
-        ]
-        for name, share in parts["cutoffs"].items()
-    ]
+    rows = []
+    for name, share in parts["cutoffs"].items():
+        known = name in made["cutoffs"]
+        whole = f"{_percent(made['cutoffs'][name])} of {made['counts'].get(name, 0)}" if known else "–"
+        rows.append(
+            [name, whole, f"{_percent(share)} of {parts['counts'][name]}" if name != "seen" else _percent(share)]
+        )
     return table(["k-cutoff", "whole answers", "outputs"], rows)
 
 
 def _predictors(made: Results, parts: Results) -> str:
-    text = (
-        "Area under the curve: the chance that a right answer has the larger figure than a wrong one (of the same"
-        " output); 0.5 says nothing. Behind: area of the k-cutoff less this one, paired; below 0 the figure is better"
-        " than the k-cutoff. For outputs, t-way coverage is that of the slots that count for the output.\n\n"
-    )
     head = ["figure", "all", "behind", "not seen", "behind"]
     keys = ("auc", "behind", "auc_unseen", "behind_unseen")
     blocks = []
     for title, scale in (("outputs", parts), ("whole answers", made)):
         rows = [[part["name"], *(_area(part[key]) for key in keys)] for part in scale["predictors"]]
         blocks.append(table([f"{head[0]}, {title}", *head[1:]], rows))
-    return text + "\n".join(blocks)
+    return "\n".join(blocks)
 
 
 def _repair(found: Results) -> str:
     text = (
-        "Rows are planned for the weak, uncovered and new requests and taken from the rest of the pool; training goes"
-        f" on for an epoch of one training row in four, and of {found['planned_rows']} planned or as many random rows,"
-        f" {found['repeats']} times each. Gain: planned less random, paired, in points. Outputs: the mean over a"
-        " request's outputs.\n\n"
+        f"Training goes on for an epoch of one training row in four, and of {found['planned_rows']} planned or as many "
+        f"random rows, {found['repeats']} times each. Gain: planned less random, paired, in points.\n\n"
     )
     blocks = []
     for kind, title in (("whole", "whole answers"), ("outputs", "outputs")):
-        rows = [
-            [line["group"], str(line["requests"]), *(_percent(line[kind][arm]) for arm in ("calls", "rows", "random"))]
-            + [_points(line[kind][name]) for name in ("gain", "planned")]
-            for line in found["repair"]
-        ]
+        rows = []
+        for line in found["repair"]:
+            shares = [_percent(line[kind][arm]) for arm in ("calls", "rows", "random")]
+            gains = [_points(line[kind][name]) for name in ("gain", "planned")]
+            rows.append([line["group"], line["requests"], *shares, *gains])
         head = [f"{title}, %", "requests", "before", "planned", "random", "gain", "planned less before"]
         blocks.append(table(head, rows))
     return text + "\n".join(blocks)
@@ -154,11 +128,7 @@ def _holds(held: bool) -> str:
     return "**holds**" if held else "**does not hold**"
 
 
-def _share(value: Mapping[str, float] | None) -> str:
-    return span(value, "{:.0f}", 100)
-
-
-def _percent(value: Sequence[float]) -> str:
+def _percent(value: Sequence[float] | Mapping[str, float] | None) -> str:
     return span(value, "{:.0f}", 100)
 
 
