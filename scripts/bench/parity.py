@@ -32,23 +32,9 @@ BATCH = 16
 COMPARED = ("loss", "grad_norm", "reward")
 
 RECIPES = Path(__file__).with_suffix(".yaml")
-FAMILIES: dict[str, tuple[str, list[str]]] = {
-    "GRPO": ("rlvr", []),
-    "DPH-JS": ("rlvr", ["divergence={kind: jensen_shannon, weight: 0.5}"]),
-    "Capsulator": ("capsulator", []),
-    "SFT, padded": ("sft", ["trainer.packing=false"]),
-    "SFT, packed": ("sft", ["trainer.packing=true", "trainer.max_length=64", "data.0.size=1000"]),
-    "DPO": ("dpo", []),
-    "pretraining": ("pretrain", []),
-    "coverage": ("coverage", []),
-}
-WAYS: dict[str, tuple[int, int, bool]] = {
-    "2 processes": (2, 1, False),
-    "4 processes": (4, 1, False),
-    "2 accumulated": (1, 2, False),
-    "checkpointing": (1, 1, True),
-}
-"""Processes, micro-batches of a step, and whether layers are computed again."""
+TABLE = yaml.safe_load(RECIPES.read_text(encoding="utf-8"))
+FAMILIES = {name: (recipe, overrides) for name, (recipe, *overrides) in TABLE["families"].items()}
+WAYS = {name: tuple(way) for name, way in TABLE["ways"].items()}
 ONCE = (1, 1, False)
 NOT_CUT = {(family, "checkpointing") for family in ("pretraining", "coverage")}
 """Their recipes have no such switch; the models are small."""

@@ -20,6 +20,7 @@ import numpy as np
 from quince.eval.measure.statistics import wilson
 from quince.recipes.coverage.figure import draw
 from quince.scripts.bench.coverage.claims import (
+    TABLE,
     Result,
     claims_text,
     gap,
@@ -34,20 +35,7 @@ from quince.scripts.bench.pages import RESULTS, Page, Results, bench, stamp_of, 
 
 RUNS = Path("runs/bench/coverage")
 SEEDS = (0, 1, 2)
-STUDIES = {
-    "two_hop": "coverage/tiny",
-    "modular_addition": "coverage/modular_addition",
-    "modular_addition_perpendicular": "coverage/modular_addition_perpendicular",
-    "modular_addition_stablemax": "coverage/modular_addition_stablemax",
-    "modular_addition_decay": "coverage/modular_addition_decay",
-    "cot": "coverage/tiny_cot",
-    "non_tree": "coverage/tiny_non_tree",
-    "two_hop_perpendicular": "coverage/tiny_perpendicular",
-    "symmetric": "coverage/tiny_symmetric",
-    "ignored": "coverage/tiny_ignored",
-    "same": "coverage/tiny_same",
-}
-"""In the order in which they are run: what the others are compared with first."""
+STUDIES: dict[str, str] = TABLE["studies"]
 
 
 def run(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import yaml
 from quince.scripts.bench.charts import GREY, INK, canvas
 from quince.scripts.bench.diversity.claims import SUITES, points
 from quince.scripts.bench.diversity.frontiers import MATCH
@@ -22,21 +23,8 @@ MEANING = {
     "cross_domain": "Databases with other quirks, where other ways of writing a query fail.",
     "old_skill": "A skill of the base that no run trains.",
 }
-# Okabe and Ito's colours; shapes differ as well.
-STYLES = {
-    "base": ("#000000", "o"),
-    "GRPO": ("#000000", "X"),
-    "GRPO on D_exp": ("#8c8c8c", "X"),
-    "DAPO-style": ("#8c8c8c", "P"),
-    "replay-SFT": ("#e69f00", "s"),
-    "reverse KL (k2)": ("#d55e00", "D"),
-    "DPH-F": ("#0072b2", "o"),
-    "DPH-JS": ("#009e73", "^"),
-    "DPH-alpha": ("#56b4e9", "v"),
-    "replay-SFT, wide store": ("#8a5f00", "s"),
-    "DPH-F, wide store": ("#6b3fa0", "p"),
-    "DPH-JS, wide store": ("#cc79a7", "*"),
-}
+METHODS: Figures = yaml.safe_load(Path(__file__).with_name("methods.yaml").read_text(encoding="utf-8"))
+STYLES = {name: (one["colour"], one["mark"]) for name, one in METHODS.items()}
 OTHER = ("#6b5b95", "p")
 
 

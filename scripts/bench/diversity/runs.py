@@ -22,7 +22,7 @@ from typing import Any
 from quince.eval.measure.statistics import Interval
 from quince.scripts.bench.diversity.claims import best_of_both, gain_of_grpo, loss_of_grpo
 from quince.scripts.bench.diversity.frontiers import comparisons, match_of_controls
-from quince.scripts.bench.diversity.page import KS, draw, render
+from quince.scripts.bench.diversity.page import KS, METHODS, draw, render
 from quince.scripts.bench.diversity.resampling import DRAWS, METRICS, Setting, average, difference, find, read_settings
 from quince.scripts.bench.pages import Page, Results, bench, stamp
 
@@ -37,19 +37,7 @@ SUITES = {
     "cross_domain": ("sql_idioms", "cross_domain", "sql_execution"),
     "old_skill": ("strategies", "test", "exact_match"),
 }
-SWEEPS: dict[str, tuple[str, tuple[float, ...]]] = {
-    "GRPO": ("rlvr/tiny_grpo", ()),
-    "GRPO on D_exp": ("rlvr/tiny_grpo_exp", ()),
-    "DAPO-style": ("rlvr/tiny_dapo", ()),
-    "replay-SFT": ("rlvr/tiny_replay", (0.3,)),
-    "reverse KL (k2)": ("rlvr/tiny_reverse_kl", (0.1, 0.3)),
-    "DPH-F": ("rlvr/tiny_dph_f", (1.0,)),
-    "DPH-JS": ("rlvr/tiny_dph_js", (3.0,)),
-    "DPH-alpha": ("rlvr/tiny_dph_alpha", (1.0, 3.0)),
-    "DPH-F, wide store": ("rlvr/tiny_dph_f_wide", (0.3, 1.0)),
-    "DPH-JS, wide store": ("rlvr/tiny_dph_js_wide", (1.0, 3.0)),
-    "replay-SFT, wide store": ("rlvr/tiny_replay_wide", (0.1, 0.3)),
-}
+SWEEPS = {name: (one["recipe"], one["weights"]) for name, one in METHODS.items() if "recipe" in one}
 
 
 def jobs() -> list[dict[str, Any]]:
