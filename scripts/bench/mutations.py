@@ -46,11 +46,7 @@ class Mutation:
 
 
 def read_table(file: Path) -> list[Mutation]:
-    """The mutations, each of which must still fit the code.
-
-    Raises:
-        ValueError: A text is not there, or more than once.
-    """
+    """The mutations, each of which must still fit the code."""
     mutations = [Mutation(**entry) for entry in yaml.safe_load(file.read_text(encoding="utf-8"))]
     for mutation in mutations:
         found = (ROOT / mutation.file).read_text(encoding="utf-8").count(mutation.old)
@@ -74,8 +70,7 @@ def copy_package(parent: Path) -> Path:
 def in_copy(copy: Path, action: Callable[[], int]) -> tuple[int | None, str, float]:
     """Do something in a child whose folder is the copy and whose `quince` is it.
 
-    Returns:
-        Exit code (None: it did not end in time), what it wrote, and its CPU seconds.
+    Returns exit code (None: it did not end in time), what it wrote, and its CPU seconds.
     """
     output = copy.parent / "output"
     child = os.fork()
@@ -106,22 +101,14 @@ def in_copy(copy: Path, action: Callable[[], int]) -> tuple[int | None, str, flo
 
 
 def require_copy(copy: Path) -> None:
-    """Make sure that the copy is what tests import.
-
-    Raises:
-        RuntimeError: It is not.
-    """
+    """Make sure that the copy is what tests import."""
     _, found, _ = in_copy(copy, lambda: print(import_module("quince.recipes").__file__) or PASSED)
     if not found.startswith(str(copy)):
         raise RuntimeError(f"tests would import {found} · must be in {copy}")
 
 
 def run_tests(copy: Path, tests: list[str]) -> dict[str, Any]:
-    """Whether tests fail, the first that does, and the CPU seconds.
-
-    Raises:
-        RuntimeError: They could not run.
-    """
+    """Whether tests fail, the first that does, and the CPU seconds."""
     code, text, used = in_copy(copy, lambda: int(pytest.main(["-x", "--tb=no", "-rfE", *tests])))
     code, text = (FAILED, "FAILED (no end)") if code is None else (code, text)
     if code not in (PASSED, FAILED):
@@ -144,11 +131,7 @@ def try_mutation(copy: Path, mutation: Mutation) -> dict[str, Any]:
 
 
 def try_all(mutations: list[Mutation]) -> list[dict[str, Any]]:
-    """Try mutations on one copy, after the tests have passed without any.
-
-    Raises:
-        RuntimeError: A test fails without a mutation.
-    """
+    """Try mutations on one copy, after the tests have passed without any."""
     with tempfile.TemporaryDirectory() as place:
         copy = copy_package(Path(place).resolve())
         require_copy(copy)

@@ -59,10 +59,6 @@ class Reports(TrainerCallback):
         """Say from which step on."""
         os.write(self.pipe, f"began {state.global_step}\n".encode())
 
-    def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Say that a micro-batch is done."""
-        os.write(self.pipe, b"micro\n")
-
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Say which step is done; its checkpoint comes next."""
         os.write(self.pipe, f"step {state.global_step}\n".encode())
@@ -145,12 +141,8 @@ def stop_once(folder: Path, draws: random.Random, spread: float) -> dict[str, An
     code, rest = child.end(signal.SIGTERM)
     newest = int(newest_whole_checkpoint(folder).name.removeprefix("checkpoint-"))
     done = steps_in(rest)
-    return {
-        "exit_code": code,
-        "seconds": time.monotonic() - started,
-        "lost_steps": max(done, default=newest) - newest,
-        "newest": newest,
-    }
+    lost = max(done, default=newest) - newest
+    return {"exit_code": code, "seconds": time.monotonic() - started, "lost_steps": lost, "newest": newest}
 
 
 def calibrate(folder: Path) -> float:

@@ -36,8 +36,6 @@ TRAINED |= {"early": None, "grounding": "early", "no_grounding": "early"}
 """Runs in their order, with the one whose model they start from."""
 RECIPES = {"early": "sft_early"}
 TIMED = ("grpo",)
-
-
 CAPSULES = Path("runs/capsules")
 Runs = Mapping[str, Sequence[Results]]
 
@@ -104,19 +102,14 @@ def main_aims(of: Results) -> list[Aim]:
     first = of.readers[0]
     gained, kept = measures.gain(of, RANDOM_FACTS, first), measures.retention(of, first)
     cut, over = measures.length_cut(of, first), measures.over_budget(of)
-    found = [
-        Aim("length cut, %", _percent(cut), "at least 80", cut.estimate >= 0.8),
-        Aim("capsules written over the budget, %", _percent(over), "0", over.estimate == 0),
-        Aim(
-            f"right minus random facts, reader {first}, points", _points(gained), "at least 20", gained.estimate >= 0.2
-        ),
-        Aim(f"kept of full accuracy, reader {first}, %", _percent(kept), "at least 85", _at_least(kept, 0.85)),
-    ]
+    right = f"right minus random facts, reader {first}, points"
+    found = [Aim("length cut, %", _percent(cut), "at least 80", cut.estimate >= 0.8)]
+    found.append(Aim("capsules written over the budget, %", _percent(over), "0", over.estimate == 0))
+    found.append(Aim(right, _points(gained), "at least 20", gained.estimate >= 0.2))
+    found.append(Aim(f"kept of full accuracy, reader {first}, %", _percent(kept), "at least 85", _at_least(kept, 0.85)))
     for reader in of.readers:
-        leak = measures.leak(of, reader)
-        found.append(
-            Aim(f"swapped minus nothing, reader {reader}, points", _points(leak), "at most 2", leak.estimate <= 0.02)
-        )
+        leak, what = measures.leak(of, reader), f"swapped minus nothing, reader {reader}, points"
+        found.append(Aim(what, _points(leak), "at most 2", leak.estimate <= 0.02))
     for reader in of.readers[1:]:
         ratio = measures.transfer(of, reader)
         found.append(Aim(f"transfer ratio, reader {reader}", _ratio(ratio), "at least 0.95", _at_least(ratio, 0.95)))

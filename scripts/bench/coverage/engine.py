@@ -25,13 +25,6 @@ from quince.scripts.bench.pages import Page, Results, bench, table
 
 VALUES = (20, 50, 100, 200)
 JOBS = ("closure at k = 2", "closure, k = 1..20", "determined at k = 2", "determined at k = 3")
-REFERENCE = {
-    20: ("0.66 s, 46 MB", "7.7 s, 57 MB, then a KeyError"),
-    50: ("10.7 s, 167 MB", "223 s, 214 MB, then a KeyError"),
-    100: ("234 s, 835 MB", "not run"),
-    200: ("stopped after 15.6 min and 6.0 GB", "not run"),
-}
-"""The published script (kaistAI/coverage-principle, commit 49d368b) on another machine: CPU seconds and peak memory."""
 TARGETS = {100: (5, 400), 200: (20, 1536)}  # CPU seconds and MB that closure at k = 2 is to stay below
 
 
@@ -138,8 +131,7 @@ def render(found: Results) -> str:
     for number, jobs in sizes.items():
         one, sweep, second, third = (jobs[name] for name in JOBS)
         ratio = sweep["cpu_seconds"] / one["cpu_seconds"]
-        theirs = REFERENCE.get(int(number), ("", ""))
-        costs.append([number, f"{4 * int(number) ** 2:,}", cost(one), cost(sweep), f"{ratio:.2f}", *theirs])
+        costs.append([number, f"{4 * int(number) ** 2:,}", cost(one), cost(sweep), f"{ratio:.2f}"])
         labels = [f"{labelled['predicted']}, {labelled['right']}" for labelled in (second, third)]
         unknown = f"{second['unknown_predicted']}, {third['unknown_predicted']}"
         covered = ", ".join(map(str, sweep["covered"]))
@@ -148,7 +140,6 @@ def render(found: Results) -> str:
     for low, high in pairwise(sizes):
         seconds = [sizes[number][JOBS[0]]["cpu_seconds"] for number in (low, high)]
         powers.append(f"{log(seconds[1] / seconds[0]) / log(int(high) / int(low)):.1f} from {low} to {high}")
-    theirs = ["published script, k = 2", "published script, k = 1..20"]
     head = ["n", "held out", "covered at k = 1 to 6", "k = 2: predicted, right", "k = 3: predicted, right"]
     return f"""The closure of {costs[-1][1]} rows at k = 2 costs {costs[-1][2]}. CPU seconds grow as n to the power of
 {", ".join(powers)}, start-up included, where rows grow as n².
@@ -159,10 +150,7 @@ included; median of {found["rounds"]} round(s).
 
 ## Closure
 
-{table(["n", "rows", "k = 2", "k = 1..20", "sweep over one run", *theirs], costs)}
-The two columns on the right are measurements of the published script (kaistAI/coverage-principle, commit 49d368b) with
-data of the same sizes, **made on another machine** (an AMD EPYC guest); they show orders of magnitude.
-
+{table(["n", "rows", "k = 2", "k = 1..20", "sweep over one run"], costs)}
 {goals(sizes)}
 ## What is found
 

@@ -113,19 +113,13 @@ def states(results: Sequence[Result], study: str, groupings: Sequence[str]) -> s
     return table(header, rows) if rows else ""
 
 
-SWAPS: dict[str, tuple[str, int, str]] = {
-    "answer flips": ("other_bridge", 1, "flips"),
-    "prob": ("other_bridge", 1, "prob"),
-    "rank overtaken": ("other_bridge", 1, "rank_overtaken"),
-    "same bridge: answer kept": ("same_bridge", 1, "kept"),
-    "x1 instead: flips": ("other_bridge", 0, "flips"),
-}
+SWAPS = {name: tuple(place) for name, place in TABLE["swaps"].items()}
 
 
 def by_mechanism(results: Sequence[Result]) -> str:
     """Accuracy of each type by what gives the answer away, for tables with a property."""
     rows = []
-    for study, name in TABLES.items():
+    for study, name in TABLE["tables"].items():
         for seeds in sizes(results, study).values():
             for kind in TYPES:
                 cells = [of_mechanism(seeds, kind, how) for how in ("equivalence", "property", "neither")]
@@ -138,9 +132,6 @@ def by_mechanism(results: Sequence[Result]) -> str:
 def of_mechanism(seeds: Sequence[Result], kind: str, how: str) -> str:
     total = sum(seed["by_mechanism"][kind][how][1] for seed in seeds)
     return f"{over_seeds(mechanism(seeds, kind, how))} [{total:,}]" if total else "-"
-
-
-TABLES = {"symmetric": "symmetric", "ignored": "x2 ignored", "same": "one at both places"}
 
 
 def swap(seeds: Sequence[Result], pick: tuple[str, int, str]) -> list[float | None]:

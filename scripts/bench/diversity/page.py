@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 from quince.scripts.bench.charts import GREY, INK, canvas
-from quince.scripts.bench.diversity.claims import SUITES, points
-from quince.scripts.bench.diversity.frontiers import MATCH
+from quince.scripts.bench.diversity.claims import MATCH, SUITES, points
 from quince.scripts.bench.pages import Results, table
 
 if TYPE_CHECKING:

@@ -20,8 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from quince.eval.measure.statistics import Interval
-from quince.scripts.bench.diversity.claims import best_of_both, gain_of_grpo, loss_of_grpo
-from quince.scripts.bench.diversity.frontiers import comparisons, match_of_controls
+from quince.scripts.bench.diversity.claims import (
+    best_of_both,
+    comparisons,
+    gain_of_grpo,
+    loss_of_grpo,
+    match_of_controls,
+)
 from quince.scripts.bench.diversity.page import KS, METHODS, draw, render
 from quince.scripts.bench.diversity.resampling import DRAWS, METRICS, Setting, average, difference, find, read_settings
 from quince.scripts.bench.pages import Page, Results, bench, stamp

@@ -8,8 +8,16 @@ import numpy as np
 import pytest
 from quince.eval.measure.statistics import Interval
 from quince.scripts.bench.diversity import page
-from quince.scripts.bench.diversity.claims import best_of_both, choose, gain_of_grpo, judge, loss_of_grpo
-from quince.scripts.bench.diversity.frontiers import comparisons, match_of_controls, matches
+from quince.scripts.bench.diversity.claims import (
+    best_of_both,
+    choose,
+    comparisons,
+    gain_of_grpo,
+    judge,
+    loss_of_grpo,
+    match_of_controls,
+    matches,
+)
 from quince.scripts.bench.diversity.resampling import (
     METRICS,
     SUITES,
