@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from quince.eval.measure.statistics import wilson
-from quince.recipes.coverage.figure import draw
+from quince.recipes.coverage.study import draw
 from quince.scripts.bench.coverage.claims import (
     TABLE,
     Result,

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from quince.eval.function_calling.call_page import figures
+from quince.eval.function_calling.call_analysis import figures
 from quince.eval.function_calling.call_rates import Report, below_baselines
 from quince.eval.function_calling.call_tables import Entry, overview_grids, suite_grids
 from quince.eval.function_calling.cases import Case
