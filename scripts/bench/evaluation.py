@@ -55,7 +55,6 @@ class Table:
 
 
 def questions(rng: np.random.Generator) -> tuple[list[dict[str, Any]], dict[str, list[str]]]:
-    """Sums as rows, and drawn answers to them, about half of them right."""
     rows, texts = [], {}
     for number, (a, b) in enumerate(rng.integers(100, 1000, (PROBLEMS, 2))):
         asked = f"Sum {number}: what is {a} + {b}? Answer with the number alone."
@@ -186,8 +185,7 @@ with an error of {passes["error"]["ours"]:.0e} against exact rationals (the loop
 {table(["measured", "Quince", "beside it", "aim"], rows)}
 CPU seconds of the process, one thread, {found["pairs"]} pairs in turns (ABAB) after one that does not count: median
 (smallest to largest). Host: {host["problems"]:,} questions with {host["samples"]} completions each that are ready
-before
-the clock starts, judged by exact match."""
+before the clock starts, judged by exact match."""
 
 
 PAGE = Page("evaluation", "What evaluation costs beside the model", render, seeds=[0])

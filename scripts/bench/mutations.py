@@ -46,7 +46,6 @@ class Mutation:
 
 
 def read_table(file: Path) -> list[Mutation]:
-    """The mutations, each of which must still fit the code."""
     mutations = [Mutation(**entry) for entry in yaml.safe_load(file.read_text(encoding="utf-8"))]
     for mutation in mutations:
         found = (ROOT / mutation.file).read_text(encoding="utf-8").count(mutation.old)
@@ -56,7 +55,6 @@ def read_table(file: Path) -> list[Mutation]:
 
 
 def copy_package(parent: Path) -> Path:
-    """What git tracks or would take in, as the package `quince` of a folder."""
     command = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\0")
     copy = parent / "quince"
@@ -101,14 +99,12 @@ def in_copy(copy: Path, action: Callable[[], int]) -> tuple[int | None, str, flo
 
 
 def require_copy(copy: Path) -> None:
-    """Make sure that the copy is what tests import."""
     _, found, _ = in_copy(copy, lambda: print(import_module("quince.recipes").__file__) or PASSED)
     if not found.startswith(str(copy)):
         raise RuntimeError(f"tests would import {found} · must be in {copy}")
 
 
 def run_tests(copy: Path, tests: list[str]) -> dict[str, Any]:
-    """Whether tests fail, the first that does, and the CPU seconds."""
     code, text, used = in_copy(copy, lambda: int(pytest.main(["-x", "--tb=no", "-rfE", *tests])))
     code, text = (FAILED, "FAILED (no end)") if code is None else (code, text)
     if code not in (PASSED, FAILED):
@@ -131,7 +127,6 @@ def try_mutation(copy: Path, mutation: Mutation) -> dict[str, Any]:
 
 
 def try_all(mutations: list[Mutation]) -> list[dict[str, Any]]:
-    """Try mutations on one copy, after the tests have passed without any."""
     with tempfile.TemporaryDirectory() as place:
         copy = copy_package(Path(place).resolve())
         require_copy(copy)

@@ -70,7 +70,6 @@ def stamp() -> dict[str, Any]:
 
 
 def stamped(here: Mapping[str, Any], day: str, modified: bool | None = None, memory: str = "") -> dict[str, Any]:
-    """A stamp from an environment as run folders and records have it."""
     versions = {"python": here["python"]} | here["packages"]
     for name in COMPARED:
         with suppress(PackageNotFoundError):

@@ -63,12 +63,10 @@ class PhaseClock:
 
 
 def parity_reward(prompts: Any, completions: Any, completion_ids: list[list[int]], **columns: Any) -> list[float]:
-    """A reward that varies within every group, so that no group is skipped."""
     return [float(sum(ids) % 2) for ids in completion_ids]
 
 
 def make_model(folder: Path) -> Any:
-    """A random Qwen3 of 3 million parameters with the shipped tokenizer."""
     from quince.recipes.config.pretrain import Architecture
     from quince.recipes.parts.models import model_path
     from quince.recipes.pretrain.train import new_model
@@ -115,36 +113,21 @@ def config(folder: Path, steps: int, **more: Any) -> GRPOConfig:
     return GRPOConfig(output_dir=str(folder), generation_kwargs=length, **sizes, **plain, **quiet, **run, **more)
 
 
-def baseline(folder: Path, steps: int, rows: Any) -> PhaseClock:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    clock = PhaseClock()
-    trainer = GRPOTrainer(
-        model=AutoModelForCausalLM.from_pretrained(folder / "model", dtype="float32"),
-        reward_funcs=parity_reward,
-        args=config(folder / "a", steps, beta=0.04),
-        train_dataset=rows,
-        processing_class=AutoTokenizer.from_pretrained(folder / "model", padding_side="left"),
-    )
-    clock.attach(trainer).train()
-    return clock
-
-
-def rehearsing(folder: Path, steps: int, rows: Any, share: float) -> PhaseClock:
+def run(folder: Path, steps: int, rows: Any, share: float | None = None) -> PhaseClock:
+    """TRL's own GRPO with beta > 0, or ours with forward KL on stored completions, so many of a step's rollouts."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder / "model", padding_side="left")
-    settings = RehearsalSettings("forward_kl", 0.1, batch_size=round(ROLLOUTS * share))
+    model = AutoModelForCausalLM.from_pretrained(folder / "model", dtype="float32")
+    given = {"model": model, "reward_funcs": parity_reward, "train_dataset": rows, "processing_class": tokenizer}
+    if share is None:
+        trainer = GRPOTrainer(args=config(folder / "a", steps, beta=0.04), **given)
+    else:
+        settings = RehearsalSettings("forward_kl", 0.1, batch_size=round(ROLLOUTS * share))
+        rehearsal = Rehearsal(RehearsalStore(folder / "store"), settings, tokenizer.pad_token_id)
+        arguments = config(folder / f"b{share}", steps, beta=0.0)
+        trainer = RlvrTrainer(args=arguments, advantage=advantages.group, rehearsal=rehearsal, **given)
     clock = PhaseClock()
-    trainer = RlvrTrainer(
-        model=AutoModelForCausalLM.from_pretrained(folder / "model", dtype="float32"),
-        reward_funcs=parity_reward,
-        args=config(folder / f"b{share}", steps, beta=0.0),
-        train_dataset=rows,
-        processing_class=tokenizer,
-        advantage=advantages.group,
-        rehearsal=Rehearsal(RehearsalStore(folder / "store"), settings, tokenizer.pad_token_id),
-    )
     clock.attach(trainer).train()
     return clock
 
@@ -154,20 +137,17 @@ def train_phase(folder: Path, pairs: int, steps: int) -> dict[str, Any]:
     found: dict[str, Any] = {"pairs": pairs, "steps_per_run": steps, "rollout_tokens_per_step": ROLLOUTS * TOKENS}
     clocks: dict[str, list[PhaseClock]] = {"trl": [], "0.125": [], "0.25": []}
     for _ in range(pairs):
-        clocks["trl"].append(baseline(folder, steps, rows))
+        clocks["trl"].append(run(folder, steps, rows))
         for share in (0.125, 0.25):
-            clocks[str(share)].append(rehearsing(folder, steps, rows, share))
+            clocks[str(share)].append(run(folder, steps, rows, share))
     medians = {name: [statistics.median(clock.steps[1:]) for clock in runs] for name, runs in clocks.items()}
     found["trl_cpu_seconds"] = medians["trl"]
     found["trl_reference_tokens"] = clocks["trl"][0].reference_tokens
     for share in ("0.125", "0.25"):
         ratios = [ours / theirs for ours, theirs in zip(medians[share], medians["trl"], strict=True)]
-        found[share] = {
-            "cpu_seconds": medians[share],
-            "ratios": ratios,
-            "median_ratio": statistics.median(ratios),
-            "reference_tokens": sum(clock.reference_tokens for clock in clocks[share]),
-        }
+        tokens = sum(clock.reference_tokens for clock in clocks[share])
+        found[share] = {"cpu_seconds": medians[share], "ratios": ratios, "median_ratio": statistics.median(ratios)}
+        found[share]["reference_tokens"] = tokens
     return found
 
 

@@ -84,7 +84,6 @@ def batches(trainer: SFTTrainer, dataset: Any, tokens: int) -> list[tuple[dict[s
 
 
 def one_step(trainer: SFTTrainer, batch: dict[str, Any]) -> float:
-    """Loss and gradients of a batch, as a training step computes them."""
     trainer.model.train()
     count = (batch["labels"][:, 1:] != -100).sum()
     loss = trainer.compute_loss(trainer.model, dict(batch), num_items_in_batch=count)
@@ -143,8 +142,7 @@ Forward and backward passes of the tiny model over {found["conversations"]:,} co
 {tokens["longest"]} tokens (median {tokens["median"]}; function calls, SQL, strategies), shuffled. Only real tokens
 count;
 {found["written"]:.0%} of them are learned. Rates are medians of {ROUNDS} interleaved rounds of CPU time, one thread;
-steps
-hold about {STEP_TOKENS:,} tokens where they are packed."""
+steps hold about {STEP_TOKENS:,} tokens where they are packed."""
 
 
 PAGE = Page("sft_packing", "Packed SFT on a CPU", render, seeds=[0, 1])

@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from quince.scripts.bench.pages import Page, Results, bench, in_turns, table
 
 ROUNDS = 9
 PROMPTS, GROUP = 40, 8
+Samples = tuple[list[str], list[dict[str, Any]]]
 
 
 def make_database(path: Path) -> None:
@@ -46,7 +48,7 @@ def make_database(path: Path) -> None:
     connection.close()
 
 
-def make_samples(database: Path, distinct: bool) -> tuple[list[str], list[dict[str, Any]]]:
+def make_samples(database: Path, distinct: bool) -> Samples:
     """Completions and rows: groups of 8 for each prompt, all different, or half of them repeated."""
     shapes = (
         "SELECT name FROM customer WHERE city = 'city {k}' AND age > {a}",
@@ -111,14 +113,16 @@ def paired(ours: Callable[[], Any], other: Callable[[], Any]) -> dict[str, float
 
 
 def compare(database: Path) -> dict[str, dict[str, float]]:
-    connection = bare_connection(str(database))
-    handler = type("BoundScorer", (Scorer,), {"database": connection})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    connection, reward, results = bare_connection(str(database)), SqlExecution(), {}
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundScorer", (Scorer,), {"database": connection}))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    results = {}
     for name, distinct in (("all different", True), ("half repeated", False)):
         samples = make_samples(database, distinct)
-        results |= compare_patterns(name, samples, server.server_port)
+        judge = partial(_judge, reward, samples)
+        by_http = partial(_by_http, server.server_port, samples)
+        if judge() != by_http():
+            raise SystemExit("the patterns disagree on a score, so their costs are not comparable")
+        results[f"HTTP and gold re-run per sample / ours, {name}"] = paired(judge, by_http)
     server.shutdown()
     queries = [extract_sql(text) for text in make_samples(database, True)[0]]
     limits = Limits(5.0, 100_000, 64 * 2**20)
@@ -129,21 +133,12 @@ def compare(database: Path) -> dict[str, dict[str, float]]:
     return results
 
 
-def compare_patterns(
-    name: str, samples: tuple[list[str], list[dict[str, Any]]], port: int
-) -> dict[str, dict[str, float]]:
-    """The reward beside HTTP with gold re-run."""
-    reward = SqlExecution()
+def _judge(reward: SqlExecution, samples: Samples) -> list[float | None]:
+    return [verdict.value for verdict in reward.judge_batch(*samples)]
 
-    def judge() -> list[float | None]:
-        return [verdict.value for verdict in reward.judge_batch(*samples)]
 
-    def by_http() -> list[float]:
-        return [score_by_http(port, completion, row) for completion, row in zip(*samples, strict=True)]
-
-    if judge() != by_http():
-        raise SystemExit("the patterns disagree on a score, so their costs are not comparable")
-    return {f"HTTP and gold re-run per sample / ours, {name}": paired(judge, by_http)}
+def _by_http(port: int, samples: Samples) -> list[float]:
+    return [score_by_http(port, completion, row) for completion, row in zip(*samples, strict=True)]
 
 
 def measure() -> Results:
@@ -165,8 +160,7 @@ the gold query again for each. Its guards cost {guard["ratio"]:.2f} times a conn
 
 {table(["comparison", "denominator, s", "numerator, s", "ratio", "range"], rows)}
 CPU seconds for {PROMPTS} prompts of {GROUP} completions on a database of 5,000 + 20,000 rows, client and server
-together,
-{ROUNDS} interleaved rounds; the ratio is the median of the paired ratios."""
+together, {ROUNDS} interleaved rounds; the ratio is the median of the paired ratios."""
 
 
 PAGE = Page("sql_reward", "Cost of the SQL reward", render, seeds=[0])

@@ -63,7 +63,6 @@ def run(
 
 
 def training(name: str, folder: Path, seed: int) -> list[str]:
-    """Overrides of a run's recipe: its seed, and the models of this seed."""
     overrides = [f"seed={seed}", f"output_dir={folder / name}"]
     if (start := TRAINED[name]) is not None:
         overrides += [f"model.id={folder / start / 'model'}", f"readers.0.model.id={folder / 'reader' / 'model'}"]
@@ -82,7 +81,6 @@ def evaluation(name: str, folder: Path, record: Path) -> list[str]:
 
 
 def read_runs(root: Path, suite: str) -> dict[str, list[Results]]:
-    """Results by name of the run, in the order of seeds; the main one first."""
     found = defaultdict(list)
     for file in sorted(root.glob(f"*/{suite}/analysis.json")):
         name = re.sub(r"_\d+$", "", file.parts[-3])
@@ -91,7 +89,6 @@ def read_runs(root: Path, suite: str) -> dict[str, list[Results]]:
 
 
 def aims(runs: Runs) -> list[Aim]:
-    """What was aimed at, for the main run and the controls that there are."""
     pooled = {name: pool(own) for name, own in runs.items()}
     controls = [*control_aims(pooled), *grounding_aims(runs)]
     return [*main_aims(pooled[MAIN]), read_aim(runs[MAIN]), *time_aims(pooled[MAIN]), *controls]
@@ -117,7 +114,6 @@ def main_aims(of: Results) -> list[Aim]:
 
 
 def read_aim(runs: Sequence[Results]) -> Aim:
-    """The budget of what readers get, over the capsules of all seeds."""
     lengths = [zip(of.tokens[CAPSULE][of.readers[0]], of.budgets, strict=True) for of in runs]
     over = [tokens > budget for pairs in lengths for tokens, budget in pairs]
     return Aim("capsules read over the budget, %", _percent(wilson(sum(over), len(over))), "0", not any(over))
@@ -198,7 +194,6 @@ def run_grid(runs: Runs) -> Grid:
 
 
 def report(records: Path, out: Path, suite: str = "compression") -> pages.Results:
-    """The aims, every table and the links to the figures, which are written."""
     runs = read_runs(records, suite)
     if MAIN not in runs:
         raise SystemExit(f"{records}: no run {MAIN}_SEED with a record of {suite}")

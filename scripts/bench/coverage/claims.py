@@ -17,7 +17,6 @@ LARGE = 3000
 
 
 def over_seeds(values: Sequence[float | None], digits: int = 2) -> str:
-    """Mean with Student's 95 % interval over seeds; without it for one seed."""
     found = [value for value in values if value is not None and np.isfinite(value)]
     if not found:
         return "-"
@@ -34,7 +33,6 @@ def share(result: Result, name: str) -> float:
 
 
 def sizes(results: Sequence[Result], study: str) -> dict[int, list[Result]]:
-    """The seeds of each size of a study, smallest first."""
     found: dict[int, list[Result]] = {}
     for result in results:
         if result["study"] == study:
@@ -43,7 +41,6 @@ def sizes(results: Sequence[Result], study: str) -> dict[int, list[Result]]:
 
 
 def gap(result: Result, name: str, group: str = "type_0") -> float:
-    """IICG after the first block at x2."""
     return result["states"]["iicg"][group][name][1][1]
 
 
@@ -53,7 +50,6 @@ def flips(result: Result) -> float:
 
 
 def held_out(result: Result) -> float:
-    """Accuracy on held-out rows that the data at hand could decide."""
     return share(result, "type_0" if "type_0" in result["right"] else "type_1")
 
 
@@ -71,7 +67,6 @@ def _known_and_unknown(seeds: list[Result]) -> Outcome:
 
 
 def _rises(study: dict[int, list[Result]]) -> Outcome:
-    """Rows with a k-cutoff above the median against the others, pooled over seeds."""
     texts, holds = [], True
     for rows, seeds in study.items():
         if rows == LARGE:
@@ -168,7 +163,6 @@ def judged(results: Sequence[Result]) -> list[tuple[str, bool | None, str]]:
 
 
 def claims_text(results: Sequence[Result]) -> str:
-    """The claims as a numbered list."""
     words = {True: "holds", False: "does not hold", None: "not measured"}
     lines = []
     for number, (claim, holds, text) in enumerate(judged(results), start=1):

@@ -157,8 +157,7 @@ included; median of {found["rounds"]} round(s).
 {table([*head, "unknown k = 2, 3", "cost of k = 2"], contents)}
 Covered: closure by the definition. Predicted and right: determined coverage over the subsets that the null model
 supports. Unknown: held-out rows of type 3, whose second table entry no training row used, up to 2,000; a label there
-can
-only be chance."""
+can only be chance."""
 
 
 PAGE = Page("coverage_engine", "Cost of the coverage engine", render, seeds=[0])

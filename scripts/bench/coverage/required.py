@@ -40,20 +40,13 @@ EARLIER = 20
 
 @dataclass(frozen=True)
 class Study:
-    """One law to measure.
-
-    Attributes:
-        family, target: Of the data.
-        values: |X|, in the order in which they are run.
-        guess: First N to look at.
-        known: Study of `coverage.json` whose models, with `EARLIER` values, are points as well.
-    """
+    """One law to measure."""
 
     family: str
     target: str
-    values: tuple[int, ...]
-    guess: Callable[[int], float]
-    known: str | None = None
+    values: tuple[int, ...]  # |X|, in the order in which they are run
+    guess: Callable[[int], float]  # First N to look at
+    known: str | None = None  # Study of `coverage.json` whose models, with `EARLIER` values, are points as well
 
 
 STUDIES = {
@@ -193,7 +186,6 @@ def each(
     values: Sequence[int] = (0,),
     seed: Sequence[int] = SEEDS,
 ) -> None:
-    """Do something for every point, or for those of some numbers of values."""
     for number, name in product(seed, study):
         known = (EARLIER,) if act is halve_point and STUDIES[name].known else ()
         for size in values if any(values) else (*STUDIES[name].values, *known):

@@ -8,6 +8,8 @@ with evidence k. It is a lower bound on what a learner that only substitutes equ
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 from quince.data.compositional.generate import CompositionError, Task, generate
 from quince.eval.coverage.closure import k_cutoffs
@@ -50,22 +52,14 @@ def needed(family: str, values: int, k: int, seed: int, known: dict[int, np.ndar
 
 
 def study(family: str) -> dict[str, object]:
-    """N for every |X|, k and seed, and the fitted exponent of each k."""
     found: dict[str, object] = {}
     known: dict[tuple[int, int], dict[int, np.ndarray]] = {}
     for k in KS:
-        points = [
-            (values, needed(family, values, k, seed, known.setdefault((values, seed), {})))
-            for values in VALUES[family]
-            for seed in SEEDS
-        ]
+        where = product(VALUES[family], SEEDS)
+        points = [(n, needed(family, n, k, seed, known.setdefault((n, seed), {}))) for n, seed in where]
         law = fit_power_law(*zip(*points, strict=True))
-        found[str(k)] = {
-            "points": points,
-            "exponent": law.exponent.as_dict(),
-            "r_squared": law.r_squared,
-            "theory": theory_exponent(k) if family == "two_hop" else None,
-        }
+        fit = {"exponent": law.exponent.as_dict(), "r_squared": law.r_squared}
+        found[str(k)] = {"points": points, **fit, "theory": theory_exponent(k) if family == "two_hop" else None}
         print(f"{family}, k = {k}: exponent {law.exponent.estimate:.2f}", flush=True)
     return found | {"paper_trained": PAPER_EXPONENTS[family, "direct"]}
 

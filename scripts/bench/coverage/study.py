@@ -31,7 +31,7 @@ from quince.scripts.bench.coverage.claims import (
     share,
     sizes,
 )
-from quince.scripts.bench.pages import RESULTS, Page, Results, bench, stamp_of, table
+from quince.scripts.bench.pages import RESULTS, Page, Results, bench, span, stamp_of, table
 
 RUNS = Path("runs/bench/coverage")
 SEEDS = (0, 1, 2)
@@ -91,15 +91,8 @@ def by_cutoff(results: Sequence[Result], study: str, largest: int = 12) -> str:
         for seed in seeds:
             for k, pair in seed["by_cutoff"].items():
                 counts[min(int(k), largest)] += pair
-        rows.append([f"{size:,}", *(binned(good, total) for good, total in counts[1:])])
+        rows.append([f"{size:,}", *(span(wilson(*map(int, pair)).as_dict()) if pair[1] else "" for pair in counts[1:])])
     return table(["rows", *(f"k = {k}" for k in range(1, largest)), f"k ≥ {largest}"], rows)
-
-
-def binned(good: int, total: int) -> str:
-    if not total:
-        return ""
-    interval = wilson(int(good), int(total))
-    return f"{interval.estimate:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
 
 
 def states(results: Sequence[Result], study: str, groupings: Sequence[str]) -> str:
@@ -113,7 +106,7 @@ def states(results: Sequence[Result], study: str, groupings: Sequence[str]) -> s
     return table(header, rows) if rows else ""
 
 
-SWAPS = {name: tuple(place) for name, place in TABLE["swaps"].items()}
+SWAPS = TABLE["swaps"]
 
 
 def by_mechanism(results: Sequence[Result]) -> str:
@@ -122,19 +115,17 @@ def by_mechanism(results: Sequence[Result]) -> str:
     for study, name in TABLE["tables"].items():
         for seeds in sizes(results, study).values():
             for kind in TYPES:
-                cells = [of_mechanism(seeds, kind, how) for how in ("equivalence", "property", "neither")]
+                cells = []
+                for how in ("equivalence", "property", "neither"):
+                    total = sum(seed["by_mechanism"][kind][how][1] for seed in seeds)
+                    cells.append(f"{over_seeds(mechanism(seeds, kind, how))} [{total:,}]" if total else "-")
                 base = over_seeds([seed["marginal_baseline"].get(kind) for seed in seeds])
                 rows.append([name, kind.replace("_", " "), *cells, base, str(len(seeds))])
     header = ["tables", "rows", "equivalence", "property", "neither", "one-slot baseline", "seeds"]
     return table(header, rows) if rows else "Not run.\n"
 
 
-def of_mechanism(seeds: Sequence[Result], kind: str, how: str) -> str:
-    total = sum(seed["by_mechanism"][kind][how][1] for seed in seeds)
-    return f"{over_seeds(mechanism(seeds, kind, how))} [{total:,}]" if total else "-"
-
-
-def swap(seeds: Sequence[Result], pick: tuple[str, int, str]) -> list[float | None]:
+def swap(seeds: Sequence[Result], pick: Sequence[Any]) -> list[float | None]:
     kind, position, name = pick
     places = [seed["states"].get("interchange", {}).get(f"{kind}/layer_1/position_{position}") for seed in seeds]
     return [place[name] if place else None for place in places]

@@ -60,7 +60,6 @@ class Claim:
 
 
 def points(figure: Interval | Sequence[float] | None) -> str:
-    """A difference of shares in percentage points, with its interval."""
     if figure is None:
         return "no figure"
     numbers = (figure.estimate, figure.low, figure.high) if isinstance(figure, Interval) else figure

@@ -132,7 +132,6 @@ def _change(figure: Sequence[float] | None) -> str:
 
 
 def draw(found: Results, out: Path) -> None:
-    """Frontiers (upper row) and Pass@k curves (lower row), a column a suite."""
     from matplotlib.lines import Line2D
 
     settings = found["settings"]

@@ -76,7 +76,6 @@ def train(job: dict[str, Any]) -> tuple[Path, float]:
 
 
 def evaluate(model: Path, seed: int) -> dict[str, Any]:
-    """Judged, correct, greedy and distinct counts per problem of each suite."""
     from quince.data.sources import load_rows
     from quince.eval.engines import Sampling, load_engine
     from quince.eval.measure.evaluate import evaluate as run

@@ -29,7 +29,6 @@ def rate(make: Callable[..., list[Any]], size: int, runs: int, **options: Any) -
 
 
 def measure(size: int = 2000, runs: int = 3) -> Results:
-    """Rates of each split, and of demonstrations as recipes ask for them."""
     cases: dict[str, tuple[Callable[..., list[Any]], dict[str, Any]]] = {
         **{f"rows, {split}": (rows, {"split": split}) for split in SPLITS},
         "rows, train, half of them masked": (rows, {"split": "train", "masking": 0.5}),

@@ -39,7 +39,6 @@ Line = dict[str, Any]  # a figure of the summary: percent with its 95 % interval
 
 
 def single(language: str = "") -> Callable[[Case], bool]:
-    """Cases of one call to a tool that is not hard to tell from others."""
     return lambda case: case.scenario == "single" and language in ("", case.language)
 
 
@@ -203,8 +202,7 @@ def draw(found: Results, out: Path) -> None:
 PAGE = Page("function_calling", "Function calling on the tiny model", render, seeds=[0], draw=draw)
 DETAILS = Page("function_calling/function_calls", "Function calling, tiny models", render_details, seeds=[0])
 DETAILS_HEAD = """These tables split the answers of the tiny models by scenario, decision, language and class of
-argument.
-The summary and what to make of it are in [function calling](../function_calling.md).
+argument. The summary and what to make of it are in [function calling](../function_calling.md).
 
 One greedy answer a row. Shares are in percent with Wilson's 95 % interval; differences are paired, with Newcombe's
 interval and McNemar's exact p. The trivial baselines say nothing, call the first tool, follow shared words, or draw at

@@ -27,7 +27,6 @@ NOISE = 0.8
 
 
 def cases(benchmarks: bool) -> list[tuple[str, str, str, str | None, float | None]]:
-    """Name, schema, training rows, requests and agreement of each analysis."""
     own = "demonstrations/function_calls:size=3000,languages=[en]"
     found: list[tuple[str, str, str, str | None, float | None]] = [
         (f"function calls → {split}", "function_calls", "demonstrations/function_calls:size=3000", rows, None)
@@ -105,8 +104,7 @@ def render(found: Results) -> str:
     return f"""Outputs that follow from the training rows are the request's own in {pooled[0]} of the generated
 function calls and in
 {pooled[1]} of the public sets. An analysis costs at most {longest:.0f} CPU seconds, all of it: reading, verdicts, the
-four
-points of the growth curve, baselines, page.
+four points of the growth curve, baselines, page.
 
 A request has the worst status of its outputs. Strict: one disagreement parts two values. Noise: agreement of {NOISE}
 (95 %
