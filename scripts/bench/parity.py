@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import yaml
-from quince.scripts.bench.pages import RESULTS, Page, Results, bench, stamp, table
+from quince.scripts.bench.pages import Page, Results, bench, stamp, table
 
 GOAL = 1e-5
 BATCH = 16
@@ -169,13 +169,14 @@ def difference(family: str, way: str, whole: Run, cut: Run) -> Compared:
 
 
 def measure(
-    steps: int = 20, families: Sequence[str] = tuple(FAMILIES), ways: Sequence[str] = tuple(WAYS), alone: bool = False
+    out: Path, steps: int = 20, families: Sequence[str] = tuple(FAMILIES), ways: Sequence[str] = tuple(WAYS)
 ) -> Results:
+    """Compare, and keep what earlier calls found for other families and ways."""
     here = stamp()
     with tempfile.TemporaryDirectory() as folder:
         found = [asdict(entry) | {"stamp": here} for entry in compare(families, ways, steps, Path(folder))]
-    file = RESULTS / "parity.json"
-    earlier = json.loads(file.read_text(encoding="utf-8")) if file.exists() and not alone else {"steps": 0}
+    file = out / "parity.json"
+    earlier = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"steps": 0}
     if earlier["steps"] == steps:
         again = {(entry["family"], entry["way"]) for entry in found}
         old = {"stamp": earlier["provenance"]}

@@ -19,6 +19,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from quince import compress_prompts
@@ -27,7 +28,7 @@ from quince.data.compression.budget import BudgetError
 from quince.data.compression.literals import Literal, comparable, dates, missing, names, numbers, required
 from quince.data.sources import load_rows
 from quince.recipes.compression.result import CompressedPrompt
-from quince.scripts.bench.pages import RESULTS, Page, Results, bench, stamp, table
+from quince.scripts.bench.pages import Page, Results, bench, stamp, table
 
 LANGUAGES = ("en", "ru", "el", "ro", "tr")
 LIMITS: tuple[dict[str, Any], ...] = ({"rate": 0.3}, {"target_token": 600})
@@ -148,14 +149,14 @@ def compress(
     return found | {"ratio": round(ratio, 2), "grounding": round(grounding, 4), "seconds": round(seconds, 4)}
 
 
-def measure(model: Sequence[str] = (), source: Sequence[str] = ()) -> Results:
+def measure(out: Path, model: Sequence[str] = (), source: Sequence[str] = ()) -> Results:
     """Compress the texts of some sets, default all, with some models, default the extractive one and the tiny one."""
     readers, here = tokenizers(), stamp()
     by_source: dict[str, list[Prompt]] = {}
     for prompt in (*prompts(), *hostile()):
         by_source.setdefault(prompt.source, []).append(prompt)
     short_first = sorted(by_source.items(), key=lambda item: sum(len(prompt.text) for prompt in item[1]))
-    file = RESULTS / f"{PAGE.name}.json"
+    file = out / f"{PAGE.name}.json"
     earlier = json.loads(file.read_text(encoding="utf-8"))["summaries"] if file.is_file() else []
     found = {_key(one): one for one in earlier}
     for name in model or ["extractive", "tiny"]:

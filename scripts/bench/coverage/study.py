@@ -31,7 +31,7 @@ from quince.scripts.bench.coverage.claims import (
     share,
     sizes,
 )
-from quince.scripts.bench.pages import RESULTS, Page, Results, bench, span, stamp_of, table
+from quince.scripts.bench.pages import Page, Results, bench, span, stamp_of, table
 
 RUNS = Path("runs/bench/coverage")
 SEEDS = (0, 1, 2)
@@ -156,8 +156,8 @@ def with_earlier(results: Sequence[Result], earlier: Sequence[Result]) -> list[R
     return list(({key(result): result for result in earlier} | {key(result): result for result in results}).values())
 
 
-def report(runs: Path = RUNS) -> Results:
-    file = RESULTS / f"{PAGE.name}.json"
+def report(out: Path, runs: Path = RUNS) -> Results:
+    file = out / f"{PAGE.name}.json"
     earlier = json.loads(file.read_text(encoding="utf-8"))["runs"] if file.is_file() else []
     found = with_earlier(list(collect(runs)), earlier)
     return {"runs": found, "stamps": [result["stamp"] for result in found]}
