@@ -70,7 +70,6 @@ def write_records(folder: Path, problems: int, n: int, names: Sequence[str] = ("
 
 
 def load(folder: Path, executable: str) -> dict[str, Any]:
-    """Build the board of the records and load the comparison a few times in each view."""
     started = time.process_time()
     index = build_board([folder / "records"], folder / "board")
     result: dict[str, Any] = {"build_cpu_seconds": time.process_time() - started}

@@ -6,6 +6,7 @@ python scripts/bench/evaluation.py
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 import tempfile
 from collections.abc import Callable
@@ -27,18 +28,6 @@ from quince.scripts.bench.pages import Page, Results, bench, in_turns, table
 
 PROBLEMS, SAMPLES, KS = 2_000, 8, (1, 2, 4, 8)
 PASS_PROBLEMS, PASS_N, PASS_KS = 10_000, 256, tuple(2**i for i in range(9))
-TASK = """
-task: sums
-dataset_path: json
-dataset_kwargs: {data_files: {test: sums.jsonl}}
-test_split: test
-output_type: generate_until
-doc_to_text: "Question: {{question}}\\nAnswer:"
-doc_to_target: "{{answer}}"
-generation_kwargs: {until: ["\\n"], do_sample: true, temperature: 1.0}
-repeats: 8
-metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
-"""
 
 
 class Table:
@@ -117,7 +106,7 @@ def their_evaluation(
         loglikelihood_rolling = loglikelihood
 
     documents = [{"question": row["prompt"][0]["content"], "answer": json.loads(row["accepted"])[0]} for row in rows]
-    (folder / "sums.yaml").write_text(TASK, encoding="utf-8")
+    shutil.copy(Path(__file__).with_suffix(".yaml"), folder / "sums.yaml")
     (folder / "sums.jsonl").write_text("\n".join(map(json.dumps, documents)), encoding="utf-8")
     (loaded,) = load_tasks([Wanted("sums")], [folder], None, 0, False)
     tasks = {"tasks": {"sums": loaded.task}, "groups": {}}

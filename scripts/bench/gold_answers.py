@@ -1,11 +1,9 @@
 """Do the rewards accept the gold answers of real benchmarks?
 
-A gold query is judged as a model's answer would be: fenced, and with a comment in front, so that it is executed and
-not recognised by its text. A gold math answer is judged twice: boxed through the whole reward, and through
-math-verify alone, without the shortcut for equal text. Stored are the ids of the rows that were not accepted and no
-text of any benchmark.
-
     QUINCE_DATA=FOLDER python scripts/bench/gold_answers.py
+
+A gold query is fenced with a comment in front, so that it is executed and not recognised by its text. A gold math
+answer is judged boxed through the whole reward, and by math-verify alone, without the shortcut for equal text.
 """
 
 from __future__ import annotations

@@ -3,9 +3,8 @@
     python scripts/bench/mutations.py                 # all of mutations.yaml
     python scripts/bench/mutations.py --only KL --out FOLDER
 
-The package is copied to a temporary folder, which is what tests there import. Each mutation replaces one text, that
-occurs once in its file, and runs the tests that should catch it. The same tests must pass without any. Tests run in
-forked children of this process, which has imported the libraries; what it has of the package is dropped there.
+The package is copied to a temporary folder, which is what tests there import, in forked children of this process. Each
+mutation replaces one text and runs the tests that should catch it; the same tests must pass without any.
 """
 
 from __future__ import annotations

@@ -60,7 +60,6 @@ class Page:
 
 
 def stamp() -> dict[str, Any]:
-    """Date, commit and machine of now, to be stored with what is measured now."""
     from quince.recipes.run.run_folder import environment
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -138,7 +137,6 @@ def rendered(page: Page, results: Results, existing: str = "") -> str:
 
 
 def write(page: Page, results: Results, out: Path = RESULTS) -> str:
-    """Write JSON, pictures and page of what was just measured; returns the page."""
     from quince.data.cache import write_atomic
 
     found = {"provenance": provenance(page, results)} | results
@@ -154,7 +152,6 @@ def write(page: Page, results: Results, out: Path = RESULTS) -> str:
 
 
 def render_file(page: Page, file: Path) -> str:
-    """The page of a JSON file, with what people wrote into the one that is there."""
     shown = file.with_suffix(".md")
     existing = shown.read_text(encoding="utf-8") if shown.is_file() else ""
     return rendered(page, json.loads(file.read_text(encoding="utf-8")), existing)
@@ -227,7 +224,6 @@ def span(value: Sequence[float] | Mapping[str, float] | None, form: str = "{:.2f
 
 
 def quince(*arguments: object) -> None:
-    """Run the command; raises CalledProcessError if it fails, after its own message."""
     subprocess.run([sys.executable, "-m", "quince.recipes.cli", *map(str, arguments)], check=True)
 
 

@@ -21,7 +21,6 @@ import traceback
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import yaml
@@ -41,17 +40,6 @@ NOT_CUT = {(family, "checkpointing") for family in ("pretraining", "coverage")}
 
 Run = tuple[list[dict[str, float]], Counter[str]]
 """The log of each step; how often each answer was sampled, with its step and prompt."""
-
-
-@dataclass(frozen=True)
-class Compared:
-    """The largest differences of a cut from the whole over all steps, for each logged quantity; answers that differ."""
-
-    family: str
-    way: str
-    steps: int
-    differences: dict[str, float]
-    other_answers: int | None = None
 
 
 def recipe_file(folder: Path, family: str, steps: int) -> Path:
@@ -137,7 +125,7 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def compare(families: Sequence[str], ways: Sequence[str], steps: int, folder: Path) -> list[Compared]:
+def compare(families: Sequence[str], ways: Sequence[str], steps: int, folder: Path) -> list[Results]:
     import quince.recipes.dpo.train
     import quince.recipes.rlvr.trainer
     import quince.recipes.sft.trainer  # noqa: F401  - imported once for all children
@@ -158,23 +146,23 @@ def compare(families: Sequence[str], ways: Sequence[str], steps: int, folder: Pa
     return found
 
 
-def difference(family: str, way: str, whole: Run, cut: Run) -> Compared:
-    """The largest differences of two logs; none if a run failed or ended early."""
+def difference(family: str, way: str, whole: Run, cut: Run) -> Results:
     (log, answers), (other_log, other_answers) = whole, cut
+    found = {"family": family, "way": way}
     if not log or len(log) != len(other_log):
-        return Compared(family, way, min(len(log), len(other_log)), {})
+        return found | {"steps": min(len(log), len(other_log)), "differences": {}, "other_answers": None}
     names = [name for name in COMPARED if name in log[0]]
     largest = {name: max(abs(a[name] - b[name]) for a, b in zip(log, other_log, strict=True)) for name in names}
-    return Compared(family, way, len(log), largest, (answers - other_answers).total() if answers else None)
+    other = (answers - other_answers).total() if answers else None
+    return found | {"steps": len(log), "differences": largest, "other_answers": other}
 
 
 def measure(
     out: Path, steps: int = 20, families: Sequence[str] = tuple(FAMILIES), ways: Sequence[str] = tuple(WAYS)
 ) -> Results:
-    """Compare, and keep what earlier calls found for other families and ways."""
     here = stamp()
     with tempfile.TemporaryDirectory() as folder:
-        found = [asdict(entry) | {"stamp": here} for entry in compare(families, ways, steps, Path(folder))]
+        found = [entry | {"stamp": here} for entry in compare(families, ways, steps, Path(folder))]
     file = out / "parity.json"
     earlier = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"steps": 0}
     if earlier["steps"] == steps:

@@ -1,10 +1,6 @@
-"""What `quince plan` predicts against what PyTorch allocates.
+"""What `quince plan` predicts against what PyTorch allocates on fake tensors, and writes to disk.
 
-Peaks are those of one forward and backward pass over real shapes on fake tensors: every operator runs as far as its
-result's size, nothing is computed, and the bytes of all live storages are counted after each one. Checkpoints are real
-ones of small models, trained for a step. Nothing here ran on a GPU: its kernels may keep other things.
-
-    python scripts/bench/plan.py
+python scripts/bench/plan.py
 """
 
 from __future__ import annotations
@@ -13,7 +9,7 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -47,15 +43,7 @@ MODES = {
 }
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One comparison, bytes."""
-
-    model: str
-    mode: str
-    checkpointing: bool
-    predicted: float
-    measured: float
+Measured = dict[str, Any]  # model, mode, checkpointing, and bytes predicted and measured
 
 
 class LiveBytes(TorchDispatchMode):
@@ -142,7 +130,8 @@ def memory() -> Iterator[Measured]:
                 with FakeTensorMode(allow_non_fake_inputs=True):
                     measured = allocate(build(shape, kind, precision, adapter, checkpointing))
                 predicted = predict(shape, precision, adapter, checkpointing)
-                yield Measured(f"{name}, {layers} layers", mode, checkpointing, predicted, measured)
+                found = {"model": f"{name}, {layers} layers", "mode": mode, "checkpointing": checkpointing}
+                yield found | {"predicted": predicted, "measured": measured}
                 print(name, mode, checkpointing, f"{predicted / measured:.3f}", flush=True)
 
 
@@ -168,14 +157,15 @@ def disk() -> Iterator[Measured]:
             run(loaded)
             checkpoint, final = saved_bytes(loaded.recipe.model, shape_of("tiny"), loaded.recipe.launch)
             for what, predicted in (("checkpoint-1", checkpoint), ("model", final)):
-                found = [f for pattern in ONLY_TENSORS for f in Path(f"{folder}/{len(mode)}", what).glob(pattern)]
-                measured = sum(file.stat().st_size for file in found)
-                yield Measured(f"tiny, {what}", mode, False, predicted, measured)
+                files = [f for pattern in ONLY_TENSORS for f in Path(f"{folder}/{len(mode)}", what).glob(pattern)]
+                measured = sum(file.stat().st_size for file in files)
+                found = {"model": f"tiny, {what}", "mode": mode, "checkpointing": False}
+                yield found | {"predicted": predicted, "measured": measured}
 
 
 def measure() -> Results:
-    saved = list(map(asdict, disk()))
-    return {"peaks": list(map(asdict, memory())), "disk": saved}
+    saved = list(disk())
+    return {"peaks": list(memory()), "disk": saved}
 
 
 def render(found: Results) -> str:
@@ -193,10 +183,6 @@ def render(found: Results) -> str:
 {min(ratios):.2f} to
 {max(ratios):.2f}).
 **No GPU was there**: CUDA kernels, gaps of the allocator, NCCL and vLLM are not in these figures.
-
-Peak of one forward and backward pass beside weights and optimizer, {ROWS} rows of {TOKENS} tokens with a mask,
-{SCORED} of
-them scored by TRL's fused output head. Measured: live storages on fake tensors of the real shapes.
 
 {table(["model", "trained", "checkpointing", "predicted, GB", "allocated, GB", "ratio"], modes)}
 Weights, gradients and moments in checkpoints and final models on disk, one real step of SFT.

@@ -1,10 +1,6 @@
 """What a DPH-RL step costs beside TRL's GRPO with a reference model.
 
-    python scripts/bench/rlvr.py
-
-Two trainers with the same random model and prompts take turns (A B A B ...) in one process on one thread. The train
-phase is a step without generation and rewards: reference log-probs, policy forward and backward, rehearsal forward and
-backward, optimizer. CPU seconds are compared pair by pair; the median ratio is quoted.
+python scripts/bench/rlvr.py
 """
 
 from __future__ import annotations

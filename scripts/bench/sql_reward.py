@@ -1,10 +1,9 @@
 """What the SQL reward costs beside the pattern it replaces, and what its guards cost beside none.
 
-Peer: one HTTP request per sample to a scoring server on the loopback that runs the gold query again every time, as
-the reference implementation of DPH-RL does. Both sides judge the same completions on the same database, interleaved
-ABAB in one process; CPU seconds of client and server together; the median of the paired ratios.
-
     python scripts/bench/sql_reward.py
+
+Peer: one HTTP request per sample to a scoring server on the loopback that runs the gold query again every time, as
+the reference implementation of DPH-RL does. CPU seconds are those of client and server together.
 """
 
 from __future__ import annotations
@@ -35,7 +34,6 @@ Samples = tuple[list[str], list[dict[str, Any]]]
 
 
 def make_database(path: Path) -> None:
-    """Two tables of 5,000 and 20,000 rows, the size of a larger Spider database."""
     rng = random.Random(0)
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE customer (id INTEGER PRIMARY KEY, name TEXT, city TEXT, age INTEGER)")
@@ -105,7 +103,6 @@ def score_by_http(port: int, completion: str, row: Mapping[str, Any]) -> float:
 
 
 def paired(ours: Callable[[], Any], other: Callable[[], Any]) -> dict[str, float]:
-    """Medians of CPU seconds, and of the ratio other / ours, over interleaved rounds."""
     seconds = in_turns(ROUNDS, ours=ours, other=other)
     ratios = [theirs / own for own, theirs in zip(seconds["ours"], seconds["other"], strict=True)]
     found = {f"{name}_cpu_s": statistics.median(each) for name, each in seconds.items()}
@@ -158,9 +155,7 @@ def render(found: Results) -> str:
 that runs
 the gold query again for each. Its guards cost {guard["ratio"]:.2f} times a connection without them.
 
-{table(["comparison", "denominator, s", "numerator, s", "ratio", "range"], rows)}
-CPU seconds for {PROMPTS} prompts of {GROUP} completions on a database of 5,000 + 20,000 rows, client and server
-together, {ROUNDS} interleaved rounds; the ratio is the median of the paired ratios."""
+{table(["comparison", "denominator, s", "numerator, s", "ratio", "range"], rows)}"""
 
 
 PAGE = Page("sql_reward", "Cost of the SQL reward", render, seeds=[0])

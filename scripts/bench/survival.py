@@ -1,10 +1,8 @@
 """Kill a training at random moments of saving, resume it, kill it again: what is left each time, and at the end.
 
     python scripts/bench/survival.py                      # 50 SIGKILLs and 20 SIGTERMs
-    python scripts/bench/survival.py --kills 4 --stops 2 --out FOLDER
 
-A toy model saves after every step, in a process of its own that is forked from this one, so that no time goes into
-imports. Each process resumes from what the one before left behind.
+A toy model saves after every step, in a process forked from this one; each resumes from what the one before left.
 """
 
 from __future__ import annotations
@@ -213,12 +211,7 @@ most
 {most} step{"s" * (most != 1)} lost.
 After all interruptions the weights are {same.lower()} beside those of a run left alone.
 
-{table(["measured", "figure"], list(rows.items()))}
-A toy model ({MICRO_BATCHES} micro-batches a step, a checkpoint after every step) is killed and resumed in one run
-folder.
-SIGKILL comes at a random moment of the {1000 * found["step_seconds"]:.0f} ms that a step with its checkpoint takes,
-from
-when the checkpoint is due."""
+{table(["measured", "figure"], list(rows.items()))}"""
 
 
 PAGE = Page("survival", "A training that is killed", render, seeds=[SEED])

@@ -3,11 +3,8 @@
     for seed in 0 1 2; do python scripts/bench/compression/capsules.py run --seed $seed; done     # 50 CPU minutes each
     python scripts/bench/compression/capsules.py report runs/capsules
 
-Every seed has its own reader, warm start and start of the grounding controls. What is there already is not made again,
-so that a seed can be stopped, or made in parts by several calls with `--only`. In the folder there is one folder a run,
-`NAME_SEED`, with the record of `quince eval compression_tiny`: of `sft` (the start), `grpo`, and of the controls
-`semantics`, `no_gate`, `paper`, `early` (a start that makes up facts), `grounding` and `no_grounding` (from it, with
-the penalty and without); any other name gets a line too.
+Every seed has its own reader, warm start and start of the grounding controls. What is there already is not made again.
+Controls: `semantics`, `no_gate`, `paper`, and `grounding` and `no_grounding` from `early`, a start that makes up facts.
 """
 
 from __future__ import annotations
@@ -95,7 +92,6 @@ def aims(runs: Runs) -> list[Aim]:
 
 
 def main_aims(of: Results) -> list[Aim]:
-    """Length, budget, accuracy, leaks and transfer of the trained compressor."""
     first = of.readers[0]
     gained, kept = measures.gain(of, RANDOM_FACTS, first), measures.retention(of, first)
     cut, over = measures.length_cut(of, first), measures.over_budget(of)
@@ -120,7 +116,6 @@ def read_aim(runs: Sequence[Results]) -> Aim:
 
 
 def time_aims(of: Results) -> list[Aim]:
-    """How much faster readers are, and the reads that pay for the compressor."""
     found = []
     for reader, timings in of.timings.items():
         for timing in timings:

@@ -1,12 +1,11 @@
 """Does `compress_prompt` keep its promises on real prompts?
 
-200 texts (whole meetings of QMSum, XQuAD paragraphs in five languages, few-shot prompts) and hostile ones, each with
-literals of its own that must be kept, under three tokenizers at once: the shipped one, bytes, and words. Counted are
-exceptions, prompts over the limit of a tokenizer (counted again here, on the returned string), and literals lost.
-No text of the sets is stored. Results of other models and sets than those asked for are kept.
-
     QUINCE_DATA=FOLDER python scripts/bench/compression/real_prompts.py --model extractive tiny
-    QUINCE_DATA=FOLDER python scripts/bench/compression/real_prompts.py --model tiny --source "xquad el"
+
+200 real texts and hostile ones, each with literals of its own that must be kept, under three tokenizers at once.
+Counted are exceptions, prompts over the limit of a tokenizer (on the returned string), and literals lost; no text is
+stored.
+Results of other models and sets than those asked for are kept.
 """
 
 from __future__ import annotations
@@ -191,18 +190,12 @@ def render(found: Results) -> str:
         "texts|model|limit|prompts|exceptions|refused|over (tiny, bytes, words)|lost / kept|left as is|sentence cut|"
         "no draft of use|ratio|grounding|seconds"
     ).split("|")
-    hostile = found["texts"]["hostile"]
     return f"""In {total} calls `compress_prompt` raised {exceptions} exceptions, went over a limit of three
 tokenizers {over} times
 and lost {lost} of {kept} literals. It refused {refused} calls with the error of a limit that cannot hold what must be
 kept.
 
-{table(head, rows)}
-{sum(found["texts"].values()) - hostile} real texts and {hostile} hostile ones. A limit holds for each tokenizer on
-its own:
-with `rate` a share of its tokens, with `target_token` the same number for all, so that bytes decide. Ratio (tiny
-tokenizer)
-and seconds are medians, the ratio over prompts that were not left as they are."""
+{table(head, rows)}"""
 
 
 PAGE = Page("compress_real_prompts", "`compress_prompt` on real prompts", render, seeds=[0], needs="the_sets")

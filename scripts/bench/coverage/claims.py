@@ -45,7 +45,6 @@ def gap(result: Result, name: str, group: str = "type_0") -> float:
 
 
 def flips(result: Result) -> float:
-    """Share of answers that follow a swapped state after the first block at x2."""
     return result["states"]["interchange"]["other_bridge/layer_1/position_1"]["flips"]
 
 
@@ -145,8 +144,6 @@ TABLE = yaml.safe_load(Path(__file__).with_name("studies.yaml").read_text(encodi
 
 
 def judged(results: Sequence[Result]) -> list[tuple[str, bool | None, str]]:
-    """Every claim, whether it holds (None where runs are missing), and the figures."""
-
     def of(need: str) -> Any:
         study, size = need.split()
         found = sizes(results, study)

@@ -79,7 +79,6 @@ def peak_kib() -> int:
 
 
 def in_processes(job: str, path: Path, rounds: int) -> dict[str, Any]:
-    """Run a job in fresh processes; the median of CPU seconds and the largest peak."""
     runs = []
     for _ in range(rounds):
         command = [sys.executable, __file__, "job", job, str(path)]
@@ -144,20 +143,13 @@ def render(found: Results) -> str:
     return f"""The closure of {costs[-1][1]} rows at k = 2 costs {costs[-1][2]}. CPU seconds grow as n to the power of
 {", ".join(powers)}, start-up included, where rows grow as n².
 
-Two-hop data with random tables, n values a slot, 4 n² rows, three slots, all six subsets; up to 2,000 held-out rows of
-type 0 as queries. CPU seconds (user and system) and peak memory are those of whole processes, imports and reading
-included; median of {found["rounds"]} round(s).
-
 ## Closure
 
 {table(["n", "rows", "k = 2", "k = 1..20", "sweep over one run"], costs)}
 {goals(sizes)}
 ## What is found
 
-{table([*head, "unknown k = 2, 3", "cost of k = 2"], contents)}
-Covered: closure by the definition. Predicted and right: determined coverage over the subsets that the null model
-supports. Unknown: held-out rows of type 3, whose second table entry no training row used, up to 2,000; a label there
-can only be chance."""
+{table([*head, "unknown k = 2, 3", "cost of k = 2"], contents)}"""
 
 
 PAGE = Page("coverage_engine", "Cost of the coverage engine", render, seeds=[0])

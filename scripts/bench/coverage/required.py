@@ -1,15 +1,12 @@
 """How many rows trained models need for each |X|, with the power law beside the paper's exponents.
 
     python scripts/bench/coverage/required.py run                 # every point; finished models are passed
-    python scripts/bench/coverage/required.py run --study two_hop --values 16 --seed 0
     python scripts/bench/coverage/required.py halve               # one size more within wide brackets
     python scripts/bench/coverage/required.py report              # the page
 
-Models are the recipe `coverage/tiny` with other values and rows. N is required when type 0 is answered with `REACHED`
-at the end of the recipe's steps; it is looked for on a grid of factor `STEP` from a first guess, down from a model that
-reaches it and up from one that does not, and log N is interpolated linearly in the accuracy between the last two. Where
-their accuracies are more than `FAR` apart, `halve` puts one size between them first.
-The first guesses have equal kappa for every |X| (two-hop), or follow what coverage alone asks for (four slots).
+N is required when type 0 is answered with `REACHED`. It is looked for on a grid of factor `STEP` from a first guess,
+and log N is interpolated linearly in the accuracy; where accuracies are more than `FAR` apart,
+`halve` adds a size between.
 """
 
 from __future__ import annotations
@@ -199,7 +196,6 @@ def report(runs: Path = RUNS) -> Results:
 
 
 def render(found: Results) -> str:
-    """Required N of trained models by |X|, and the exponents beside theory and paper."""
     laws, points, said = [], [], []
     for name, one in found["laws"].items():
         shown = name.replace("_", " ")

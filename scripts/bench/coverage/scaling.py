@@ -1,9 +1,6 @@
-"""How the rows that coverage asks for grow with |X|, beside the theory's exponent.
+"""How the rows that coverage asks for grow with |X|, beside the theory's exponent; no model is trained.
 
-    python scripts/bench/coverage/scaling.py
-
-No model is trained: N is the smallest size at which 99 % of the held-out compositions of known primitives are covered
-with evidence k. It is a lower bound on what a learner that only substitutes equivalent fragments needs.
+python scripts/bench/coverage/scaling.py
 """
 
 from __future__ import annotations

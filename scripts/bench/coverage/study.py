@@ -110,7 +110,6 @@ SWAPS = TABLE["swaps"]
 
 
 def by_mechanism(results: Sequence[Result]) -> str:
-    """Accuracy of each type by what gives the answer away, for tables with a property."""
     rows = []
     for study, name in TABLE["tables"].items():
         for seeds in sizes(results, study).values():
@@ -132,7 +131,6 @@ def swap(seeds: Sequence[Result], pick: Sequence[Any]) -> list[float | None]:
 
 
 def switches(results: Sequence[Result]) -> str:
-    """Held-out accuracy of each way to train, and the first step at which it was 0.95."""
     rows = []
     for name in sorted(name for name in STUDIES if name.startswith(("modular_addition", "two_hop"))):
         found = sizes(results, name)
@@ -147,8 +145,6 @@ def switches(results: Sequence[Result]) -> str:
 
 
 def with_earlier(results: Sequence[Result], earlier: Sequence[Result]) -> list[Result]:
-    """Results with those of an earlier report whose runs are not in the folder."""
-
     def key(result: Result) -> tuple[str, int, int]:
         task = result["data"]["task"]
         return result["study"], task["seed"], task["rows"]

@@ -226,7 +226,6 @@ class Comparison:
 
 
 def controls_and_dph(settings: Sequence[Setting]) -> tuple[list[str], list[str]]:
-    """Methods with at least two strengths: the controls, and those of the DPH family."""
     names = [name for name in dict.fromkeys(s.method for s in settings) if len(sweep(settings, name)) > 1]
     return [n for n in names if n.startswith(("replay", "reverse KL"))], [n for n in names if n.startswith("DPH-")]
 
@@ -271,7 +270,6 @@ def matches(gap: Interval) -> Verdict:
 
 
 def match_of_controls(found: Sequence[Comparison]) -> Claim:
-    """Claim 4: replay-SFT or true reverse KL does as well as DPH at equal Pass@1."""
     statement = (
         "Replay-SFT or true reverse KL matches DPH in Pass@16 at equal in-domain Pass@1 "
         f"(within {100 * MATCH:.0f} points)"

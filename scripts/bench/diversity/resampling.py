@@ -30,11 +30,7 @@ class ResultsError(ValueError):
 
 @dataclass(frozen=True)
 class Setting:
-    """One method at one strength, over its seeds.
-
-    Attributes:
-        values: Per suite and metric `[seeds, problems]`, NaN where a metric is not defined for a problem.
-    """
+    """One method at one strength, over its seeds; values by suite and metric, `[seeds, problems]`, NaN if undefined."""
 
     method: str  # Name of the method
     weight: float | None  # Strength of its remedy, None where it has none
@@ -54,7 +50,6 @@ class Setting:
 
 
 def read_settings(results: Path, order: Sequence[tuple[str, float | None]]) -> list[Setting]:
-    """Read one JSON file a run; settings come in the order named, others behind them."""
     runs: dict[tuple[str, float | None], list[dict[str, Any]]] = {}
     for path in sorted(results.glob("*.json")):
         run = json.loads(path.read_text(encoding="utf-8"))

@@ -3,9 +3,8 @@
     python scripts/bench/diversity/runs.py run     # trains and evaluates what is missing; can be stopped and run again
     python scripts/bench/diversity/runs.py report  # the page, from what is there
 
-Every run starts from the shipped tiny base, trains on `sql_idioms`, and is evaluated with n = 64 samples a problem on
-new questions (in-domain), on databases with other quirks (cross-domain) and on an unrelated skill that the base has
-and no run trains (old skill). Methods differ from `rlvr/tiny_grpo` only in what their recipe says.
+Every run starts from the shipped tiny base and is evaluated with n = 64 samples a problem on new questions (in-domain),
+on databases with other quirks (cross-domain) and on a skill that no run trains (old skill).
 """
 
 from __future__ import annotations
@@ -46,7 +45,6 @@ SWEEPS = {name: (one["recipe"], one["weights"]) for name, one in METHODS.items()
 
 
 def jobs() -> list[dict[str, Any]]:
-    """Every run, first seeds first, so that an interrupted bench has whole seeds."""
     found = [{"name": f"base-{seed}", "method": "base", "weight": None, "seed": seed} for seed in SEEDS]
     for seed in SEEDS:
         for method, (recipe, weights) in SWEEPS.items():
@@ -58,7 +56,6 @@ def jobs() -> list[dict[str, Any]]:
 
 
 def train(job: dict[str, Any]) -> tuple[Path, float]:
-    """Train one run (or find it done); returns the model folder and CPU seconds."""
     from quince.recipes.config import load_recipe
     from quince.recipes.parts.models import model_path
     from quince.recipes.rlvr.train import run
@@ -97,7 +94,6 @@ def evaluate(model: Path, seed: int) -> dict[str, Any]:
 
 
 def work(job: dict[str, Any]) -> str:
-    """Train and evaluate one run in this process; its result file makes it done."""
     import torch
     from quince.data.cache import write_atomic
 

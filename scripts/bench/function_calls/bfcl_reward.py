@@ -20,7 +20,6 @@ from quince.scripts.bench.pages import Page, Results, bench, table
 
 
 def compare() -> Results:
-    """Completions, equal verdicts, and the ids of the rest, over all categories."""
     start = time.process_time()
     judge, reward = bfcl_judge(), BfclCall()
     counts: Counter[str] = Counter()

@@ -1,13 +1,11 @@
 """Do other judges of function calls agree with ours, and if not, by which listed rule?
 
-Every single-turn question of BFCL with its gold answer, every other accepted value of it, and one change at a time, is
-judged three times: by our scorer, by BFCL's AST checker, and (rows with one gold call or none, since it knows no more)
-by Tucan-Eval's rules. Each disagreement must be explained by a rule of the list; where a rule can be undone for one
-reply, the two must agree once it is.
-
-Stored are counts and row ids, no text of the benchmark. Needs both: `pip install --no-deps bfcl-eval tucan-eval`.
-
+    pip install --no-deps bfcl-eval tucan-eval
     QUINCE_DATA=FOLDER_WITH_BFCL_V4 python scripts/bench/function_calls/oracle.py
+
+Every single-turn question of BFCL is judged by our scorer, by BFCL's AST checker, and (rows with one gold call or none)
+by Tucan-Eval's rules. Where a rule explains a disagreement and can be undone for one reply, the two must agree once it
+is. Stored are counts and row ids, no text of the benchmark.
 """
 
 from __future__ import annotations
@@ -43,15 +41,7 @@ CATEGORIES = (*bfcl.GROUPS["single_turn"], "live_relevance")
 
 @dataclass
 class Findings:
-    """What one judge and ours say of the same replies.
-
-    Attributes:
-        golds: Gold answers judged; `our_golds` and `their_golds` are the ids of those that ours and the other reject.
-        raises: Replies at which the other raises, by kind of change.
-        rules: Disagreements by rule and by who accepts.
-        changes: By kind of change: replies, disagreements, accepted by ours, accepted by the other.
-        unexplained: Ids and kinds of change of the disagreements that no rule explains.
-    """
+    """What one judge and ours say of the same replies; the ids are of the rows whose gold answer one rejects."""
 
     judge: str
     replies: int = 0
@@ -62,6 +52,7 @@ class Findings:
     their_golds: list[str] = field(default_factory=list)
     raises: Counter[str] = field(default_factory=Counter)
     rules: dict[str, Counter[str]] = field(default_factory=dict)
+    # By kind of change: replies, disagreements, accepted by ours, accepted by the other.
     changes: dict[str, list[int]] = field(default_factory=dict)
     unexplained: list[str] = field(default_factory=list)
 

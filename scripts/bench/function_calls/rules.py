@@ -26,22 +26,16 @@ from quince.scripts.bench.function_calls.predictions import Prediction
 
 @dataclass(frozen=True)
 class Case:
-    """One reply with both verdicts.
-
-    Attributes:
-        same: Whether the other takes the first value for the second one, of the named parameter of a gold
-            call.
-        listed: What the other lists as right by gold call and parameter; empty if it lists nothing.
-    """
+    """One reply with both verdicts."""
 
     row: Row  # The row
     prediction: Prediction  # The reply
     ours: Score  # Our score
     theirs: str  # The other's error, "" if it accepts
     again: Callable[[Sequence[Call]], str]  # The other's verdict on other calls for the same row
-    same: Callable[[Any, Any], bool]
+    same: Callable[[Any, Any], bool]  # Whether the other takes the first value for the second one
     gold_ok: bool  # Whether the other accepts the gold answer
-    listed: Sequence[Mapping[str, Sequence[Any]]] = ()
+    listed: Sequence[Mapping[str, Sequence[Any]]] = ()  # What the other lists as right
 
 
 def explain(case: Case) -> str:

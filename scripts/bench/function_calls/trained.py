@@ -1,13 +1,9 @@
 """What the tiny models learned of function calling, from the records of their evaluations.
 
-    quince train function_calling/tiny_bg
-    quince eval function_calling_tiny model.id=runs/function_calling/tiny_bg/model output_dir=runs/fc/tiny_bg
-    quince eval tiny model.id=runs/function_calling/tiny_bg/model output_dir=runs/fc/tiny_bg_old kl=null
     python scripts/bench/function_calls/trained.py runs/fc
 
-In the folder there is one folder a model with the records of function calls, and one of the same name with `_old` for
-the skills that the base had before; `base_old` is the base. Checkpoints, `NAME_step_N`, are on the curve only. Writes
-the page, its curve, and the page of details with its figures.
+One folder a model with the records of `quince eval function_calling_tiny`, and one of the same name with `_old` for the
+skills that the base (`base_old`) had before. Checkpoints, `NAME_step_N`, are on the curve only.
 """
 
 from __future__ import annotations
@@ -126,7 +122,6 @@ def trained_tokens(model: Path) -> int:
 
 
 def details(suites: dict[str, list[Entry]], folder: Path) -> Results:
-    """Every table of every suite, with links to the figures, which are written."""
     found = {name: [figures(name, own, folder), list(map(asdict, suite_grids(own)))] for name, own in suites.items()}
     return {"overview": list(map(asdict, overview_grids(suites))), "suites": found}
 
@@ -177,7 +172,6 @@ def _cell(percent: float, low: float, high: float) -> str:
 
 
 def draw(found: Results, out: Path) -> None:
-    """One small panel a figure, with 95 % intervals and the aim as a dashed line."""
     size = {"figsize": (13, 6), "sharex": True, "sharey": True, "layout": "constrained"}
     with canvas(out / "function_calling" / "curve.png", 2, 4, **size) as (figure, panels):
         for index, (panel, what) in enumerate(zip_longest(panels, MEASURES)):

@@ -103,12 +103,7 @@ def render(found: Results) -> str:
     longest = max(one["cpu_seconds"] for one in analyses)
     return f"""Outputs that follow from the training rows are the request's own in {pooled[0]} of the generated
 function calls and in
-{pooled[1]} of the public sets. An analysis costs at most {longest:.0f} CPU seconds, all of it: reading, verdicts, the
-four points of the growth curve, baselines, page.
-
-A request has the worst status of its outputs. Strict: one disagreement parts two values. Noise: agreement of {NOISE}
-(95 %
-bound) is enough. "Right": of the outputs that follow (seen, determined or weak), how many are the request's own.
+{pooled[1]} of the public sets. An analysis costs at most {longest:.0f} CPU seconds.
 
 {table(["data", "rows", "requests", *STATUSES, "right", "CPU s"], main)}
 Outputs that follow and are right, by the status of the output:

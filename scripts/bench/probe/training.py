@@ -3,9 +3,8 @@
     for seed in 0 1 2; do python scripts/bench/probe/training.py run --seed $seed; done   # 20 minutes each
     python scripts/bench/probe/training.py report                                         # the page
 
-The tiny base learns to copy, then the training rows of a split that `quince probe split` made. Its answers to the held
-out requests are what verdicts are compared with. Then training goes on, once with the rows that `quince probe plan`
-takes from the rest and once with as many random rows of it, each written several times among the training rows.
+The tiny base learns to copy, then the training rows of a split by `quince probe split`. Training goes on with the rows
+that `quince probe plan` takes from the rest, or with as many random ones.
 """
 
 from __future__ import annotations
@@ -33,7 +32,6 @@ ARMS = ("rows", "random")
 
 
 def sft(data: list[dict[str, Any]], model: str, epochs: float, decay: int, rate: float) -> dict[str, Any]:
-    """A recipe with the optimizer of `function_calling/tiny_bg`, in one process."""
     decay_to = {"num_decay_steps": decay, "min_lr_ratio": 0.02}
     trainer = {"num_train_epochs": epochs, "lr_scheduler_kwargs": decay_to, "save_strategy": "no"}
     base = {"extends": "function_calling/tiny_bg.yaml", "model": {"id": model}, "first": [], "data": data}
