@@ -14,6 +14,7 @@ import inspect
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -107,7 +108,7 @@ def provenance(page: Page, results: Results) -> dict[str, Any]:
     stamps, seeds = results.pop("stamps", None) or [stamp()], results.pop("seeds", list(page.seeds))
     script = Path(sys.argv[0]).resolve()
     words = [str(script.relative_to(ROOT)) if script.is_relative_to(ROOT) else script.name]
-    words += [re.sub(r"^/.*", "FOLDER", word) for word in sys.argv[1:]]
+    words += [shlex.quote(re.sub(r"^/.*", "FOLDER", word)) for word in sys.argv[1:]]
     command = f"{f'QUINCE_DATA=FOLDER_WITH_{page.needs.upper()} ' if page.needs else ''}python {' '.join(words)}"
     return joined(stamps) | {"seeds": seeds, "command": command}
 
