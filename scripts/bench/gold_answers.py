@@ -35,9 +35,11 @@ def count(benchmark: str, judged_by: str, rows: Sequence[Row], verdicts: Sequenc
 
 
 def measure() -> Results:
-    rows = load_rows("spider", split="dev")
-    completions = [f"```sql\n-- gold\n{row['gold_sql']}\n```" for row in rows]
-    found = [count("spider dev", "sql_execution", rows, SqlExecution().judge_batch(completions, rows))]
+    found = []
+    for split in ("dev", "train"):
+        rows = load_rows("spider", split=split)
+        completions = [f"```sql\n-- gold\n{row['gold_sql']}\n```" for row in rows]
+        found.append(count(f"spider {split}", "sql_execution", rows, SqlExecution().judge_batch(completions, rows)))
     for kind, split in MATH.items():
         reward, rows = MathAnswer(), load_rows(kind, split=split)
         whole = reward.judge_batch([f"The answer is $\\boxed{{{row['answer']}}}$." for row in rows], rows)
@@ -58,12 +60,11 @@ def render(found: Results) -> str:
             for outcome, ids in one["not_accepted"].items()
         ]
     judged, correct = sum(row[2] + row[4] for row in rows), sum(row[2] for row in rows)
-    return f"""Of {judged:,} gold answers that the rewards judged, {correct:,} are accepted. Skipped rows have an
-empty gold
-result, which any query that returns nothing would match, so that they are not judged.
+    return f"""Of {judged:,} gold answers that the rewards judged, {correct:,} are accepted. Spider is judged by its own rule, on
+the rows whose database file is at hand, and a gold query that SQLite does not run is `error`.
 
 {table(["benchmark", "judged by", "rows", "correct", "skipped", "other", "accepted"], rows)}
-Spider: the rows whose database file is at hand. Rows that were not accepted, by outcome:
+Rows that were not accepted, by outcome:
 
 {chr(10).join(listed) or "none"}"""
 
