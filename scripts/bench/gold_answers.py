@@ -59,9 +59,10 @@ def render(found: Results) -> str:
             f"- {one['benchmark']}, {one['judged_by']}, {outcome}: {', '.join(ids)}"
             for outcome, ids in one["not_accepted"].items()
         ]
-    judged, correct = sum(row[2] + row[4] for row in rows), sum(row[2] for row in rows)
-    return f"""Of {judged:,} gold answers that the rewards judged, {correct:,} are accepted. Spider is judged by its own rule, on
-the rows whose database file is at hand, and a gold query that SQLite does not run is `error`.
+    judged, correct = sum(row[3] + row[5] for row in rows), sum(row[3] for row in rows)
+    return f"""Of {judged:,} gold answers that the rewards judged, {correct:,} are accepted.
+Spider is judged by its own rule, on the rows whose database file is at hand, and a gold query that SQLite
+does not run is `error`.
 
 {table(["benchmark", "judged by", "rows", "correct", "skipped", "other", "accepted"], rows)}
 Rows that were not accepted, by outcome:
