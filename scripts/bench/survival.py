@@ -196,7 +196,7 @@ def render(found: Results) -> str:
     low = proportion(found["resumed"], len(kills)).low
     same = "equal to the last bit" if found["equal_to_undisturbed"] else "DIFFERENT"
     last, most = stops[-1]["newest"], found["most_steps_lost"]
-    resumed = f"**{found['resumed']} of {len(kills)}** ({low:.1%} to 100 %, Wilson, 95 %)"
+    resumed = f"**{found['resumed']} of {len(kills)}** ({low:.1%} to 100 %, 95 % interval)"
     rows = {
         "SIGKILLs, of them while a checkpoint was being written": f"{len(kills)}, {found['while_saving']}",
         "resumed from a whole checkpoint": resumed,
