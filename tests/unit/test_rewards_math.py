@@ -5,8 +5,8 @@ import time
 
 import psutil
 import pytest
-from quince.rewards.math import MathAnswer
 from quince.rewards.final_answer import final_answer
+from quince.rewards.math import MathAnswer
 from quince.rewards.math_text import normal
 
 HANGS = [
