@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import yaml
 
@@ -11,19 +12,21 @@ from .compression_eval import CompressionEvalRecipe
 from .coverage import CoverageRecipe
 from .dpo import DpoRecipe
 from .evaluation import EvalRecipe
+from .language.reading import CoreDumper, read_text
+from .language.tree import Entry, entry_at, leaves
 from .pipeline import PipelineRecipe
 from .pretrain import PretrainRecipe
-from .reading import CoreDumper, read_text
 from .rlvr import RlvrRecipe
 from .sft import SftRecipe
-from .tree import Entry, entry_at, leaves
 
 Evaluation = EvalRecipe | CompressionEvalRecipe
-Recipe = RlvrRecipe | SftRecipe | DpoRecipe | PretrainRecipe | CoverageRecipe | Evaluation | PipelineRecipe
+Training = RlvrRecipe | SftRecipe | DpoRecipe | PretrainRecipe | CoverageRecipe
+Recipe = Training | Evaluation | PipelineRecipe
+R = TypeVar("R", bound=Recipe, covariant=True)
 
 
 @dataclass(frozen=True)
-class LoadedRecipe:
+class LoadedRecipe(Generic[R]):
     """A checked recipe and where each of its values came from.
 
     Attributes:
@@ -36,11 +39,11 @@ class LoadedRecipe:
 
     name: str
     path: Path
-    recipe: Recipe
+    recipe: R
     origins: dict[str, str]
     notes: tuple[str, ...] = ()
 
-    def parts(self) -> tuple[LoadedRecipe, ...]:
+    def parts(self) -> tuple[LoadedRecipe[Recipe], ...]:
         """The stages of a pipeline as recipes of their own; any other recipe is its only part."""
         if not isinstance(self.recipe, PipelineRecipe):
             return (self,)

@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from ...rewards.text import Format as FormatReward
-from .section import Options, Positive, PositiveFloat, Section, Weight
+from ...rewards.answers.text import Format as FormatReward
+from .language.section import Options, Positive, PositiveFloat, Section, Weight
 
 
 class RewardSpec(Section):

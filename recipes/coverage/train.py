@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..config.coverage import CoverageRecipe
     from ..config.loader import LoadedRecipe
 
 
-def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
+def run(loaded: LoadedRecipe[CoverageRecipe], resume: bool = False) -> Path:
     """Train; returns the run folder.
 
     Args:
@@ -20,6 +21,6 @@ def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
         from .study import train_sizes
 
         return train_sizes(loaded, resume)
-    from .probe import train_probe
+    from .train_probe import train_probe
 
     return train_probe(loaded, resume)

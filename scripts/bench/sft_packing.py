@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from quince.data.formatting import read_template
+from quince.data.chat.renderer import read_template
 from quince.data.sources import load_demonstrations
 from quince.recipes.config.model import Model
-from quince.recipes.models import load_policy, load_tokenizer
-from quince.recipes.run_folder import processor
+from quince.recipes.parts.models import load_policy, load_tokenizer
+from quince.recipes.run.run_folder import processor
 from quince.recipes.sft.examples import Example, make_dataset, make_examples, training_renderer
 from quince.recipes.sft.trainer import PackCollator, SftTrainer
 from trl import SFTConfig, SFTTrainer
@@ -164,7 +164,7 @@ Mean loss over 200 of the conversations, packed against padded: {difference:.1e}
 - transformers keeps packed conversations apart by a mask of the whole pack, so that attention costs the square of the
   pack's length: with that, short packs are best (512), as long as they fill up. TRL joins all packs of a batch into one
   row, whose mask is larger still.
-- Attention by conversation (`recipes/sft/attention.py`) computes each one alone: the rate does not depend on the length
+- Attention by conversation (`recipes/sft/trainer.py`) computes each one alone: the rate does not depend on the length
   of a pack, so `max_length` can be chosen for the longest conversation. SFT uses it on CPUs where all layers are plain
   causal attention; on GPUs FlashAttention takes the boundaries, and other kernels the mask of each pack.
 
