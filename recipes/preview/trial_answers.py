@@ -15,7 +15,6 @@ from ...rewards.answers.math import MathAnswer
 from ...rewards.answers.text import ExactMatch
 from ...rewards.base import Reward
 
-
 # Their golds and near misses stand in for those of a reward that has none, such as `format`.
 _OTHERS: tuple[Reward, ...] = (ExactMatch(), MathAnswer(), Countdown())
 
