@@ -9,7 +9,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
-from ..base import Outcome, Reward, Verdict, error_verdict
+from ..base import AnswerLimit, Outcome, Reward, Verdict, error_verdict, time_limit
 from ..workers import TaskFailed, TaskTimeout, shared_pool
 from .final_answer import AnswerFormat, check_format, final_answer, written
 from .math_text import listed, normal, settled, without_percent, without_prefix
@@ -62,7 +62,10 @@ class MathAnswer(Reward):
         firsts: list[Verdict | list[Task]] = []
         for completion, row in zip(completions, rows, strict=True):
             try:
-                firsts.append(self._unjudgeable(row) or self._by_text(completion, row))
+                with time_limit(self.patience_s):
+                    firsts.append(self._unjudgeable(row) or self._by_text(completion, row))
+            except (AnswerLimit, MemoryError, RecursionError) as error:
+                firsts.append(self.over_limit(str(error)))
             except Exception as error:
                 firsts.append(error_verdict(self.name, row, error))
         tasks = list(dict.fromkeys(task for first in firsts if isinstance(first, list) for task in first))

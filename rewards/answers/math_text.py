@@ -25,47 +25,17 @@ _LAYOUT = frozenset(
 _FONTS = frozenset(
     r"\text \textbf \textrm \textit \mathrm \mathbf \mathit \mbox \hbox \rm \bf \textnormal \operatorname".split()
 )
-_SAME = {
-    "\\dfrac": "\\frac",
-    "\\tfrac": "\\frac",
-    "\\cfrac": "\\frac",
-    "\\leq": "\\le",
-    "\\leqslant": "\\le",
-    "≤": "\\le",
-    "\\geq": "\\ge",
-    "\\geqslant": "\\ge",
-    "≥": "\\ge",
-    "\\neq": "\\ne",
-    "≠": "\\ne",
-    "\\lt": "<",
-    "\\gt": ">",
-    "\\lbrace": "\\{",
-    "\\rbrace": "\\}",
-    "\\lbrack": "[",
-    "\\rbrack": "]",
-    "\\varnothing": "\\emptyset",
-    "∅": "\\emptyset",
-    "\\to": "\\rightarrow",
-    "\\colon": ":",
-    "\\mid": "|",
-    "\\vert": "|",
-    "\\lvert": "|",
-    "\\rvert": "|",
-    "−": "-",
-    "–": "-",
-    "×": "\\times",
-    "·": "\\cdot",
-    "÷": "\\div",
-    "π": "\\pi",
-    "∞": "\\infty",
-    "∪": "\\cup",
-    "∩": "\\cap",
-    "±": "\\pm",
-    "²": "^{2}",
-    "³": "^{3}",
-    "%": "\\%",
-    "\u00a0": " ",
-}
+_SAME = dict(
+    pair.split()
+    for pair in r"""
+    \dfrac \frac; \tfrac \frac; \cfrac \frac; \leq \le; \leqslant \le; ≤ \le; \geq \ge; \geqslant \ge; ≥ \ge; \neq \ne
+    ≠ \ne; \lt <; \gt >; \lbrace \{; \rbrace \}; \lbrack [; \rbrack ]; \varnothing \emptyset; ∅ \emptyset; % \%
+    \to \rightarrow; \colon :; \mid |; \vert |; \lvert |; \rvert |; − -; – -; × \times; · \cdot; ÷ \div; π \pi
+    ∞ \infty; ∪ \cup; ∩ \cap; ± \pm; ² ^{2}; ³ ^{3}
+    """.strip()
+    .replace("\n", ";")
+    .split(";")
+)
 _DEGREE = re.compile(r"\^\{(?:\\circ|\{\\circ\})\}|\\degree(?:s)?(?![A-Za-z])|°")
 _PERCENT = re.compile(r"(?:\s|~|\\[ ,;])*(?:\\?%|(?:\\text\s*\{)?\s*(?:percent|pct)\s*\}?)$", re.IGNORECASE)
 _DELIMITERS = re.compile(r"^(?:\s|\$|\\\(|\\\[|\\displaystyle(?![A-Za-z]))+|(?:\s|(?<!\\)\$|\\\)|\\\]|(?<!\.)\.)+$")
@@ -77,16 +47,8 @@ _DECIMAL = re.compile(r"[+-]?(?:\d{1,400}(?:\.\d{0,400})?|\.\d{1,400})")
 _MIXED = re.compile(r"([-+]?)(\d+) (\d+)/(\d+)")
 _SCIENTIFIC = re.compile(r"(?<![A-Za-z\d.}])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})(?![\d.A-Za-z])")
 _BASE = re.compile(r"\(?(-?[\dA-F]*\d[\dA-F]*)\)?_\{?(\d+)\}?")
-_WORD_BASES = {
-    "two": "2",
-    "three": "3",
-    "four": "4",
-    "five": "5",
-    "six": "6",
-    "seven": "7",
-    "eight": "8",
-    "nine": "9",
-    "ten": "10",
+_WORD_BASES = dict(zip("two three four five six seven eight nine ten".split(), "23456789", strict=False)) | {
+    "ten": "10"
 }
 _PREFIX = re.compile(r"(?:\\?[A-Za-z]+(?:_(?:\{\w+\}|\w))?(?:\([a-z](?:,[a-z])*\))?)(?:=|\\in(?![A-Za-z]))")
 _RELATION = re.compile(r"=|<|>|\\(?:[lg]e|ne|in|equiv|approx)(?![A-Za-z])")
@@ -124,9 +86,7 @@ def settled(gold: str, answer: str) -> bool | None:
     if _parts(gold) and sorted(_parts(gold)) == sorted(_parts(answer)):
         return True
     if _wordy(gold) or _wordy(answer):
-        return re.sub(r"\W", "", gold).casefold() == re.sub(r"\W", "", answer).casefold() and not re.search(
-            r"\d|[-+<>=]", gold
-        )
+        return not re.search(r"[\d+<>=-]", gold) and _letters(gold) == _letters(answer)
     if _BASE.fullmatch(gold) or _BASE.fullmatch(answer) or (gold == "\\emptyset") != (answer == "\\emptyset"):
         return False
     kinds = {_bracket(gold), _bracket(answer)}
@@ -246,6 +206,10 @@ def _enclosed(text: str) -> bool:
         if depth == 0 and place < len(text) - 1:
             return False
     return True
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"\W", "", text).casefold()
 
 
 def _wordy(text: str) -> bool:

@@ -48,7 +48,7 @@ def made() -> list[str]:
 def public() -> tuple[str, ...]:
     """The distinct gold answers of the sets that have sources, and of three that have none."""
     sets = [(kind, split) for kind, splits in SOURCES.items() for split in splits.split()]
-    golds = {row["answer"] for kind, split in sets for row in load_rows(kind, split)}
+    golds = {row["answer"] for kind, split in sets for row in load_rows(kind, split=split)}
     for name, column in (("gaokao2023en", "answer"), ("mawps", "target"), ("asdiv", "answer")):
         path = Path(os.environ["QUINCE_DATA"]) / "math_eval" / f"{name}.jsonl"
         for line in path.read_text(encoding="utf-8").splitlines():
