@@ -92,7 +92,8 @@ class MathAnswer(Reward):
             more = re.sub(r"\d+", lambda digits: str(int(digits[0]) + 1), gold, count=1)
             wrong += [more] if more != gold else []
             wrong += [f"2({gold})", f"-({gold})"] if _NUMBER.fullmatch(gold) and gold.strip("-0.") else []
-        return [written(text, self.answer_format) for text in wrong]
+        made = {text: written(text, self.answer_format) for text in wrong}
+        return [made[text] for text in wrong if final_answer(made[text], self.answer_format) == text]
 
     def grade(self, tasks: Sequence[Task]) -> list[Verdict]:
         """Verdicts of the workers on pairs of gold and final answer, each in a few spellings.
