@@ -31,12 +31,12 @@ _SAME = dict(
     \dfrac \frac; \tfrac \frac; \cfrac \frac; \leq \le; \leqslant \le; ≤ \le; \geq \ge; \geqslant \ge; ≥ \ge; \neq \ne
     ≠ \ne; \lt <; \gt >; \lbrace \{; \rbrace \}; \lbrack [; \rbrack ]; \varnothing \emptyset; ∅ \emptyset; % \%
     \to \rightarrow; \colon :; \mid |; \vert |; \lvert |; \rvert |; − -; – -; × \times; · \cdot; ÷ \div; π \pi
-    ∞ \infty; ∪ \cup; ∩ \cap; ± \pm; ² ^{2}; ³ ^{3}
+    ∞ \infty; ∪ \cup; ∩ \cap; ± \pm; ² ^{2}; ³ ^{3}; ° ^{\circ}; \degree ^{\circ}; \degrees ^{\circ}
     """.strip()
     .replace("\n", ";")
     .split(";")
 )
-_DEGREE = re.compile(r"\^\{(?:\\circ|\{\\circ\})\}|\\degree(?:s)?(?![A-Za-z])|°")
+_DEGREE = re.compile(r"\^\{\{\\circ\}\}")
 _PERCENT = re.compile(r"(?:\s|~|\\[ ,;])*(?:\\?%|(?:\\text\s*\{)?\s*(?:percent|pct)\s*\}?)$", re.IGNORECASE)
 _DELIMITERS = re.compile(r"^(?:\s|\$|\\\(|\\\[|\\displaystyle(?![A-Za-z]))+|(?:\s|(?<!\\)\$|\\\)|\\\]|(?<!\.)\.)+$")
 _MATRICES = frozenset({"pmatrix", "bmatrix", "matrix", "array", "smallmatrix"})

@@ -142,7 +142,12 @@ def reordered(gold: str) -> str | None:
     parts = members(body if body is not None else gold)
     unordered = body is not None or not re.match(r"\\left|[(\[{]|\\\{", gold) or len(parts) > 1 < gold.count(")")
     single = len(set(parts)) < 2 or any(not p or p.count("(") != p.count(")") for p in parts)
-    if single or not unordered or re.search(r"dots|=|;|\||\\mid|:", gold) or re.fullmatch(r"-?\d{1,3}(,\d{3})+", gold):
+    if (
+        single
+        or not unordered
+        or re.search(r"\.$|\\\$|dots|=|;|\||\\mid|:", gold)
+        or re.fullmatch(r"-?\d{1,3}(,\d{3})+", gold)
+    ):
         return None
     return gold.replace(body if body is not None else gold, ", ".join(reversed(parts)))
 
