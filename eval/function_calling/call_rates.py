@@ -15,7 +15,7 @@ import numpy as np
 from ...data.function_calling.check.row_view import DECISIONS
 from ...data.function_calling.plans import MIX
 from ...data.function_calling.say.library import POLICIES
-from ..measure.statistics import Interval, wilson
+from ..measure.statistics import Interval, proportion
 from .cases import Case
 
 SCENARIOS = tuple(MIX)
@@ -32,8 +32,8 @@ class Share:
 
     @property
     def interval(self) -> Interval | None:
-        """With Wilson's 95 % interval; None of nothing."""
-        return wilson(self.right, self.of) if self.of else None
+        """With its 95 % interval; None of nothing."""
+        return proportion(self.right, self.of) if self.of else None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...data.function_calling.check.row_view import DECISIONS
-from ..measure.statistics import Interval, paired_shares
+from ..measure.statistics import Interval, paired_difference
 from ..show.record_tables import number, p_text, spread
 from ..show.tables import Grid
 from .call_rates import Report, Share, below_baselines, f1_scores
@@ -19,13 +19,13 @@ _NONE = "–"
 def differences(base: Report, other: Report) -> dict[str, Interval]:
     """Accuracy of a model minus that of the base, by scenario and for `ALL`, over the rows that both answered.
 
-    Rows are matched by id; the interval is Newcombe's, the p-value of McNemar's exact test.
+    Rows are matched by id; intervals and p-values are those of `paired_difference`.
     """
     theirs = {c.id: c for c in other.cases}
     pairs = [(c, theirs[c.id]) for c in base.cases if c.id in theirs]
     groups = {name: [pair for pair in pairs if pair[0].scenario == name] for name in base.scenarios} | {ALL: pairs}
     return {
-        name: paired_shares([a.right for a, _ in group], [b.right for _, b in group])
+        name: paired_difference([a.right for a, _ in group], [b.right for _, b in group])
         for name, group in groups.items()
         if group
     }

@@ -1,8 +1,8 @@
 """Reward by the rules of BFCL's own checker, for scores that stand beside its leaderboard.
 
-The rules of `ast_checker` of bfcl-eval 2026.3.23 (single turns, calls as JSON), reimplemented; `function_call` judges
-by stricter rules, see `docs/results/function_call_oracle.md`. What BFCL accepts by accident is accepted here
-too, and what makes its checker raise is wrong here. `scripts/bench/bfcl_reward.py` compares both on every question.
+The rules of `ast_checker` of bfcl-eval 2026.3.23 (single turns, calls as JSON), reimplemented. `function_call` judges
+by stricter rules, see `docs/results/function_call_oracle.md`. What BFCL accepts by accident is accepted here, and what
+makes its checker raise is wrong here. `scripts/bench/function_calls/bfcl_reward.py` compares both on every question.
 """
 
 from __future__ import annotations
@@ -60,6 +60,16 @@ class BfclCall(Reward):
     def canonical(self, completion: str, row: Mapping[str, Any]) -> str | None:
         """See `FunctionCall.canonical`."""
         return FunctionCall(self.format).canonical(completion, row)
+
+    def gold_completion(self, row: Mapping[str, Any]) -> str | None:
+        """The calls of column `gold`, if the row has it and BFCL accepts them."""
+        gold = FunctionCall(self.format).gold_completion(row)
+        return gold if gold is not None and self.judge(gold, row).outcome == "correct" else None
+
+    def near_misses(self, row: Mapping[str, Any]) -> list[str]:
+        """Those of `FunctionCall` that BFCL refuses too."""
+        misses = FunctionCall(self.format).near_misses(row)
+        return [miss for miss in misses if self.judge(miss, row).outcome != "correct"]
 
 
 def accepts(record: Mapping[str, Any], calls: Sequence[Call]) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
-from ...data.function_calling.wire.formats import FORMATS, parse_calls
+from ...data.function_calling.check.corruptions import corruptions, right_turn
+from ...data.function_calling.wire.calls import of_message
+from ...data.function_calling.wire.formats import FORMATS, parse_calls, render_calls
 from ..base import Reward, Verdict
 from .call_alignment import CallScore
 from .call_scoring import Score, answer_part, score
@@ -64,6 +67,24 @@ class FunctionCall(Reward):
             calls = [[call.name, call.arguments] for call in parsed.calls]
             return "\n".join(sorted(json.dumps(call, ensure_ascii=False, sort_keys=True) for call in calls))
         return None if parsed.problems else " ".join(parsed.text.casefold().split()) or None
+
+    def gold_completion(self, row: Mapping[str, Any]) -> str | None:
+        """The right turn in this format; None where the row tells only what kind of words is right."""
+        turn = right_turn(row) if row.get("gold") else None
+        return None if turn is None else self._written(turn)
+
+    def near_misses(self, row: Mapping[str, Any]) -> list[str]:
+        """The turns of `corruptions` in this format, one for each kind of mistake that can be made in the row."""
+        turns = (wrong.message for wrong in corruptions(row, random.Random(str(row.get("id")))))
+        return [text for text in map(self._written, turns) if text is not None]
+
+    def _written(self, turn: Mapping[str, Any]) -> str | None:
+        if not turn.get("tool_calls"):
+            return turn["content"]
+        try:
+            return render_calls(of_message(turn), self.format)
+        except ValueError:  # a name or a text that the format cannot write
+            return None
 
     def __call__(self, prompts: Sequence[Any], completions: Sequence[Any], **columns: Any) -> list[float | None]:
         """See the base class; TRL's rows lack their prompt, whose words a completion may repeat in any language."""
