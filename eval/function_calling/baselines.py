@@ -1,4 +1,4 @@
-"""Four trivial baselines, as answers in the wire format: what a score means is how far it is above theirs."""
+"""Four trivial baselines, as answers in a wire format; a score means little unless it is above theirs."""
 
 from __future__ import annotations
 
@@ -17,17 +17,13 @@ from ...data.rows import Row
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?)?|\d{1,2}:\d{2}")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _QUOTED = re.compile(r"[\"'„“”«»‘’]([^\"'„“”«»‘’]+)[\"'„“”«»‘’]")
-# A capitalised run of words that does not begin a sentence.
+# A run of capitalised words that does not begin a sentence.
 _NAME = re.compile(r"(?<=[^.!?\s]\s)([^\W\d_a-zа-я][\w'-]*(?:\s+[^\W\d_a-zа-я][\w'-]*)*)")
 _TOKEN = re.compile(r"[\w@.+-]*\w")
 
 
 class Entities:
-    """What a question seems to name, each thing handed out once.
-
-    Args:
-        text: The question.
-    """
+    """What a question seems to name; each entity is returned once."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -58,7 +54,7 @@ class Entities:
 
 
 def filled(schema: Mapping[str, Any], names: Sequence[str], text: str) -> dict[str, Any]:
-    """Return a value for every named property of a JSON schema, of its type where that is known."""
+    """A value for every named property of a JSON schema, of its type where that is known."""
     entities = Entities(text)
     properties = schema.get("properties")
     known = properties if isinstance(properties, Mapping) else {}
@@ -73,16 +69,17 @@ def _value(schema: Any, entities: Entities) -> Any:
     kind = schema.get("type")
     if isinstance(kind, list):
         kind = kind[0] if kind else None
-    if kind == "integer":
-        return int(entities.number())
-    if kind == "number":
-        return entities.number()
-    if kind == "boolean":
-        return True
-    if kind == "array":
-        return [_value(schema.get("items"), entities)]
-    if kind == "object":
-        return {}
+    match kind:
+        case "integer":
+            return int(entities.number())
+        case "number":
+            return entities.number()
+        case "boolean":
+            return True
+        case "array":
+            return [_value(schema.get("items"), entities)]
+        case "object":
+            return {}
     return entities.date() if "date" in str(schema.get("format", "")) else entities.text()
 
 

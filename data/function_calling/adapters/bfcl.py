@@ -24,19 +24,17 @@ from ..check.schema import from_bfcl, to_bfcl
 from ..wire.calls import Call, dump
 from .common import Record, convert, gold_column, no_training, tools_column
 
-_SCENARIOS = {
-    "simple_python": "single",
-    "simple_java": "single",
-    "simple_javascript": "single",
+_IN_BOTH = {
     "multiple": "selection",
     "parallel": "parallel_same",
     "parallel_multiple": "parallel_different",
     "irrelevance": "irrelevant",
+}
+_SCENARIOS = {
+    **dict.fromkeys(("simple_python", "simple_java", "simple_javascript"), "single"),
+    **_IN_BOTH,
     "live_simple": "single",
-    "live_multiple": "selection",
-    "live_parallel": "parallel_same",
-    "live_parallel_multiple": "parallel_different",
-    "live_irrelevance": "irrelevant",
+    **{f"live_{name}": scenario for name, scenario in _IN_BOTH.items()},
     "live_relevance": "selection",
 }
 _AST = tuple(name for name in _SCENARIOS if "relevance" not in name)

@@ -28,19 +28,12 @@ _NAME = re.compile(r"[^\s<>{}\[\]()\"'`\\,\x00-\x1f\x7f]{1,128}")
 
 # Types of BFCL's function documents, all three languages; None stands for any value.
 _FROM_BFCL: dict[str, str | None] = {
-    "dict": "object",
-    "HashMap": "object",
-    "float": "number",
-    "double": "number",
-    "long": "integer",
-    "tuple": "array",
-    "Array": "array",
-    "ArrayList": "array",
-    "String": "string",
-    "char": "string",
-    "Boolean": "boolean",
-    "any": None,
-    "": None,
+    **dict.fromkeys(("dict", "HashMap"), "object"),
+    **dict.fromkeys(("float", "double"), "number"),
+    **dict.fromkeys(("tuple", "Array", "ArrayList"), "array"),
+    **dict.fromkeys(("String", "char"), "string"),
+    **dict.fromkeys(("any", ""), None),
+    **{"long": "integer", "Boolean": "boolean"},
 }
 _TO_BFCL = {"object": "dict", "number": "float"}
 
