@@ -51,12 +51,7 @@ def tools_json(ids: Sequence[str], style: str, language: str | None) -> str:
 
 
 def styled(name: str, style: str) -> str:
-    """A snake-case name in another style.
-
-    Examples:
-        >>> [styled("get_air_quality", style) for style in NAME_STYLES]
-        ['get_air_quality', 'getAirQuality', 'get.air_quality', 'get-air-quality']
-    """
+    """A snake-case name in another style: ``getAirQuality``, ``get.air_quality``, ``get-air-quality``."""
     first, *rest = name.split("_")
     if style == "camel":
         return first + "".join(word.capitalize() for word in rest)

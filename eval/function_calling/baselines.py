@@ -22,7 +22,7 @@ _NAME = re.compile(r"(?<=[^.!?\s]\s)([^\W\d_a-zа-я][\w'-]*(?:\s+[^\W\d_a-zа-�
 _TOKEN = re.compile(r"[\w@.+-]*\w")
 
 
-class Entities:
+class _Entities:
     """What a question seems to name; each entity is returned once."""
 
     def __init__(self, text: str) -> None:
@@ -33,7 +33,6 @@ class Entities:
         self._rest = _TOKEN.findall(text)
 
     def number(self) -> float:
-        """The next number, 0 when there are no more."""
         return float(self._numbers.pop(0)) if self._numbers else 0.0
 
     def text(self) -> str:
@@ -44,24 +43,22 @@ class Entities:
         return self._rest.pop() if self._rest else ""
 
     def date(self) -> str:
-        """The next date or time, else any text."""
         return self._dates.pop(0) if self._dates else self.text()
 
     def literal(self, values: Sequence[Any]) -> Any:
-        """The first of some values that the question contains, else the first."""
         said = self._text.lower()
         return next((value for value in values if str(value).lower() in said), values[0])
 
 
 def filled(schema: Mapping[str, Any], names: Sequence[str], text: str) -> dict[str, Any]:
     """A value for every named property of a JSON schema, of its type where that is known."""
-    entities = Entities(text)
+    entities = _Entities(text)
     properties = schema.get("properties")
     known = properties if isinstance(properties, Mapping) else {}
     return {name: _value(known.get(name), entities) for name in names}
 
 
-def _value(schema: Any, entities: Entities) -> Any:
+def _value(schema: Any, entities: _Entities) -> Any:
     if not isinstance(schema, Mapping):
         return entities.text()
     if isinstance(schema.get("enum"), list) and schema["enum"]:

@@ -94,7 +94,15 @@ def _answers(category: str, root: str | None) -> dict[str, tuple[str, Record]]:
 def _converter(category: str, answers: Mapping[str, tuple[str, Record]]) -> Any:
     def to_row(record: Record, where: str) -> Row:
         name = str(files.field(record, ("id",), where))
-        tools = [from_bfcl(document) for document in _documents(record, where)]
+        documents = _documents(record, where)
+        tools = [from_bfcl(document) for document in documents]
+        # What BFCL's own rules read. Types of Java and JavaScript become Python's: calls on the wire are JSON.
+        java = category in ("simple_java", "simple_javascript")
+        checked = {
+            "category": category,
+            "functions": [to_bfcl(tool) for tool in tools] if java else documents,
+            "answers": answers[name][1]["ground_truth"] if name in answers else None,
+        }
         return {
             "id": f"bfcl/{name}",
             "language": "" if category.startswith("live") else "en",
@@ -103,24 +111,10 @@ def _converter(category: str, answers: Mapping[str, tuple[str, Record]]) -> Any:
             "tools": tools_column(tools, record, where),
             "gold": _gold(category, name, answers, record, where),
             "category": category,
-            "bfcl": _checked_by_bfcl(category, tools, answers, record, name),
+            "bfcl": dump(checked),
         }
 
     return to_row
-
-
-def _checked_by_bfcl(
-    category: str, tools: list[Any], answers: Mapping[str, tuple[str, Record]], record: Record, name: str
-) -> str:
-    """What BFCL's own rules read. Types of Java and JavaScript become Python's: calls on the wire are JSON."""
-    python = category not in ("simple_java", "simple_javascript")
-    return dump(
-        {
-            "category": category,
-            "functions": record["function"] if python else [to_bfcl(tool) for tool in tools],
-            "answers": answers[name][1]["ground_truth"] if name in answers else None,
-        }
-    )
 
 
 def _documents(record: Record, where: str) -> list[Any]:

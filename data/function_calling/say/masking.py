@@ -76,8 +76,7 @@ def is_unseen_name(name: str) -> bool:
 
 def pseudo_word(rng: random.Random) -> str:
     """Two syllables that form no word, for example ``dejmik`` or ``nukzo``."""
-    draw = rng.random
-    return _HEADS[int(draw() * len(_HEADS))] + _TAILS[int(draw() * len(_TAILS))]
+    return _HEADS[int(rng.random() * len(_HEADS))] + _TAILS[int(rng.random() * len(_TAILS))]
 
 
 def _new_names(rng: random.Random, unseen: bool | None, taken: set[str]) -> Iterator[str]:
