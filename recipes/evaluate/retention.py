@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -18,6 +18,7 @@ from ...eval.retention.retention_tasks import LoadedTask, Wanted, load_tasks
 from ...eval.retention.suite_runs import run_task
 from ...eval.show.tables import terminal
 from ..config.language.library import LIBRARY
+from ..config.language.section import folder_problem
 from ..parts.eval_settings import make_settings
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def run_retention(
     wanted = [Wanted(**task.model_dump()) for task in section.tasks]
     folders = [_task_folder(name) for name in section.task_folders]
     tasks = load_tasks(wanted, folders, recipe.limit, recipe.seed, section.run_code)
+    _check_names([task.name for task in tasks], [suite.name for suite in recipe.suites])
     jobs = [_job(recipe, task, tokenizer, made_on) for task in tasks]
     pending = [job for job in jobs if not job.is_done()]
     answers = _answers(recipe, jobs[0].settings)
@@ -67,6 +69,17 @@ def run_retention(
     console.print(terminal(grid, grid.title))
     console.print(f"Table in [bold]{write_retention_page(grid, Path(recipe.output_dir))}[/]", soft_wrap=True)
     return [job.folder for job in jobs]
+
+
+def _check_names(tasks: Sequence[str], suites: Sequence[str]) -> None:
+    """See to it that every task has a folder of its own."""
+    taken = {name.casefold() for name in suites}
+    for name in tasks:
+        if problem := folder_problem(name):
+            raise EvaluationError(f"retention.tasks · found {name!r} · {problem}")
+        if name.casefold() in taken:
+            raise EvaluationError(f"retention.tasks · a second suite or task {name!r} · names that differ")
+        taken.add(name.casefold())
 
 
 def _task_folder(name: str) -> Path:

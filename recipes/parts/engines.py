@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...eval.engines import load_engine
 from ..config.language.errors import RecipeError
-from .model_files import check_files
-from .models import best_device, load_policy, load_tokenizer, model_path, same_weights
+from .models import best_device, check_files, load_policy, load_tokenizer, model_path, same_weights
 from .rendezvous import one_machine, use_loopback_interface
 
 if TYPE_CHECKING:

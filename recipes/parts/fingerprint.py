@@ -56,20 +56,19 @@ def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def weights_fingerprint(model: Model) -> str | None:
-    """Say which weights a section names: by the contents of a folder, or by the commit of a model on the Hub.
+    """Say which weights a section names: by the contents of a folder, or by the commit of a copy from the Hub.
 
-    Without a connection the commit is that of the copy on this machine; None if there is none.
+    None if there is no copy yet: load the tokenizer first.
     """
     path = Path(model_path(model.id))
     if path.is_dir():
         return files_fingerprint(path)
-    from transformers.utils.hub import cached_file, extract_commit_hash
+    from huggingface_hub import try_to_load_from_cache
 
-    quiet = {f"_raise_exceptions_for_{what}": False for what in ("missing_entries", "connection_errors")}
     for name in ("config.json", "adapter_config.json"):
-        file = cached_file(model.id, name, revision=model.revision, **quiet)
-        if file is not None:
-            return extract_commit_hash(file, None)
+        file = try_to_load_from_cache(model.id, name, revision=model.revision)
+        if isinstance(file, str):
+            return Path(file).parent.name
     return None
 
 

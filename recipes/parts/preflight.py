@@ -16,8 +16,7 @@ from ...data.chat.renderer import render_prompts
 from ...data.rows import Row, RowError
 from ...rewards import base
 from ..config.language.errors import is_rank_zero
-from .model_files import configurations
-from .models import model_path
+from .models import configurations, model_path
 
 if TYPE_CHECKING:
     from ...rewards.base import Reward, Verdict
