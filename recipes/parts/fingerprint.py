@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...data.cache import cache_dir, write_atomic
-from .models import model_path
+from .models import configurations, model_path, readable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,15 +56,14 @@ def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def weights_fingerprint(model: Model) -> str | None:
-    """Say which weights a section names: by the contents of a folder, or by the commit of a copy from the Hub.
-
-    None if there is no copy yet: load the tokenizer first.
-    """
+    """Say which weights a section names: by the contents of a folder, or by the commit of a copy from the Hub."""
     path = Path(model_path(model.id))
     if path.is_dir():
         return files_fingerprint(path)
     from huggingface_hub import try_to_load_from_cache
 
+    with readable(model):
+        list(configurations(model.id, model.revision))  # what is newest is here now
     for name in ("config.json", "adapter_config.json"):
         file = try_to_load_from_cache(model.id, name, revision=model.revision)
         if isinstance(file, str):

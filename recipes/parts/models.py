@@ -192,15 +192,12 @@ def _absence(model: Model) -> str:
         return ""
     if path.startswith(("/", ".", "~")) or path.count("/") > 1 or "\\" in path:
         return "no such folder · a folder of a model, or a name on the Hub such as Qwen/Qwen3-0.6B"
-    there = any(
-        isinstance(try_to_load_from_cache(path, name, revision=model.revision), str) for name in _CONFIGURATIONS
-    )
+    copies = [try_to_load_from_cache(path, name, revision=model.revision) for name in _CONFIGURATIONS]
     problem = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else _unreachable(constants.ENDPOINT)
-    if problem and there:
+    if problem and any(isinstance(copy, str) for copy in copies):
         constants.HF_HUB_OFFLINE = True  # the copy is taken, without asking for a newer one
-    return (
-        f"not on this machine, and {problem} · connect, or name the folder of a model" if problem and not there else ""
-    )
+        return ""
+    return problem and f"not on this machine, and {problem} · connect, or name the folder of a model"
 
 
 @cache

@@ -36,7 +36,7 @@ def _check_folder_name(name: str) -> str:
     return name
 
 
-FolderName = Annotated[str, AfterValidator(_check_folder_name)]
+FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$"), AfterValidator(_check_folder_name)]
 """Names a folder that a run makes in its own."""
 
 LongPrompts = Literal["refuse", "cut_left", "drop"]
