@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 TINY = "tiny"
 """The name of the model that ships with the package."""
 _IMPLEMENTATIONS = ("attn_implementation", "experts_implementation")
-_UNREADABLE = (AttributeError, ImportError, KeyError, OSError, RecursionError, RuntimeError, TypeError, ValueError)
+_UNREADABLE = (AttributeError, ImportError, KeyError, RecursionError, RuntimeError, TypeError, ValueError)
 _CONFIGURATIONS = ("config.json", "adapter_config.json")
 
 

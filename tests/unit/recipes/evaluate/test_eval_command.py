@@ -201,6 +201,7 @@ suites:
     data: [{kind: passages, split: test, size: 2}]
     reward: {kind: capsule}
     sampling: {n: 2, max_tokens: 6}
+long_prompts: cut_left
 readers: [{model: {id: MODEL, dtype: float32}}]
 """
 
