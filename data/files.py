@@ -39,10 +39,19 @@ def jsonl(split: str, size: int | None = None, seed: int = 0, *, path: str, root
     Raises:
         RowError: If the file is missing or a line of it is malformed.
     """
-    file = (data_root(root) or Path()) / path.replace("{split}", split)
+    file = source_file(path, split, root)
     if not file.is_file():
         raise RowError(f"jsonl · path · found no file at {file} · give a file, or set root or {ROOT_VARIABLE}")
     return take([record for _, record in read_records(file)], size, seed, str(file))
+
+
+def source_file(path: str, split: str, root: str | None) -> Path:
+    """The file that a source names, whether it is there or not.
+
+    Raises:
+        RowError: The folder of a relative path does not exist.
+    """
+    return (data_root(root) or Path()) / path.replace("{split}", split)
 
 
 def data_root(root: str | None = None) -> Path | None:

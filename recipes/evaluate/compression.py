@@ -19,20 +19,17 @@ from ...eval.compression.costs import Prices
 from ...eval.compression.latency import Timing
 from ...eval.compression.reader import EngineReader
 from ...eval.engines.base import Sampling
-from ...eval.measure.analyses import keep_analysis, lacks_analysis, read_analysis
+from ...eval.measure.analyses import keep_analysis, lacks_analysis, read_analysis, show_analyses
 from ...eval.measure.evaluate import Evaluation
 from ...eval.measure.records import read_record, write_record
 from ...eval.measure.samples import RecordError, SampleLog
 from ...eval.measure.settings import Settings, rows_sha256
+from ..parts.build_rewards import load_encoder, load_reader
 from ..parts.engines import build_engine
-from ..parts.eval_settings import make_settings
-from ..parts.fingerprint import weights_fingerprint
+from ..parts.fingerprint import environment, make_settings, weights_fingerprint
 from ..parts.load_rows import load_sources
 from ..parts.models import load_tokenizer, same_weights
-from ..parts.readers import load_encoder, load_reader
 from ..run.progress import quiet_libraries
-from ..run.run_folder import environment
-from .reports import show_analyses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from ...data.cache import one_writer
 from ...data.rows import Row, RowError
 from ...eval.board import build_board
 from ...eval.engines.base import Sampling
-from ...eval.measure.analyses import lacks_analysis, write_analysis
+from ...eval.measure.analyses import lacks_analysis, show_analyses, write_analysis
 from ...eval.measure.evaluate import Evaluation, evaluate, is_complete
 from ...eval.measure.metrics import Metric
 from ...eval.measure.records import Record, list_records, read_record, write_record
@@ -23,18 +23,14 @@ from ...eval.measure.samples import RecordError, SampleLog
 from ...eval.measure.settings import KlSettings, Settings, rows_sha256
 from ...eval.show.record_tables import suite_table
 from ...rewards.base import Reward
-from ..parts.build_rewards import build_reward
+from ..parts.build_rewards import build_reward, with_readers
 from ..parts.engines import Engines, check_reference
-from ..parts.eval_settings import make_settings
-from ..parts.fingerprint import weights_fingerprint
+from ..parts.fingerprint import environment, make_settings, weights_fingerprint
 from ..parts.load_rows import load_sources
 from ..parts.models import load_tokenizer
 from ..parts.preflight import fitting, judgeable
-from ..parts.readers import with_readers
 from ..run.progress import new_bar, quiet_libraries
-from ..run.run_folder import environment
 from .holdouts import look
-from .reports import show_analyses
 from .retention import run_retention
 
 if TYPE_CHECKING:

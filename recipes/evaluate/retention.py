@@ -19,7 +19,7 @@ from ...eval.retention.suite_runs import run_task
 from ...eval.show.tables import terminal
 from ..config.language.library import LIBRARY
 from ..config.language.section import folder_problem
-from ..parts.eval_settings import make_settings
+from ..parts.fingerprint import make_settings
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -38,10 +38,9 @@ def run(loaded: LoadedRecipe[RlvrRecipe], resume: bool = False) -> Path:
 def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
     """Put rows, rewards, policy, store and divergence together."""
     from ...eval.engines.transformers import stop_token_ids
-    from ..parts.build_rewards import build_rewards
+    from ..parts.build_rewards import build_rewards, with_readers
     from ..parts.models import adapter_config, load_policy, load_tokenizer
     from ..parts.optimizer import make_optimizer
-    from ..parts.readers import with_readers
     from ..run.run_folder import MetricsFile
     from .samples import SamplesFile
     from .split import ensure_split, load_tried, needs_split

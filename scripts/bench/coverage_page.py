@@ -13,7 +13,7 @@ from quince.data.cache import write_atomic
 from quince.eval.coverage.scaling import kappa
 from quince.eval.measure.statistics import wilson
 from quince.recipes.coverage.figure import draw
-from quince.recipes.run.run_folder import processor
+from quince.recipes.parts.fingerprint import processor
 
 Result = dict[str, Any]
 SCALING = """No model is trained here: N is the smallest size at which 99 % of the held-out compositions of known

@@ -216,7 +216,7 @@ def main() -> None:
         import_module(library)
     mutations = [mutation for mutation in read_table(TABLE) if given.only in mutation.bug]
     found = measure(mutations)
-    from quince.recipes.run.run_folder import processor
+    from quince.recipes.parts.fingerprint import processor
 
     record = {
         "date": time.strftime("%Y-%m-%d"),

@@ -282,7 +282,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     arguments = parser.parse_args()
     import trl
-    from quince.recipes.run.run_folder import processor
+    from quince.recipes.parts.fingerprint import processor
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:

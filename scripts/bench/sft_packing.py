@@ -18,8 +18,8 @@ import torch
 from quince.data.chat.renderer import read_template
 from quince.data.sources import load_demonstrations
 from quince.recipes.config.model import Model
+from quince.recipes.parts.fingerprint import processor
 from quince.recipes.parts.models import load_policy, load_tokenizer
-from quince.recipes.run.run_folder import processor
 from quince.recipes.sft.examples import Example, make_dataset, make_examples, training_renderer
 from quince.recipes.sft.trainer import PackCollator, SftTrainer
 from trl import SFTConfig, SFTTrainer

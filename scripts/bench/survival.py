@@ -23,8 +23,8 @@ from typing import Any
 
 import torch
 from quince.eval.measure.statistics import wilson
+from quince.recipes.parts.fingerprint import processor
 from quince.recipes.run.checkpoints import STAGING, newest_whole_checkpoint, sorted_checkpoints
-from quince.recipes.run.run_folder import processor
 from quince.recipes.run.survival import Survives
 from quince.recipes.run.training import train
 from safetensors.torch import load_file
