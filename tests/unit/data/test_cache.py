@@ -32,9 +32,9 @@ def holder(tmp_path):
 
 
 def test_a_second_writer_is_named(holder, tmp_path):
-    with pytest.raises(FileError, match=rf"^{tmp_path} · process {holder.pid} on .+ is writing there · wait"):
-        with one_writer(tmp_path):
-            pytest.fail("two writers")
+    words = rf"^{tmp_path} · process {holder.pid} on .+ is writing there · wait"
+    with pytest.raises(FileError, match=words), one_writer(tmp_path):
+        pytest.fail("two writers")
     with one_writer(tmp_path / "beside"), one_writer(tmp_path, "one_file"):
         pass
 
