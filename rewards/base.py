@@ -128,7 +128,8 @@ class Reward:
         """The `skipped` verdict of a row that lacks a column this reward needs (a row of another task)."""
         for column in self.columns:
             if row.get(column) is None:
-                return Verdict(None, "skipped", f"the row has no {column}")
+                where = f"row {row.get('id', '?')} · no {column} · reward {self.name} reads it"
+                return Verdict(None, "skipped", f"{where} · give the row one, or leave it to another reward")
         return None
 
     def _judge_or_error(self, completion: str, row: Mapping[str, Any]) -> Verdict:

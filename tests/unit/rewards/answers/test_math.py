@@ -5,8 +5,9 @@ import time
 
 import psutil
 import pytest
+from quince.rewards.answers.final_answer import final_answer
 from quince.rewards.answers.math import MathAnswer
-from quince.rewards.answers.math_text import extract_answer, normal
+from quince.rewards.answers.math_text import normal
 
 HANGS = [
     r"9^{9^{9^{9}}}",
@@ -121,7 +122,7 @@ def test_the_normal_form_is_stable(answer):
 
 
 def test_extraction_takes_the_last_box():
-    assert extract_answer(r"\boxed{a} \boxed{\frac{1}{2}}") == r"\frac{1}{2}"
+    assert final_answer(r"\boxed{a} \boxed{\frac{1}{2}}") == r"\frac{1}{2}"
 
 
 def hang(answers, times):
