@@ -138,7 +138,7 @@ def show_analyses(records: Sequence[Record], out: str, console: Console) -> None
     for analysis, suites in analysed(records):
         for table in analysis.tables(suites):
             console.print(table)
-        console.print(f"Tables in [bold]{analysis.write_page(suites, Path(out))}[/]", soft_wrap=True)
+        console.print(f"Tables in {analysis.write_page(suites, Path(out))}", markup=False, soft_wrap=True)
 
 
 def _module(kind: str) -> Analysis:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from ...data.cache import one_writer
 from ...data.rows import Row
 from ...eval.board import build_board
 from ...eval.compression import baselines, results
@@ -45,8 +46,11 @@ def run(loaded: LoadedRecipe[CompressionEvalRecipe]) -> list[Path]:
     What was measured with the same settings is not measured again; prices may change at any time.
     """
     quiet_libraries()
-    recipe: CompressionEvalRecipe = loaded.recipe
-    console = Console()
+    with one_writer(Path(loaded.recipe.output_dir)):
+        return _run(loaded.recipe, Console())
+
+
+def _run(recipe: CompressionEvalRecipe, console: Console) -> list[Path]:
     folder = Path(recipe.output_dir) / recipe.suite
     rows = load_sources(recipe.data)[: recipe.limit]
     settings = _settings(recipe, rows)
@@ -57,7 +61,7 @@ def run(loaded: LoadedRecipe[CompressionEvalRecipe]) -> list[Path]:
     _keep_prices(recipe, settings, folder)
     show_analyses([read_record(folder)], recipe.output_dir, console)
     page = build_board([folder], Path(recipe.output_dir) / "board")
-    console.print(f"Record in [bold]{folder}[/], board at [bold]{page}[/]", soft_wrap=True)
+    console.print(f"Record in {folder}, board at {page}", markup=False, soft_wrap=True)
     return [folder]
 
 

@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from ...data.cache import one_writer
 from ...data.rows import Row, RowError
@@ -124,7 +125,8 @@ def _run(recipe: EvalRecipe, console: Console) -> list[Path]:
     before = [base[record.settings.suite] for record in records if record.settings.suite in base]
     show_analyses([*before, *records], recipe.output_dir, console)
     page = _board(recipe, records, before)
-    console.print(f"Records in [bold]{recipe.output_dir}[/], board at [bold]{page}[/]", soft_wrap=True)
+    places = f"Records in [bold]{escape(recipe.output_dir)}[/], board at [bold]{escape(str(page))}[/]"
+    console.print(places, soft_wrap=True)
     return folders
 
 

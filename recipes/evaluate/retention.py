@@ -63,11 +63,11 @@ def run_retention(
     pending = [job for job in jobs if not job.is_done()]
     answers = _answers(recipe, jobs[0].settings)
     for job in pending:
-        console.print(f"{job.task.name}: {len(job.task.documents)} documents")
+        console.print(f"{job.task.name}: {len(job.task.documents)} documents", markup=False)
         _run_job(recipe, job, engines, answers)
     grid = retention_grid([read_record(job.folder) for job in jobs], base)
     console.print(terminal(grid, grid.title))
-    console.print(f"Table in [bold]{write_retention_page(grid, Path(recipe.output_dir))}[/]", soft_wrap=True)
+    console.print(f"Table in {write_retention_page(grid, Path(recipe.output_dir))}", markup=False, soft_wrap=True)
     return [job.folder for job in jobs]
 
 
