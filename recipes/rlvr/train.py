@@ -42,7 +42,7 @@ def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
     from ..parts.models import adapter_config, load_policy, load_tokenizer
     from ..parts.optimizer import make_optimizer
     from ..run.run_folder import MetricsFile
-    from .samples import SamplesFile
+    from .samples import RequireJudged, SamplesFile
     from .split import ensure_split, load_tried, needs_split
 
     recipe: RlvrRecipe = loaded.recipe
@@ -75,6 +75,7 @@ def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
     )
     trainer.shares_prompts = recipe.share_prompts
     trainer.add_callback(SamplesFile(folder, trainer))
+    trainer.add_callback(RequireJudged(trainer))
     return trainer
 
 
