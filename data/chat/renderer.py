@@ -164,8 +164,8 @@ class Renderer:
         except RowError:
             raise
         except Exception as error:  # whatever a template of anybody may raise
-            found = f"{type(error).__name__}: {error}".partition("\n")[0]
-            raise RowError(f"{where} · {found} · mend it, or name another chat_template") from error
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+            raise RowError(f"{where} · {reason} · mend it, or name another chat_template") from error
         found = {character: (string, tokens) for character, string in escape.found.items()} if escape else {}
         # Some templates put the line break after the token that ends a turn into the marks; nobody generates it.
         trimmed = [(start, start + len(text[start:end].rstrip())) for start, end in (spans[0] if spans else [])]

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ...data.cache import write_atomic
 from ...data.rows import Row
@@ -142,4 +142,4 @@ def show_analyses(records: Sequence[Record], out: str, console: Console) -> None
 
 
 def _module(kind: str) -> Analysis:
-    return import_module(ANALYSES[kind])  # type: ignore[return-value]
+    return cast(Analysis, import_module(ANALYSES[kind]))

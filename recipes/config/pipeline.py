@@ -59,12 +59,12 @@ def with_stages(tree: Entry, read_parents: ReadParents) -> tuple[Entry, list[Pro
     problems: list[Problem] = []
     for name, stage in stages.value.items():
         if (reason := folder_problem(name)) or name.casefold() in {other.casefold() for other in whole}:
-            found = Problem(stage.origin, f"stages.{name}", "not a name of a stage", reason or "names that differ")
-            problems.append(found)
+            allowed = reason or "names that differ"
+            problems.append(Problem(stage.origin, f"stages.{name}", "not a name of a stage", allowed))
             continue
         if not isinstance(stage.value, dict):
-            found = Problem(stage.origin, f"stages.{name}", "not a mapping", "`extends: <recipe>` and what differs")
-            return tree, [*problems, found]
+            problem = Problem(stage.origin, f"stages.{name}", "not a mapping", "`extends: <recipe>` and what differs")
+            return tree, [*problems, problem]
         merged, found = read_parents(stage)
         folder = f"{tree.value['output_dir'].value}/{name}"
         merged = merge(merged, Entry({"output_dir": Entry(folder, "the stage's name")}, stage.origin))

@@ -170,4 +170,4 @@ def _is_done(folder: Path, settings: Settings) -> bool:
 def _keep_prices(recipe: CompressionEvalRecipe, settings: Settings, folder: Path) -> None:
     """Put the recipe's prices beside what was measured."""
     prices = asdict(Prices(**recipe.prices.model_dump())) if recipe.prices else None
-    keep_analysis(folder, settings, read_analysis(folder, settings) | {"prices": prices})
+    keep_analysis(folder, settings, (read_analysis(folder, settings) or {}) | {"prices": prices})

@@ -245,8 +245,8 @@ def _run_job(job: _Job, engines: Engines, progress: Progress, task: TaskID) -> N
 def _with_kl(evaluation: Evaluation, job: _Job, engines: Engines) -> Evaluation:
     """Add the divergences that the settings ask for, measured now or before."""
     known, settings = job.known_kl(), job.settings
-    if known is not None:
-        return replace(evaluation, kl=known)
+    if known is not None or settings.kl is None:
+        return replace(evaluation, kl=known or {})
     started = perf_counter()
     rows, sampling = spread_rows(job.rows, settings.kl.prompts), settings.sampling
     asked = (settings.kl.samples, sampling.max_tokens, sampling.seed, settings.longest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...eval.compression.reader import EngineReader
@@ -32,7 +32,7 @@ def build_reward(section: Any) -> Reward:
 
 
 def with_readers(
-    rewards: Sequence[Reward], recipe: RlvrRecipe | EvalRecipe, stop_token_ids: Sequence[int]
+    rewards: Sequence[Reward], recipe: RlvrRecipe | EvalRecipe, stop_token_ids: Collection[int]
 ) -> list[Reward]:
     """The rewards, those that read with the recipe's readers and encoder; each model is loaded once.
 

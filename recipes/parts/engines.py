@@ -67,6 +67,7 @@ class Engines:
     @cached_property
     def reference(self) -> Engine:
         """The model of `kl:`; the evaluated model itself where both are the same weights."""
+        assert self._recipe.kl is not None
         model = self._recipe.kl.model
         if same_weights(model, self._recipe.model):
             return self.model

@@ -74,7 +74,7 @@ def load_policy(model: Model) -> PreTrainedModel:
     Raises:
         RecipeError: Its files cannot be loaded without running code of theirs.
     """
-    return _load(model, **({"quantization_config": four_bit()} if model.adapter.kind == "qlora" else {}))
+    return _load(model, **({"quantization_config": four_bit()} if str(model.adapter.kind) == "qlora" else {}))
 
 
 def _load(model: Model, **options: Any) -> PreTrainedModel:
