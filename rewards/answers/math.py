@@ -9,7 +9,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
-from ..base import Outcome, Reward, Verdict, error_verdict
+from ..base import AnswerLimit, Outcome, Reward, Verdict, error_verdict, time_limit
 from ..workers import TaskFailed, TaskTimeout, shared_pool
 from .final_answer import AnswerFormat, check_format, final_answer, written
 from .math_text import listed, normal, settled, without_percent, without_prefix
@@ -62,7 +62,10 @@ class MathAnswer(Reward):
         firsts: list[Verdict | list[Task]] = []
         for completion, row in zip(completions, rows, strict=True):
             try:
-                firsts.append(self._unjudgeable(row) or self._by_text(completion, row))
+                with time_limit(self.patience_s):
+                    firsts.append(self._unjudgeable(row) or self._by_text(completion, row))
+            except (AnswerLimit, MemoryError, RecursionError) as error:
+                firsts.append(self.over_limit(str(error)))
             except Exception as error:
                 firsts.append(error_verdict(self.name, row, error))
         tasks = list(dict.fromkeys(task for first in firsts if isinstance(first, list) for task in first))
@@ -89,7 +92,8 @@ class MathAnswer(Reward):
             more = re.sub(r"\d+", lambda digits: str(int(digits[0]) + 1), gold, count=1)
             wrong += [more] if more != gold else []
             wrong += [f"2({gold})", f"-({gold})"] if _NUMBER.fullmatch(gold) and gold.strip("-0.") else []
-        return [written(text, self.answer_format) for text in wrong]
+        made = {text: written(text, self.answer_format) for text in wrong}
+        return [made[text] for text in wrong if final_answer(made[text], self.answer_format) == text]
 
     def grade(self, tasks: Sequence[Task]) -> list[Verdict]:
         """Verdicts of the workers on pairs of gold and final answer, each in a few spellings.

@@ -52,18 +52,25 @@ _CONFIG = NormalizationConfig(basic_latex=True, units=False, malformed_operators
 _SURE_DIGITS, _MOST_DIGITS = 20, 400
 _DISCRETE = (Sum, Product, floor, ceiling, Mod)
 _FLIPPED = {Gt: Lt, Ge: Le}
+_LAYOUT = re.compile(r"[\s{}]|\\(?:left|right)(?![A-Za-z])|(?<=\\)[dt](?=frac)")
 _IMAGINARY = re.compile(r"(?<=[\d})])\s*i(?![A-Za-z])")
 
 
 def grade(task: Mapping[str, Sequence[Sequence[str]]]) -> str:
     """Outcome of comparing gold and answer, given as `pairs` of spellings; one pair that is equal is enough."""
-    tried: list[tuple[Any, Any]] = []
+    read = False
+    tried: set[tuple[str, str]] = set()
     for gold, answer in task["pairs"]:
-        pair = parsed(gold), parsed(answer)
-        if None not in pair and pair not in tried and _holds(*pair):
-            return "correct"
-        tried.append(pair)
-    return "wrong" if any(answer is not None for _, answer in tried) else "unparseable"
+        layout = _LAYOUT.sub("", gold), _LAYOUT.sub("", answer)
+        if layout in tried:
+            continue
+        left, right = parsed(gold), parsed(answer)
+        if left is not None and right is not None:
+            tried.add(layout)
+            if _holds(left, right):
+                return "correct"
+        read = read or right is not None
+    return "wrong" if read else "unparseable"
 
 
 def _holds(gold: Any, answer: Any) -> bool:

@@ -25,68 +25,30 @@ _LAYOUT = frozenset(
 _FONTS = frozenset(
     r"\text \textbf \textrm \textit \mathrm \mathbf \mathit \mbox \hbox \rm \bf \textnormal \operatorname".split()
 )
-_SAME = {
-    "\\dfrac": "\\frac",
-    "\\tfrac": "\\frac",
-    "\\cfrac": "\\frac",
-    "\\leq": "\\le",
-    "\\leqslant": "\\le",
-    "≤": "\\le",
-    "\\geq": "\\ge",
-    "\\geqslant": "\\ge",
-    "≥": "\\ge",
-    "\\neq": "\\ne",
-    "≠": "\\ne",
-    "\\lt": "<",
-    "\\gt": ">",
-    "\\lbrace": "\\{",
-    "\\rbrace": "\\}",
-    "\\lbrack": "[",
-    "\\rbrack": "]",
-    "\\varnothing": "\\emptyset",
-    "∅": "\\emptyset",
-    "\\to": "\\rightarrow",
-    "\\colon": ":",
-    "\\mid": "|",
-    "\\vert": "|",
-    "\\lvert": "|",
-    "\\rvert": "|",
-    "−": "-",
-    "–": "-",
-    "×": "\\times",
-    "·": "\\cdot",
-    "÷": "\\div",
-    "π": "\\pi",
-    "∞": "\\infty",
-    "∪": "\\cup",
-    "∩": "\\cap",
-    "±": "\\pm",
-    "²": "^{2}",
-    "³": "^{3}",
-    "%": "\\%",
-    "\u00a0": " ",
-}
-_DEGREE = re.compile(r"\^\{(?:\\circ|\{\\circ\})\}|\\degree(?:s)?(?![A-Za-z])|°")
+_SAME = dict(
+    pair.split()
+    for pair in r"""
+    \dfrac \frac; \tfrac \frac; \cfrac \frac; \leq \le; \leqslant \le; ≤ \le; \geq \ge; \geqslant \ge; ≥ \ge; \neq \ne
+    ≠ \ne; \lt <; \gt >; \lbrace \{; \rbrace \}; \lbrack [; \rbrack ]; \varnothing \emptyset; ∅ \emptyset; % \%
+    \to \rightarrow; \colon :; \mid |; \vert |; \lvert |; \rvert |; − -; – -; × \times; · \cdot; ÷ \div; π \pi
+    ∞ \infty; ∪ \cup; ∩ \cap; ± \pm; ² ^{2}; ³ ^{3}; ° ^{\circ}; \degree ^{\circ}; \degrees ^{\circ}
+    """.strip()
+    .replace("\n", ";")
+    .split(";")
+)
+_DEGREE = re.compile(r"\^\{\{\\circ\}\}")
 _PERCENT = re.compile(r"(?:\s|~|\\[ ,;])*(?:\\?%|(?:\\text\s*\{)?\s*(?:percent|pct)\s*\}?)$", re.IGNORECASE)
 _DELIMITERS = re.compile(r"^(?:\s|\$|\\\(|\\\[|\\displaystyle(?![A-Za-z]))+|(?:\s|(?<!\\)\$|\\\)|\\\]|(?<!\.)\.)+$")
 _MATRICES = frozenset({"pmatrix", "bmatrix", "matrix", "array", "smallmatrix"})
-_MATRIX = re.compile(r"[(\[]?(\\begin\{M\}(?:(?!\\begin).)*?\\end\{M\})[)\]]?", re.DOTALL)
+_MATRIX = re.compile(r"[(\[]?(\\begin\{MATRIX\}(?:(?!\\begin).)*?\\end\{MATRIX\})[)\]]?", re.DOTALL)
 _SPLIT_DIGITS = re.compile(r"(?<=\d)(?:\{,\}|\\[,!;: ]|,\\!|\\,|~)(?=\d{3}(?!\d))")
 _THOUSANDS = re.compile(r"([+-]?)(\d{1,3}(?:[, ]\d{3})+)((?:\.\d+)?)")
 _DECIMAL = re.compile(r"[+-]?(?:\d{1,400}(?:\.\d{0,400})?|\.\d{1,400})")
 _MIXED = re.compile(r"([-+]?)(\d+) (\d+)/(\d+)")
 _SCIENTIFIC = re.compile(r"(?<![A-Za-z\d.}])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})(?![\d.A-Za-z])")
-_BASE = re.compile(r"\(?([\dA-F]*\d[\dA-F]*)\)?_\{?(\d+)\}?")
-_WORD_BASES = {
-    "two": "2",
-    "three": "3",
-    "four": "4",
-    "five": "5",
-    "six": "6",
-    "seven": "7",
-    "eight": "8",
-    "nine": "9",
-    "ten": "10",
+_BASE = re.compile(r"\(?(-?[\dA-F]*\d[\dA-F]*)\)?_\{?(\d+)\}?")
+_WORD_BASES = dict(zip("two three four five six seven eight nine ten".split(), "23456789", strict=False)) | {
+    "ten": "10"
 }
 _PREFIX = re.compile(r"(?:\\?[A-Za-z]+(?:_(?:\{\w+\}|\w))?(?:\([a-z](?:,[a-z])*\))?)(?:=|\\in(?![A-Za-z]))")
 _RELATION = re.compile(r"=|<|>|\\(?:[lg]e|ne|in|equiv|approx)(?![A-Za-z])")
@@ -99,12 +61,12 @@ def normal(answer: str) -> str:
     """The one spelling of an answer; see the module."""
     text = _joined(_spelled(_SPLIT_DIGITS.sub("", answer.strip().replace(",\\!", "{,}"))))
     text = _DEGREE.sub(r"^{\\circ}", text)
-    text = _MATRIX.sub(r"\1", text).replace("{M}", "{pmatrix}")
-    text = re.sub(r"(?<![\d.])\.(?=\d)", "0.", text.strip().removesuffix("."))
+    text = _MATRIX.sub(r"\1", text).replace("{MATRIX}", "{pmatrix}")
+    while (inner := (text[1:-1] if _enclosed(text) else text).strip().removesuffix(".")) != text:
+        text = inner
+    text = re.sub(r"(?<![\d.])\.(?=\d)", "0.", text)
     text = re.sub(r"(^|[(\[,{=])\+", r"\1", re.sub(r"^\\approx ?", "", text))
     text = re.sub(r"(?<=\d)\\(?:cdot|times) ?(?=\\(?:sqrt|pi)(?![A-Za-z])|[A-Za-z])", "", text)
-    if _enclosed(text):
-        text = text[1:-1]
     if _THOUSANDS.fullmatch(text):
         text = re.sub("[, ]", "", text)
     text = _MIXED.sub(r"\1\2\\frac{\3}{\4}", text) if _MIXED.fullmatch(text) else text
@@ -124,9 +86,7 @@ def settled(gold: str, answer: str) -> bool | None:
     if _parts(gold) and sorted(_parts(gold)) == sorted(_parts(answer)):
         return True
     if _wordy(gold) or _wordy(answer):
-        return re.sub(r"\W", "", gold).casefold() == re.sub(r"\W", "", answer).casefold() and not re.search(
-            r"\d|[-+<>=]", gold
-        )
+        return not re.search(r"[\d+<>=-]", gold) and _letters(gold) == _letters(answer)
     if _BASE.fullmatch(gold) or _BASE.fullmatch(answer) or (gold == "\\emptyset") != (answer == "\\emptyset"):
         return False
     kinds = {_bracket(gold), _bracket(answer)}
@@ -162,10 +122,10 @@ def _spelled(text: str) -> list[str]:
         token = _SAME.get(match[0], match[0])
         if match[1] or match[2]:
             name = match[1] or match[2]
-            tokens.append(f"\\{'begin' if match[1] else 'end'}{{{'M' if name in _MATRICES else name}}}")
+            tokens.append(f"\\{'begin' if match[1] else 'end'}{{{'MATRIX' if name in _MATRICES else name}}}")
         elif token in _LAYOUT or token.isspace():
             tokens.append(" ")
-        elif token not in _FONTS:
+        else:
             tokens.append("\\\\" if token.startswith("\\\\") else token)
     return tokens
 
@@ -181,6 +141,10 @@ def _joined(tokens: list[str]) -> str:
             following = next((t for t in tokens[place:] if t != " "), "")
             if out and _separates(out[-1], following):
                 out.append(" ")
+            continue
+        if token in _FONTS:
+            argument, place = _argument(tokens, place)
+            out.append(argument[1:-1])
             continue
         out.append(token)
         for _ in range({"^": 1, "_": 1, "\\sqrt": 1, "\\frac": 2}.get(token, 0)):
@@ -242,6 +206,10 @@ def _enclosed(text: str) -> bool:
         if depth == 0 and place < len(text) - 1:
             return False
     return True
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"\W", "", text).casefold()
 
 
 def _wordy(text: str) -> bool:

@@ -76,7 +76,7 @@ def ratio(gold: str | None, answer: str | None) -> Fraction | None:
     if gold is None or answer is None:
         return Fraction(1)
     left, right = _words(gold), _words(answer)
-    if left == right or not left or not right:
+    if left == right or not left or not right or (left[0] == right[0] == "deg" and 1 in (len(left), len(right))):
         return Fraction(1)
     if len(left) == len(right) and left[1:] == right[1:]:
         size, other = _NAMES.get(left[0]), _NAMES.get(right[0])
