@@ -102,7 +102,7 @@ def plan(
 
     if gpu not in GPUS:
         raise typer.BadParameter(f"{gpu!r} is not one of {', '.join(GPUS)}")
-    print(make_plan(_load(recipe, overrides), gpu))
+    print(make_plan(_load(recipe, overrides), gpu, [recipe, *(overrides or [])]))
 
 
 @app.command()
@@ -156,9 +156,9 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
 ) -> None:
     """Train; with `launch.processes` above 1 through `accelerate launch`."""
-    from .launching import launch_command, run_launched
+    from .launching import launch_command, load_for_launch, run_launched
 
-    loaded = _load(recipe, overrides)
+    loaded = load_for_launch(recipe, overrides or [])
     if loaded.recipe.kind not in _TRAINERS:
         raise typer.BadParameter(f"{loaded.name} is for `quince eval`")
     arguments = [recipe, *(overrides or []), *(["--resume"] if resume else [])]
@@ -252,10 +252,10 @@ def _is_for_the_user(error: Exception) -> bool:
 
 
 def _say(error: Exception) -> None:
-    from .config.errors import is_rank_zero
+    from .launching import first_to_say, rank_prefix
 
-    if is_rank_zero():
-        print(error, file=sys.stderr)
+    if first_to_say(str(error)):
+        print(f"{rank_prefix()}{error}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from .config.errors import RecipeError
 from .config.library import accelerate_config
+from .config.loader import load_recipe
+from .config.trainer import trainer_value
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -18,6 +24,9 @@ if TYPE_CHECKING:
     from .config import LoadedRecipe
     from .config.model import Launch
 
+
+_MESSAGES = "QUINCE_MESSAGES"
+"""Environment variable: the folder in which the processes of a launch on one machine note what they have said."""
 
 # Without a file: torchrun on this machine; where there is no GPU, gloo between CPU processes.
 _PLAIN = ["--multi_gpu", "--num_machines", "1", "--dynamo_backend", "no", "--mixed_precision", "no"]
@@ -38,6 +47,57 @@ def launch_command(launch: Launch, arguments: Sequence[str]) -> list[str]:
     return [*command, "-m", "quince.recipes.cli", "train", *arguments]
 
 
+def load_for_launch(name: str, overrides: Sequence[str]) -> LoadedRecipe:
+    """Load a recipe with as many processes as this launch has, so that its checks are about the real number.
+
+    Args:
+        name: For `load_recipe`.
+        overrides: For `load_recipe`.
+
+    Raises:
+        RecipeError: The recipe names another number of processes, or its numbers do not fit this one.
+    """
+    loaded = load_recipe(name, overrides)
+    launch = getattr(loaded.recipe, "launch", None)
+    world = int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 0
+    if launch is None or world in (0, launch.processes):
+        return loaded
+    if loaded.origins["launch.processes"] == "default":
+        return load_recipe(name, [*overrides, f"launch.processes={world}"])
+    trainer, kind = loaded.recipe.trainer, loaded.recipe.kind
+    rows = trainer_value(trainer, "per_device_train_batch_size", kind)
+    rows *= trainer_value(trainer, "gradient_accumulation_steps", kind)
+    scaled = {"gradient_accumulation_steps", *trainer} & {"gradient_accumulation_steps", "steps_per_generation"}
+    steps = {field: trainer_value(trainer, field, kind) * launch.processes / world for field in sorted(scaled)}
+    same = " ".join(f"trainer.{field}={count:.0f}" for field, count in steps.items())
+    keep = f" {same} (the same batch)" if all(count.is_integer() for count in steps.values()) else ""
+    raise RecipeError(
+        f"launch.processes · {launch.processes} in the recipe, {world} in this launch · a step would have "
+        f"{rows * world} rows instead of {rows * launch.processes} · start {launch.processes} processes, or add "
+        f"launch.processes={world}{keep}"
+    )
+
+
+def rank_prefix() -> str:
+    """`[rank 1 of 8] ` where several processes train together."""
+    world = os.environ.get("WORLD_SIZE", "1")
+    return f"[rank {os.environ.get('RANK', '0')} of {world}] " if world != "1" else ""
+
+
+def first_to_say(message: str) -> bool:
+    """Whether no other process of this launch has printed a message; always true without our launcher."""
+    folder = os.environ.get(_MESSAGES)
+    if not folder:
+        return True
+    try:
+        (Path(folder) / hashlib.sha256(message.encode()).hexdigest()).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    except OSError:
+        pass  # better twice than not at all
+    return True
+
+
 def run_launched(loaded: LoadedRecipe, command: Sequence[str], arguments: Sequence[str]) -> NoReturn:
     """Make the split in one process if it is missing, then become the launcher."""
     if getattr(loaded.recipe, "split", None) is not None:
@@ -53,7 +113,7 @@ def run_launched(loaded: LoadedRecipe, command: Sequence[str], arguments: Sequen
 def main() -> None:
     """`accelerate launch`, with signals left to the processes it starts, whose exit code becomes its own.
 
-    By itself it ends with code 1, and gives them 30 seconds to save before it kills them.
+    Accelerate alone ends with code 1, and gives them 30 seconds to save before it kills them.
     """
     from accelerate.commands.launch import launch_command as launch
     from accelerate.commands.launch import launch_command_parser
@@ -67,13 +127,17 @@ def main() -> None:
     os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = "SIGHUP"
     for number in EXIT_CODES:
         signal.signal(number, pass_on)
-    try:
-        launch(arguments)
-    except ChildFailedError as error:
-        _, failure = error.get_first_failure()
-        if failure.exitcode in EXIT_CODES.values():
-            sys.exit(failure.exitcode)
-        raise
+    with tempfile.TemporaryDirectory(prefix="quince-") as messages:
+        os.environ[_MESSAGES] = messages
+        try:
+            launch(arguments)
+        except ChildFailedError as error:
+            rank, failure = error.get_first_failure()
+            code = failure.exitcode if failure.exitcode >= 0 else 128 - failure.exitcode  # as a shell gives it
+            if code not in EXIT_CODES.values():
+                killed = f" ({signal.Signals(-failure.exitcode).name})" if failure.exitcode < 0 else ""
+                print(f"the process of rank {rank} failed first · exit code {code}{killed}", file=sys.stderr)
+            sys.exit(code)
 
 
 def machines(arguments: Namespace) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .config.errors import RecipeError, is_rank_zero
 
 if TYPE_CHECKING:
+    import torch
     from transformers import Trainer
 
     from .config.loader import LoadedRecipe
@@ -47,8 +48,9 @@ def run_training(loaded: LoadedRecipe, resume: bool, build: Callable[[LoadedReci
         set_aside(folder)
     open_run_folder(loaded)
     trainer = build(loaded)
+    dtype = trainer.model.dtype
     train(trainer, loaded.name, checkpoint)
-    save_final(trainer, folder / MODEL_FOLDER, loaded)
+    save_final(trainer, folder / MODEL_FOLDER, loaded, dtype)
     if is_rank_zero():
         write_report(folder)
     return folder
@@ -88,8 +90,15 @@ def adapter_of(recipe: Any, field: str) -> Any:
     return getattr(getattr(getattr(recipe, "model", None), "adapter", None), field, None)
 
 
-def save_final(trainer: Any, folder: Path, loaded: LoadedRecipe) -> None:
-    """Save the trained model with its card, aside first, so that a model folder is always whole."""
+def save_final(trainer: Any, folder: Path, loaded: LoadedRecipe, dtype: torch.dtype) -> None:
+    """Save the trained model with its card, aside first, so that a model folder is always whole.
+
+    Args:
+        trainer: After training; called on every process.
+        folder: Of the model.
+        loaded: For the card.
+        dtype: Of the weights as they were loaded. FSDP trains all weights in float32; they are saved as they came.
+    """
     import shutil
 
     from .cards import write_card
@@ -100,6 +109,10 @@ def save_final(trainer: Any, folder: Path, loaded: LoadedRecipe) -> None:
     if trainer.is_world_process_zero():
         shutil.rmtree(staged, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
+    if trainer.is_fsdp_enabled:
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")  # checkpoints are in shards
+        if adapter_of(loaded.recipe, "kind") in (None, "none"):
+            trainer.model.to(dtype)
     trainer.save_model(str(staged))
     if trainer.is_world_process_zero():
         if adapter_of(loaded.recipe, "merge"):
