@@ -58,7 +58,7 @@ def run_training(loaded: LoadedRecipe, resume: bool, build: Callable[[LoadedReci
 
 def train(trainer: Any, title: str, checkpoint: str | None) -> None:
     """Train under a bar, listening to signals; then say in one line where the time went."""
-    from .disk import require_space
+    from .checkpoints import require_space
     from .progress import shown
     from .stopping import StopsOnSignal
 

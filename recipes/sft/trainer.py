@@ -10,7 +10,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from trl import SFTTrainer
 
-from ..run.survival import Survives
+from ..run.trainer_base import TrainerBase
 from .attention import use_on_cpu
 from .examples import IGNORED
 
@@ -39,7 +39,7 @@ class PackCollator:
         }
 
 
-class SftTrainer(Survives, SFTTrainer):
+class SftTrainer(TrainerBase, SFTTrainer):
     """`SFTTrainer` on examples that are tokens already (`recipes.sft.examples`)."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

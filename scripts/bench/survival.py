@@ -25,7 +25,7 @@ import torch
 from quince.eval.measure.statistics import wilson
 from quince.recipes.run.checkpoints import STAGING, newest_whole_checkpoint, sorted_checkpoints
 from quince.recipes.run.run_folder import processor
-from quince.recipes.run.survival import Survives
+from quince.recipes.run.trainer_base import TrainerBase
 from quince.recipes.run.training import train
 from safetensors.torch import load_file
 from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainerCallback, TrainingArguments
@@ -35,7 +35,7 @@ SEED = 0
 MICRO_BATCHES = 4
 
 
-class Toy(Survives, Trainer):
+class Toy(TrainerBase, Trainer):
     """A Trainer as the recipes use it."""
 
 
