@@ -71,7 +71,9 @@ def show(
 @app.command()
 def validate(recipe: Recipe, overrides: Overrides = None) -> None:
     """Check a recipe; every problem at once, exit code 2 if there is one."""
-    loaded = _load(recipe, overrides)
+    from .run.console import load_for_launch
+
+    loaded = load_for_launch(recipe, overrides or [])
     for note in loaded.notes:
         print(f"note: {note}")
     print(f"{loaded.name}: valid")

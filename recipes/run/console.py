@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..config import load_recipe
-from ..config.language.errors import RecipeError
+from ..config.language.errors import RecipeError, is_rank_zero
 from ..config.trainer_arguments import trainer_value
 from .launching import first_to_say, rank_prefix
 
@@ -57,11 +57,13 @@ def load_for_launch(name: str, overrides: Sequence[str]) -> LoadedRecipe:
     world = int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 0
     if launch is None or world in (0, launch.processes):
         return loaded
-    if loaded.origins["launch.processes"] == "default":
-        return load_recipe(name, [*overrides, f"launch.processes={world}"])
     trainer, kind = loaded.recipe.trainer, loaded.recipe.kind
     rows = trainer_value(trainer, "per_device_train_batch_size", kind)
     rows *= trainer_value(trainer, "gradient_accumulation_steps", kind)
+    if loaded.origins["launch.processes"] == "default":
+        if is_rank_zero():
+            print(f"{loaded.name}: {world} processes · a step has {rows * world} rows instead of {rows}")
+        return load_recipe(name, [*overrides, f"launch.processes={world}"])
     scaled = {"gradient_accumulation_steps", *trainer} & {"gradient_accumulation_steps", "steps_per_generation"}
     steps = {field: trainer_value(trainer, field, kind) * launch.processes / world for field in sorted(scaled)}
     same = " ".join(f"trainer.{field}={count:.0f}" for field, count in steps.items())

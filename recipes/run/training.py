@@ -110,10 +110,9 @@ def save_final(trainer: Any, folder: Path, loaded: LoadedRecipe, dtype: torch.dt
         shutil.rmtree(staged, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
     if trainer.is_fsdp_enabled:
-        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")  # checkpoints are in shards
-        if adapter_of(loaded.recipe, "kind") in (None, "none"):
-            trainer.model.to(dtype)
-    trainer.save_model(str(staged))
+        save_gathered(trainer, staged, dtype if adapter_of(loaded.recipe, "kind") in (None, "none") else None)
+    else:
+        trainer.save_model(str(staged))
     if trainer.is_world_process_zero():
         if adapter_of(loaded.recipe, "merge"):
             merge_adapter(loaded.recipe.model, staged)
@@ -121,6 +120,17 @@ def save_final(trainer: Any, folder: Path, loaded: LoadedRecipe, dtype: torch.dt
         (staged / "training_args.bin").unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         staged.rename(folder)
+
+
+def save_gathered(trainer: Any, folder: Path, dtype: torch.dtype | None) -> None:
+    """Save the whole model of a run whose weights, and checkpoints, are in shards; called on every process."""
+    model = trainer.model if dtype is None else trainer.model.to(dtype)
+    weights = trainer.accelerator.get_state_dict(model)
+    if trainer.is_world_process_zero():
+        for tied in model.all_tied_weights_keys:  # a gathered copy of what is there under another name
+            weights.pop(tied, None)
+        model.save_pretrained(folder, state_dict=weights)
+        trainer.processing_class.save_pretrained(folder)
 
 
 def trainer_options(recipe: Any, **own: Any) -> dict[str, Any]:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
+from quince.eval.measure.records import find_records, read_record
 from quince.recipes.config import load_recipe
 from quince.recipes.config.language.library import accelerate_config
 from quince.recipes.evaluate.evaluation import run as evaluate
-from quince.recipes.parts.fingerprint import model_fingerprint
 from quince.recipes.rlvr.split import run as make_split
 from quince.recipes.run.checkpoints import newest_whole_checkpoint
+from quince.recipes.sft.train import run as train_sft
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
 
 pytestmark = pytest.mark.slow
 
@@ -90,22 +89,21 @@ suites:
   sampling: {n: 2, max_tokens: 8}
   ks: [1]
 """
-LORA = "{kind: lora, rank: 2}"
+ALL = "{kind: none}"
+LORA = "{kind: lora, rank: 2, merge: true}"
+LENGTHS = "  num_generations: 8\n  max_completion_length: 8\n"
 CASES = {
-    "dph": (
-        RLVR + TRAINER + "  num_generations: 8\n  max_completion_length: 8\n  loss_type: dapo\n",
-        "bfloat16",
-        "{kind: none}",
-    ),
-    "sft": (SFT + TRAINER + "  packing: true\n  max_length: 128\n", "bfloat16", "{kind: none}"),
-    "sft_lora": (SFT + TRAINER + "  max_length: 128\n", "float32", LORA),
-    "dpo": (DPO + TRAINER + "  max_length: 128\n", "float32", "{kind: none}"),
-    "dph_lora": (
-        RLVR + TRAINER + "  num_generations: 8\n  max_completion_length: 8\n",
-        "float32",
-        LORA[:-1] + ", merge: true}",
-    ),
+    "dph": (RLVR + TRAINER + LENGTHS, "bfloat16", ALL),
+    "dph_lora": (RLVR + TRAINER + LENGTHS, "float32", LORA),
+    "sft": (SFT + TRAINER + "  packing: true\n  max_length: 128\n", "float32", ALL),
+    "dpo_lora": (DPO + TRAINER + "  max_length: 128\n", "float32", LORA),
 }
+"""Recipe, precision of the weights, and what is trained of them."""
+
+
+def pair(number: int) -> dict:
+    answers = {name: [{"role": "assistant", "content": f"{name} {number}"}] for name in ("chosen", "rejected")}
+    return {"id": str(number), "task": "t", "prompt": [{"role": "user", "content": f"{number}?"}], **answers}
 
 
 @pytest.fixture(scope="module")
@@ -113,14 +111,7 @@ def folder(toy_model, tmp_path_factory):
     """A folder with the runs of all recipes, trained by one launch."""
     folder = tmp_path_factory.mktemp("fsdp")
     (folder / "train.py").write_text(TRAINS)
-    answers = [
-        {name: [{"role": "assistant", "content": f"{name} {i}"}] for name in ("chosen", "rejected")} for i in range(24)
-    ]
-    rows = [
-        {"id": str(i), "task": "t", "prompt": [{"role": "user", "content": f"{i}?"}], **row}
-        for i, row in enumerate(answers)
-    ]
-    (folder / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (folder / "pairs.jsonl").write_text("\n".join(json.dumps(pair(number)) for number in range(24)))
     names = {"MODEL": toy_model, "PAIRS": folder / "pairs.jsonl"}
     for name, (text, dtype, adapter) in CASES.items():
         for word, value in {**names, "DTYPE": dtype, "ADAPTER": adapter}.items():
@@ -138,10 +129,39 @@ def folder(toy_model, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_sharded_run_ends_with_a_model_and_resumes_alike(name, folder, toy_model, logged):
-    whole, straight = folder / name / "model", folder / name / "straight"
-    assert [line["step"] for line in logged(folder / name)] == [1, 2]
-    (file,) = whole.glob("*.safetensors")
-    ended, before = load_file(file), load_file(straight / file.name)
-    assert all(torch.equal(ended[key], before[key]) for key in before)
-    newest_whole_checkpoint(folder / name)
+def test_a_sharded_run_ends_with_a_whole_model_and_resumes_alike(name, folder, toy_model, logged):
+    lines = logged(folder / name)
+    assert [line["step"] for line in lines] == [1, 2] and all(math.isfinite(line["grad_norm"]) for line in lines)
+    first, resumed, started = (
+        load_file(place / "model.safetensors")
+        for place in (folder / name / "straight", folder / name / "model", toy_model)
+    )
+    assert resumed.keys() == first.keys() == started.keys()
+    assert all(torch.equal(resumed[key], first[key]) for key in first), "a resumed run ends elsewhere"
+    assert {str(weight.dtype) for weight in first.values()} == {f"torch.{CASES[name][1]}"}
+    assert all(weight.isfinite().all() for weight in first.values())
+    moved = [key for key in started if not torch.equal(first[key], started[key].to(first[key].dtype))]
+    assert len(moved) >= len(started) / 2
+    assert newest_whole_checkpoint(folder / name).name == "checkpoint-2"
+
+
+@pytest.mark.parametrize("name", ["dph", "sft"])
+def test_a_sharded_run_is_evaluated(name, folder):
+    (folder / "eval.yaml").write_text(EVALUATION.replace("MODEL", str(folder / name / "model")))
+    evaluate(load_recipe(str(folder / "eval.yaml"), [f"output_dir={folder / name / 'eval'}"]))
+    (record,) = find_records([folder / name / "eval"])
+    assert len(read_record(record).problems()) == 4
+
+
+def test_a_sharded_step_is_that_of_one_process(folder, logged):
+    """In bfloat16 there, with the same 16 packs."""
+    alone = [f"output_dir={folder / 'alone'}", "trainer.per_device_train_batch_size=16", "trainer.max_steps=1"]
+    train_sft(load_recipe(str(folder / "sft.yaml"), alone))
+    (one,), (two, _) = logged(folder / "alone"), logged(folder / "sft")
+    assert two["loss"] == pytest.approx(one["loss"], rel=5e-3)
+    assert two["grad_norm"] == pytest.approx(one["grad_norm"], rel=5e-2)
+
+
+def test_a_checkpoint_without_the_index_of_its_shards_is_skipped(folder):
+    (folder / "dpo_lora" / "checkpoint-2" / "optimizer_0" / ".metadata").unlink()
+    assert newest_whole_checkpoint(folder / "dpo_lora").name == "checkpoint-1"
