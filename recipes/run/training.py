@@ -48,6 +48,7 @@ def run_training(loaded: LoadedRecipe, resume: bool, build: Callable[[LoadedReci
         set_aside(folder)
     open_run_folder(loaded)
     trainer = build(loaded)
+    require_gathering(trainer)
     dtype = trainer.model.dtype
     train(trainer, loaded.name, checkpoint)
     save_final(trainer, folder / MODEL_FOLDER, loaded, dtype)
@@ -83,6 +84,22 @@ def check_installed(recipe: Any) -> None:
     wanted = [field for field, needed in needs.items() if needed]
     if wanted and find_spec("bitsandbytes") is None:
         raise RecipeError(f"{', '.join(wanted)} · bitsandbytes is not installed · pip install 'quince[qlora]'")
+
+
+def require_gathering(trainer: Any) -> None:
+    """Refuse ZeRO-3 without the option by which its shards become a model.
+
+    Raises:
+        RecipeError: The run would end without one.
+    """
+    zero = {}
+    if trainer.is_deepspeed_enabled:
+        zero = trainer.accelerator.state.deepspeed_plugin.deepspeed_config["zero_optimization"]
+    if zero.get("stage") == 3 and not zero.get("stage3_gather_16bit_weights_on_model_save"):
+        raise RecipeError(
+            "launch.accelerate_config · ZeRO-3 without zero3_save_16bit_model · the run would end without a model"
+            " · zero3_save_16bit_model: true, as in the shipped zero3"
+        )
 
 
 def adapter_of(recipe: Any, field: str) -> Any:

@@ -72,9 +72,14 @@ def test_ten_mistakes_are_ten_messages_before_torch(bad, verb):
     assert "Traceback" not in text
 
 
-def test_other_ranks_are_silent(bad):
-    _, code, _, text = measured("train", bad, RANK="1", LOCAL_RANK="1")
+def test_every_rank_speaks_and_what_several_say_is_said_once(bad, tmp_path):
+    ranks = {"LOCAL_RANK": "1", "WORLD_SIZE": "8", "QUINCE_MESSAGES": str(tmp_path)}
+    _, code, _, text = measured("train", bad, RANK="1", **ranks)
+    assert code == 2 and text.startswith("[rank 1 of 8] ") and "bad.yaml" in text
+    _, code, _, text = measured("train", bad, RANK="2", **ranks)
     assert (code, text.strip()) == (2, "")
+    del ranks["QUINCE_MESSAGES"]  # processes that something else has launched
+    assert measured("train", bad, RANK="2", **ranks)[3].startswith("[rank 2 of 8] ")
 
 
 @pytest.mark.parametrize(
