@@ -59,8 +59,7 @@ def _template(recipe: BaseModel) -> Iterator[Finding]:
 
 def _sharded_optimizer(recipe: BaseModel) -> Iterator[Finding]:
     optimizer, launch = getattr(recipe, "optimizer", None), getattr(recipe, "launch", None)
-    sharded = ("fsdp2", "zero2", "zero3")
-    if optimizer is not None and optimizer.kind == "muon" and launch is not None and launch.accelerate_config in sharded:
+    if getattr(optimizer, "kind", "") == "muon" and launch and launch.accelerate_config in ("fsdp2", "zero2", "zero3"):
         found = f"`muon`, which takes whole matrices, with shards by `{launch.accelerate_config}`"
         yield Finding(("optimizer.kind", "launch.accelerate_config"), found, "optimizer: {kind: adamw}, or ddp")
 

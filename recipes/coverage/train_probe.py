@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.data import Dataset, Sampler
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainingArguments
 
 from ...data.cache import write_atomic
 from ...data.compositional.generate import Compositions, Rows, generate
@@ -21,14 +21,13 @@ from ..run.run_folder import MetricsFile
 from ..run.trainer_base import TrainerBase
 from ..run.training import run_training, trainer_options
 from .losses import PerpendicularGradients, answer_loss
-from .measure import Examination, examine
-from .mechanisms import by_mechanism
+from .measure import Examination, by_mechanism, examine
 from .model import new_model, new_tokenizer
 from .overview import task_of
 from .states import analyse
 
 if TYPE_CHECKING:
-    from transformers import TrainerControl, TrainerState
+    from transformers import TrainerState
 
     from ..config.coverage import CoverageRecipe, Stop
     from ..config.loader import LoadedRecipe
@@ -36,12 +35,12 @@ if TYPE_CHECKING:
 RESULT = "result.json"
 
 
-def train_probe(loaded: LoadedRecipe, resume: bool = False) -> Path:
+def train_probe(loaded: LoadedRecipe[CoverageRecipe], resume: bool = False) -> Path:
     """Train the model of a recipe with one size; model and `result.json` end in its run folder."""
     return run_training(loaded, resume, build_trainer)
 
 
-def build_trainer(loaded: LoadedRecipe) -> ProbeTrainer:
+def build_trainer(loaded: LoadedRecipe[CoverageRecipe]) -> ProbeTrainer:
     """Data, model and trainer of a recipe with one size."""
     recipe, started = loaded.recipe, time.process_time()
     data, target = generate(task_of(recipe, recipe.data.rows[0])), recipe.data.target
@@ -137,6 +136,8 @@ class ProbeTrainer(TrainerBase, Trainer):
         rows = arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
         draws = arguments.max_steps * rows
         return Shuffles(len(self.train_dataset), draws, arguments.seed)
+
+    control: TrainerControl
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Log accuracies and let callbacks decide whether to stop."""

@@ -28,11 +28,11 @@ from .seconds import work
 from .training_memory import pretrain_training, rlvr_training, tuning_training
 
 if TYPE_CHECKING:
-    from ..config import LoadedRecipe
+    from ..config.loaded import LoadedRecipe, Recipe
     from ..config.model import Model
 
 
-def make_plan(loaded: LoadedRecipe, gpu: str = DEFAULT, arguments: Sequence[str] = ()) -> str:
+def make_plan(loaded: LoadedRecipe[Recipe], gpu: str = DEFAULT, arguments: Sequence[str] = ()) -> str:
     """The plan as aligned lines of text; that of a pipeline is those of its stages.
 
     Args:
@@ -55,7 +55,7 @@ def _aligned(lines: Iterable[Line]) -> str:
     return "\n".join(f"{label:<{width}}  {text}" for label, text in lines)
 
 
-def _lines(loaded: LoadedRecipe, gpu: Gpu) -> Iterator[Line]:
+def _lines(loaded: LoadedRecipe[Recipe], gpu: Gpu) -> Iterator[Line]:
     recipe = loaded.recipe
     if isinstance(recipe, RlvrRecipe):
         return _rlvr(loaded, recipe, gpu)
@@ -67,10 +67,12 @@ def _lines(loaded: LoadedRecipe, gpu: Gpu) -> Iterator[Line]:
         return _compression_evaluation(loaded, recipe)
     if isinstance(recipe, PretrainRecipe):
         return _pretrain(loaded, recipe, gpu)
-    return _evaluation(loaded, recipe)
+    if isinstance(recipe, EvalRecipe):
+        return _evaluation(loaded, recipe)
+    raise AssertionError("a pipeline is planned stage by stage")
 
 
-def _rlvr(loaded: LoadedRecipe, recipe: RlvrRecipe, gpu: Gpu) -> Iterator[Line]:
+def _rlvr(loaded: LoadedRecipe[Recipe], recipe: RlvrRecipe, gpu: Gpu) -> Iterator[Line]:
     shape = shape_of(recipe.model.id)
     yield "recipe", f"{loaded.name}: {recipe.description}"
     yield "model", _model_text(recipe.model, shape)
@@ -83,7 +85,7 @@ def _rlvr(loaded: LoadedRecipe, recipe: RlvrRecipe, gpu: Gpu) -> Iterator[Line]:
         yield "disk", disk_text(recipe.trainer, "rlvr", *saved_bytes(recipe.model, shape, recipe.launch))
 
 
-def _tuning(loaded: LoadedRecipe, recipe: SftRecipe | DpoRecipe, gpu: Gpu) -> Iterator[Line]:
+def _tuning(loaded: LoadedRecipe[Recipe], recipe: SftRecipe | DpoRecipe, gpu: Gpu) -> Iterator[Line]:
     shape, kind, trainer = shape_of(recipe.model.id), recipe.kind, recipe.trainer
     sizes = [source.size for source in (*getattr(recipe, "first", ()), *recipe.data)]
     rows = sum(size for size in sizes if size) if None not in sizes else None
@@ -105,7 +107,7 @@ def _tuning(loaded: LoadedRecipe, recipe: SftRecipe | DpoRecipe, gpu: Gpu) -> It
         yield "disk", disk_text(trainer, kind, *saved_bytes(recipe.model, shape, recipe.launch))
 
 
-def _pretrain(loaded: LoadedRecipe, recipe: PretrainRecipe, gpu: Gpu) -> Iterator[Line]:
+def _pretrain(loaded: LoadedRecipe[Recipe], recipe: PretrainRecipe, gpu: Gpu) -> Iterator[Line]:
     sizes, trainer = recipe.architecture, recipe.trainer
     shape = Shape(
         hidden=sizes.hidden_size,
@@ -131,7 +133,7 @@ def _pretrain(loaded: LoadedRecipe, recipe: PretrainRecipe, gpu: Gpu) -> Iterato
     yield "disk", disk_text(trainer, "pretrain", 12 * shape.parameters, 4 * shape.parameters)
 
 
-def _evaluation(loaded: LoadedRecipe, recipe: EvalRecipe) -> Iterator[Line]:
+def _evaluation(loaded: LoadedRecipe[Recipe], recipe: EvalRecipe) -> Iterator[Line]:
     yield "recipe", f"{loaded.name}: {recipe.description}"
     yield "model", _model_text(recipe.model, shape_of(recipe.model.id))
     yield "engine", recipe.engine.kind
@@ -153,7 +155,7 @@ def _evaluation(loaded: LoadedRecipe, recipe: EvalRecipe) -> Iterator[Line]:
         yield task.name, f"lm-eval, {count}, {shots} examples in the prompt"
 
 
-def _compression_evaluation(loaded: LoadedRecipe, recipe: CompressionEvalRecipe) -> Iterator[Line]:
+def _compression_evaluation(loaded: LoadedRecipe[Recipe], recipe: CompressionEvalRecipe) -> Iterator[Line]:
     sizes = [source.size for source in recipe.data]
     known = sum(size for size in sizes if size) if None not in sizes else None
     limited = min(filter(None, (known, recipe.limit)), default=None)
@@ -207,7 +209,7 @@ def _steps(trainer: dict[str, Any], target: Target, examples: int | None, batch:
     return f"{max(1, int(examples * epochs) // batch)} optimizer steps ({epochs:g} epochs)"
 
 
-def _commands(loaded: LoadedRecipe, arguments: Sequence[str]) -> Iterator[Line]:
+def _commands(loaded: LoadedRecipe[Recipe], arguments: Sequence[str]) -> Iterator[Line]:
     recipe, words = loaded.recipe, shlex.join(arguments)
     if getattr(recipe, "split", None) is not None:
         yield "split", f"quince split {words}   (train does it first if it is missing)"

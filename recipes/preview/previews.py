@@ -16,6 +16,7 @@ from ..config.compression_eval import CompressionEvalRecipe
 from ..config.coverage import CoverageRecipe
 from ..config.dpo import DpoRecipe
 from ..config.evaluation import EvalRecipe
+from ..config.pipeline import PipelineRecipe
 from ..config.pretrain import PretrainRecipe
 from ..config.rlvr import RlvrRecipe
 from ..config.sft import SftRecipe
@@ -27,13 +28,13 @@ from .trial_answers import gold_answer, trial_answers
 
 if TYPE_CHECKING:
     from ...rewards.base import Reward
-    from ..config import LoadedRecipe
     from ..config.data import Source
+    from ..config.loaded import LoadedRecipe, Recipe
 
 Example = tuple[Row, list[Any]]
 
 
-def show_data(loaded: LoadedRecipe, rows: int) -> None:
+def show_data(loaded: LoadedRecipe[Recipe], rows: int) -> None:
     """Print rows of every source: dim what the model reads, green what it writes.
 
     In RL the model writes its own answer; a gold one stands in for it here.
@@ -54,6 +55,8 @@ def show_data(loaded: LoadedRecipe, rows: int) -> None:
 
         show_tokens(recipe, rows, console)
         return
+    if isinstance(recipe, PipelineRecipe):
+        raise AssertionError("a pipeline is shown stage by stage")
     tokenizer = _tokenizer(recipe)
     for row, _ in _examples(recipe, rows):
         prompt = render_prompt(row, tokenizer, **_template_options(recipe))
@@ -64,7 +67,7 @@ def show_data(loaded: LoadedRecipe, rows: int) -> None:
         console.print(Text(f"for rewards: {json.dumps(others, ensure_ascii=False, default=str)}\n", style="blue"))
 
 
-def show_rewards(loaded: LoadedRecipe, rows: int, samples: int = 0, model: str | None = None) -> None:
+def show_rewards(loaded: LoadedRecipe[Recipe], rows: int, samples: int = 0, model: str | None = None) -> None:
     """Print a table of what each reward gives to gold, empty and near-miss answers, and to a model's.
 
     Args:
@@ -74,8 +77,7 @@ def show_rewards(loaded: LoadedRecipe, rows: int, samples: int = 0, model: str |
         model: Path or hub id; without it the recipe's model.
     """
     recipe = loaded.recipe
-    kinds = PretrainRecipe | CoverageRecipe | SftRecipe | DpoRecipe | CompressionEvalRecipe
-    if isinstance(recipe, kinds) or not getattr(recipe, "suites", True):
+    if not isinstance(recipe, RlvrRecipe | EvalRecipe) or not getattr(recipe, "suites", True):
         print(f"{loaded.name} has no rewards")
         return
     if samples:
@@ -103,7 +105,7 @@ def _judges(recipe: RlvrRecipe | EvalRecipe, sections: Sequence[Sequence[Any]], 
     """The rewards of every row, each made once; with `reads` those that ask readers get the recipe's."""
     found = {id(section): section for group in sections for section in group}
     rewards = [build_reward(section) for section in found.values()]
-    if reads and getattr(recipe, "readers", ()):
+    if reads and recipe.readers:
         from ..parts.readers import with_readers
 
         rewards = with_readers(rewards, recipe, ())

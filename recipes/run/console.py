@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..config import load_recipe
 from ..config.language.errors import RecipeError, is_rank_zero
@@ -42,7 +42,7 @@ def guarded(command: Callable[[], object]) -> None:
         sys.exit(2)
 
 
-def load_for_launch(name: str, overrides: Sequence[str]) -> LoadedRecipe:
+def load_for_launch(name: str, overrides: Sequence[str]) -> LoadedRecipe[Any]:
     """Load a recipe with as many processes as this launch has, so that its checks are about the real number.
 
     Args:
@@ -75,7 +75,7 @@ def load_for_launch(name: str, overrides: Sequence[str]) -> LoadedRecipe:
     )
 
 
-def train_module(run: Callable[[LoadedRecipe, bool], object]) -> None:
+def train_module(run: Callable[[LoadedRecipe[Any], bool], object]) -> None:
     """`python -m` on the module of a family: RECIPE KEY=VALUE ... [--resume], also under `accelerate launch`."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--resume"]
     if not arguments:

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     import torch
     from transformers import Trainer
 
-    from ..config.loader import LoadedRecipe
+    from ..config.loaded import LoadedRecipe, R, Training
 
 
-def run_training(loaded: LoadedRecipe, resume: bool, build: Callable[[LoadedRecipe], Trainer]) -> Path:
+def run_training(loaded: LoadedRecipe[R], resume: bool, build: Callable[[LoadedRecipe[R]], Trainer]) -> Path:
     """Train and return the run folder; a finished run of the same recipe is left as it is.
 
     Args:
@@ -107,7 +107,7 @@ def adapter_of(recipe: Any, field: str) -> Any:
     return getattr(getattr(getattr(recipe, "model", None), "adapter", None), field, None)
 
 
-def save_final(trainer: Any, folder: Path, loaded: LoadedRecipe, dtype: torch.dtype) -> None:
+def save_final(trainer: Any, folder: Path, loaded: LoadedRecipe[Training], dtype: torch.dtype) -> None:
     """Save the trained model with its card, aside first, so that a model folder is always whole.
 
     Args:
