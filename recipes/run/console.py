@@ -8,7 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..config import load_recipe
+from ..config.dpo import DpoRecipe
 from ..config.language.errors import RecipeError, is_rank_zero
+from ..config.loader import LAUNCH
+from ..config.pretrain import PretrainRecipe
+from ..config.rlvr import RlvrRecipe
+from ..config.sft import SftRecipe
 from ..config.trainer_arguments import trainer_value
 from .launching import first_to_say, rank_prefix
 
@@ -52,26 +57,25 @@ def load_for_launch(name: str, overrides: Sequence[str]) -> LoadedRecipe[Any]:
     Raises:
         RecipeError: The recipe names another number of processes, or its numbers do not fit this one.
     """
-    loaded = load_recipe(name, overrides)
-    launch = getattr(loaded.recipe, "launch", None)
-    world = int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 0
-    if launch is None or world in (0, launch.processes):
+    world = int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else None
+    loaded = load_recipe(name, overrides, world)
+    recipe = loaded.recipe
+    if world is None or not isinstance(recipe, RlvrRecipe | SftRecipe | DpoRecipe | PretrainRecipe):
         return loaded
-    trainer, kind = loaded.recipe.trainer, loaded.recipe.kind
+    trainer, kind, written = recipe.trainer, recipe.kind, recipe.launch.processes
     rows = trainer_value(trainer, "per_device_train_batch_size", kind)
     rows *= trainer_value(trainer, "gradient_accumulation_steps", kind)
-    if loaded.origins["launch.processes"] == "default":
-        if is_rank_zero():
-            print(f"{loaded.name}: {world} processes · a step has {rows * world} rows instead of {rows}")
-        return load_recipe(name, [*overrides, f"launch.processes={world}"])
+    if loaded.origins["launch.processes"] == LAUNCH and world > 1 and is_rank_zero():
+        print(f"{loaded.name}: {world} processes · a step has {rows * world} rows instead of {rows}")
+    if written == world:
+        return loaded
     scaled = {"gradient_accumulation_steps", *trainer} & {"gradient_accumulation_steps", "steps_per_generation"}
-    steps = {field: trainer_value(trainer, field, kind) * launch.processes / world for field in sorted(scaled)}
+    steps = {field: trainer_value(trainer, field, kind) * written / world for field in sorted(scaled)}
     same = " ".join(f"trainer.{field}={count:.0f}" for field, count in steps.items())
     keep = f" {same} (the same batch)" if all(count.is_integer() for count in steps.values()) else ""
     raise RecipeError(
-        f"launch.processes · {launch.processes} in the recipe, {world} in this launch · a step would have "
-        f"{rows * world} rows instead of {rows * launch.processes} · start {launch.processes} processes, or add "
-        f"launch.processes={world}{keep}"
+        f"launch.processes · {written} in the recipe, {world} in this launch · a step would have {rows * world} rows "
+        f"instead of {rows * written} · start {written} processes, or add launch.processes={world}{keep}"
     )
 
 
