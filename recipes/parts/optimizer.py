@@ -7,7 +7,7 @@ tokens of AdamW alone, which is the difference between ten minutes and an hour o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -34,19 +34,21 @@ class Muon(torch.optim.Muon):
         super().__init__(params, lr=lr, weight_decay=weight_decay)
 
     @torch.no_grad()
-    def step(self) -> None:
+    def step(self, closure: Any = None) -> Any:
         """Take one step from the gradients that are there."""
         for group in self.param_groups:
-            trained = [parameter for parameter in group["params"] if parameter.grad is not None]
-            for parameter in trained:
-                update = orthogonal(self._momentum(parameter, group), group["ns_coefficients"], group["ns_steps"])
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                momentum = self._momentum(parameter, parameter.grad, group)
+                update = orthogonal(momentum, group["ns_coefficients"], group["ns_steps"])
                 rows, columns = parameter.shape
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 parameter.add_(update, alpha=-group["lr"] * math.sqrt(max(1, rows / columns)))
 
-    def _momentum(self, parameter: torch.Tensor, group: dict[str, Any]) -> torch.Tensor:
+    def _momentum(self, parameter: torch.Tensor, gradient: torch.Tensor, group: dict[str, Any]) -> torch.Tensor:
         """Nesterov's mean of the gradients, `[rows, columns]`."""
-        state, gradient = self.state[parameter], parameter.grad
+        state = self.state[parameter]
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(gradient)
         state["momentum_buffer"].lerp_(gradient, 1 - group["momentum"])
@@ -83,7 +85,8 @@ class MuonWithAdamW(torch.optim.Optimizer):
     """
 
     def __init__(self, model: nn.Module, muon_lr: float, **adamw: Any) -> None:
-        matrices, others = [], []
+        matrices: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
         for name, parameter in model.named_parameters():
             inner = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
             (matrices if inner else others).append(parameter)
@@ -95,7 +98,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         # The same dictionaries, so that a schedule that sets a group's learning rate reaches the parts.
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
-    def step(self, closure: Callable[[], Any] | None = None) -> None:
+    def step(self, closure: Any = None) -> Any:
         """Step both parts."""
         for part in self.parts:
             part.step()

@@ -76,7 +76,7 @@ class Clock:
     def _turn(self) -> None:
         self.settle()
         now = time.perf_counter()
-        self.seconds[self._open[-1]] += now - self._since
+        self.seconds[self._open[-1]] += now - self._since  # type: ignore[assignment]  # seconds are no counts
         self._since = now
 
 

@@ -18,9 +18,7 @@ from .checkpoints import STAGING, DiskFullError, checkpoint_bytes, full_message,
 from .clock import Clock, TimesUpdates
 
 if TYPE_CHECKING:
-    from transformers import Trainer
-
-    _Base = Trainer
+    from transformers import Trainer as _Base
 else:
     _Base = object
 
@@ -50,7 +48,7 @@ class TrainerBase(_Base):
         self.add_callback(TimesUpdates(self.clock))
         if self.args.device.type == "cpu":
             # Among several CPU processes Accelerate names the device "cpu:0", which torch.load cannot map to.
-            vars(self.args)["_setup_devices"] = torch.device("cpu")
+            self.args.__dict__["_setup_devices"] = torch.device("cpu")
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """Read the micro-batches of a step."""

