@@ -30,9 +30,7 @@ class MeasuresReference(TrainerCallback):
     def __init__(self, trainer: Rehearses) -> None:
         self.trainer = trainer
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """The first step is still to come, or a checkpoint has just been loaded."""
         self.trainer.measure_reference(resumed=state.global_step > 0)
 
