@@ -66,12 +66,15 @@ def render_prompt(row: Mapping[str, Any], tokenizer: Any, **template_kwargs: Any
     return render_prompts([row], tokenizer, **template_kwargs)[0]
 
 
-def render_prompts(rows: Sequence[Mapping[str, Any]], tokenizer: Any, **template_kwargs: Any) -> list[list[int]]:
+def render_prompts(
+    rows: Sequence[Mapping[str, Any]], tokenizer: Any, *, longest: int | None = None, **template_kwargs: Any
+) -> list[list[int]]:
     """Token ids of rows' prompts, each ending where the assistant is to speak.
 
     Args:
         rows: Rows with ``prompt``; ``tools`` (a JSON string) is parsed and given to the template.
         tokenizer: A transformers tokenizer with a chat template.
+        longest: Tokens of a prompt at most; a longer one loses its beginning.
         **template_kwargs: More arguments of the template, for example ``enable_thinking=False``.
 
     Raises:
@@ -83,7 +86,7 @@ def render_prompts(rows: Sequence[Mapping[str, Any]], tokenizer: Any, **template
     rendered = Renderer(tokenizer, **template_kwargs).render_all(
         [(row, row["prompt"]) for row in rows], add_generation_prompt=True
     )
-    return [prompt.ids for prompt in rendered]
+    return [prompt.ids[-longest:] if longest else prompt.ids for prompt in rendered]
 
 
 def render_messages(row: Mapping[str, Any], tokenizer: Any, **template_kwargs: Any) -> list[int]:

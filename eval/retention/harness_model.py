@@ -12,6 +12,7 @@ from typing import Any
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
 
+from ...data.cache import read_log
 from ..engines.base import Engine, EngineError, Sampling
 from ..measure.settings import sha256_of
 
@@ -25,13 +26,7 @@ class AnswerLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.answers: dict[str, Answer] = {}
-        if path.exists():
-            content = path.read_bytes()
-            whole = content[: content.rfind(b"\n") + 1]
-            if len(whole) < len(content):  # a line that was cut off
-                os.truncate(path, len(whole))
-            self.answers = dict(json.loads(line) for line in whole.splitlines())
+        self.answers: dict[str, Answer] = dict(read_log(path, mend=True))
 
     def append(self, answers: dict[str, Answer]) -> None:
         """Keep some more and see them to the disk."""

@@ -25,7 +25,8 @@ from ...eval.measure.records import read_record, write_record
 from ...eval.measure.samples import RecordError, SampleLog
 from ...eval.measure.settings import Settings, rows_sha256
 from ..parts.engines import build_engine
-from ..parts.eval_settings import fingerprint, make_settings
+from ..parts.eval_settings import make_settings
+from ..parts.fingerprint import weights_fingerprint
 from ..parts.load_rows import load_sources
 from ..parts.models import load_tokenizer, same_weights
 from ..parts.readers import load_encoder, load_reader
@@ -150,7 +151,7 @@ def _settings(recipe: CompressionEvalRecipe, rows: list[Row]) -> Settings:
         reward={
             "kind": "compression",
             **recipe.model_dump(mode="json", include=decisive),
-            "weights": [fingerprint(model) for model in models],
+            "weights": [weights_fingerprint(model) for model in models],
         },
         data=[source.model_dump(mode="json") for source in recipe.data],
         rows_sha256=rows_sha256(rows),

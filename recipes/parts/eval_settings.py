@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...eval.measure.settings import Settings, sha256_of
-from .fingerprint import files_fingerprint
-from .models import model_path
+from .fingerprint import weights_fingerprint
 
 if TYPE_CHECKING:
     from ..config.loaded import Evaluation
-    from ..config.model import Model
 
 
 def make_settings(recipe: Evaluation, tokenizer: Any, made_on: dict[str, Any], **suite: Any) -> Settings:
@@ -26,7 +23,7 @@ def make_settings(recipe: Evaluation, tokenizer: Any, made_on: dict[str, Any], *
     return Settings(
         model=recipe.model.id,
         revision=recipe.model.revision,
-        model_fingerprint=fingerprint(recipe.model),
+        model_fingerprint=weights_fingerprint(recipe.model),
         dtype=recipe.model.dtype,
         engine=recipe.engine.kind,
         engine_version=engine_version(made_on["packages"], recipe.engine.kind),
@@ -34,12 +31,6 @@ def make_settings(recipe: Evaluation, tokenizer: Any, made_on: dict[str, Any], *
         made_on=made_on,
         **suite,
     )
-
-
-def fingerprint(model: Model) -> str | None:
-    """The hash of a local model's weights; None of one on the Hub, which its revision tells apart."""
-    path = Path(model_path(model.id))
-    return files_fingerprint(path) if path.is_dir() else None
 
 
 def engine_version(packages: dict[str, str], kind: str) -> str:

@@ -31,7 +31,7 @@ def check_files(model: Model, path: str) -> None:
     from ..config.language.errors import RecipeError  # with pydantic, which `compress_prompt` does without
 
     with readable(model):
-        for config in _configurations(path, model.revision):
+        for config in configurations(path, model.revision):
             for field, value in _leaves(config):
                 name = field.strip("_").removesuffix("_internal")
                 if name in _IMPLEMENTATIONS and "/" in str(value):
@@ -57,7 +57,8 @@ def readable(model: Model) -> Iterator[None]:
         ) from error
 
 
-def _configurations(path: str, revision: str | None) -> Iterator[dict[str, Any]]:
+def configurations(path: str, revision: str | None) -> Iterator[dict[str, Any]]:
+    """The configuration of a model, or of an adapter and then of the model under it; empty where there is none."""
     from transformers.utils import cached_file
 
     def read(name: str) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def _configurations(path: str, revision: str | None) -> Iterator[dict[str, Any]]
 
     yield read("config.json")
     if base := read("adapter_config.json").get("base_model_name_or_path"):
-        yield from _configurations(base, None)
+        yield from configurations(base, None)
 
 
 def _leaves(value: Any, field: str = "") -> Iterator[tuple[str, Any]]:

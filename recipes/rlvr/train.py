@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...data.rows import Row, RowError
-from ..parts.load_rows import load_training_and_old
 from ..run.training import run_training, trainer_options
 from . import divergences
 from .advantages import Advantage, dr_grpo, focal, group, leave_one_out, pass_at_k, pkpo, w_reinforce
@@ -45,16 +44,16 @@ def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
     from ..parts.readers import with_readers
     from ..run.run_folder import MetricsFile
     from .samples import SamplesFile
-    from .split import ensure_split, needs_split
+    from .split import ensure_split, load_tried, needs_split
 
     recipe: RlvrRecipe = loaded.recipe
     folder = Path(recipe.output_dir)
-    rows, old = load_training_and_old(recipe)
-    split = ensure_split(recipe, [*rows, *old]) if needs_split(recipe) else None
-    trained = rows if split is None else split.training_rows(rows)
     arguments = trainer_arguments(recipe)
-    check_enough(len(trained), arguments)
     tokenizer = load_tokenizer(recipe.model)
+    rows = load_tried(recipe, tokenizer)
+    split = ensure_split(recipe, rows.everything, rows.good, rows.longest) if needs_split(recipe) else None
+    trained = rows.train if split is None else split.training_rows(rows.train)
+    check_enough(len(trained), arguments)
     policy = load_policy(recipe.model)
     rewards = with_readers(build_rewards(recipe.rewards), recipe, stop_token_ids(policy, tokenizer))
     trainer = trainer_class(recipe.objective)(
@@ -73,6 +72,7 @@ def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
         rehearsal=make_rehearsal(recipe, split, policy, tokenizer),
         rollout_divergence=make_rollout_divergence(recipe.divergence),
         max_grader_errors=recipe.max_grader_errors,
+        longest_prompt=rows.longest,
     )
     trainer.shares_prompts = recipe.share_prompts
     trainer.add_callback(SamplesFile(folder, trainer))

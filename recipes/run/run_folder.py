@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
-from ...data.cache import write_atomic
+from ...data.cache import read_log, write_atomic
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
@@ -84,9 +84,13 @@ def commit() -> str | None:
 
 
 def keep_lines(file: Path, last_step: int) -> None:
-    """Drop the lines of a JSON-lines log beyond the step that training starts from."""
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    kept = [line for line in lines if last_step and json.loads(line)["step"] <= last_step]
+    """Drop the lines of a JSON-lines log beyond the step that training starts from, and a last one that is cut off.
+
+    Raises:
+        FileError: Another line is broken.
+    """
+    lines = read_log(file) if last_step else []
+    kept = [json.dumps(line, ensure_ascii=False) for line in lines if line.get("step", 0) <= last_step]
     write_atomic(file, "".join(f"{line}\n" for line in kept))
 
 
