@@ -38,12 +38,11 @@ def run(loaded: LoadedRecipe[RlvrRecipe], resume: bool = False) -> Path:
 def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
     """Put rows, rewards, policy, store and divergence together."""
     from ...eval.engines.transformers import stop_token_ids
-    from ..parts.build_rewards import build_rewards
+    from ..parts.build_rewards import build_rewards, with_readers
     from ..parts.models import adapter_config, load_policy, load_tokenizer
     from ..parts.optimizer import make_optimizer
-    from ..parts.readers import with_readers
     from ..run.run_folder import MetricsFile
-    from .samples import SamplesFile
+    from .samples import RequireJudged, SamplesFile
     from .split import ensure_split, load_tried, needs_split
 
     recipe: RlvrRecipe = loaded.recipe
@@ -76,6 +75,7 @@ def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
     )
     trainer.shares_prompts = recipe.share_prompts
     trainer.add_callback(SamplesFile(folder, trainer))
+    trainer.add_callback(RequireJudged(trainer))
     return trainer
 
 
