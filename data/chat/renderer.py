@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..limits import time_limit
 from ..rows import RowError
 from .control_tokens import ControlTokens, control_tokens, escape_for, pieces
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 _GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
+_TEMPLATE_S = 10.0
 Span = tuple[int, int]
 
 
@@ -148,13 +150,22 @@ class Renderer:
         chat = [template_message(message, row.get("id")) for message in messages]
         if escape := escape_for(tokens, chat, tools):
             chat, tools = escape.messages(chat), escape.tools(tools)
-        (text,), spans = render_jinja_template(
-            conversations=[chat],
-            tools=tools or None,
-            chat_template=template,
-            return_assistant_tokens_mask=bool(_GENERATION.search(template)),
-            **{**self.arguments, **kwargs},
-        )
+        where = f"{row.get('id', 'a conversation')} · chat template"
+        late = RowError(f"{where} · no text within {_TEMPLATE_S:g} s · mend its loops, or name another chat_template")
+        try:
+            with time_limit(_TEMPLATE_S, late):
+                (text,), spans = render_jinja_template(
+                    conversations=[chat],
+                    tools=tools or None,
+                    chat_template=template,
+                    return_assistant_tokens_mask=bool(_GENERATION.search(template)),
+                    **{**self.arguments, **kwargs},
+                )
+        except RowError:
+            raise
+        except Exception as error:  # whatever a template of anybody may raise
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+            raise RowError(f"{where} · {reason} · mend it, or name another chat_template") from error
         found = {character: (string, tokens) for character, string in escape.found.items()} if escape else {}
         # Some templates put the line break after the token that ends a turn into the marks; nobody generates it.
         trimmed = [(start, start + len(text[start:end].rstrip())) for start, end in (spans[0] if spans else [])]

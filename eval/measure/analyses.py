@@ -24,6 +24,7 @@ from .samples import RecordError
 from .settings import Settings
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 ANALYSIS_FILE = "analysis.json"
@@ -130,6 +131,14 @@ def analysed(records: Sequence[Record]) -> list[tuple[Analysis, dict[str, list[A
             label, suite = labels[str(record.folder)], suites[str(record.folder)]
             found[record.settings.reward["kind"]][suite].append(Analysed(label, colours[label], data))
     return [(_module(kind), dict(own)) for kind, own in found.items()]
+
+
+def show_analyses(records: Sequence[Record], out: str, console: Console) -> None:
+    """Print what analyses say of records, the one that is compared with first, and write their pages."""
+    for analysis, suites in analysed(records):
+        for table in analysis.tables(suites):
+            console.print(table)
+        console.print(f"Tables in {analysis.write_page(suites, Path(out))}", markup=False, soft_wrap=True)
 
 
 def _module(kind: str) -> Analysis:

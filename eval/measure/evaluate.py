@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -108,7 +108,7 @@ def evaluate(
     if progress and done:
         progress(len(done))
     pending = [row for row in rows if row["id"] not in done]
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     for chunk in _chunks(pending, max(1, _SAMPLES_AT_ONCE // sampling.n)):
         problems = _answer_and_judge(chunk, reward, engine, sampling, greedy, longest, seconds)
         done.update((p.id, p) for p in problems)
@@ -195,7 +195,7 @@ def _answer_and_judge(
     sampling: Sampling,
     greedy: bool,
     longest: int | None,
-    seconds: Counter[str],
+    seconds: defaultdict[str, float],
 ) -> list[Problem]:
     """Return the problems of some rows; the time it took is added to `seconds`."""
     started = time.perf_counter()
@@ -204,7 +204,8 @@ def _answer_and_judge(
     best = _greedy_answers(engine, prompts, sampling, sampled) if greedy else [[] for _ in rows]
     generated = time.perf_counter()
     problems = judge(rows, reward, sampled, best)
-    seconds.update(generate=generated - started, reward=time.perf_counter() - generated)
+    seconds["generate"] += generated - started
+    seconds["reward"] += time.perf_counter() - generated
     return problems
 
 

@@ -97,11 +97,11 @@ class EngineModel(TemplateLM):
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
         """Return the log-likelihood of whole texts, in windows that each start with one known token."""
-        totals = []
+        totals: list[float] = []
         for request in requests:
             ids = [self.prefix_token_id, *self.tok_encode(request.args[0], add_special_tokens=False)]
             step = self.max_length - 1
-            windows = [("", ids[at : at + 1], ids[at + 1 : at + 1 + step]) for at in range(0, len(ids) - 1, step)]
+            windows = [(("", ""), ids[at : at + 1], ids[at + 1 : at + 1 + step]) for at in range(0, len(ids) - 1, step)]
             totals.append(sum(value for value, _ in self._loglikelihood_tokens(windows)))
         return totals
 

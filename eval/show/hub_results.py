@@ -107,7 +107,7 @@ def eval_results(record: Record, benchmark: Benchmark) -> dict[str, list[dict[st
     dataset = {"id": benchmark.dataset, "task_id": benchmark.task}
     if benchmark.revision:
         dataset["revision"] = benchmark.revision
-    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", record.settings.suite)
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", record.settings.suite)
     files = {}
     for name in _ON_LEADERBOARDS:
         metric = record.metrics.get(name)

@@ -9,7 +9,7 @@ from pydantic import Field
 from .compression import Reader
 from .data import DataSource
 from .engine import Engine, TransformersEngine
-from .language.section import LongPrompts, Positive, PositiveFloat, Section, Share
+from .language.section import FolderName, LongPrompts, Positive, PositiveFloat, Section, Share
 from .model import Model
 from .retention import Retention
 from .rewards import Reward
@@ -48,7 +48,8 @@ class Holdout(Section):
 class Suite(Section):
     """Questions, a judge, and how often each question is answered."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    name: FolderName
+    """Of its folder in `output_dir`."""
     data: list[DataSource] = Field(min_length=1)
     reward: Reward
     sampling: Sampling = Sampling()

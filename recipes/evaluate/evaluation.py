@@ -9,12 +9,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from ...data.cache import one_writer
 from ...data.rows import Row, RowError
 from ...eval.board import build_board
 from ...eval.engines.base import Sampling
-from ...eval.measure.analyses import lacks_analysis, write_analysis
+from ...eval.measure.analyses import lacks_analysis, show_analyses, write_analysis
 from ...eval.measure.evaluate import Evaluation, evaluate, is_complete
 from ...eval.measure.metrics import Metric
 from ...eval.measure.records import Record, list_records, read_record, write_record
@@ -23,18 +24,14 @@ from ...eval.measure.samples import RecordError, SampleLog
 from ...eval.measure.settings import KlSettings, Settings, rows_sha256
 from ...eval.show.record_tables import suite_table
 from ...rewards.base import Reward
-from ..parts.build_rewards import build_reward
+from ..parts.build_rewards import build_reward, with_readers
 from ..parts.engines import Engines, check_reference
-from ..parts.eval_settings import make_settings
-from ..parts.fingerprint import weights_fingerprint
+from ..parts.fingerprint import environment, make_settings, weights_fingerprint
 from ..parts.load_rows import load_sources
 from ..parts.models import load_tokenizer
 from ..parts.preflight import fitting, judgeable
-from ..parts.readers import with_readers
 from ..run.progress import new_bar, quiet_libraries
-from ..run.run_folder import environment
 from .holdouts import look
-from .reports import show_analyses
 from .retention import run_retention
 
 if TYPE_CHECKING:
@@ -128,7 +125,8 @@ def _run(recipe: EvalRecipe, console: Console) -> list[Path]:
     before = [base[record.settings.suite] for record in records if record.settings.suite in base]
     show_analyses([*before, *records], recipe.output_dir, console)
     page = _board(recipe, records, before)
-    console.print(f"Records in [bold]{recipe.output_dir}[/], board at [bold]{page}[/]", soft_wrap=True)
+    places = f"Records in [bold]{escape(recipe.output_dir)}[/], board at [bold]{escape(str(page))}[/]"
+    console.print(places, soft_wrap=True)
     return folders
 
 
@@ -247,8 +245,8 @@ def _run_job(job: _Job, engines: Engines, progress: Progress, task: TaskID) -> N
 def _with_kl(evaluation: Evaluation, job: _Job, engines: Engines) -> Evaluation:
     """Add the divergences that the settings ask for, measured now or before."""
     known, settings = job.known_kl(), job.settings
-    if known is not None:
-        return replace(evaluation, kl=known)
+    if known is not None or settings.kl is None:
+        return replace(evaluation, kl=known or {})
     started = perf_counter()
     rows, sampling = spread_rows(job.rows, settings.kl.prompts), settings.sampling
     asked = (settings.kl.samples, sampling.max_tokens, sampling.seed, settings.longest)

@@ -38,6 +38,7 @@ def look(
         engines: The model, loaded if the question is new.
     """
     holdout, k = suite.holdout, min(suite.ks)
+    assert holdout is not None
     data = [source.model_dump(mode="json") for source in holdout.data]
     settings = replace(settings, suite=f"{suite.name}.holdout", data=data, rows_sha256=rows_sha256(rows))
     question = f"{settings.hash} pass@{k}"

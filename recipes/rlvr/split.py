@@ -35,7 +35,7 @@ from .rehearsal import Origin, RehearsalRow, StoreError, write_store
 if TYPE_CHECKING:
     from ...eval.engines.base import Completion, Engine
     from ..config.loader import LoadedRecipe
-    from ..config.rlvr import RlvrRecipe
+    from ..config.rlvr import RlvrRecipe, Split
 
 FRESH_SEED = 1_000_003
 """Added to the recipe's seed for the confirming draw, so that it shares nothing with the selecting one."""
@@ -124,7 +124,7 @@ def load_tried(recipe: RlvrRecipe, tokenizer: Any) -> TriedRows:
         fits, cut = fitting(good, tokenizer, recipe.model, answer, recipe.long_prompts, field, **options)
         kept.append(fits)
         cuts += [cut] if cut else []
-    return TriedRows([row for rows in loaded for row in rows], *kept, longest=min(cuts, default=None))
+    return TriedRows([row for rows in loaded for row in rows], kept[0], kept[1], min(cuts, default=None))
 
 
 def ensure_split(
@@ -149,8 +149,8 @@ def ensure_split(
         with one_writer(folder):
             make_split(recipe, rows if sampled is None else sampled, folder, longest)
     record = json.loads((folder / "split.json").read_text(encoding="utf-8"))
-    names = ("near_perfect", "explore", "dropped")
-    return SplitResult(folder, *(tuple(record[name]) for name in names), train_on=recipe.split.train_on)
+    near_perfect, explore, dropped = (tuple(record[name]) for name in ("near_perfect", "explore", "dropped"))
+    return SplitResult(folder, near_perfect, explore, dropped, section(recipe).train_on)
 
 
 def split_folder(recipe: RlvrRecipe, rows: Sequence[Row]) -> Path:
@@ -162,7 +162,7 @@ def split_folder(recipe: RlvrRecipe, rows: Sequence[Row]) -> Path:
         "chat": [chat_template and read_template(chat_template), template_options(recipe)],
         "rows": rows_sha256(rows),
         "rewards": [reward.model_dump() for reward in recipe.rewards],
-        "split": recipe.split.model_dump(exclude={"train_on"}),
+        "split": section(recipe).model_dump(exclude={"train_on"}),
         "max_tokens": max_tokens(recipe),
         "seed": recipe.seed,
     }
@@ -172,21 +172,21 @@ def split_folder(recipe: RlvrRecipe, rows: Sequence[Row]) -> Path:
 
 def make_split(recipe: RlvrRecipe, rows: Sequence[Row], folder: Path, longest: int | None = None) -> None:
     """Sample, judge, confirm, and write `store/` and then `split.json`."""
-    section = recipe.split
+    how = section(recipe)
     tokenizer = load_tokenizer(recipe.model)
-    engine = build_engine(recipe.model, section.engine, tokenizer)
+    engine = build_engine(recipe.model, how.engine, tokenizer)
     try:
         draw = Draw(recipe, engine, tokenizer, longest)
-        first = draw(rows, section.rollouts, recipe.seed)
+        first = draw(rows, how.rollouts, recipe.seed)
         counts = [sum(right for _, right in answers) for answers in first]
-        candidates = [row for row, count in zip(rows, counts, strict=True) if count >= section.threshold]
-        answers = confirmed(draw, candidates, section, first, rows, recipe.seed)
-        origin = draw.origin(section.rollouts)
+        candidates = [row for row, count in zip(rows, counts, strict=True) if count >= how.threshold]
+        answers = confirmed(draw, candidates, how, first, rows, recipe.seed)
+        origin = draw.origin(how.rollouts)
     finally:
         engine.close()
     rows_of_store, ids = store_rows(candidates, answers, draw.prompt)
     write_store(folder / "store", rows_of_store, ids, origin)
-    record = describe(rows, counts, set(ids), section) | {"origin": asdict(origin)}
+    record = describe(rows, counts, set(ids), how) | {"origin": asdict(origin)}
     write_atomic(folder / "split.json", json.dumps(record, indent=1, ensure_ascii=False))
 
 
@@ -311,9 +311,15 @@ def describe(rows: Sequence[Row], counts: Sequence[int], confirmed_ids: set[str]
     }
 
 
+def section(recipe: RlvrRecipe) -> Split:
+    """The recipe's `split:` section; whoever asks for it has looked that there is one."""
+    assert recipe.split is not None
+    return recipe.split
+
+
 def max_tokens(recipe: RlvrRecipe) -> int:
     """Longest answer of the split in tokens: its own limit, else the trainer's."""
-    return recipe.split.max_tokens or trainer_value(recipe.trainer, "max_completion_length")
+    return section(recipe).max_tokens or trainer_value(recipe.trainer, "max_completion_length")
 
 
 def template_options(recipe: RlvrRecipe) -> dict[str, Any]:

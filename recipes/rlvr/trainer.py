@@ -27,7 +27,7 @@ from .graders import GraderWatch
 from .memory import FitsMemory
 from .prompt_order import EpochSampler
 from .rehearsal_loss import Rehearsal
-from .rehearsing import Rehearses
+from .rehearsing import MeasuresReference, Rehearses
 from .shared_prompts import SharesPrompts
 
 
@@ -76,6 +76,8 @@ class RlvrTrainer(Rehearses, FitsMemory, KeepsRollouts, SharesPrompts, GRPOTrain
     ) -> None:
         if generation.can_use_engine(kwargs["args"]):
             kwargs["rollout_func"] = generation.engine_rollouts
+        if rehearsal is not None:
+            kwargs["callbacks"] = [MeasuresReference(self), *kwargs.get("callbacks", ())]
         super().__init__(*args, **kwargs)
         if self.use_vllm:
             self.vllm_generation.sync_weights = self.clock.phase("sync")(self.vllm_generation.sync_weights)

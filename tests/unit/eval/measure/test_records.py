@@ -216,3 +216,36 @@ def test_models_have_names(model, name):
 @pytest.mark.parametrize(("p", "text"), [(0.0, "< 0.001"), (0.00099, "< 0.001"), (0.001, "0.001"), (0.25, "0.250")])
 def test_a_small_p_is_not_zero(p, text):
     assert p_text(Interval(0.1, 0.0, 0.2, 0.95, p)) == text
+
+
+def test_unjudged_answers_and_the_worst_value_are_in_the_record(tmp_path):
+    lost = Answer("?", 3, None, "error", False, None, 1, None, False, "no server")
+    mixed = replace(problem("a", 1, 1), answers=(problem("a", 1, 1).answers[0], lost))
+    record = read_record(write(tmp_path, [mixed, problem("b", 4)]))
+    assert (record.unjudged.samples, record.unjudged.drawn, record.unjudged.first) == (3, 8, "a: no server")
+    assert record.metrics["pass@1"].interval.estimate == 1 and record.unjudged.pass_at[1] == pytest.approx(0.625)
+
+
+def test_a_finished_file_that_lost_its_end_is_read_and_taken_up_again(tmp_path, caplog):
+    write(tmp_path, [problem("a", 1), problem("b", 2)])
+    file = tmp_path / "samples.jsonl"
+    file.write_bytes(file.read_bytes()[:-9])
+    assert [p.id for p in read_record(tmp_path).problems()] == ["a"]
+    assert "samples.jsonl:3 · the last line is cut off" in caplog.text
+    log = SampleLog(tmp_path, SETTINGS.hash)
+    assert [p.id for p in log.read()] == ["a"]
+    log.append([problem("b", 2)])
+    log.finish()
+    assert [p.id for p in read_record(tmp_path).problems()] == ["a", "b"]
+
+
+def test_a_broken_line_inside_is_named(tmp_path):
+    write(tmp_path, [problem("a", 1), problem("b", 2)])
+    lines = (tmp_path / "samples.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "samples.jsonl").write_text(lines[0] + lines[1][:20] + "\n" + lines[2])
+    with pytest.raises(RecordError, match=r"samples\.jsonl:2 · not JSON .* evaluate again"):
+        read_record(tmp_path).problems()
+
+
+def test_a_limit_on_prompts_changes_the_hash_only_where_one_was_cut():
+    assert replace(SETTINGS, longest=None).hash == SETTINGS.hash != replace(SETTINGS, longest=8).hash
