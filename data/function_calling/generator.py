@@ -157,10 +157,8 @@ def _draft(settings: Settings, rng: random.Random, requests: int) -> _Draft:
     plan = _plan(settings, rng)
     size = 0 if plan.scenario == "no_tools" else rng.randint(*settings.sizes)
     listed = fill_list(plan.needed, plan.near, size, settings.listable, plan.without, rng)
-    plans = [plan]
-    if listed:
-        plans = [*_earlier_plans(settings, rng, listed, rng.randint(1, requests) - 1), plan]
-    episodes = [each.play(context) for each in plans]
+    earlier = _earlier_plans(settings, rng, listed, rng.randint(1, requests) - 1) if listed else []
+    episodes = [each.play(context) for each in (*earlier, plan)]
     described = settings.descriptions == "target" or (settings.descriptions == "mixed" and rng.random() < 0.5)
     tools = tools_json(listed, style, language if described else None)
     return _Draft(language, plan.scenario, listed, tools, episodes)

@@ -101,9 +101,8 @@ def view(row: Mapping[str, Any]) -> RowView:
     if gold is not None and gold.get("decision") not in DECISIONS:
         found = gold.get("decision")
         raise RowError(f"{where} · gold.decision · found {found!r} · one of {', '.join(DECISIONS)}")
-    history, turn = list(row.get("prompt") or row["messages"]), None
-    if row.get("messages") is not None:
-        history, turn = history[:-1], history[-1]
+    history: list[Message] = list(row.get("prompt") or row["messages"])
+    turn = history.pop() if row.get("messages") is not None else None
     provenance = _decode(row, "provenance", dict, where) or {}
     return RowView(where, row.get("language") or "", history, turn, tools, gold, provenance)
 

@@ -114,9 +114,8 @@ def _wrong_tool(view: RowView, rng: random.Random) -> Calls | None:
 
 
 def _missing_call(view: RowView, rng: random.Random) -> Calls | None:
-    if len(view.gold_calls) < 2:
-        return None
-    return _replaced(view.gold_calls, rng.randrange(len(view.gold_calls)))
+    count = len(view.gold_calls)
+    return _replaced(view.gold_calls, rng.randrange(count)) if count > 1 else None
 
 
 def _duplicated_call(view: RowView, rng: random.Random) -> Calls | None:

@@ -87,14 +87,11 @@ def _words(entries: Mapping[Any, Any]) -> dict[str, dict[str, tuple[str, ...]]]:
     """Value to form to alternatives; a bare text or list is the plain form."""
     return {
         str(value): {
-            form: _alternatives(texts) for form, texts in (spec if isinstance(spec, dict) else {"": spec}).items()
+            form: (texts,) if isinstance(texts, str) else tuple(texts)
+            for form, texts in (spec if isinstance(spec, dict) else {"": spec}).items()
         }
         for value, spec in entries.items()
     }
-
-
-def _alternatives(texts: str | list[str]) -> tuple[str, ...]:
-    return (texts,) if isinstance(texts, str) else tuple(texts)
 
 
 def _intents(data: dict[str, Any]) -> dict[str, Intent]:

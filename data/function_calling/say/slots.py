@@ -113,10 +113,8 @@ def _towns(pack: Pack) -> dict[str, str]:
 
 
 def _draw_town(kind: SlotKind, rng: random.Random, pack: Pack, unseen: bool) -> str:
-    table = _towns(pack)
-    # Half of the towns exist.
-    names = list(pack.section("towns")) if rng.random() < 0.5 else list(table)
-    return rng.choice(names)
+    # At least half of the towns exist.
+    return rng.choice(list(pack.section("towns") if rng.random() < 0.5 else _towns(pack)))
 
 
 def _draw_lexicon(kind: SlotKind, rng: random.Random, pack: Pack, unseen: bool) -> str:

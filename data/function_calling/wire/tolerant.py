@@ -20,6 +20,7 @@ MAX_SNIPPETS = 64
 _NAMES = ("name", "function", "function_name", "tool", "tool_name")
 _ARGUMENTS = ("arguments", "parameters", "args", "params", "input")
 _NOISE = re.compile(r"</?tool_calls?>|```[\w-]*|<\|python_tag\|>|\[TOOL_CALLS\]|</?tool_code>|</?function_call>|;")
+_BRACKET = re.compile(r"[{\[]")
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 
 
@@ -30,9 +31,10 @@ def find_calls(text: str) -> tuple[tuple[Call, ...], str]:
     outside: list[str] = []
     position = 0
     for _ in range(MAX_SNIPPETS):
-        start = _next_bracket(text, position)
-        if start < 0:
+        bracket = _BRACKET.search(text, position)
+        if bracket is None:
             break
+        start = bracket.start()
         value, end = _read(text, start)
         found = _calls_of(value)
         calls += found
@@ -40,11 +42,6 @@ def find_calls(text: str) -> tuple[tuple[Call, ...], str]:
         position = end
     outside.append(text[position:])
     return tuple(calls), _NOISE.sub(" ", " ".join(outside)).strip() if calls else text
-
-
-def _next_bracket(text: str, position: int) -> int:
-    found = [at for at in (text.find("{", position), text.find("[", position)) if at >= 0]
-    return min(found, default=-1)
 
 
 def _read(text: str, start: int) -> tuple[Any, int]:
