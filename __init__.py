@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .data.version import __version__
+
 if TYPE_CHECKING:
     from .recipes.compression.compress import compress_prompt, compress_prompts
-
-__version__ = "0.1.0"
 
 _LAZY = {"compress_prompt", "compress_prompts"}
 __all__ = ["__version__", "compress_prompt", "compress_prompts"]

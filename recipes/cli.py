@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -11,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import probe
-from .compression.command import compress
-from .export import command as export
+from .command import export, probe
+from .command.compress import compress
 
 if TYPE_CHECKING:
     from .config import LoadedRecipe
@@ -38,26 +35,16 @@ Overrides = Annotated[
 ]
 Rows = Annotated[int, typer.Option("--rows", "-n", min=1, help="Rows of each source.")]
 
-_ENVIRONMENT = {
-    # What libraries would report to their makers is switched off.
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "VLLM_NO_USAGE_STATS": "1",
-    "TRL_EXPERIMENTAL_SILENCE": "1",
-    # Idle OpenMP threads sleep: spinning ones make a busy laptop ten times slower.
-    "OMP_WAIT_POLICY": "PASSIVE",
-}
-"""Read by libraries when they are imported; what the user set stays."""
-
 _TRAINERS = {kind: f"quince.recipes.{kind}.train" for kind in ("rlvr", "sft", "dpo", "pretrain", "coverage")}
-_TRAINERS["pipeline"] = "quince.recipes.pipeline"
-_EVALUATIONS = {"eval": "quince.recipes.evaluation", "compression_eval": "quince.recipes.compression.evaluate"}
+_TRAINERS["pipeline"] = "quince.recipes.run.pipeline"
+_EVALUATIONS = {"eval": "quince.recipes.evaluate.evaluation", "compression_eval": "quince.recipes.evaluate.compression"}
 
 
 @app.command("list")
 def list_recipes() -> None:
     """The recipes shipped with Quince."""
+    from .command.show import recipe_table
     from .config import library_recipes
-    from .show import recipe_table
 
     print(recipe_table(library_recipes()))
 
@@ -71,7 +58,7 @@ def show(
     ] = None,
 ) -> None:
     """The resolved recipe with the origin of each value; itself a runnable recipe."""
-    from .show import json_schema
+    from .command.show import json_schema
 
     if schema is not None:
         print(json_schema(schema))
@@ -97,8 +84,8 @@ def plan(
     gpu: Annotated[str, typer.Option(help="What it is to run on, for example h200, a100 or 4090.")] = "h100",
 ) -> None:
     """Memory, tokens, steps, time, disk and the launch line, before anything is loaded."""
-    from .plan import make_plan
-    from .planning.gpus import GPUS
+    from .plan.gpus import GPUS
+    from .plan.make_plan import make_plan
 
     if gpu not in GPUS:
         raise typer.BadParameter(f"{gpu!r} is not one of {', '.join(GPUS)}")
@@ -111,7 +98,7 @@ def copy(
     to: Annotated[Path, typer.Argument(help="A folder or a file name.")] = Path("."),
 ) -> None:
     """Write a shipped recipe into your folder, to change it there."""
-    from .config.library import copy_recipe
+    from .config.language.library import copy_recipe
 
     print(copy_recipe(recipe, to))
 
@@ -119,7 +106,7 @@ def copy(
 @preview_app.command("data")
 def preview_data(recipe: Recipe, overrides: Overrides = None, rows: Rows = 2) -> None:
     """Rows as the model sees them: dim what it reads, green what it learns to write."""
-    from .preview import show_data
+    from .preview.previews import show_data
 
     for part in _load(recipe, overrides).parts():
         show_data(part, rows)
@@ -134,7 +121,7 @@ def preview_rewards(
     model: Annotated[str | None, typer.Option(help="The model that answers; without it the recipe's.")] = None,
 ) -> None:
     """What the rewards give to gold, empty and near-miss answers, and to the model's own."""
-    from .preview import show_rewards
+    from .preview.previews import show_rewards
 
     for part in _load(recipe, overrides).parts():
         show_rewards(part, rows, samples or (4 if model else 0), model)
@@ -156,7 +143,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
 ) -> None:
     """Train; with `launch.processes` above 1 through `accelerate launch`."""
-    from .launching import launch_command, run_launched
+    from .run.launching import launch_command, run_launched
 
     loaded = _load(recipe, overrides)
     if loaded.recipe.kind not in _TRAINERS:
@@ -189,8 +176,8 @@ def board(
     from rich import print as show
 
     from ..eval.board import build_board
-    from ..eval.records import find_records, read_record
-    from ..eval.report import overview_table
+    from ..eval.measure.records import find_records, read_record
+    from ..eval.show.record_tables import overview_table
 
     page = build_board(records, out)
     show(overview_table([read_record(folder) for folder in find_records(records)]))
@@ -206,8 +193,8 @@ def card(
     ] = None,
 ) -> None:
     """Write results into a model folder: a table and model-index in its card, and .eval_results for the Hub."""
-    from ..eval.hub import parse_benchmark
-    from .cards import write_results
+    from ..eval.show.hub_results import parse_benchmark
+    from .run.cards import write_results
 
     for file in write_results(records, model, dict(map(parse_benchmark, dataset or ()))):
         print(file)
@@ -216,24 +203,16 @@ def card(
 @app.command()
 def report(run: Annotated[Path, typer.Argument(help="The folder of a training run.")]) -> None:
     """One page about a run: curves, time, answers, recipe; training writes it at its end."""
-    from .report import write_report
+    from .run.report import write_report
 
     print(write_report(run))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; what a user can put right is a message and an exit code, not a traceback."""
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    try:
-        app(args=arguments, prog_name="quince")
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except (ValueError, RuntimeError, OSError) as error:
-        if not _is_for_the_user(error):
-            raise
-        _say(error)
-        sys.exit(2)
+    """Run the command, see `guarded`."""
+    from .run.console import guarded
+
+    guarded(lambda: app(args=arguments, prog_name="quince"))
 
 
 def _load(recipe: str, overrides: Sequence[str] | None) -> LoadedRecipe:
@@ -244,18 +223,6 @@ def _load(recipe: str, overrides: Sequence[str] | None) -> LoadedRecipe:
 
 def _call(module: str, loaded: LoadedRecipe, **options: Any) -> None:
     import_module(module).run(loaded, **options)
-
-
-def _is_for_the_user(error: Exception) -> bool:
-    """Errors of the file system, and the error classes of this package, which name a way out."""
-    return isinstance(error, OSError) or type(error).__module__.startswith("quince.")
-
-
-def _say(error: Exception) -> None:
-    from .config.errors import is_rank_zero
-
-    if is_rank_zero():
-        print(error, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -10,15 +10,15 @@ from typing import Any
 from .base import Reward
 
 REWARDS: dict[str, str] = {
-    "sql_execution": "quince.rewards.sql:SqlExecution",
-    "math": "quince.rewards.math:MathAnswer",
-    "countdown": "quince.rewards.countdown:Countdown",
-    "exact_match": "quince.rewards.text:ExactMatch",
-    "format": "quince.rewards.text:Format",
-    "length": "quince.rewards.text:Length",
-    "function_call": "quince.rewards.function_call:FunctionCall",
-    "bfcl": "quince.rewards.bfcl:BfclCall",
-    "capsule": "quince.rewards.compression:CapsuleReward",
+    "sql_execution": "quince.rewards.sql_execution.sql_reward:SqlExecution",
+    "math": "quince.rewards.answers.math:MathAnswer",
+    "countdown": "quince.rewards.answers.countdown:Countdown",
+    "exact_match": "quince.rewards.answers.text:ExactMatch",
+    "format": "quince.rewards.answers.text:Format",
+    "length": "quince.rewards.answers.text:Length",
+    "function_call": "quince.rewards.function_calling.function_call:FunctionCall",
+    "bfcl": "quince.rewards.function_calling.bfcl:BfclCall",
+    "capsule": "quince.rewards.capsule.capsule_reward:CapsuleReward",
 }
 
 

@@ -4,7 +4,7 @@
 #   scripts/audit.sh           ends with 1 if a version has a known hole, with 0 and a word if nobody can be asked
 #   scripts/audit.sh --strict  ends with 2 if nobody can be asked
 #
-# Without a connection tests/unit/test_security_floors.py still holds the versions above the holes that matter here.
+# Without a connection tests/unit/project/test_security_floors.py still holds the versions above the holes that matter here.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 unreachable=0

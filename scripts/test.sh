@@ -3,7 +3,7 @@
 #
 #   scripts/test.sh                    all tests, two at a time
 #   scripts/test.sh -m "not slow"      the quick ones
-#   scripts/test.sh tests/unit/test_readme.py
+#   scripts/test.sh tests/unit/project/test_readme.py
 #
 # Tests that read real benchmark files want QUINCE_DATA to name their folder and are skipped without it.
 set -euo pipefail

@@ -20,8 +20,8 @@ import numpy as np
 from ..cache import write_atomic
 from .families import FAMILIES, Ints
 from .generate import CompositionError, Compositions, Rows, Task
+from .lookup_tables import Table
 from .sequences import END, FILLER, Target, vocabulary, written_tokens
-from .tables import Table
 
 NAMES = {
     "two_hop": "twohop",

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .families import FAMILIES, Family, Ints
-from .tables import Table, make_tables, table_hashes
+from .lookup_tables import Table, make_tables, table_hashes
 
 ENUMERATED = 2**23
 """Up to so many inputs are listed; beyond, inputs are drawn until there are enough."""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from . import scenarios
-from .library import Chain, Library, Tool
+from .say.library import Chain, Library, Tool
+from .say.requests import Context
 from .scenarios import Episode
-from .wishes import Context
 
 MIX: dict[str, int] = {
     "single": 20,

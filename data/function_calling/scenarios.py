@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import mocks
-from .grammar import NoSentenceError, Sentence
-from .library import Chain, Tool
-from .slots import draw
+from .say.grammar import NoSentenceError, Sentence
+from .say.library import Chain, Tool
+from .say.requests import Context, Wish, draw_wish, recorded
+from .say.slots import draw
 from .tool_lists import to_json
-from .wishes import Context, Wish, draw_wish, recorded
 
 Message = dict[str, Any]
 

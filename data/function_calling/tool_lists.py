@@ -8,9 +8,9 @@ from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any
 
-from .library import Library, Parameter, load_library
-from .packs import load_pack
-from .schema import openai_tool
+from .check.schema import openai_tool
+from .say.library import Library, Parameter, load_library
+from .say.packs import load_pack
 
 to_json = json.JSONEncoder(ensure_ascii=False).encode
 """JSON with the letters of all languages as they are; ``json.dumps`` would build an encoder a call."""

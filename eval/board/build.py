@@ -13,14 +13,14 @@ from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from ... import __version__
 from ...data.cache import write_atomic
-from ..metrics import Unit
-from ..records import find_records, read_record
-from ..report import label, number, p_text, power_sentence, shown_metrics, spread, unit_of_interval
+from ...data.version import __version__
+from ..measure.metrics import Unit
+from ..measure.records import find_records, read_record
+from ..show.record_tables import label, number, p_text, power_sentence, shown_metrics, spread, unit_of_interval
+from .comparisons import Pair, pairs
 from .content import Entry, Suite, suites
-from .pairs import Pair, pairs
-from .samples import answers, questions, script
+from .problem_pages import answers, questions, script
 
 ASSETS = ("board.css", "board.js")
 

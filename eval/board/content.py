@@ -10,14 +10,14 @@ from functools import cached_property
 import numpy as np
 
 from ...rewards.base import OUTCOMES
-from ..analyses import Analysed, find_analysis, read_analysis
-from ..compare import Comparison, compare, ranks
-from ..metrics import Metric, per_problem
-from ..problems import Problem
-from ..records import Record, record_labels
-from ..reference import KL_METRICS
-from ..settings import KlSettings
-from .charts import Line, Point, line_chart, scatter
+from ..measure.analyses import Analysed, find_analysis, read_analysis
+from ..measure.compare import Comparison, compare, ranks
+from ..measure.metrics import Metric, per_problem
+from ..measure.problems import Problem
+from ..measure.records import Record, record_labels
+from ..measure.reference import KL_METRICS
+from ..measure.settings import KlSettings
+from .interval_charts import Line, Point, line_chart, scatter
 
 COLOURS = 8
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...data.capsules import sentences
+from ...data.compression.capsules import sentences
 
 if TYPE_CHECKING:
-    from ...rewards.compression import Reader
+    from ...rewards.capsule.reader import Reader
     from ..engines.base import Engine
 
 _LONGEST_WORD = 24

@@ -6,14 +6,14 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...data.capsules import sentences
-from ...data.passages import Fact, facts_of, note_of
+from ...data.compression.capsules import sentences
+from ...data.compression.passages import Fact, facts_of, note_of
 from ...data.rows import Row
-from ...rewards.capsule_utility import read_questions
+from ...rewards.capsule.utility import read_questions
 from .results import CAPSULE, FULL, NONE, ORACLE, RANDOM_FACTS, SWAPPED
 
 if TYPE_CHECKING:
-    from ...rewards.compression import Reader
+    from ...rewards.capsule.reader import Reader
 
 
 def contexts(rows: Sequence[Row], capsules: Sequence[str], reader: Reader, seed: int = 0) -> dict[str, list[str]]:

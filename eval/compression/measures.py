@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..statistics import Interval, bootstrap_mean, bootstrap_means, paired_difference, wilson
+from ..measure.statistics import Interval, bootstrap_mean, bootstrap_means, paired_difference, wilson
 from .costs import Lengths
 from .results import CAPSULE, FULL, NONE, SWAPPED, Results
 

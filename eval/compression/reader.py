@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
-from ...data.formatting import Renderer
+from ...data.chat.renderer import Renderer
 from ..engines.base import Engine, Sampling
 
 TEMPLATE = "{context}\n{question}"

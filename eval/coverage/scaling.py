@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import t as student
 
-from ..statistics import Interval, StatisticsError
+from ..measure.statistics import Interval, StatisticsError
 
 PAPER_EXPONENTS = {
     ("two_hop", "direct"): 2.26,

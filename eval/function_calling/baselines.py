@@ -8,12 +8,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...data.function_calling.calls import Call
-from ...data.function_calling.schema import function_of
-from ...data.function_calling.wire import render_calls
+from ...data.function_calling.check.schema import function_of
+from ...data.function_calling.wire.calls import Call
+from ...data.function_calling.wire.formats import render_calls
 from ...data.rows import Row
 from .cases import DECISIONS
-from .copying import filled
+from .copied_values import filled
 
 Baseline = Callable[[Row, str], str]
 """From a row and a wire format to an answer; a baseline never looks at the gold."""

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ...data.rows import Row
-from ...rewards.tool_scoring import Score, score
+from ...rewards.function_calling.call_scoring import Score, score
 from .baselines import BASELINES
+from .call_rates import Report
 from .cases import Case
-from .report import Report
 
 
 def make_report(rows: Sequence[Row], answers: Sequence[str], form: str = "hermes") -> Report:

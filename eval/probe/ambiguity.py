@@ -14,7 +14,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from ..coverage.observations import Subset
-from ..statistics import wilson
+from ..measure.statistics import wilson
 from .components import Component
 from .noise import alike
 

@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.function_calling.wire import parse_calls, parse_tolerant
+from ...data.function_calling.wire.formats import parse_calls, parse_tolerant
 from ...data.rows import Row
-from ...rewards.sql_text import extract_sql
-from ...rewards.tool_calls import CallScore
-from ...rewards.tool_gold import read_gold
-from ...rewards.tool_scoring import score_parsed
-from .rows import NO_OUTPUT, UNKNOWN, Table, view_of
-from .schema import ProbeError
-from .values import output_value
+from ...rewards.function_calling.call_alignment import CallScore
+from ...rewards.function_calling.call_scoring import score_parsed
+from ...rewards.function_calling.gold_calls import read_gold
+from ...rewards.sql_execution.query_text import extract_sql
+from .read.slot_rows import NO_OUTPUT, UNKNOWN, Table, view_of
+from .read.slot_schema import ProbeError
+from .read.values import output_value
 
 FloatArray = NDArray[np.float64]
 

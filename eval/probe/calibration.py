@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..problems import Answer, Problem
-from ..records import find_records, read_record
-from ..statistics import Interval, bootstrap_mean, wilson_clustered
-from .analysis import Analysis
+from ..measure.problems import Answer, Problem
+from ..measure.records import find_records, read_record
+from ..measure.statistics import Interval, bootstrap_mean, wilson_clustered
 from .answers import Reply, output_accuracy
 from .predictors import Predictor, compare, figures, output_figures
-from .schema import ProbeError
+from .read.slot_schema import ProbeError
+from .slot_analysis import Analysis
 from .statuses import SEEN, STATUSES, SWEEP
 
 FloatArray = NDArray[np.float64]

@@ -13,8 +13,8 @@ from ..coverage.null_model import NullModel, smallest_k
 from ..coverage.observations import Subset, subsets
 from ..coverage.pairs import PairsBySubset, all_pairs
 from .noise import Settled, settle
+from .read.slot_rows import NO_OUTPUT, Table
 from .relevance import Relevance, given, select
-from .rows import NO_OUTPUT, Table
 
 IntArray = NDArray[np.int64]
 

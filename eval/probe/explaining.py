@@ -8,9 +8,9 @@ from functools import cache, cached_property
 
 from ..coverage.explain import Attempt, Explainer
 from ..coverage.observations import Subset
-from .analysis import Analysis
 from .components import Component
 from .routes import Router
+from .slot_analysis import Analysis
 from .statuses import STATUSES, WEAK
 
 

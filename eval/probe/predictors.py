@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..statistics import Interval
-from .analysis import Analysis
-from .baselines import ngram_overlap, t_way
+from ..measure.statistics import Interval
+from .nearest_rows import ngram_overlap, t_way
+from .slot_analysis import Analysis
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

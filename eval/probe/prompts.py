@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from .candidates import Addition
+from .read.slot_rows import Codes
 from .repair import Plan
-from .rows import Codes
-from .shelf import Addition
 
 
 def prompts(made: Plan, codes: Codes) -> list[dict[str, object]]:

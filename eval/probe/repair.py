@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .analysis import Analysis
-from .rows import NO_OUTPUT, Table
-from .shelf import Addition, Key, Need, Shelf
+from .candidates import Addition, Key, Need, Shelf
+from .read.slot_rows import NO_OUTPUT, Table
+from .slot_analysis import Analysis
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.rows import Row
-from .analysis import Analysis, analyse
 from .components import components
-from .rows import Table
-from .schema import ProbeError
+from .read.slot_rows import Table
+from .read.slot_schema import ProbeError
+from .slot_analysis import Analysis, analyse
 from .statuses import STATUSES
 
 IntArray = NDArray[np.int64]

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ..statistics import wilson
+from ..measure.statistics import wilson
 from .ambiguity import flags
-from .analysis import Analysis
-from .baselines import baselines
 from .calibration import Calibration, Scale
 from .components import Component, components
 from .explaining import Reasons
+from .nearest_rows import baselines
 from .repair import Plan
+from .slot_analysis import Analysis
 from .statuses import DETERMINED, SEEN, STATUSES, judge
 
 SHOWN = 12

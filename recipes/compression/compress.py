@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ...data.capsule_budget import PARTS, Budget, CompressionError, Counter, count_all, join_parts
-from ...data.capsule_literals import KINDS, Kept, Literal, required
-from ...data.capsule_selection import Piece, Selection, pieces_of, select, weighed
-from ...data.capsules import clean
+from ...data.compression.budget import PARTS, Budget, CompressionError, Counter, count_all, join_parts
+from ...data.compression.capsules import clean
+from ...data.compression.literals import KINDS, Kept, Literal, required
+from ...data.compression.selection import Piece, Selection, pieces_of, select, weighed
 from .counting import make_counters
 from .llmlingua import without_effect
 from .result import CompressedPrompt, Outcome, measured
@@ -124,7 +124,7 @@ def compress_prompts(
         readers: Tokenizers for which the limit holds: objects, folders, functions; by name, in a list, or one. The
             default is the model's; without a model words and marks are counted.
         must_keep: What the contexts have and the new prompt must have: texts, compiled patterns (every match),
-            functions (`quince.data.capsule_literals.numbers`, `dates`, `names`).
+            functions (`quince.data.compression.literals.numbers`, `dates`, `names`).
         force_tokens: LLMLingua's: those with a letter or digit are added to `must_keep`, each to be there once; marks
             and line ends stay where their sentences stay.
         force_reserve_digit: Keep all numbers.

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...data.capsule_budget import CompressionError, Counter
-from ..models import model_path
+from ...data.compression.budget import CompressionError, Counter
+from ..parts.models import model_path
 
 WORDS = "words"
 """Name of the counter that takes words and marks for tokens, where no tokenizer is named."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ...data.capsule_budget import PARTS, Budget, count_all
-from ...data.capsule_literals import KINDS, Kept, Source, comparable, missing
-from ...data.capsules import sentences
+from ...data.compression.budget import PARTS, Budget, count_all
+from ...data.compression.capsules import sentences
+from ...data.compression.literals import KINDS, Kept, Source, comparable, missing
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...data.capsule_budget import CompressionError
-from ...data.capsule_literals import Source
-from ...data.capsule_selection import Piece, join, pieces_of, weighed
-from ...data.capsules import clause_spans, clean, sentences
-from ...data.formatting import render_prompts
-from ...data.passage_sets import INSTRUCTION
-from ...rewards.capsule_guards import injected, unreadable
-from ..models import model_path
+from ...data.chat.renderer import render_prompts
+from ...data.compression.budget import CompressionError
+from ...data.compression.capsules import clause_spans, clean, sentences
+from ...data.compression.literals import Source
+from ...data.compression.passage_sets import INSTRUCTION
+from ...data.compression.selection import Piece, join, pieces_of, weighed
+from ...rewards.capsule.guards import injected, unreadable
+from ..parts.models import model_path
 
 if TYPE_CHECKING:
     from ...eval.engines.base import Completion, Engine

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .errors import Problem, RecipeError, RecipeErrors
-from .library import evaluation_name, library_recipes
+from .language.errors import Problem, RecipeError, RecipeErrors
+from .language.library import evaluation_name, library_recipes
 from .loaded import LoadedRecipe
 from .loader import load_recipe
 

@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel
 
-from ...data.formatting import shipped_templates, template_file
+from ...data.chat.renderer import shipped_templates, template_file
 from .compression_checks import reader_checks
 from .compression_eval import CompressionEvalRecipe, compression_eval_checks
 from .coverage import CoverageRecipe, coverage_checks
 from .data import Source
 from .dpo import DpoRecipe
 from .evaluation import EvalRecipe
-from .finding import Finding
 from .judging_checks import judging_checks, plugin_checks
+from .language.finding import Finding
 from .pretrain import PretrainRecipe
 from .rlvr import RlvrRecipe
 from .rlvr_checks import rlvr_checks

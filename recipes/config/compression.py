@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from .engine import Engine, TransformersEngine
+from .language.section import Positive, PositiveFloat, Section
 from .model import Model
-from .section import Positive, PositiveFloat, Section
 
 
 class ReaderServer(Section):

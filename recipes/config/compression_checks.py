@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from .finding import Finding
+from .language.finding import Finding
 from .rewards import Capsule, RewardSpec
-from .trainer import trainer_value
+from .trainer_arguments import trainer_value
 
 if TYPE_CHECKING:
     from .rlvr import RlvrRecipe

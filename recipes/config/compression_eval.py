@@ -10,9 +10,9 @@ from pydantic import Field
 from .compression import Reader
 from .data import DataSource
 from .engine import Engine, TransformersEngine
-from .finding import Finding
+from .language.finding import Finding
+from .language.section import Options, Positive, Section, Weight
 from .model import Model
-from .section import Options, Positive, Section, Weight
 
 COLUMNS = ("passage", "budget", "questions")
 """What rows need beside their prompt."""

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from .finding import Finding
-from .section import Options, Positive, Section, Share
+from .language.finding import Finding
+from .language.section import Options, Positive, Section, Share
 
 CompositionalFamily = Literal["one_hop", "two_hop", "parallel", "three_hop", "five_hop", "non_tree"]
 CompositionalTables = Literal["random", "same_f12", "modular_addition", "symmetric", "ignored_argument"]

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from .coverage import CompositionalFamily, CompositionalTables
 from .function_calling_data import FunctionCallQuestions
+from .language.section import Options, Positive, Section, Share
 from .passages import PassageSource
-from .section import Options, Positive, Section, Share
 from .source import Benchmark, Source
 
 

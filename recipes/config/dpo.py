@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from .language.section import Options, Section
 from .model import Launch, Model
-from .section import Options, Section
 from .sft_data import DpoSource
 
 

@@ -9,10 +9,10 @@ from pydantic import Field
 from .compression import Reader
 from .data import DataSource
 from .engine import Engine, TransformersEngine
+from .language.section import Positive, PositiveFloat, Section, Share
 from .model import Model
 from .retention import Retention
 from .rewards import Reward
-from .section import Positive, PositiveFloat, Section, Share
 
 
 class Sampling(Section):

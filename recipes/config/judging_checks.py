@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from .data import Source
-from .finding import Finding
-from .plugins import plugin_problem
+from .language.finding import Finding
+from .language.plugins import plugin_problem
 from .rewards import RewardSpec
 
 

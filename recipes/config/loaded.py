@@ -11,12 +11,12 @@ from .compression_eval import CompressionEvalRecipe
 from .coverage import CoverageRecipe
 from .dpo import DpoRecipe
 from .evaluation import EvalRecipe
+from .language.reading import CoreDumper, read_text
+from .language.tree import Entry, entry_at, leaves
 from .pipeline import PipelineRecipe
 from .pretrain import PretrainRecipe
-from .reading import CoreDumper, read_text
 from .rlvr import RlvrRecipe
 from .sft import SftRecipe
-from .tree import Entry, entry_at, leaves
 
 Evaluation = EvalRecipe | CompressionEvalRecipe
 Recipe = RlvrRecipe | SftRecipe | DpoRecipe | PretrainRecipe | CoverageRecipe | Evaluation | PipelineRecipe

@@ -9,20 +9,20 @@ from .checks import cross_checks
 from .compression_eval import CompressionEvalRecipe
 from .coverage import CoverageRecipe
 from .dpo import DpoRecipe
-from .errors import Problem, RecipeErrors, did_you_mean
 from .evaluation import EvalRecipe
-from .finding import Finding
-from .library import LIBRARY, find_parent, find_recipe, recipe_name
+from .language.errors import Problem, RecipeErrors, did_you_mean
+from .language.finding import Finding
+from .language.library import LIBRARY, find_parent, find_recipe, recipe_name
+from .language.reading import display_path, read_file, read_overrides
+from .language.secrets import secret_problems
+from .language.tree import COMMAND_LINE, Entry, merge, origin_of, plain
+from .language.validation import validate
 from .loaded import LoadedRecipe, Recipe, value_origins
 from .pipeline import PipelineRecipe, check_pipeline, with_stages
 from .pretrain import PretrainRecipe
-from .reading import display_path, read_file, read_overrides
 from .rlvr import RlvrRecipe
-from .secrets import secret_problems
 from .sft import SftRecipe
-from .trainer import check_trainer, installed_fields
-from .tree import COMMAND_LINE, Entry, merge, origin_of, plain
-from .validation import validate
+from .trainer_arguments import check_trainer, installed_fields
 
 SCHEMAS: dict[str, type[Recipe]] = {
     "rlvr": RlvrRecipe,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .section import Positive, PositiveFloat, Section
+from .language.section import Positive, PositiveFloat, Section
 
 
 class NoAdapter(Section):

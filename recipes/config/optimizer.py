@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .section import PositiveFloat, Section
+from .language.section import PositiveFloat, Section
 
 
 class AdamW(Section):

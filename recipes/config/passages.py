@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from .section import Positive
+from .language.section import Positive
 from .source import Benchmark, Source
 
 COLUMNS = ("passage", "budget", "questions")

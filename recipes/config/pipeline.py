@@ -10,13 +10,13 @@ from pydantic import Field
 
 from .compression_eval import CompressionEvalRecipe
 from .dpo import DpoRecipe
-from .errors import Problem, one_of
 from .evaluation import EvalRecipe
+from .language.errors import Problem, one_of
+from .language.section import Section
+from .language.tree import Entry, leaves, merge
 from .pretrain import PretrainRecipe
 from .rlvr import RlvrRecipe
-from .section import Section
 from .sft import SftRecipe
-from .tree import Entry, leaves, merge
 
 STAGE = "stage:"
 """`model: {id: stage:sft}` is the model that the stage `sft` ends with."""

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from .data import Demonstrations, PassageDemonstrations
+from .language.section import Options, Positive, PositiveFloat, Section
 from .model import Launch
-from .section import Options, Positive, PositiveFloat, Section
 
 
 class Architecture(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from .section import Positive, Section
+from .language.section import Positive, Section
 
 
 class RetentionTask(Section):

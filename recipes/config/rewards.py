@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from .section import Options, Positive, PositiveFloat, Section, Weight
+from .language.section import Options, Positive, PositiveFloat, Section, Weight
 
 
 class RewardSpec(Section):

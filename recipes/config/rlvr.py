@@ -9,10 +9,10 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 from .compression import Objective, PolicyGradient, Reader
 from .data import DataSource
 from .engine import Engine, TransformersEngine
+from .language.section import Options, Positive, PositiveFloat, Section, Share, Weight
 from .model import Launch, Model
 from .optimizer import AdamW, Optimizer
 from .rewards import Reward
-from .section import Options, Positive, PositiveFloat, Section, Share, Weight
 
 
 class Split(Section):

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Iterator
 
 from .compression_checks import compression_checks
-from .finding import Finding
-from .library import accelerate_config
+from .language.finding import Finding
+from .language.library import accelerate_config
 from .rlvr import GeneratorTerm, JensenShannonDefinition, PassAtK, Pkpo, RehearsalTerm, RlvrRecipe
 from .shapes import shape_of
-from .trainer import trainer_value
+from .trainer_arguments import trainer_value
 
 
 def rlvr_checks(recipe: RlvrRecipe) -> Iterator[Finding]:

@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from .language.section import Options, Section
 from .model import Launch, Model
 from .optimizer import AdamW, Optimizer
-from .section import Options, Section
 from .sft_data import SftSource
 
 

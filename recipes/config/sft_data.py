@@ -8,7 +8,7 @@ from pydantic import Field
 
 from .data import CustomSource, FunctionCalls, Jsonl, Source
 from .function_calling_data import ImportedConversations
-from .section import Positive, Share
+from .language.section import Positive, Share
 
 
 class Conversations(Source):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from .section import Positive, PositiveFloat, Section
+from .language.section import Positive, PositiveFloat, Section
 
 
 class Source(Section):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .dpo import DpoRecipe
-from .finding import Finding
 from .judging_checks import plugin_checks
-from .library import accelerate_config
+from .language.finding import Finding
+from .language.library import accelerate_config
 from .sft import SftRecipe
 from .shapes import shape_of
-from .trainer import trainer_value
+from .trainer_arguments import trainer_value
 
 
 def tuning_checks(recipe: SftRecipe | DpoRecipe) -> Iterator[Finding]:

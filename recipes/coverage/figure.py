@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...eval.statistics import wilson
+from ...eval.measure.statistics import wilson
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

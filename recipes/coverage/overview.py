@@ -10,8 +10,8 @@ from rich.text import Text
 
 from ...data.compositional.generate import Task, generate
 from ...data.compositional.sequences import IGNORED, to_sequences, vocabulary
-from ..config.trainer import trainer_value
-from ..planning.units import readable
+from ..config.trainer_arguments import trainer_value
+from ..parts.units import readable
 
 if TYPE_CHECKING:
     from ..config import LoadedRecipe

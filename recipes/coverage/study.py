@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ...data.cache import write_atomic
-from ..config.reading import CoreDumper
+from ..config.language.reading import CoreDumper
 
 if TYPE_CHECKING:
     from ..config.coverage import CoverageRecipe
@@ -75,7 +75,7 @@ def _folder(recipe: CoverageRecipe, rows: int) -> Path:
 
 def _train_one(recipe: CoverageRecipe, rows: int, resume: bool) -> int:
     """Write the recipe of one size and run it as a command on one thread; returns its exit code."""
-    from ..checkpoints import sorted_checkpoints
+    from ..run.checkpoints import sorted_checkpoints
 
     folder = _folder(recipe, rows)
     one = recipe.model_dump(mode="json")

@@ -20,6 +20,6 @@ def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
         from .study import train_sizes
 
         return train_sizes(loaded, resume)
-    from .probe import train_probe
+    from .train_probe import train_probe
 
     return train_probe(loaded, resume)

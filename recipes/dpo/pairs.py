@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...data.formatting import Renderer
+from ...data.chat.renderer import Renderer
 from ...data.rows import Row, RowError, check_messages
-from ..rows import load_source, thin_out
+from ..parts.load_rows import load_source, thin_out
 
 if TYPE_CHECKING:
     from ..config.dpo import DpoRecipe
@@ -41,7 +41,7 @@ def pairs_of(source: Any) -> list[Row]:
             for name in ("chosen", "rejected"):
                 check_messages(row.get(name), f"{row['id']} · {name}")
         return rows
-    from ...data.function_calling.corruptions import preference_rows
+    from ...data.function_calling.check.corruptions import preference_rows
     from ...data.sources import load_demonstrations
 
     return preference_rows(load_demonstrations(source.kind, **source.arguments()), source.seed)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..tuning import run_training, trainer_options
+from trl import DPOConfig, DPOTrainer
+
+from ..run.survival import Survives
+from ..run.training import run_training, trainer_options
 
 if TYPE_CHECKING:
     from ..config.dpo import DpoRecipe
     from ..config.loader import LoadedRecipe
-    from .trainer import DpoTrainer
+
+
+class DpoTrainer(Survives, DPOTrainer):
+    """`DPOTrainer` on the pairs of `recipes.dpo.pairs`, in which control tokens of content are text."""
+
+    def _prepare_dataset(self, dataset: Any, *arguments: Any, **options: Any) -> Any:
+        return dataset
 
 
 def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
@@ -23,12 +31,11 @@ def build_trainer(loaded: LoadedRecipe) -> DpoTrainer:
     """Put pairs, model and reference together."""
     from datasets import Dataset
 
-    from ..config.errors import is_rank_zero
-    from ..models import adapter_config, load_policy, load_tokenizer
-    from ..run_folder import MetricsFile
+    from ..config.language.errors import is_rank_zero
+    from ..parts.models import adapter_config, load_policy, load_tokenizer
+    from ..run.run_folder import MetricsFile
     from ..sft.examples import training_renderer
     from .pairs import load_pairs, make_pairs
-    from .trainer import DpoTrainer
 
     recipe: DpoRecipe = loaded.recipe
     arguments = trainer_arguments(recipe)
@@ -49,14 +56,12 @@ def build_trainer(loaded: LoadedRecipe) -> DpoTrainer:
     )
 
 
-def trainer_arguments(recipe: DpoRecipe) -> Any:
+def trainer_arguments(recipe: DpoRecipe) -> DPOConfig:
     """The recipe's `trainer:` block as a `DPOConfig`, with what the recipe itself decides filled in."""
-    from trl import DPOConfig
-
     return DPOConfig(**trainer_options(recipe))
 
 
 if __name__ == "__main__":
-    from ..cli import main
+    from ..run.console import train_module
 
-    main(["train", *sys.argv[1:]])
+    train_module(run)

@@ -60,7 +60,7 @@ def train_tokenizer(
         model_max_length=max_length,
         clean_up_tokenization_spaces=False,
     )
-    wrapped.chat_template = (files("quince.data") / "chat_templates" / "qwen.jinja").read_text(encoding="utf-8")
+    wrapped.chat_template = (files("quince.data") / "chat" / "templates" / "qwen.jinja").read_text(encoding="utf-8")
     return wrapped
 
 

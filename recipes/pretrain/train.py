@@ -25,11 +25,11 @@ from transformers import (
 
 from ...data.rows import Row
 from ...data.sources import load_demonstrations
-from ..optimizer import muon_with_adamw
-from ..run_folder import MetricsFile
+from ..parts.optimizer import muon_with_adamw
+from ..run.run_folder import MetricsFile
+from ..run.survival import Survives
+from ..run.training import run_training, trainer_options
 from ..sft.examples import IGNORED, Example, make_examples, training_renderer
-from ..survival import Survives
-from ..tuning import run_training, trainer_options
 from .tokenizer import train_tokenizer
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..survival import Survives
+from ..run.survival import Survives
 
 
 class KeepsRollouts(Survives):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
-from ..run_folder import keep_lines
+from ..run.run_folder import keep_lines
 
 if TYPE_CHECKING:
     from .trainer import RlvrTrainer

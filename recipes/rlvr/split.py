@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...data.cache import write_atomic
-from ...data.formatting import read_template, render_prompt, render_prompts
+from ...data.chat.renderer import read_template, render_prompt, render_prompts
 from ...data.rows import Row
-from ...eval.settings import rows_sha256
-from ..config.trainer import trainer_value
-from ..engines import build_engine
-from ..models import load_policy, load_tokenizer, model_path
-from ..progress import quiet_libraries
-from ..rewards import build_rewards
-from ..rows import load_training_and_old
-from .fingerprint import files_fingerprint, model_fingerprint, tokenizer_fingerprint
+from ...eval.measure.settings import rows_sha256
+from ..config.trainer_arguments import trainer_value
+from ..parts.build_rewards import build_rewards
+from ..parts.engines import build_engine
+from ..parts.fingerprint import files_fingerprint, model_fingerprint, tokenizer_fingerprint
+from ..parts.load_rows import load_training_and_old
+from ..parts.models import load_policy, load_tokenizer, model_path
+from ..run.progress import quiet_libraries
 from .rehearsal import Origin, RehearsalRow, StoreError, write_store
 
 if TYPE_CHECKING:

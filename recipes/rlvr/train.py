@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...data.rows import Row, RowError
-from ..rows import load_training_and_old
-from ..tuning import run_training, trainer_options
+from ..parts.load_rows import load_training_and_old
+from ..run.training import run_training, trainer_options
 from . import divergences
 from .advantages import Advantage, dr_grpo, focal, group, leave_one_out, pass_at_k, pkpo, w_reinforce
 
@@ -40,11 +39,11 @@ def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
 def build_trainer(loaded: LoadedRecipe) -> RlvrTrainer:
     """Put rows, rewards, policy, store and divergence together."""
     from ...eval.engines.transformers import stop_token_ids
-    from ..compression.binding import with_readers
-    from ..models import adapter_config, load_policy, load_tokenizer
-    from ..optimizer import make_optimizer
-    from ..rewards import build_rewards
-    from ..run_folder import MetricsFile
+    from ..parts.build_rewards import build_rewards
+    from ..parts.models import adapter_config, load_policy, load_tokenizer
+    from ..parts.optimizer import make_optimizer
+    from ..parts.readers import with_readers
+    from ..run.run_folder import MetricsFile
     from .samples import SamplesFile
     from .split import ensure_split, needs_split
 
@@ -86,7 +85,7 @@ def trainer_class(objective: Any) -> Callable[..., RlvrTrainer]:
 
     if objective.kind == "policy_gradient":
         return RlvrTrainer
-    from ..compression.capsule import CapsulatorTrainer
+    from .capsulator import CapsulatorTrainer
 
     return partial(CapsulatorTrainer, instruction=objective.instruction)
 
@@ -168,7 +167,7 @@ def make_rollout_divergence(divergence: Any) -> RolloutDivergence | None:
 
 def make_rehearsal(recipe: RlvrRecipe, split: SplitResult | None, policy: Any, tokenizer: Any) -> Rehearsal | None:
     """The rehearsal term, its store checked against the policy that training starts from; or None."""
-    from .fingerprint import model_fingerprint, tokenizer_fingerprint
+    from ..parts.fingerprint import model_fingerprint, tokenizer_fingerprint
     from .rehearsal import Origin, RehearsalStore
     from .rehearsal_loss import Rehearsal, RehearsalSettings
 
@@ -186,6 +185,6 @@ def make_rehearsal(recipe: RlvrRecipe, split: SplitResult | None, policy: Any, t
 
 
 if __name__ == "__main__":
-    from ..cli import main
+    from ..run.console import train_module
 
-    main(["train", *sys.argv[1:]])
+    train_module(run)

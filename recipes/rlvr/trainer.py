@@ -18,7 +18,7 @@ from accelerate.utils import gather
 from torch import Tensor
 from trl import GRPOTrainer
 
-from ...data.formatting import Renderer
+from ...data.chat.renderer import Renderer
 from . import divergences, generation, rollouts
 from .advantages import Advantage, unlikeliness
 from .buffer import KeepsRollouts

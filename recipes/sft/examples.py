@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...data.formatting import Rendered, Renderer
+from ...data.chat.renderer import Rendered, Renderer
 from ...data.rows import Row, RowError
 from ...data.sources import DEMONSTRATIONS, load_demonstrations
-from ..rows import load_source, thin_out
+from ..parts.load_rows import load_source, thin_out
 
 if TYPE_CHECKING:
     from datasets import Dataset

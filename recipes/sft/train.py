@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..tuning import run_training, trainer_options
+from ..run.training import run_training, trainer_options
 
 if TYPE_CHECKING:
     from ..config.loader import LoadedRecipe
@@ -25,10 +24,10 @@ def build_trainer(loaded: LoadedRecipe) -> SftTrainer:
     import torch
 
     from ...data.cache import write_atomic
-    from ..config.errors import is_rank_zero
-    from ..models import adapter_config, load_policy, load_tokenizer
-    from ..optimizer import make_optimizer
-    from ..run_folder import MetricsFile
+    from ..config.language.errors import is_rank_zero
+    from ..parts.models import adapter_config, load_policy, load_tokenizer
+    from ..parts.optimizer import make_optimizer
+    from ..run.run_folder import MetricsFile
     from .examples import load_conversations, make_dataset, make_examples, summary, training_renderer
     from .trainer import SftTrainer
 
@@ -66,6 +65,6 @@ def trainer_arguments(recipe: SftRecipe) -> Any:
 
 
 if __name__ == "__main__":
-    from ..cli import main
+    from ..run.console import train_module
 
-    main(["train", *sys.argv[1:]])
+    train_module(run)

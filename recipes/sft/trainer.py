@@ -10,7 +10,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from trl import SFTTrainer
 
-from ..survival import Survives
+from ..run.survival import Survives
 from .attention import use_on_cpu
 from .examples import IGNORED
 

@@ -21,7 +21,7 @@ from function_call_judges import bfcl_judge
 from function_call_oracle import CATEGORIES, records
 from function_call_predictions import predictions
 from quince.data.cache import write_atomic
-from quince.rewards.bfcl import BfclCall
+from quince.rewards.function_calling.bfcl import BfclCall
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 

@@ -21,11 +21,11 @@ import numpy as np
 from chromium import find_chromium, new_page
 from quince.eval.board import build_board
 from quince.eval.engines.base import Sampling
-from quince.eval.evaluate import Evaluation
-from quince.eval.problems import Answer, Problem
-from quince.eval.records import write_record
-from quince.eval.samples import SampleLog
-from quince.eval.settings import Settings
+from quince.eval.measure.evaluate import Evaluation
+from quince.eval.measure.problems import Answer, Problem
+from quince.eval.measure.records import write_record
+from quince.eval.measure.samples import SampleLog
+from quince.eval.measure.settings import Settings
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 SHAPES = {"one answer a problem": (5_000, 1), "8 answers a problem": (625, 8)}

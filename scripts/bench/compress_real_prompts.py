@@ -25,8 +25,8 @@ from typing import Any
 
 from quince import compress_prompts
 from quince.data import files
-from quince.data.capsule_budget import BudgetError
-from quince.data.capsule_literals import Literal, comparable, dates, missing, names, numbers, required
+from quince.data.compression.budget import BudgetError
+from quince.data.compression.literals import Literal, comparable, dates, missing, names, numbers, required
 from quince.data.sources import load_rows
 from quince.recipes.compression.result import CompressedPrompt
 
@@ -85,7 +85,7 @@ class Summary:
 
 def tokenizers() -> dict[str, Any]:
     """The shipped tokenizer, one token a byte, and one a word."""
-    from quince.recipes.models import model_path
+    from quince.recipes.parts.models import model_path
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -22,13 +22,13 @@ from pathlib import Path
 
 from quince.data.cache import write_atomic
 from quince.eval.compression import measures
-from quince.eval.compression.grids import Entry, suite_grids
-from quince.eval.compression.page import READING, figures
+from quince.eval.compression.capsule_page import READING, figures
+from quince.eval.compression.capsule_tables import Entry, suite_grids
 from quince.eval.compression.results import CAPSULE, RANDOM_FACTS, SWAPPED, Results
 from quince.eval.compression.seeds import over_seeds, pool
-from quince.eval.report import spread
-from quince.eval.statistics import Interval, paired_difference, wilson
-from quince.eval.tables import Grid, markdown
+from quince.eval.measure.statistics import Interval, paired_difference, wilson
+from quince.eval.show.record_tables import spread
+from quince.eval.show.tables import Grid, markdown
 
 TARGET = Path(__file__).parents[2] / "docs" / "results"
 MAIN, START, EARLY = "grpo", "sft", "early"

@@ -40,7 +40,7 @@ def run(folder: Path, studies: list[str], seeds: list[int], sizes: list[int] | N
     """Train every size of the studies that is not finished in the folder."""
     import torch
     from quince.recipes.config import load_recipe
-    from quince.recipes.coverage.probe import RESULT, train_probe
+    from quince.recipes.coverage.train_probe import RESULT, train_probe
 
     torch.set_num_threads(1)
     for study in studies:

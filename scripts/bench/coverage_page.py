@@ -11,9 +11,9 @@ import numpy as np
 from coverage_claims import claims_text, gap, held_out, mechanism, over_seeds, share, sizes
 from quince.data.cache import write_atomic
 from quince.eval.coverage.scaling import kappa
-from quince.eval.statistics import wilson
+from quince.eval.measure.statistics import wilson
 from quince.recipes.coverage.figure import draw
-from quince.recipes.run_folder import processor
+from quince.recipes.run.run_folder import processor
 
 Result = dict[str, Any]
 SCALING = """No model is trained here: N is the smallest size at which 99 % of the held-out compositions of known

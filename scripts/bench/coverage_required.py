@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from quince.eval.coverage.scaling import PAPER_EXPONENTS, fit_power_law, rows_for
-from quince.eval.statistics import StatisticsError
+from quince.eval.measure.statistics import StatisticsError
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -136,7 +136,7 @@ def trained(folder: Path, study: Study, values: int, seed: int, rows: int) -> tu
     import torch
     from quince.data.compositional.generate import CompositionError, Task, generate
     from quince.recipes.config import load_recipe
-    from quince.recipes.coverage.probe import RESULT, train_probe
+    from quince.recipes.coverage.train_probe import RESULT, train_probe
 
     out = folder / f"rows_{rows}"
     if not (out / RESULT).is_file():

@@ -60,7 +60,7 @@ def jobs() -> list[dict[str, Any]]:
 def train(job: dict[str, Any]) -> tuple[Path, float]:
     """Train one run (or find it done); returns the model folder and CPU seconds."""
     from quince.recipes.config import load_recipe
-    from quince.recipes.models import model_path
+    from quince.recipes.parts.models import model_path
     from quince.recipes.rlvr.train import run
 
     if job["method"] == "base":
@@ -79,8 +79,8 @@ def evaluate(model: Path, seed: int) -> dict[str, Any]:
     """Judged, correct, greedy and distinct counts per problem of each suite."""
     from quince.data.sources import load_rows
     from quince.eval.engines import Sampling, load_engine
-    from quince.eval.evaluate import evaluate as run
-    from quince.eval.metrics import per_problem
+    from quince.eval.measure.evaluate import evaluate as run
+    from quince.eval.measure.metrics import per_problem
     from quince.rewards.registry import make_reward
 
     engine = load_engine("transformers", model)

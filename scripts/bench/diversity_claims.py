@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 from diversity_statistics import SUITES, Array, Resampled, Setting, difference, find, interval, resample
-from quince.eval.statistics import Interval
+from quince.eval.measure.statistics import Interval
 
 Verdict = Literal["holds", "does not hold", "not shown"]
 GAIN = 0.10

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from diversity_claims import Claim, Part, Verdict, points
 from diversity_statistics import SUITES, Array, Setting, interpolate, interval, resample, sweep
-from quince.eval.statistics import Interval
+from quince.eval.measure.statistics import Interval
 
 MATCH = 0.02
 PLACES = ("highest", "middle")

@@ -8,7 +8,7 @@ from typing import Any
 from diversity_claims import Claim, base_and_grpo, points
 from diversity_frontiers import MATCH, Comparison
 from diversity_statistics import SUITES, Setting, average, difference
-from quince.eval.statistics import Interval
+from quince.eval.measure.statistics import Interval
 
 MEANING = {
     "in_domain": "New questions on the databases of training.",

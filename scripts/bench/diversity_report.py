@@ -17,7 +17,7 @@ import diversity_page
 from diversity_claims import Claim, base_and_grpo, best_of_both, gain_of_grpo, loss_of_grpo
 from diversity_frontiers import Comparison, comparisons, match_of_controls
 from diversity_statistics import DRAWS, METRICS, SUITES, Setting, average, difference, read_settings
-from quince.eval.statistics import Interval
+from quince.eval.measure.statistics import Interval
 
 COMMAND = "python scripts/bench/diversity.py run"
 Plan = Sequence[tuple[str, float | None, int]]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from quince.eval.statistics import Interval
+from quince.eval.measure.statistics import Interval
 
 Array = NDArray[np.float64]
 METRICS = ("pass@1", "pass@4", "pass@16", "pass@64", "greedy", "distinct_correct", "idiom_entropy")

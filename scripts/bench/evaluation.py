@@ -28,11 +28,11 @@ from typing import Any
 
 import numpy as np
 from quince.eval.engines.base import Completion, Sampling
-from quince.eval.evaluate import evaluate
-from quince.eval.records import write_record
-from quince.eval.samples import SampleLog
-from quince.eval.settings import Settings, rows_sha256
-from quince.eval.statistics import bootstrap_mean, pass_at_k
+from quince.eval.measure.evaluate import evaluate
+from quince.eval.measure.records import write_record
+from quince.eval.measure.samples import SampleLog
+from quince.eval.measure.settings import Settings, rows_sha256
+from quince.eval.measure.statistics import bootstrap_mean, pass_at_k
 from quince.rewards.registry import reward_class
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
@@ -137,7 +137,7 @@ def their_evaluation(
     """lm-eval on the same questions: prompts, filter, scores and logged samples; no chat template, no bootstrap."""
     from lm_eval import evaluator
     from lm_eval.api.model import LM
-    from quince.eval.retention_tasks import Wanted, load_tasks
+    from quince.eval.retention.retention_tasks import Wanted, load_tasks
 
     class Dummy(LM):
         """A model that has its answers ready."""

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from quince.data.function_calling.generate import demonstrations, rows
-from quince.data.function_calling.settings import SPLITS
+from quince.data.function_calling.generator import demonstrations, rows
+from quince.data.function_calling.generator_settings import SPLITS
 
 TARGET = Path(__file__).parents[2] / "docs" / "results" / "function_call_generator.json"
 

@@ -15,8 +15,8 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from quince.data.function_calling.calls import Call
-from quince.data.function_calling.schema import to_bfcl
+from quince.data.function_calling.check.schema import to_bfcl
+from quince.data.function_calling.wire.calls import Call
 
 _MODELS = "bfcl_eval.constants.model_config"
 

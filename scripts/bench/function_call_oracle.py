@@ -30,11 +30,11 @@ from function_call_predictions import misformatted, predictions
 from function_call_rules import RULES, Case, explain
 from quince.data import files
 from quince.data.function_calling.adapters import bfcl
-from quince.data.function_calling.calls import Call
-from quince.data.function_calling.wire import render_calls
+from quince.data.function_calling.wire.calls import Call
+from quince.data.function_calling.wire.formats import render_calls
 from quince.data.rows import Row
-from quince.rewards.tool_gold import read_gold
-from quince.rewards.tool_scoring import score
+from quince.rewards.function_calling.call_scoring import score
+from quince.rewards.function_calling.gold_calls import read_gold
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 COMMANDS = (

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from quince.data.function_calling.calls import Call, dump
-from quince.data.function_calling.wire import render_calls
+from quince.data.function_calling.wire.calls import Call, dump
+from quince.data.function_calling.wire.formats import render_calls
 from quince.data.rows import Row
-from quince.rewards.tool_gold import GoldCall, read_gold, read_tools
+from quince.rewards.function_calling.gold_calls import GoldCall, read_gold, read_tools
 
 MOST_ALTERNATIVES = 4  # of one parameter
 REFUSAL = "I cannot do that with the tools that I have."

@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from function_call_predictions import Prediction
-from quince.data.function_calling.calls import Call, Parsed, dump
+from quince.data.function_calling.wire.calls import Call, Parsed, dump
 from quince.data.rows import Row
-from quince.rewards.tool_calls import schema_problems
-from quince.rewards.tool_gold import read_gold, read_tools
-from quince.rewards.tool_scoring import Score, score_parsed
+from quince.rewards.function_calling.call_alignment import schema_problems
+from quince.rewards.function_calling.call_scoring import Score, score_parsed
+from quince.rewards.function_calling.gold_calls import read_gold, read_tools
 
 RULES = {
     "silence": "Where no call is right, the other accepts whatever it reads no call in: an empty reply, a broken "

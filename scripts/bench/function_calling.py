@@ -18,11 +18,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from quince.eval.function_calling.call_page import write_page
+from quince.eval.function_calling.call_rates import Report, below_baselines
+from quince.eval.function_calling.call_tables import Entry
 from quince.eval.function_calling.cases import Case
-from quince.eval.function_calling.grids import Entry
-from quince.eval.function_calling.page import write_page
-from quince.eval.function_calling.report import Report, below_baselines
-from quince.eval.statistics import wilson
+from quince.eval.measure.statistics import wilson
 
 TARGET = Path(__file__).parents[2] / "docs" / "results" / "function_calling"
 SUITES = ("test", "names", "paraphrases", "values", "tools", "language", "more_tools")

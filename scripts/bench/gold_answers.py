@@ -18,10 +18,10 @@ from pathlib import Path
 
 from quince.data.rows import Row
 from quince.data.sources import load_rows
+from quince.rewards.answers.math import MathAnswer
+from quince.rewards.answers.math_text import comparable, normal
 from quince.rewards.base import Verdict
-from quince.rewards.math import MathAnswer
-from quince.rewards.math_text import comparable, normal
-from quince.rewards.sql import SqlExecution
+from quince.rewards.sql_execution.sql_reward import SqlExecution
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 MATH = {"math500": "test", "gsm8k": "test", "aime24": "test"}

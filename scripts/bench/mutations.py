@@ -178,7 +178,7 @@ def measure(mutations: list[Mutation]) -> list[dict[str, Any]]:
 
 def page(record: dict[str, Any]) -> str:
     """The results page."""
-    from quince.eval.statistics import wilson
+    from quince.eval.measure.statistics import wilson
 
     rows = record["mutations"]
     caught = sum(row["caught"] for row in rows)
@@ -216,7 +216,7 @@ def main() -> None:
         import_module(library)
     mutations = [mutation for mutation in read_table(TABLE) if given.only in mutation.bug]
     found = measure(mutations)
-    from quince.recipes.run_folder import processor
+    from quince.recipes.run.run_folder import processor
 
     record = {
         "date": time.strftime("%Y-%m-%d"),

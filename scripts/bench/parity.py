@@ -122,7 +122,7 @@ cumulative probability has a boundary at every token of the vocabulary; rounding
 is then that of another answer. So Capsulator samples at temperature 0.2: about passages the tiny model is undecided,
 4 nats a token at temperature 1, where one of the first 768 draws was within 4e-8 of a boundary and fell otherwise, in
 each cut alike. At 0.2 the closest of these is 2e-4 away. A flip is rare then, not impossible; that column would show
-it. Pretraining's Muon is `recipes/muon.py`, which orthogonalises in float32 as the gradients are.
+it. Pretraining's Muon is `recipes/parts/muon.py`, which orthogonalises in float32 as the gradients are.
 """.splitlines()
 
 
@@ -216,7 +216,7 @@ def train(file: Path, overrides: Sequence[str]) -> None:
     if loaded.recipe.kind != "coverage":
         import_module(f"quince.recipes.{loaded.recipe.kind}.train").run(loaded)
         return
-    from quince.recipes.coverage.probe import build_trainer
+    from quince.recipes.coverage.train_probe import build_trainer
 
     Path(loaded.recipe.output_dir).mkdir(parents=True, exist_ok=True)
     build_trainer(loaded).train()

@@ -24,9 +24,9 @@ from peft import LoraConfig, get_peft_model
 from quince.data.cache import write_atomic
 from quince.recipes.config import load_recipe
 from quince.recipes.config.shapes import SHAPES, Shape, shape_of
-from quince.recipes.planning.activations import MIXED, Pass
-from quince.recipes.planning.disk import saved_bytes
-from quince.recipes.planning.memory import Head, Training
+from quince.recipes.plan.activations import MIXED, Pass
+from quince.recipes.plan.disk_space import saved_bytes
+from quince.recipes.plan.memory import Head, Training
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter

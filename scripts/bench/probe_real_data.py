@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from quince.data.function_calling.settings import SPLITS
-from quince.eval.probe.analysis import analyse, read_sets
-from quince.eval.probe.report import write_report
+from quince.data.function_calling.generator_settings import SPLITS
+from quince.eval.probe.probe_page import write_report
+from quince.eval.probe.slot_analysis import analyse, read_sets
 from quince.eval.probe.statuses import STATUSES
 from quince.eval.probe.summary import summary
 

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from quince.eval.probe.analysis import Analysis, analyse, read_joined, read_sets
+from quince.eval.measure.statistics import bootstrap_mean, paired_difference
 from quince.eval.probe.answers import Reply, output_accuracy
 from quince.eval.probe.calibration import by_status, calibrate, inputs_of, pooled, read_answers
 from quince.eval.probe.components import components
 from quince.eval.probe.repair import plan
+from quince.eval.probe.slot_analysis import Analysis, analyse, read_joined, read_sets
 from quince.eval.probe.statuses import DETERMINED, STATUSES
 from quince.eval.probe.summary import calibration_summary
-from quince.eval.statistics import bootstrap_mean, paired_difference
 
 FloatArray = NDArray[np.float64]
 Runs = dict[str, list[dict[str, Reply]]]

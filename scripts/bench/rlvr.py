@@ -78,7 +78,7 @@ def parity_reward(prompts: Any, completions: Any, completion_ids: list[list[int]
 def make_model(folder: Path) -> Any:
     """A random Qwen3 of 3 million parameters with the shipped tokenizer."""
     from quince.recipes.config.pretrain import Architecture
-    from quince.recipes.models import model_path
+    from quince.recipes.parts.models import model_path
     from quince.recipes.pretrain.train import new_model
     from transformers import AutoTokenizer
 
@@ -102,7 +102,7 @@ def dataset(count: int) -> Any:
 def store(folder: Path, tokenizer: Any, rows: int) -> RehearsalStore:
     """Answers as long as the rollouts, so that a rehearsed row costs what a rollout row costs."""
     import numpy as np
-    from quince.data.formatting import render_prompt
+    from quince.data.chat.renderer import render_prompt
     from quince.data.sources import load_rows
 
     rng = np.random.default_rng(0)
@@ -282,7 +282,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     arguments = parser.parse_args()
     import trl
-    from quince.recipes.run_folder import processor
+    from quince.recipes.run.run_folder import processor
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:

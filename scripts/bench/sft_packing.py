@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from quince.data.formatting import read_template
+from quince.data.chat.renderer import read_template
 from quince.data.sources import load_demonstrations
 from quince.recipes.config.model import Model
-from quince.recipes.models import load_policy, load_tokenizer
-from quince.recipes.run_folder import processor
+from quince.recipes.parts.models import load_policy, load_tokenizer
+from quince.recipes.run.run_folder import processor
 from quince.recipes.sft.examples import Example, make_dataset, make_examples, training_renderer
 from quince.recipes.sft.trainer import PackCollator, SftTrainer
 from trl import SFTConfig, SFTTrainer

@@ -23,10 +23,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from quince.rewards.sql import SqlExecution
-from quince.rewards.sql_query import run_query
-from quince.rewards.sql_text import extract_sql
-from quince.rewards.sqlite_guard import Limits
+from quince.rewards.sql_execution.query import run_query
+from quince.rewards.sql_execution.query_text import extract_sql
+from quince.rewards.sql_execution.sql_reward import SqlExecution
+from quince.rewards.sql_execution.sqlite_guard import Limits
 
 ROUNDS = 9
 PROMPTS, GROUP = 40, 8

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from quince.eval.statistics import wilson
-from quince.recipes.checkpoints import STAGING, newest_whole_checkpoint, sorted_checkpoints
-from quince.recipes.run_folder import processor
-from quince.recipes.survival import Survives
-from quince.recipes.tuning import train
+from quince.eval.measure.statistics import wilson
+from quince.recipes.run.checkpoints import STAGING, newest_whole_checkpoint, sorted_checkpoints
+from quince.recipes.run.run_folder import processor
+from quince.recipes.run.survival import Survives
+from quince.recipes.run.training import train
 from safetensors.torch import load_file
 from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainerCallback, TrainingArguments
 

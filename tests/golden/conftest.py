@@ -69,10 +69,10 @@ def curves(request):
 @pytest.fixture(scope="session")
 def libraries():
     """Imported before the time of the curves is taken."""
-    import quince.recipes.compression.capsule
-    import quince.recipes.coverage.probe
+    import quince.recipes.coverage.train_probe
     import quince.recipes.dpo.train
     import quince.recipes.pretrain.train
+    import quince.recipes.rlvr.capsulator
     import quince.recipes.rlvr.trainer
     import quince.recipes.sft.trainer  # noqa: F401
 
@@ -86,7 +86,7 @@ def spent() -> list[float]:
 @pytest.fixture
 def seconds(libraries, monkeypatch) -> dict[str, float]:
     """Of the training that this test did: seconds between its first step and its end, and those of all phases."""
-    from quince.recipes.clock import Clock
+    from quince.recipes.run.clock import Clock
     from transformers import Trainer
 
     run_epoch, summary = Trainer._run_epoch, Clock.summary

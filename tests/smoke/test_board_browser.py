@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "bench"))
 import board as bench
 from chromium import find_chromium, new_page
 from quince.eval.board import build_board
-from quince.recipes.report import write_report
+from quince.recipes.run.report import write_report
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_chromium() is None, reason="needs Chromium")]
 

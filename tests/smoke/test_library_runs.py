@@ -18,13 +18,13 @@ from typing import Any
 
 import pytest
 from quince.data.function_calling.adapters.bfcl import GROUPS
-from quince.recipes import pipeline
 from quince.recipes.cli import main
 from quince.recipes.config import library_recipes, load_recipe
 from quince.recipes.config.dpo import DpoRecipe
 from quince.recipes.config.pretrain import PretrainRecipe
 from quince.recipes.config.rlvr import RlvrRecipe
 from quince.recipes.config.sft import SftRecipe
+from quince.recipes.run import pipeline
 
 pytestmark = [pytest.mark.slow, pytest.mark.spread]
 

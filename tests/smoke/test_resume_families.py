@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from quince.recipes.checkpoints import sorted_checkpoints
 from quince.recipes.config import load_recipe
+from quince.recipes.run.checkpoints import sorted_checkpoints
 from safetensors.numpy import load_file
 
 pytestmark = pytest.mark.slow

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from quince.data.formatting import render_prompt
+from quince.data.chat.renderer import render_prompt
 from quince.recipes.config import load_recipe
 
 ROOT = Path(__file__).parents[2]

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from quince.recipes.checkpoints import STAGING, newest_whole_checkpoint, sorted_checkpoints
-from quince.recipes.disk import DiskFullError, checkpoint_bytes
-from quince.recipes.finite import NotFiniteError
-from quince.recipes.stopping import Stopped
-from quince.recipes.tuning import train
+from quince.recipes.run.checkpoints import STAGING, newest_whole_checkpoint, sorted_checkpoints
+from quince.recipes.run.disk import DiskFullError, checkpoint_bytes
+from quince.recipes.run.finite import NotFiniteError
+from quince.recipes.run.stopping import Stopped
+from quince.recipes.run.training import train
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from quince.recipes.checkpoints import sorted_checkpoints
 from quince.recipes.config import load_recipe
 from quince.recipes.dpo.train import run as run_dpo
+from quince.recipes.run.checkpoints import sorted_checkpoints
 from quince.recipes.sft.train import run as run_sft
 from safetensors.numpy import load_file
 

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from quince.eval.records import read_record
+from quince.eval.measure.records import read_record
 
 TINY = Path(str(files("quince.data") / "tiny"))
 RECIPE = """

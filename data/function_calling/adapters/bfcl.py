@@ -20,8 +20,8 @@ from typing import Any
 
 from ... import files
 from ...rows import Row, RowError
-from ..calls import Call, dump
-from ..schema import from_bfcl, to_bfcl
+from ..check.schema import from_bfcl, to_bfcl
+from ..wire.calls import Call, dump
 from .common import Record, convert, gold_column, no_training, tools_column
 
 _SCENARIOS = {

@@ -17,8 +17,8 @@ from typing import Any
 
 from ... import files, hub
 from ...rows import Row, RowError
-from ..calls import Call, dump
-from ..schema import check_tool, function_of, without_nulls
+from ..check.schema import check_tool, function_of, without_nulls
+from ..wire.calls import Call, dump
 
 Record = Mapping[str, Any]
 Convert = Callable[[Record, str], Row]

@@ -14,7 +14,7 @@ from typing import Any
 
 from ... import files
 from ...rows import Row
-from ..calls import Call, dump, to_message
+from ..wire.calls import Call, dump, to_message
 from .common import Record, call_of, listed_names, tools_column
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...rows import Row, RowError
-from ..schema import function_of, to_bfcl, to_mcp
+from ..check.schema import function_of, to_bfcl, to_mcp
 from .tucan_eval import SCENARIOS
 
 _NO_CALL = {

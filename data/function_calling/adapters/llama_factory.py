@@ -14,7 +14,7 @@ from typing import Any
 
 from ... import files
 from ...rows import Row
-from ..schema import function_of
+from ..check.schema import function_of
 from .common import Record, parsed
 from .conversations import Conversation, calls_of, turns
 from .source_functions import file_source

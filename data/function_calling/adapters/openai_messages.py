@@ -13,7 +13,7 @@ from typing import Any
 
 from ... import files
 from ...rows import Row
-from ..calls import Call, dump
+from ..wire.calls import Call, dump
 from .common import Record, call_of
 from .conversations import Conversation
 from .llama_factory import tool_list

@@ -15,9 +15,9 @@ from typing import Any
 
 from ... import files
 from ...rows import Row
-from ..mcp import tools_from_file
 from .common import Place, Record, convert
 from .conversations import Conversation
+from .mcp import tools_from_file
 from .openai_messages import fill
 
 _FEW_SHOT = {"airline_few_shot": "MockAirlineDomainEnv-few_shot", "retail_few_shot": "MockRetailDomainEnv-few_shot"}

@@ -14,7 +14,7 @@ from typing import Any
 
 from ... import files
 from ...rows import Row
-from ..schema import function_of
+from ..check.schema import function_of
 from .common import Place, Record
 from .conversations import Conversation, blocks, calls_of, literal, turns
 from .source_functions import training_source

@@ -13,8 +13,8 @@ from typing import Any
 
 from ... import files
 from ...rows import Row
-from ..calls import Call
-from ..schema import function_of
+from ..check.schema import function_of
+from ..wire.calls import Call
 from .common import Place, Record, gold_column, parsed, tools_column
 from .source_functions import evaluation_source
 

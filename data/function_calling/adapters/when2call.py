@@ -14,7 +14,7 @@ from typing import Any
 
 from ... import files
 from ...rows import Row
-from ..schema import from_bfcl
+from ..check.schema import from_bfcl
 from .common import Place, Record, call_of, gold_column, parsed, scenario_of, tools_column
 from .source_functions import evaluation_source
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from ... import files
 from ...rows import Row
-from ..calls import Call, dump, to_message
-from ..schema import argument_problems, openai_tool
+from ..check.schema import argument_problems, openai_tool
+from ..wire.calls import Call, dump, to_message
 from .common import Place, Record, call_of, gold_column, listed_names, parsed, scenario_of, tools_column
 from .python_types import schema_of
 from .source_functions import training_source

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ....data.cache import write_atomic
-from ...config.errors import RecipeError
+from ...config.language.errors import RecipeError
 from ...config.rlvr import NoDivergence, RehearsalTerm, RlvrRecipe
-from ...config.trainer import trainer_value
+from ...config.trainer_arguments import trainer_value
 from .overrides import AGENTS, PROMPTS, STORED, agents, environment, settings
 from .settings import RECIPE, batches
 
@@ -86,11 +86,11 @@ def check_exportable(name: str, recipe: Any) -> None:
 
 def write_tables(recipe: RlvrRecipe, folder: Path, group: int) -> bool:
     """Write prompts, and stored answers where the recipe rehearses; whether it does."""
-    from ...rewards import build_rewards
+    from ...parts.build_rewards import build_rewards
+    from ...parts.load_rows import load_training_and_old
     from ...rlvr.rehearsal import RehearsalStore
     from ...rlvr.split import ensure_split, needs_split
-    from ...rows import load_training_and_old
-    from .tables import write_prompts, write_store
+    from .parquet_rows import write_prompts, write_store
 
     rows, old = load_training_and_old(recipe)
     if any(row.get("tools") for row in (*rows, *old)):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...config.trainer import trainer_value
-from ...models import model_path
+from ...config.trainer_arguments import trainer_value
+from ...parts.models import model_path
 from .settings import FOLDER_VARIABLE, Batches
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 def agents() -> list[dict[str, str]]:
     """The file that names our agent loop."""
-    from .tables import STORED_AGENT
+    from .parquet_rows import STORED_AGENT
 
     return [{"name": STORED_AGENT, "_target_": f"{PACKAGE}.plugin.StoredAnswer"}]
 

@@ -13,13 +13,13 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutp
 from verl.trainer.ppo.core_algos import register_adv_est, register_policy_loss
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
-from ...config.trainer import trainer_value
+from ...config.trainer_arguments import trainer_value
 from ...rlvr.train import make_advantage
 from .objective import STORED_SCORE, step_loss
 from .objective import advantages as weigh
 from .order import MixedOrder
+from .parquet_rows import STORED_AGENT
 from .settings import batches, clip_of, exported_folder, recipe_of, rehearsing_of
-from .tables import STORED_AGENT
 
 NAME = "quince"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...config import load_recipe
-from ...config.errors import RecipeError
+from ...config.language.errors import RecipeError
 from ...config.rlvr import RehearsalTerm
 from ...config.rlvr_checks import rehearses
-from ...config.trainer import trainer_value
+from ...config.trainer_arguments import trainer_value
 
 if TYPE_CHECKING:
     from ...config.rlvr import RlvrRecipe

@@ -1,0 +1,244 @@
+"""Passages of a small world for prompt compression: facts that are asked for, facts that never are, and filler.
+
+Passages are programmes of events. A fact is a kind of event, a person and a subject, three words in a row as programmes
+have them: "Today we have song pilot river and more." Questions are only ever about the kinds in ``ASKABLE``; facts
+about the ``DISTRACTORS`` look the same. So what a passage is worth to a reader cannot be told from its text, neither by
+surprise nor by likeness, only from what readers are asked: a random choice of half of the facts answers half of the
+questions. The words are single tokens of the shipped tokenizer. That they stand in a row is for the shipped base, which
+has no induction heads: it learns in minutes to copy what stands in a row, and not in an hour to gather what does not.
+
+Row columns for rewards and evaluation: ``passage``; ``budget`` (tokens of the reader); ``questions``, a JSON list of
+``{"question", "answer"}``; ``facts``, a JSON list of ``{"entity", "attribute", "value", "askable"}``. The questions
+are never in the prompt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from ..rows import Row, RowError
+from .passage_words import ASKABLE, DISTRACTORS, ENTITIES, PARAPHRASES, TEMPLATES, UNKNOWN, VALUES, filler
+
+TRAINED = ("pretrain", "train")
+SPLITS = (*TRAINED, "test", "paraphrases")
+HELD_OUT = 10
+"""One in so many facts is in no passage of the splits ``TRAINED``."""
+FILLERS = 8
+BUDGET = 12
+"""Three notes and the marks between them."""
+UNSAID = 0.2
+"""Share of the conversations about a text with a question that it does not answer."""
+WORDS = ENTITIES + ASKABLE + DISTRACTORS + VALUES
+INSTRUCTION = "Notes of at most {budget} tokens:"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One fact; ``askable`` if questions are about its kind."""
+
+    entity: str
+    attribute: str
+    value: str
+
+    @property
+    def askable(self) -> bool:
+        """Whether questions are about this kind of fact."""
+        return self.attribute in ASKABLE
+
+    @property
+    def note(self) -> str:
+        """The fact in three words."""
+        return f"{self.attribute} {self.entity} {self.value}"
+
+    @property
+    def question(self) -> str:
+        """The question that the note answers."""
+        return f"{self.attribute} {self.entity}?"
+
+
+def note_of(facts: Iterable[Fact]) -> str:
+    """Terse notes: one fact after the other in three words each."""
+    return "; ".join(fact.note for fact in facts)
+
+
+def read_notes(text: str) -> list[tuple[str, ...]]:
+    """The notes of a text as tuples of words; well-formed ones have three."""
+    return [tuple(part.split()) for part in text.replace(".", ";").replace("\n", ";").split(";") if part.strip()]
+
+
+def grounded(text: str, facts: Iterable[Fact]) -> float | None:
+    """Share of the notes of a text that are facts of its passage; None for a text without notes."""
+    known = {(fact.attribute, fact.entity, fact.value) for fact in facts}
+    notes = read_notes(text)
+    return sum(note in known for note in notes) / len(notes) if notes else None
+
+
+def facts_of(row: Row) -> list[Fact]:
+    """The facts of a row's passage, in their order there."""
+    return [Fact(item["entity"], item["attribute"], item["value"]) for item in json.loads(row["facts"])]
+
+
+def rows(
+    split: str,
+    size: int | None = None,
+    seed: int = 0,
+    askable: int = 3,
+    distractors: int = 3,
+    fillers: int = FILLERS,
+    budget: int = BUDGET,
+) -> list[Row]:
+    """Passages to compress.
+
+    Args:
+        split: ``train``; ``test`` (also facts that are in no passage of ``train``); ``paraphrases`` (as ``test``, with
+            sentences and filler of other forms).
+        size: Number of rows (default 1000).
+        seed: Choice of facts, order and wording.
+        askable: Facts of a passage that questions are about.
+        distractors: Facts of a passage that no question is about.
+        fillers: Sentences of a passage that say nothing of anybody.
+        budget: Most tokens of a capsule, in the reader's tokenizer.
+
+    Raises:
+        RowError: The split is unknown, or there are more facts than people.
+    """
+    rng = _random(split, seed, "rows")
+    if askable < 1 or distractors < 0 or askable + distractors > len(ENTITIES):
+        found = f"askable {askable}, distractors {distractors}"
+        raise RowError(f"passages · facts · found {found} · at least 1 askable, at most {len(ENTITIES)} together")
+    found = []
+    for index in range(1000 if size is None else size):
+        facts = draw_facts(rng, askable, distractors, split)
+        text = passage(facts, fillers, rng, split)
+        found.append(
+            {
+                "id": f"passages/{split}/{seed}/{index}",
+                "task": "compression",
+                "prompt": [{"role": "user", "content": f"{text}\n{INSTRUCTION.format(budget=budget)}"}],
+                "passage": text,
+                "budget": budget,
+                "questions": json.dumps(
+                    [{"question": fact.question, "answer": fact.note} for fact in facts if fact.askable]
+                ),
+                "facts": json.dumps([asdict(fact) | {"askable": fact.askable} for fact in facts]),
+            }
+        )
+    return found
+
+
+def draw_facts(rng: random.Random, askable: int, distractors: int, split: str) -> list[Fact]:
+    """Facts of one passage in random order; no two about the same person, nor with the same value."""
+    kinds = rng.choices(ASKABLE, k=askable) + rng.choices(DISTRACTORS, k=distractors)
+    pairs = zip(rng.sample(ENTITIES, len(kinds)), kinds, strict=True)
+    values = rng.sample(VALUES, len(VALUES))
+    facts = []
+    for entity, attribute in pairs:
+        at = next(i for i, value in enumerate(values) if split not in TRAINED or not held_out(entity, attribute, value))
+        facts.append(Fact(entity, attribute, values.pop(at)))
+    rng.shuffle(facts)
+    return facts
+
+
+def passage(facts: Iterable[Fact], fillers: int, rng: random.Random, split: str = "train") -> str:
+    """A text that says each fact once, among sentences of filler."""
+    templates = PARAPHRASES if split == "paraphrases" else TEMPLATES
+    sentences = [rng.choice(templates).format(note=fact.note) for fact in facts]
+    for _ in range(fillers):
+        sentences.insert(rng.randint(0, len(sentences)), filler(rng, split == "paraphrases"))
+    return " ".join(sentences)
+
+
+def held_out(entity: str, attribute: str, value: str) -> bool:
+    """Whether a fact is kept for the splits that are not trained on."""
+    digest = hashlib.blake2b(f"{entity} {attribute} {value}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest) % HELD_OUT == 0
+
+
+def demonstrations(
+    split: str = "train",
+    size: int | None = None,
+    seed: int = 0,
+    notes: float = 0.5,
+    complete: float = 0.0,
+    drills: float = 0.0,
+    drill: int = 8,
+    budget: int = BUDGET,
+) -> list[Row]:
+    """Conversations that teach to read and to take notes, but not what matters: the start of reinforcement learning.
+
+    Notes are of one to six random facts of a passage, in its order; complete ones are of all its facts, which leaves
+    nothing to chance and so teaches copying from a text soonest. Reading is answering a question on each fact of a
+    passage or of notes, and now and then one that the text does not answer (``missing``). An answer repeats what was
+    asked. No fact is asked for twice: its earlier answer would be easier to find than the text. Drills repeat random
+    words of the world, from which a model that has never had to copy learns it soonest.
+
+    Args:
+        split: As for ``rows``.
+        size: Number of rows (default 1000).
+        seed: Choice of everything.
+        notes: Share of rows that are notes.
+        complete: Share of rows that are complete notes.
+        drills: Share of rows that are drills; what is left is reading.
+        drill: Texts of a drill.
+        budget: Limit that the instruction names; the notes pay no heed to it.
+    """
+    rng = _random(split, seed, "demonstrations")
+    makers = {
+        "notes": lambda: _noting(rng, split, budget),
+        "complete": lambda: _noting(rng, split, budget, complete=True),
+        "drills": lambda: _drill(rng, drill),
+        "reading": lambda: _reading(rng, split),
+    }
+    shares = (notes, complete, drills, max(0.0, 1 - notes - complete - drills))
+    found: list[Row] = []
+    for index in range(1000 if size is None else size):
+        messages = makers[rng.choices(tuple(makers), shares)[0]]()
+        found.append({"id": f"passages/{split}/{seed}/d{index}", "task": "compression", "messages": messages})
+    return found
+
+
+def _noting(rng: random.Random, split: str, budget: int, complete: bool = False) -> list[dict[str, str]]:
+    facts = draw_facts(rng, 3, 3, split)
+    text = passage(facts, rng.randint(0, FILLERS), rng, split)
+    chosen = range(6) if complete else sorted(rng.sample(range(6), rng.randint(1, 6)))
+    return [
+        {"role": "user", "content": f"{text}\n{INSTRUCTION.format(budget=budget)}"},
+        {"role": "assistant", "content": note_of(facts[at] for at in chosen)},
+    ]
+
+
+def _drill(rng: random.Random, texts: int) -> list[dict[str, str]]:
+    messages = []
+    for _ in range(texts):
+        text = " ".join(rng.sample(WORDS, rng.randint(4, 12)))
+        messages += [{"role": "user", "content": text}, {"role": "assistant", "content": text}]
+    return messages
+
+
+def _reading(rng: random.Random, split: str) -> list[dict[str, str]]:
+    facts = draw_facts(rng, rng.randint(1, 3), rng.randint(1, 3), split)
+    text = note_of(facts) if rng.random() < 0.4 else passage(facts, rng.randint(0, FILLERS), rng, split)
+    asked = rng.sample(facts, len(facts))
+    if rng.random() < UNSAID:
+        asked.insert(rng.randint(0, len(asked)), _unsaid(rng, facts))
+    messages = []
+    for fact in asked:
+        question = fact.question if messages else f"{text}\n{fact.question}"
+        messages += [{"role": "user", "content": question}, {"role": "assistant", "content": fact.note}]
+    return messages
+
+
+def _unsaid(rng: random.Random, facts: list[Fact]) -> Fact:
+    """A fact about somebody of whom a text says nothing."""
+    entity = rng.choice([name for name in ENTITIES if name not in {fact.entity for fact in facts}])
+    return Fact(entity, rng.choice(ASKABLE + DISTRACTORS), UNKNOWN)
+
+
+def _random(split: str, seed: int, purpose: str) -> random.Random:
+    if split not in SPLITS:
+        raise RowError(f"passages · split · found {split!r} · one of {', '.join(SPLITS)}")
+    return random.Random(f"passages {purpose} {split} {seed}")

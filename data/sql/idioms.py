@@ -1,0 +1,283 @@
+"""Text-to-SQL questions with several idiomatic answers, some of them wrong on each database.
+
+The prompt shows a schema and a question; the database's quirks (``sql_databases``) are hidden, so no
+idiom is safe. ``train`` and ``in_domain`` ask different questions of the same databases, on which
+the first idiom of each template is right most often. ``cross_domain`` asks other databases, on which
+that idiom mostly fails and another works: a policy that kept only its favourite cannot be saved by
+sampling more.
+
+Row columns: ``database`` (path of a SQLite file, written on first use), ``gold_sql``, ``semantics``
+(always ``"bag"``), ``template``, ``quirks`` (comma-separated, for analysis), and ``idioms``: a JSON
+list of ``{"name", "sql", "valid"}`` by rank, validity found by execution.
+
+``python -m quince.data.sql.idioms`` prints the validity of the idioms by rank and split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import re
+import sqlite3
+from collections import Counter
+from functools import lru_cache
+from itertools import zip_longest
+
+from ..cache import cache_dir, write_atomic
+from ..rows import Row, RowError
+from .databases import QUIRKS, Database, Schema, make_database, random_schema
+from .query_templates import Question, base_mixture, questions
+
+SPLITS = ("train", "in_domain", "cross_domain")
+DATABASES = 40  # in each of the two worlds
+
+# Share of databases that have a quirk. `home` is trained on; in `away` the quirks that break the
+# favoured idioms (homonyms, ties) are common and those that break the others are rare.
+MIXES: dict[str, dict[str, float]] = {
+    "home": {
+        "homonyms": 0.2,
+        "ties": 0.2,
+        "repeats": 0.45,
+        "fan_out": 0.4,
+        "orphans": 0.4,
+        "nulls": 0.4,
+    },
+    "away": {
+        "homonyms": 0.65,
+        "ties": 0.65,
+        "repeats": 0.05,
+        "fan_out": 0.3,
+        "orphans": 0.3,
+        "nulls": 0.3,
+    },
+}
+
+
+def rows(split: str, size: int | None = None, seed: int = 0) -> list[Row]:
+    """Questions of a split, templates in turn as far as they last.
+
+    Args:
+        split: ``train``, ``in_domain`` or ``cross_domain``.
+        size: Number of rows; all of the split when None.
+        seed: Order and choice of the questions; the databases are always the same.
+
+    Raises:
+        RowError: If the split is unknown or has fewer than ``size`` questions.
+    """
+    if split not in SPLITS:
+        raise RowError(f"sql_idioms · split · found {split!r} · one of {', '.join(SPLITS)}")
+    pool = [row for row in _pool("away" if split == "cross_domain" else "home") if _split_of(row) == split]
+    if size is not None and size > len(pool):
+        raise RowError(f"sql_idioms · size · found {size} · {split} has {len(pool)} questions")
+    paths = _write_databases()
+    return [
+        {**row, "prompt": _user(row["prompt"]), "database": paths[row["database"]]}
+        for row in _in_turn(pool, seed)[:size]
+    ]
+
+
+def demonstrations(split: str, size: int | None = None, seed: int = 0, error_rate: float = 0.2) -> list[Row]:
+    """Conversations as a base model writes them: it knows the idioms, not the quirks.
+
+    The idiom is drawn from a fixed mixture whatever its validity, and an ``error_rate`` of the
+    answers has one name replaced by another of the schema.
+
+    Args:
+        split: A split of ``rows``, or ``pretrain``: random schemas that no split uses.
+        size: Number of rows (default: all of the split; 1000 for ``pretrain``).
+        seed: Choice of questions, idioms and mistakes.
+        error_rate: Share of the answers with a mistake, 0 to 1.
+    """
+    rng = random.Random(f"sql_idioms demonstrations {split} {seed}")
+    if split == "pretrain":
+        return [_pretrain_row(index, seed, rng, error_rate) for index in range(size or 1000)]
+    chosen = []
+    for row in rows(split, size, seed):
+        idioms = [idiom["sql"] for idiom in json.loads(row["idioms"])]
+        names = re.findall(r"\w+", row["prompt"][0]["content"].rpartition("\n")[0])
+        answer = _answer(idioms, names, rng, error_rate)
+        chosen.append(_sft_row(row["id"], row["prompt"][0]["content"], answer))
+    return chosen
+
+
+@lru_cache
+def _world(mix: str) -> tuple[Database, ...]:
+    """The databases of a mix; each quirk is in an exact share of them."""
+    rng = random.Random(f"sql_idioms world {mix}")
+    quirks: list[set[str]] = [set() for _ in range(DATABASES)]
+    for quirk in QUIRKS:
+        for index in rng.sample(range(DATABASES), round(MIXES[mix][quirk] * DATABASES)):
+            quirks[index].add(quirk)
+    taken = {_pair(database.schema) for database in (_world("home") if mix == "away" else ())}
+    databases = []
+    for index in range(DATABASES):
+        schema = _fresh_schema(taken, rng)
+        taken.add(_pair(schema))
+        databases.append(make_database(f"{mix}_{index:02d}", schema, frozenset(quirks[index]), rng))
+    return tuple(databases)
+
+
+def _fresh_schema(taken: set[tuple[str, str]], rng: random.Random) -> Schema:
+    while _pair(schema := random_schema(rng)) in taken:
+        pass
+    return schema
+
+
+def _pair(schema: Schema) -> tuple[str, str]:
+    return schema.parent, schema.child
+
+
+@lru_cache
+def _taken_pairs() -> frozenset[tuple[str, str]]:
+    return frozenset(_pair(database.schema) for mix in MIXES for database in _world(mix))
+
+
+@lru_cache
+def _pool(mix: str) -> tuple[Row, ...]:
+    """Every usable question of a mix; ``prompt`` is text and ``database`` a name still."""
+    found = []
+    for database in _world(mix):
+        connection = database.connect()
+        for question in questions(database.schema):
+            row = _judged(question, database, connection)
+            if row is not None:
+                found.append(row)
+        connection.close()
+    return tuple(found)
+
+
+def _judged(question: Question, database: Database, connection: sqlite3.Connection) -> Row | None:
+    """The row of a question, or None when its gold result is empty or no idiom is right."""
+    gold_sql = question.fill(question.template.gold)
+    gold = _bag(connection, gold_sql)
+    idioms = []
+    for idiom in question.template.idioms:
+        sql = question.fill(idiom.sql)
+        idioms.append({"name": idiom.name, "sql": sql, "valid": _bag(connection, sql) == gold})
+    if not gold or not any(idiom["valid"] for idiom in idioms):
+        return None
+    return {
+        "id": f"sql_idioms/{database.name}/{question.name}",
+        "task": "sql_idioms",
+        "prompt": question.prompt(),
+        "database": database.name,
+        "gold_sql": gold_sql,
+        "semantics": "bag",
+        "template": question.template.name,
+        "quirks": ",".join(sorted(database.quirks)),
+        "idioms": json.dumps(idioms),
+    }
+
+
+def _bag(connection: sqlite3.Connection, sql: str) -> Counter[tuple[object, ...]]:
+    return Counter(connection.execute(sql).fetchall())
+
+
+def _split_of(row: Row) -> str:
+    """Two of three questions of a home database are for training, by a hash of the question."""
+    if row["database"].startswith("away"):
+        return "cross_domain"
+    digest = hashlib.blake2b(row["id"].encode(), digest_size=4).digest()
+    return "in_domain" if int.from_bytes(digest) % 3 == 0 else "train"
+
+
+def _in_turn(pool: list[Row], seed: int) -> list[Row]:
+    """Shuffle, then take one question of each template in turn while there are any."""
+    shuffled = random.Random(f"sql_idioms rows {seed}").sample(pool, len(pool))
+    by_template: dict[str, list[Row]] = {}
+    for row in shuffled:
+        by_template.setdefault(row["template"], []).append(row)
+    return [row for turn in zip_longest(*by_template.values()) for row in turn if row is not None]
+
+
+def _write_databases() -> dict[str, str]:
+    """Write the SQLite files where they are missing, and return their paths by database name."""
+    folder = (cache_dir() / "sql_idioms" / _version()).absolute()
+    paths = {}
+    for database in (database for mix in MIXES for database in _world(mix)):
+        path = folder / f"{database.name}.sqlite"
+        if not path.exists():
+            write_atomic(path, database.serialize())
+        paths[database.name] = str(path)
+    return paths
+
+
+@lru_cache
+def _version() -> str:
+    """Hash of all content, so that a changed generator never reads old files."""
+    databases = [database for mix in MIXES for database in _world(mix)]
+    content = repr([(d.name, d.schema, d.parents, d.children) for d in databases])
+    return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
+
+
+def _pretrain_row(index: int, seed: int, rng: random.Random, error_rate: float) -> Row:
+    schema = _fresh_schema(_taken_pairs(), rng)
+    by_template: dict[str, list[Question]] = {}
+    for question in questions(schema):
+        by_template.setdefault(question.template.name, []).append(question)
+    question = rng.choice(rng.choice(list(by_template.values())))
+    idioms = [question.fill(idiom.sql) for idiom in question.template.idioms]
+    names = re.findall(r"\w+", schema.prompt())
+    answer = _answer(idioms, names, rng, error_rate)
+    return _sft_row(f"sql_idioms/pretrain/{seed}/{index}", question.prompt(), answer)
+
+
+def _answer(idioms: list[str], names: list[str], rng: random.Random, error_rate: float) -> str:
+    answer = rng.choices(idioms, base_mixture(len(idioms)))[0]
+    return _corrupt(answer, names, rng) if rng.random() < error_rate else answer
+
+
+def _corrupt(sql: str, names: list[str], rng: random.Random) -> str:
+    """Replace one name of the query: a table by the other table, a column by another column.
+
+    ``id`` is never put in: counting distinct ids would be right everywhere.
+    """
+    parent = names[0]
+    child = names[names.index("id", 2) - 1]
+    columns = [name for name in names if name not in (parent, child, "id")]
+    places = [match for match in re.finditer(r"[a-z_]+", sql) if match.group() in names]
+    place = rng.choice(places)
+    found = place.group()
+    options = {parent: [child], child: [parent]}.get(found) or [name for name in columns if name != found]
+    return sql[: place.start()] + rng.choice(options) + sql[place.end() :]
+
+
+def _sft_row(row_id: str, prompt: str, answer: str) -> Row:
+    messages = [*_user(prompt), {"role": "assistant", "content": answer}]
+    return {"id": row_id, "task": "sql_idioms", "messages": messages}
+
+
+def _user(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
+def validity(split: str) -> dict[str, float]:
+    """Share of a split's questions on which idioms are right.
+
+    Returns:
+        ``rank 0`` ... ``rank 3``: right among the questions that have an idiom of that rank;
+        ``first only``: no other idiom is right; ``not first``: right is another one only;
+        ``all``: every idiom is right.
+    """
+    verdicts = [[idiom["valid"] for idiom in json.loads(row["idioms"])] for row in rows(split)]
+    table = {}
+    for rank in range(4):
+        ranked = [valid[rank] for valid in verdicts if len(valid) > rank]
+        table[f"rank {rank}"] = sum(ranked) / len(ranked)
+    table["first only"] = sum(valid[0] and not any(valid[1:]) for valid in verdicts) / len(verdicts)
+    table["not first"] = sum(not valid[0] for valid in verdicts) / len(verdicts)
+    table["all"] = sum(all(valid) for valid in verdicts) / len(verdicts)
+    return table
+
+
+def main() -> None:
+    """Print validity by rank and split."""
+    print("split".ljust(14), "rows", *(name.rjust(10) for name in validity("train")))
+    for split in SPLITS:
+        shares = validity(split).values()
+        print(split.ljust(14), str(len(rows(split))).rjust(4), *(f"{share:10.3f}" for share in shares))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The schema of a SQLite file as prompt text, read from the file itself.
+
+What a model is shown is what its query will run against: tables, columns, keys and example values
+come from the database, not from a description beside it that may differ.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Literal
+
+from ..rows import RowError
+
+Style = Literal["full", "compact"]
+
+# Rows looked at for example values: enough to find distinct ones, and no full scan of a big table.
+_EXAMPLE_SCAN_ROWS = 1000
+_EXAMPLE_CHARACTERS = 40
+
+
+@dataclass(frozen=True)
+class _Column:
+    name: str
+    type: str
+    key_position: int  # 1-based position in the primary key, 0 outside it
+
+
+@lru_cache(maxsize=1024)
+def schema_text(database: Path, style: Style = "full", example_values: int = 2) -> str:
+    """Schema of a database.
+
+    Args:
+        database: SQLite file; opened read-only and unchanged.
+        style: ``full`` gives CREATE TABLE statements with keys and examples in comments; ``compact``
+            gives one line ``table(column, column)`` for each table.
+        example_values: Distinct values shown beside each column in ``full``.
+
+    Raises:
+        RowError: If the file is not a readable SQLite database, or has no table.
+    """
+    try:
+        # immutable: a benchmark's file does not change, and may lie where no lock file can be made.
+        uri = f"{database.resolve().as_uri()}?mode=ro&immutable=1"
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            connection.text_factory = lambda raw: raw.decode("utf-8", errors="replace")
+            tables = _tables(connection)
+            if style == "compact":
+                return "\n".join(_compact(connection, table) for table in tables)
+            text = "\n\n".join(_full(connection, table, example_values) for table in tables)
+    except sqlite3.Error as error:
+        raise RowError(f"{database} · database · found {error} · give a readable SQLite file") from error
+    if not tables:
+        raise RowError(f"{database} · database · found no table · give a filled SQLite file")
+    return text
+
+
+def _tables(connection: sqlite3.Connection) -> list[str]:
+    query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+    return [name for (name,) in connection.execute(f"{query} ORDER BY rowid")]
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> list[_Column]:
+    rows = connection.execute(f"PRAGMA table_info({_quote(table)})")
+    return [_Column(name, kind, key) for _, name, kind, _, _, key in rows]
+
+
+def _compact(connection: sqlite3.Connection, table: str) -> str:
+    return f"{_name(table)}({', '.join(_name(column.name) for column in _columns(connection, table))})"
+
+
+def _full(connection: sqlite3.Connection, table: str, example_values: int) -> str:
+    columns = _columns(connection, table)
+    lines = [
+        (f"{_name(column.name)} {column.type}".rstrip(), _examples(connection, table, column, example_values))
+        for column in columns
+    ]
+    keys = sorted((column for column in columns if column.key_position), key=lambda c: c.key_position)
+    if keys:
+        lines.append((f"PRIMARY KEY ({', '.join(_name(key.name) for key in keys)})", ""))
+    lines += [(line, "") for line in _foreign_keys(connection, table)]
+    body = [
+        f"    {text}{',' if number < len(lines) else ''}{f' -- {comment}' if comment else ''}"
+        for number, (text, comment) in enumerate(lines, start=1)
+    ]
+    return "\n".join([f"CREATE TABLE {_name(table)} (", *body, ");"])
+
+
+def _foreign_keys(connection: sqlite3.Connection, table: str) -> list[str]:
+    keys: dict[int, tuple[str, list[str], list[str | None]]] = {}
+    for number, _, target, source, to, *_ in connection.execute(f"PRAGMA foreign_key_list({_quote(table)})"):
+        _, sources, targets = keys.setdefault(number, (target, [], []))
+        sources.append(source)
+        targets.append(to)
+    lines = []
+    for _, (target, sources, targets) in sorted(keys.items()):
+        # A target without columns means the primary key of that table.
+        named = [to for to in targets if to is not None]
+        place = f"{_name(target)} ({', '.join(map(_name, named))})" if named else _name(target)
+        lines.append(f"FOREIGN KEY ({', '.join(map(_name, sources))}) REFERENCES {place}")
+    return lines
+
+
+def _examples(connection: sqlite3.Connection, table: str, column: _Column, count: int) -> str:
+    if not count:
+        return ""
+    name = _quote(column.name)
+    scan = f"SELECT {name} AS value FROM {_quote(table)} WHERE {name} IS NOT NULL LIMIT {_EXAMPLE_SCAN_ROWS}"
+    values = connection.execute(f"SELECT DISTINCT value FROM ({scan}) LIMIT ?", (count,))
+    return ", ".join(_literal(value) for (value,) in values if not isinstance(value, bytes))
+
+
+def _literal(value: str | int | float) -> str:
+    """Value as SQL writes it, on one line and cut to a readable length."""
+    if not isinstance(value, str):
+        return str(value)
+    text = " ".join(value.split())
+    if len(text) > _EXAMPLE_CHARACTERS:
+        text = text[: _EXAMPLE_CHARACTERS - 1] + "…"
+    return "'" + text.replace("'", "''") + "'"
+
+
+@cache
+def _name(name: str) -> str:
+    """Name as a query has to write it: quoted only where SQLite needs that."""
+    quoted = _quote(name)
+    if not (name.isidentifier() and name.isascii()):
+        return quoted
+    with closing(sqlite3.connect(":memory:")) as connection:
+        try:  # a keyword does not parse here, or (CURRENT_DATE, NULL) is not the column
+            plain = connection.execute(f"SELECT {name} FROM (SELECT 'x' AS {quoted})").fetchone() == ("x",)
+        except sqlite3.Error:
+            plain = False
+    return name if plain else quoted
+
+
+def _quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,214 @@
+"""A report as tables of text, for the terminal, Markdown and HTML alike; shares in percent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..measure.statistics import Interval
+from ..show.record_tables import number, p_text, spread
+from ..show.tables import Grid
+from .call_differences import Change, compare_reports, compare_scenarios
+from .call_rates import Report, Share, below_baselines, f1_scores
+from .cases import DECISIONS, NO_DECISION
+
+ALL = "all"
+_NONE = "–"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model on one suite.
+
+    Attributes:
+        model: Its name.
+        report: What it did.
+        colour: Index of its colour in charts.
+    """
+
+    model: str
+    report: Report
+    colour: int = 0
+
+
+def suite_grids(entries: Sequence[Entry]) -> list[Grid]:
+    """Return every table of one suite; the first model is the one that the others are compared with."""
+    grids = [scenario_grid(entries), rate_grid(entries), decision_grid(entries)]
+    if len(_keys(entries, lambda r: r.languages)) > 1:
+        grids.append(language_grid(entries))
+    grids.append(_shares("Arguments by class", "Class", entries, lambda r: r.arguments))
+    if len(_keys(entries, lambda r: r.splits)) > 1:
+        grids.append(_shares("Accuracy by split or category", "Part", entries, lambda r: r.splits))
+    grids += [confusion_grid(entry) for entry in entries]
+    grids.append(_errors(entries))
+    return [grid for grid in grids if grid.rows]
+
+
+def scenario_grid(entries: Sequence[Entry]) -> Grid:
+    """Accuracy by scenario beside the best trivial baseline; for other models the paired difference."""
+    first = entries[0].report
+    header, columns = ["Scenario", "Rows", "Best trivial"], [_sizes(first), _trivial_column(first)]
+    for entry in entries:
+        header.append(entry.model if len(entries) > 1 else "Right")
+        columns.append(
+            {k: _spread(v) for k, v in entry.report.scenarios.items()} | {ALL: _spread(entry.report.accuracy)}
+        )
+        if entry is not entries[0]:
+            header += ["Difference", "p"]
+            columns += _difference_columns(first, entry.report)
+    if len(entries) == 1:
+        header.append("Decision right")
+        columns.append({k: _plain(v) for k, v in first.decisions.items()} | {ALL: _plain(_total(first.decisions))})
+    return _by_scenario("Accuracy by scenario", header, columns, entries, _below_note(entries))
+
+
+def decision_grid(entries: Sequence[Entry]) -> Grid:
+    """Right decisions by scenario, whatever else is wrong."""
+    shares = [entry.report.decisions for entry in entries]
+    columns = [{k: _spread(v) for k, v in own.items()} | {ALL: _spread(_total(own))} for own in shares]
+    return _by_scenario("Right decisions by scenario", ["Scenario", *(e.model for e in entries)], columns, entries)
+
+
+def language_grid(entries: Sequence[Entry]) -> Grid:
+    """Accuracy by scenario and language."""
+    names = _keys(entries, lambda r: r.languages)
+    cells = [(entry, language) for entry in entries for language in names]
+    header = ["Scenario", *(_headed(entries, entry, language or "unknown") for entry, language in cells)]
+    columns = [{k: _spread(v) for k, v in _of_language(entry.report, name).items()} for entry, name in cells]
+    return _by_scenario("Accuracy by language", header, columns, entries)
+
+
+def rate_grid(entries: Sequence[Entry]) -> Grid:
+    """What is right and wrong beside the score, each over the answers it is about."""
+    lines: list[tuple[str, Callable[[Report], Interval | None]]] = [
+        ("Macro-F1 of the decisions", lambda r: r.macro_f1),
+        ("Calls right, where it rightly calls", lambda r: r.calls.interval),
+        ("Asks for the right slot, where it rightly asks", lambda r: r.asked.interval),
+        ("Calls a tool that is not listed, where it calls", lambda r: r.invented_tools.interval),
+        ("Text in another language than the user's", lambda r: r.wrong_language.interval),
+        ("Format problems", lambda r: r.format_problems.interval),
+        ("Right, read strictly", lambda r: r.accuracy.interval),
+        ("Right, read tolerantly", lambda r: r.tolerant.interval),
+    ]
+    rows = [(name, *(_interval(of(entry.report)) for entry in entries)) for name, of in lines]
+    if any(entry.report.sampled is not None for entry in entries):
+        rows.append(("Right, mean of samples", *(_number(entry.report.sampled) for entry in entries)))
+    return Grid("Rates", ("Share of answers, %", *(entry.model for entry in entries)), tuple(rows))
+
+
+def confusion_grid(entry: Entry) -> Grid:
+    """Rows by the decision that is right and the one that was taken."""
+    counts = entry.report.confusion
+    scores = f1_scores(counts)
+    found = (*DECISIONS, NO_DECISION)
+    rows = tuple((name, *(str(counts[name, f]) for f in found), _number(scores[name])) for name in scores)
+    return Grid(f"Decisions of {entry.model}", ("Right decision", *found, "F1"), rows)
+
+
+def overview_grids(suites: Mapping[str, Sequence[Entry]]) -> list[Grid]:
+    """For every model its accuracy by scenario (down) and suite (across), without intervals; none of one suite."""
+    if len(suites) < 2:
+        return []
+    models = dict.fromkeys(entry.model for entries in suites.values() for entry in entries)
+    return [_overview(suites, model) for model in models]
+
+
+def _overview(suites: Mapping[str, Sequence[Entry]], model: str) -> Grid:
+    own = {name: entry for name, entries in suites.items() for entry in entries if entry.model == model}
+    columns = [
+        {k: _plain(v) for k, v in entry.report.scenarios.items()} | {ALL: _plain(entry.report.accuracy)}
+        for entry in own.values()
+    ]
+    return _by_scenario(f"{model}: right answers, %", ["Scenario", *own], columns, list(own.values()))
+
+
+def _by_scenario(
+    title: str, header: Sequence[str], columns: Sequence[Mapping[str, str]], entries: Sequence[Entry], note: str = ""
+) -> Grid:
+    names = [*_keys(entries, lambda r: r.scenarios), ALL]
+    rows = tuple((name or _NONE, *(column.get(name, _NONE) for column in columns)) for name in names)
+    return Grid(title, tuple(header), rows, note)
+
+
+def _shares(title: str, name: str, entries: Sequence[Entry], of: Callable[[Report], dict[str, Share]]) -> Grid:
+    columns = [{k: f"{_spread(v)} of {v.of}" for k, v in of(entry.report).items()} for entry in entries]
+    rows = tuple((key or _NONE, *(c.get(key, _NONE) for c in columns)) for key in _keys(entries, of))
+    return Grid(title, (name, *(entry.model for entry in entries)), rows)
+
+
+def _errors(entries: Sequence[Entry]) -> Grid:
+    names = list(dict.fromkeys(name for entry in entries for name in entry.report.errors))
+    rows = tuple((name, *(str(entry.report.errors[name]) for entry in entries)) for name in names)
+    return Grid("What went wrong, answers", ("Error", *(entry.model for entry in entries)), rows)
+
+
+def _keys(entries: Sequence[Entry], of: Callable[[Report], dict[str, Share]]) -> list[str]:
+    """Keys of any model's shares, in the order of the first that has them."""
+    return list(dict.fromkeys(key for entry in entries for key in of(entry.report)))
+
+
+def _of_language(report: Report, language: str) -> dict[str, Share]:
+    part = Report(tuple(c for c in report.cases if c.language == language))
+    return part.scenarios | {ALL: part.accuracy}
+
+
+def _sizes(report: Report) -> dict[str, str]:
+    return {name: str(share.of) for name, share in report.scenarios.items()} | {ALL: str(report.accuracy.of)}
+
+
+def _trivial_column(report: Report) -> dict[str, str]:
+    best = report.best_trivial
+    whole = [(baseline, _total(of)) for baseline, of in report.trivial.items()]
+    if whole:
+        best = best | {ALL: max(whole, key=lambda pair: pair[1].right)}
+    return {
+        name: f"{_plain(share)} {baseline if share.right else ''}".strip() for name, (baseline, share) in best.items()
+    }
+
+
+def _difference_columns(base: Report, other: Report) -> list[dict[str, str]]:
+    changes = {**compare_scenarios(base, other), ALL: compare_reports(base, other)}
+    return [{k: _difference(v) for k, v in changes.items()}, {k: _p(v) for k, v in changes.items()}]
+
+
+def _below_note(entries: Sequence[Entry]) -> str:
+    notes = []
+    for entry in entries:
+        below = below_baselines(entry.report)
+        if below:
+            notes.append(f"{entry.model} is below a trivial baseline in {', '.join(b.scenario for b in below)}.")
+        elif entry.report.trivial:
+            notes.append(f"{entry.model} is below its trivial baselines in no scenario.")
+    return " ".join(notes)
+
+
+def _headed(entries: Sequence[Entry], entry: Entry, text: str) -> str:
+    return text if len(entries) == 1 else f"{entry.model}: {text}"
+
+
+def _total(shares: dict[str, Share]) -> Share:
+    return Share(sum(s.right for s in shares.values()), sum(s.of for s in shares.values()))
+
+
+def _difference(change: Change | None) -> str:
+    return _NONE if change is None else spread(change.difference, "proportion", signed=True)
+
+
+def _p(change: Change | None) -> str:
+    return _NONE if change is None else p_text(change.difference)
+
+
+def _spread(share: Share) -> str:
+    return _interval(share.interval)
+
+
+def _interval(interval: Interval | None) -> str:
+    return _NONE if interval is None else spread(interval, "proportion")
+
+
+def _plain(share: Share) -> str:
+    return _NONE if not share.of else _number(share.right / share.of)
+
+
+def _number(value: float | None) -> str:
+    return _NONE if value is None else number(value, "proportion")

@@ -1,0 +1,232 @@
+"""Ask a model every question n times, judge the answers, and keep what was said."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from ...data.chat.renderer import render_prompts
+from ...data.rows import Row
+from ...rewards.base import Reward, Verdict
+from ..engines.base import Completion, Engine, Sampling
+from .metrics import Metric, measure
+from .problems import Answer, Problem
+
+_SAMPLES_AT_ONCE = 2_048
+_REFERENCE_CHARACTERS = 2_000
+
+
+class EvaluationError(ValueError):
+    """An evaluation that cannot be done as asked."""
+
+
+class ProblemLog(Protocol):
+    """Where finished problems go, so that an interrupted evaluation goes on where it stopped."""
+
+    def read(self) -> list[Problem]:
+        """Return the problems that are done."""
+        ...
+
+    def append(self, problems: Sequence[Problem]) -> None:
+        """Keep some more."""
+        ...
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One model on one suite.
+
+    Attributes:
+        problems: In the order of the rows.
+        sampling: How the answers were drawn.
+        ks: Of Pass@k.
+        seconds: Wall time of "generate" and "reward", of the problems done in this process.
+        resumed: Problems taken from an earlier, interrupted run.
+        kl: Divergences from a reference, if they were measured; see `reference.reference_kl`.
+    """
+
+    problems: tuple[Problem, ...]
+    sampling: Sampling
+    ks: tuple[int, ...]
+    seconds: dict[str, float] = field(default_factory=dict)
+    resumed: int = 0
+    kl: dict[str, Metric] = field(default_factory=dict)
+
+    def metrics(self) -> dict[str, Metric]:
+        """Return every metric with its interval over problems."""
+        return measure(self.problems, self.ks) | self.kl
+
+
+def evaluate(
+    rows: Sequence[Row],
+    reward: Reward,
+    engine: Engine,
+    sampling: Sampling,
+    ks: Sequence[int] = (1,),
+    *,
+    greedy: bool = True,
+    template: Mapping[str, Any] | None = None,
+    log: ProblemLog | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Evaluation:
+    """Evaluate a model.
+
+    Args:
+        rows: Questions, with the columns that the reward needs; a column `cluster` names what a question shares with
+            others, and then intervals are over clusters.
+        reward: The judge. An answer is correct when its value is the top of the reward's range; a value of
+            None takes the sample out of n for its problem and is counted by outcome.
+        engine: The model.
+        sampling: How answers are drawn.
+        ks: Of Pass@k; none may be larger than `sampling.n`.
+        greedy: Also take one greedy answer per problem.
+        template: More arguments for the chat template.
+        log: Keeps finished problems.
+        progress: Called with the number of problems that were just finished.
+
+    Raises:
+        EvaluationError: There are no rows, or a k is larger than n.
+    """
+    _check(rows, sampling, ks)
+    done = {p.id: p for p in log.read()} if log else {}
+    if progress and done:
+        progress(len(done))
+    pending = [row for row in rows if row["id"] not in done]
+    seconds: Counter[str] = Counter()
+    for chunk in _chunks(pending, max(1, _SAMPLES_AT_ONCE // sampling.n)):
+        problems = _answer_and_judge(chunk, reward, engine, sampling, greedy, template or {}, seconds)
+        done.update((p.id, p) for p in problems)
+        if log:
+            log.append(problems)
+        if progress:
+            progress(len(chunk))
+    resumed = len(rows) - len(pending)
+    return Evaluation(tuple(done[row["id"]] for row in rows), sampling, tuple(ks), dict(seconds), resumed)
+
+
+def judge(
+    rows: Sequence[Row],
+    reward: Reward,
+    sampled: Sequence[Sequence[Completion]],
+    greedy: Sequence[Sequence[Completion]],
+) -> list[Problem]:
+    """Judge completions, each distinct text of a row once, and return a problem per row."""
+    keys = list(
+        dict.fromkeys(
+            (index, completion.text)
+            for index, (some, best) in enumerate(zip(sampled, greedy, strict=True))
+            for completion in (*some, *best)
+        )
+    )
+    verdicts = reward.judge_batch([text for _, text in keys], [rows[index] for index, _ in keys])
+    judged = {
+        (index, text): (verdict, reward.canonical(text, rows[index]) if _correct(verdict, reward) else None)
+        for (index, text), verdict in zip(keys, verdicts, strict=True)
+    }
+    problems = []
+    for index, row in enumerate(rows):
+        answers = tuple(
+            _answer(completion, count, reward, *judged[index, completion.text])
+            for completion, count in _distinct(sampled[index])
+        )
+        best = [_answer(c, 1, reward, *judged[index, c.text]) for c in greedy[index]]
+        shown = _question(row), _reference(row, reward)
+        greedy_answer = best[0] if best else None
+        problems.append(Problem(row["id"], row["task"], *shown, answers, greedy_answer, _cluster(row)))
+    return problems
+
+
+def _check(rows: Sequence[Row], sampling: Sampling, ks: Sequence[int]) -> None:
+    if not rows:
+        raise EvaluationError("evaluation: there are no rows; check the data source, its split and its size")
+    if ks and max(ks) > sampling.n:
+        raise EvaluationError(
+            f"ks: Pass@{max(ks)} needs at least {max(ks)} samples a problem, sampling.n is {sampling.n}; "
+            f"raise n or drop this k"
+        )
+
+
+def _answer_and_judge(
+    rows: Sequence[Row],
+    reward: Reward,
+    engine: Engine,
+    sampling: Sampling,
+    greedy: bool,
+    template: Mapping[str, Any],
+    seconds: Counter[str],
+) -> list[Problem]:
+    """Return the problems of some rows; the time it took is added to `seconds`."""
+    started = time.perf_counter()
+    prompts = render_prompts(rows, engine.tokenizer, **template)
+    sampled = engine.generate(prompts, sampling)
+    best = _greedy_answers(engine, prompts, sampling, sampled) if greedy else [[] for _ in rows]
+    generated = time.perf_counter()
+    problems = judge(rows, reward, sampled, best)
+    seconds.update(generate=generated - started, reward=time.perf_counter() - generated)
+    return problems
+
+
+def _greedy_answers(
+    engine: Engine, prompts: list[list[int]], sampling: Sampling, sampled: list[list[Completion]]
+) -> list[list[Completion]]:
+    if sampling.greedy:
+        return sampled
+    return engine.generate(prompts, replace(sampling, n=1, temperature=0.0, top_p=1.0))
+
+
+def _distinct(completions: Sequence[Completion]) -> list[tuple[Completion, int]]:
+    """Group equal completions; the first one stands for its group."""
+    counts = Counter(c.token_ids for c in completions)
+    firsts = {c.token_ids: c for c in reversed(completions)}
+    return [(firsts[ids], count) for ids, count in counts.items()]
+
+
+def _answer(completion: Completion, count: int, reward: Reward, verdict: Verdict, solution: str | None) -> Answer:
+    return Answer(
+        text=completion.text,
+        count=count,
+        value=verdict.value,
+        outcome=verdict.outcome,
+        correct=_correct(verdict, reward),
+        solution=solution,
+        tokens=len(completion.token_ids),
+        logprob=None if completion.logprobs is None else round(sum(completion.logprobs), 4),
+        truncated=completion.finish_reason == "length",
+        detail=verdict.detail,
+    )
+
+
+def _correct(verdict: Verdict, reward: Reward) -> bool:
+    return verdict.value is not None and verdict.value >= reward.range[1]
+
+
+def _question(row: Row) -> str:
+    asked = [m["content"] for m in row["prompt"] if m["role"] == "user" and isinstance(m["content"], str)]
+    return asked[-1] if asked else ""
+
+
+def _cluster(row: Row) -> str | None:
+    cluster = row.get("cluster")
+    return None if cluster is None else str(cluster)
+
+
+def _reference(row: Row, reward: Reward) -> dict[str, str]:
+    """Return what the judge compared with; of a path only its last part, which says enough."""
+    shown = {}
+    for column in reward.columns:
+        value = row.get(column)
+        if isinstance(value, str):
+            shown[column] = os.path.basename(value) if os.path.isabs(value) else value[:_REFERENCE_CHARACTERS]
+        elif value is not None:
+            shown[column] = json.dumps(value)[:_REFERENCE_CHARACTERS]
+    return shown
+
+
+def _chunks(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]

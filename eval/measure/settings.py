@@ -1,0 +1,112 @@
+"""What an evaluation was made with; its hash decides whether two sets of answers may be put together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..engines.base import Sampling
+
+
+@dataclass(frozen=True)
+class KlSettings:
+    """What the divergence of an evaluation is measured against, and how well.
+
+    Attributes:
+        model: Path or hub id of the reference.
+        revision: Of the hub repository.
+        model_fingerprint: Of the weights.
+        dtype: Of the weights.
+        prompts: Questions at most.
+        samples: Completions per question and direction.
+    """
+
+    model: str
+    revision: str | None
+    model_fingerprint: str | None
+    dtype: str
+    prompts: int
+    samples: int
+
+    @property
+    def model_name(self) -> str:
+        """The reference's name for people."""
+        return model_name(self.model)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides the answers of an evaluation, and what they were made on.
+
+    Attributes:
+        suite: Name of the suite.
+        model: Path or hub id, as the recipe says it.
+        revision: Of the hub repository.
+        model_fingerprint: Of the weights, so that a folder trained again is another model.
+        dtype: Of the weights.
+        engine: "transformers" or "vllm".
+        engine_version: Of that package.
+        sampling: How answers are drawn.
+        reward: Kind and options of the judge.
+        data: The sources, as the recipe says them.
+        rows_sha256: Of the rows themselves.
+        template_sha256: Of the tokenizer's chat template.
+        kl: Of the divergence from a reference, which needs samples of its own and changes no answer.
+        made_on: Versions, hardware and commit: recorded, not decisive.
+    """
+
+    suite: str
+    model: str
+    revision: str | None
+    model_fingerprint: str | None
+    dtype: str
+    engine: str
+    engine_version: str
+    sampling: Sampling
+    reward: dict[str, Any]
+    data: list[dict[str, Any]]
+    rows_sha256: str
+    template_sha256: str
+    kl: KlSettings | None = None
+    made_on: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def hash(self) -> str:
+        """Sixteen hexadecimal digits; equal for settings that give the same answers."""
+        return sha256_of({k: v for k, v in asdict(self).items() if k not in ("kl", "made_on")})[:16]
+
+    @property
+    def model_name(self) -> str:
+        """The model's name for people."""
+        return model_name(self.model)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Settings:
+        """Return the settings that `dataclasses.asdict` described."""
+        sampling = data["sampling"] | {"stop_token_ids": tuple(data["sampling"]["stop_token_ids"])}
+        kl = data.get("kl")
+        return cls(**{**data, "sampling": Sampling(**sampling), "kl": KlSettings(**kl) if kl else None})
+
+
+def model_name(model: str) -> str:
+    """Return a name for people: of a run's `runs/grpo/model` it is `grpo`."""
+    parts = [part for part in model.replace("\\", "/").split("/") if part]
+    while len(parts) > 1 and (parts[-1] == "model" or parts[-1].startswith("checkpoint-")):
+        if parts[-1].startswith("checkpoint-"):
+            return f"{parts[-2]}@{parts[-1].removeprefix('checkpoint-')}"
+        parts.pop()
+    return parts[-1] if model.startswith(("/", ".", "~", "runs/")) or len(parts) != 2 else model
+
+
+def sha256_of(value: Any) -> str:
+    """Return the hash of plain data, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def rows_sha256(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return the hash of rows. Folders of databases are left out: a moved cache holds the same questions."""
+    return sha256_of([{k: v for k, v in row.items() if k != "database"} for row in rows])

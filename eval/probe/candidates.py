@@ -1,0 +1,196 @@
+"""What the training rows, and a pool, offer to one output: the rows that its requests wait for."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..coverage.observations import Subset, context_of
+from .components import Component
+from .read.slot_rows import Table
+from .routes import Router, swapped
+from .slot_analysis import Analysis
+from .statuses import NEW, UNCOVERED, WEAK
+
+Fragment = tuple[int, ...]
+Key = tuple[int, Subset, Fragment, Fragment]
+"""What a request waits for: component, positions, the values there of the rows to add, values of what was observed.
+
+A single row that is missing has all positions, and no values of what was observed."""
+
+MOST_ROUTES = 8
+"""Substitutions looked at for one request, cheapest first."""
+
+
+@dataclass(frozen=True)
+class Addition:
+    """A row to add.
+
+    Attributes:
+        component: Index of the output that it is for.
+        source: Values that the row has at `subset`.
+        target: Values that the template has there.
+        subset: Positions of these values, among the slots that count for the output.
+        values: [slots of the schema] codes of the row's slots.
+        template: Training row to start from.
+        label: Code of the output that the row should have.
+        pool: Row of the pool that is such a row, None without one.
+    """
+
+    component: int
+    source: Fragment
+    target: Fragment
+    subset: Subset
+    values: tuple[int, ...]
+    template: int
+    label: int
+    pool: int | None = None
+
+    @property
+    def row(self) -> tuple[int, ...]:
+        """What makes two additions the same row."""
+        return self.values if self.pool is None else (self.pool,)
+
+
+@dataclass
+class Need:
+    """Rows that requests wait for.
+
+    Attributes:
+        missing: How many rows.
+        usable: Contexts that they may have, with the output there.
+        waiting: The requests.
+    """
+
+    missing: int
+    usable: dict[Fragment, int]
+    waiting: set[int] = field(default_factory=set)
+
+
+class Shelf:
+    """What one output's rows offer: contexts of each fragment, and rows of the pool by their values."""
+
+    def __init__(self, found: Analysis, place: int, pool: Table | None, used: set[int]) -> None:
+        self.found, self.place = found, place
+        self.component: Component = found.components[place]
+        self.pool = self._pooled(pool) if pool is not None else None
+        self.pool_table = pool
+        self.used = used
+        tests = self.component.project(found.test.inputs).tolist()
+        self.tests = {tuple(values) for values in tests}
+        self.queries = [tuple(values) for values in tests]
+        self.router = Router(self.component)
+        self.contexts = {subset: self._contexts(subset) for subset in self.component.subsets}
+
+    def _contexts(self, subset: Subset) -> tuple[dict[Fragment, dict[Fragment, int]], dict[Fragment, set[Fragment]]]:
+        """Fragment to context to output, and context to fragments, of inputs with a clear output."""
+        settled = self.component.settled
+        rest = context_of(subset, settled.observations.slots)
+        forward: dict[Fragment, dict[Fragment, int]] = defaultdict(dict)
+        back: dict[Fragment, set[Fragment]] = defaultdict(set)
+        for row, (values, label) in enumerate(
+            zip(settled.observations.inputs.tolist(), settled.observations.outputs.tolist(), strict=True)
+        ):
+            if not settled.unclear[row]:
+                fragment, context = tuple(values[i] for i in subset), tuple(values[i] for i in rest)
+                forward[fragment][context] = label
+                back[context].add(fragment)
+        return forward, back
+
+    def _pooled(self, pool: Table) -> dict[tuple[Fragment, int], list[int]]:
+        rows: dict[tuple[Fragment, int], list[int]] = defaultdict(list)
+        taken = set(self.found.test.ids) | set(self.found.train.ids)
+        outputs = pool.outputs[:, self.component.output].tolist()
+        for row, values in enumerate(self.component.project(pool.inputs).tolist()):
+            if pool.ids[row] not in taken:
+                rows[tuple(values), outputs[row]].append(row)
+        return rows
+
+    def needs(self) -> dict[Key, Need]:
+        """Substitutions that would settle requests of this output."""
+        status = self.found.statuses[:, self.place]
+        wanted = self.found.test.outputs[:, self.component.output].tolist()
+        open_rows: dict[tuple[Fragment, int], set[int]] = defaultdict(set)
+        for row in np.flatnonzero(np.isin(status, (WEAK, UNCOVERED, NEW))).tolist():
+            if wanted[row] >= 0:
+                open_rows[self.queries[row], wanted[row]].add(row)
+        needs: dict[Key, Need] = {}
+        for (query, label), rows in open_rows.items():
+            found = [*self._single_rows(query, label), *self._candidates(query, label)]
+            for key, need in sorted(found, key=lambda item: item[1].missing)[:MOST_ROUTES]:
+                needs.setdefault(key, need).waiting |= rows
+        return needs
+
+    def _candidates(self, query: Fragment, label: int) -> Iterable[tuple[Key, Need]]:
+        slots = self.component.settled.observations.slots
+        for subset in self.component.subsets:
+            forward, back = self.contexts[subset]
+            rest = context_of(subset, slots)
+            source, context = tuple(query[i] for i in subset), tuple(query[i] for i in rest)
+            own = forward.get(source, {})
+            for target in back.get(context, ()):
+                theirs = forward[target]
+                if target == source or theirs[context] != label:
+                    continue
+                shared = own.keys() & theirs.keys()
+                if any(own[c] != theirs[c] for c in shared):
+                    continue
+                usable = {
+                    c: theirs[c] for c in theirs if c not in own and self._available(subset, source, c, theirs[c])
+                }
+                missing = self.component.k - len(shared)
+                if 0 < missing <= len(usable):
+                    yield (self.place, subset, source, target), Need(missing, usable)
+
+    def _single_rows(self, query: Fragment, label: int) -> Iterable[tuple[Key, Need]]:
+        """Rows that one substitution with enough evidence leads to, but that were not observed."""
+        whole = tuple(range(len(query)))
+        for subset in self.component.subsets:
+            for target, agree, _ in self.router.neighbours[subset].of(tuple(query[i] for i in subset)):
+                landing = swapped(query, subset, target)
+                if agree < self.component.k or landing in self.component.place:
+                    continue
+                if self._available(whole, landing, (), label):
+                    yield (self.place, whole, landing, ()), Need(1, {(): label})
+
+    def _available(self, subset: Subset, source: Fragment, context: Fragment, label: int) -> bool:
+        values = self._joined(subset, source, context)
+        if values in self.tests:
+            return False
+        return self.pool is None or bool(self.pool.get((values, label)))
+
+    def _joined(self, subset: Subset, fragment: Fragment, context: Fragment) -> Fragment:
+        slots = self.component.settled.observations.slots
+        values = [0] * slots
+        for position, value in zip((*subset, *context_of(subset, slots)), (*fragment, *context), strict=True):
+            values[position] = value
+        return tuple(values)
+
+    def addition(self, subset: Subset, source: Fragment, target: Fragment, context: Fragment, label: int) -> Addition:
+        """The row for one context: a training row with other values, or the row of the pool most like that."""
+        train = self.found.train
+        template = self._template(subset, source, target, context)
+        positions = tuple(self.component.slots[i] for i in subset)
+        values = swapped(train.inputs[template].tolist(), positions, source)
+        shown = tuple(train.inputs[template, list(positions)].tolist())
+        pooled = None
+        if self.pool is not None and self.pool_table is not None:
+            rows = self.pool[self._joined(subset, source, context), label]
+            # A row that was chosen for another output serves this one too.
+            alike = (self.pool_table.inputs[rows] == np.array(values)).sum(axis=1)
+            pooled = max(zip(rows, alike, strict=True), key=lambda pair: (pair[0] in self.used, pair[1]))[0]
+            self.used.add(pooled)
+            values = tuple(self.pool_table.inputs[pooled].tolist())
+        return Addition(self.place, source, shown, subset, values, template, label, pooled)
+
+    def _template(self, subset: Subset, source: Fragment, target: Fragment, context: Fragment) -> int:
+        """The training row with `target` in this context; of a single row, the one most like it."""
+        component = self.component
+        if target:
+            observed = component.place[self._joined(subset, target, context)]
+            return int(component.rows[component.settled.rows[observed][0]])
+        like = (component.project(self.found.train.inputs[component.rows]) == np.array(source)).sum(axis=1)
+        return int(component.rows[int(like.argmax())])

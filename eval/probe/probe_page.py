@@ -1,0 +1,92 @@
+"""The report: one page with its style and charts inside, and the same figures as JSON beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from ...data.cache import write_atomic
+from ...data.version import __version__
+from ..board.interval_charts import Line, line_chart
+from ..measure.statistics import Interval
+from .status_charts import COLOURS, accuracy_chart, status_chart
+from .statuses import STATUSES
+
+MEANINGS = {
+    "seen": "the values that count stand together in a training row",
+    "determined": "one output follows by substitutions with enough evidence",
+    "weak": "one output follows, with too little evidence",
+    "ambiguous": "different outputs follow, or training rows contradict each other",
+    "uncovered": "no output follows",
+    "new-primitive": "a value that no training row has",
+}
+
+
+def write_report(data: Mapping[str, Any], out: Path, names: Sequence[str]) -> Path:
+    """Write `index.html` and `probe.json` into a folder and return the page's path.
+
+    Args:
+        data: What `summary.summary` returns; `plan` and `calibration` beside it if there are any.
+        out: The folder, made if need be.
+        names: Of the training rows and of the requests, for people.
+    """
+    write_atomic(out / "probe.json", json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    templates, board = files(__package__) / "templates", files("quince.eval.board") / "templates"
+    styles = [(board / "board.css"), (templates / "probe.css")]
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(percent=_percent, decimal=_decimal, interval=_interval)
+    page = environment.from_string((templates / "probe.html").read_text(encoding="utf-8")).render(
+        data=data,
+        style=Markup("\n".join(style.read_text(encoding="utf-8") for style in styles)),
+        charts={name: Markup(chart) for name, chart in _charts(data).items()},
+        colours=COLOURS,
+        meanings=MEANINGS,
+        statuses=STATUSES,
+        names=names,
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        version=__version__,
+    )
+    return write_atomic(out / "index.html", page)
+
+
+def _charts(data: Mapping[str, Any]) -> dict[str, str]:
+    bars = {"whole request": data["statuses"]} | {output["name"]: output["statuses"] for output in data["outputs"]}
+    charts = {"statuses": status_chart(bars, "Requests by status, for each output")}
+    if len(data["growth"]) > 1:
+        points = [(float(point["rows"]), Interval(**point["determined"])) for point in data["growth"]]
+        line = Line("seen or determined", 2, points)
+        title = "Requests seen or determined by number of training rows"
+        charts["growth"] = line_chart([line], title, "training rows", "requests, %")
+    if data.get("calibration"):
+        made = data["calibration"]
+        for kind, scale in (("whole", made), ("parts", made["parts"] or {})):
+            for name in ("statuses", "cutoffs") if scale else ():
+                shares = {key: Interval(**value) for key, value in scale[name].items()}
+                title = f"Accuracy of {made['model']}, {kind}"
+                charts[f"{kind}_{name}"] = accuracy_chart(shares, scale["counts"], title)
+    if data.get("plan"):
+        both = {"as it is": data["plan"]["before"], "with the rows": data["plan"]["after"]}
+        charts["plan"] = status_chart(both, "Requests by status, before and after the rows are added")
+    return charts
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _decimal(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _interval(value: Mapping[str, float] | None, scale: float = 1.0, digits: int = 2) -> str:
+    if value is None:
+        return "–"
+    low, high = scale * value["low"], scale * value["high"]
+    return f"{scale * value['estimate']:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"

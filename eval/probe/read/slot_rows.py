@@ -1,0 +1,229 @@
+"""Rows as tables of codes: data are read from a file or one of the project's sources, slots and outputs by a schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from ....data.files import read_records
+from ....data.rows import Row
+from ....data.sources import DEMONSTRATIONS, SOURCES, load_demonstrations, load_rows
+from .slot_schema import ProbeError, Schema
+from .values import at, output_value, slot_value
+
+READERS = {
+    "plain": "quince.eval.probe.read.slot_rows:plain",
+    "function_calls": "quince.eval.probe.read.read_calls:record",
+    "bfcl": "quince.eval.probe.read.read_calls:benchmark_record",
+    "sql": "quince.eval.probe.read.read_sql:record",
+}
+"""Views of a row that paths start from, imported when asked for."""
+
+NO_OUTPUT, UNKNOWN = -1, -2
+"""Instead of an output's code: the row has none, as the schema allows; a request whose right answer is not known."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A row and where it came from, for messages."""
+
+    where: str
+    row: Row
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Values by code.
+
+    Attributes:
+        slots: Per slot, its values.
+        outputs: Per output, its values.
+    """
+
+    slots: tuple[tuple[str, ...], ...]
+    outputs: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of one data set; codes are shared by the tables that were made together.
+
+    Attributes:
+        schema: How they were read.
+        codes: Values by code.
+        placed: The rows.
+        inputs: [rows, slots] codes.
+        outputs: [rows, outputs] codes, `NO_OUTPUT` where a row lacks an optional one, `UNKNOWN` in a request without
+            an answer.
+        texts: What the user says.
+    """
+
+    schema: Schema
+    codes: Codes
+    placed: tuple[Placed, ...]
+    inputs: NDArray[np.int64]
+    outputs: NDArray[np.int64]
+    texts: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.placed)
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Ids of the rows, their place where they have none."""
+        return [str(item.row.get("id") or item.where) for item in self.placed]
+
+    def take(self, rows: Sequence[int] | NDArray[Any]) -> Table:
+        """Some of the rows."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        placed, texts = tuple(self.placed[i] for i in chosen), tuple(self.texts[i] for i in chosen)
+        return Table(self.schema, self.codes, placed, self.inputs[chosen], self.outputs[chosen], texts)
+
+    def named(self, values: Sequence[int]) -> dict[str, str]:
+        """Slot values of one input by name."""
+        pairs = zip(self.schema.slots, self.codes.slots, values, strict=True)
+        return {slot.name: known[value] for slot, known, value in pairs}
+
+
+def plain(row: Row) -> Row:
+    """The row itself."""
+    return row
+
+
+def view_of(schema: Schema) -> Callable[[Row], Mapping[str, Any]]:
+    """The view of a row that the schema's paths start from."""
+    module, _, name = READERS[schema.reader].partition(":")
+    view: Callable[[Row], Mapping[str, Any]] = getattr(import_module(module), name)
+    return view
+
+
+def load(source: str) -> list[Placed]:
+    """Rows of a file, or of a source of the project.
+
+    Args:
+        source: A file in any format that sources read; `kind:option=value,...` (`bfcl:split=live`); or, for
+            conversations, `demonstrations/kind:option=value,...`.
+
+    Raises:
+        ProbeError: There is no such file or source, or it is empty.
+        RowError: The rows are malformed.
+    """
+    if Path(source).is_file():
+        placed = [Placed(f"{source}:{number}", row) for number, row in read_records(Path(source))]
+    else:
+        placed = _from_source(source)
+    if not placed:
+        raise ProbeError(f"{source} · found no rows · give at least one")
+    return placed
+
+
+def _from_source(source: str) -> list[Placed]:
+    name, _, text = source.partition(":")
+    kind = name.removeprefix("demonstrations/")
+    registry, read = (SOURCES, load_rows) if kind == name else (DEMONSTRATIONS, load_demonstrations)
+    if kind not in registry:
+        fix = f"give a file, or KIND:OPTION=VALUE,... with KIND one of {', '.join(registry)}"
+        raise ProbeError(f"{source} · found no such file or source · {fix}")
+    options = dict(_option(source, part) for part in text.split(",") if part)
+    return [Placed(f"{source}[{place}]", row) for place, row in enumerate(read(kind, **options))]
+
+
+def _option(source: str, part: str) -> tuple[str, Any]:
+    key, equals, value = part.partition("=")
+    if not equals:
+        raise ProbeError(f"{source} · found {part!r} · give option=value, separated by commas")
+    return key.strip(), yaml.safe_load(value)
+
+
+def read_tables(
+    schema: Schema, *data: Sequence[Placed], file: str = "the schema", requests: int | None = None
+) -> list[Table]:
+    """Slots and outputs of several data sets, with one code for one value.
+
+    Args:
+        schema: How to read them.
+        data: The rows of each set.
+        file: Name of the schema's file, for messages.
+        requests: Index of the data set whose rows may lack their outputs.
+
+    Raises:
+        ProbeError: For the first value that is missing or does not fit, with file, row, field and fix.
+    """
+    view = view_of(schema)
+    read = [[_read(schema, view, item, file, place == requests) for item in rows] for place, rows in enumerate(data)]
+    codes = _codes(schema, [values for part in read for values in part])
+    return [_table(schema, codes, rows, part) for rows, part in zip(data, read, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Values:
+    """What was read of a row: texts, and instead of one `NO_OUTPUT` or `UNKNOWN`."""
+
+    slots: list[str]
+    outputs: list[str | int]
+    text: str
+
+
+def _read(schema: Schema, view: Any, item: Placed, file: str, request: bool) -> _Values:
+    try:
+        record = view(item.row)
+    except ValueError as error:
+        fix = f"choose another reader than {schema.reader} in {file}, or mend the row"
+        raise ProbeError(f"{item.where} · row · {error} · {fix}") from None
+    slots = [slot_value(slot, record, item.where, file) for slot in schema.slots]
+    outputs: list[str | int] = []
+    for output in schema.outputs:
+        if request and not output.optional and at(record, output.path) is None:
+            outputs.append(UNKNOWN)
+        else:
+            value = output_value(output, record, item.where, file)
+            outputs.append(NO_OUTPUT if value is None else value)
+    text = at(record, schema.text) if schema.text else user_text(item.row)
+    return _Values(slots, outputs, str(text or ""))
+
+
+def _codes(schema: Schema, read: Sequence[_Values]) -> Codes:
+    """Codes in the order of the values' texts.
+
+    Between joins of equal evidence the engine goes by codes. Two values must stand in the same order whatever else is
+    read with them, or verdicts would depend on the order of rows and on the other requests.
+    """
+    slots = [{values.slots[place] for values in read} for place in range(len(schema.slots))]
+    outputs = [{values.outputs[place] for values in read} for place in range(len(schema.outputs))]
+    known = [[value for value in values if isinstance(value, str)] for values in outputs]
+    return Codes(tuple(tuple(sorted(values)) for values in slots), tuple(tuple(sorted(values)) for values in known))
+
+
+def _table(schema: Schema, codes: Codes, rows: Sequence[Placed], read: Sequence[_Values]) -> Table:
+    slots, outputs = (
+        [{value: code for code, value in enumerate(known)} for known in part] for part in (codes.slots, codes.outputs)
+    )
+    inputs = [[own[value] for own, value in zip(slots, values.slots, strict=True)] for values in read]
+    found = [
+        [value if isinstance(value, int) else own[value] for own, value in zip(outputs, values.outputs, strict=True)]
+        for values in read
+    ]
+    return Table(
+        schema,
+        codes,
+        tuple(rows),
+        np.array(inputs, dtype=np.int64).reshape(len(rows), len(schema.slots)),
+        np.array(found, dtype=np.int64).reshape(len(rows), len(schema.outputs)),
+        tuple(values.text for values in read),
+    )
+
+
+def user_text(row: Row) -> str:
+    """What the user said, all turns of a prompt or of a conversation."""
+    messages = row.get("prompt") or row.get("messages") or ()
+    if isinstance(messages, str):
+        return messages
+    return "\n".join(m["content"] for m in messages if m.get("role") == "user" and isinstance(m.get("content"), str))

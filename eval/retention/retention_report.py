@@ -1,0 +1,91 @@
+"""Before and after on every task in one table: scores with standard errors, and differences paired by document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...data.cache import write_atomic
+from ..measure.compare import difference
+from ..measure.metrics import per_problem
+from ..measure.problems import Problem, clusters_of
+from ..measure.statistics import minimum_detectable_difference, standard_error
+from ..show.record_tables import p_text
+from ..show.tables import Grid, markdown
+
+if TYPE_CHECKING:
+    from ..measure.records import Record
+
+PAGE_FILE = "retention.md"
+ALL = "All documents"
+
+
+def retention_grid(records: Sequence[Record], base: Mapping[str, Record]) -> Grid:
+    """Return the table of tasks; `base` has the records before, by task."""
+    problems = {record.settings.suite: record.problems() for record in records}
+    before = {name: base[name].problems() for name in problems if name in base}
+    names = [record.settings.model_name for record in records[:1]]
+    header = ["task", "documents", *names]
+    if before:
+        first = next(base[name] for name in before).settings.model_name
+        header = ["task", "documents", first, *names, "difference", "p"]
+    if len(problems) > 1:
+        problems[ALL] = [p for own in list(problems.values()) for p in own]
+        before |= {ALL: [p for own in list(before.values()) for p in own]} if before else {}
+    rows = [_row(name, own, before.get(name), bool(before)) for name, own in problems.items()]
+    last = list(problems)[-1]
+    return Grid("What was kept", tuple(header), tuple(rows), _note(problems[last], before.get(last)))
+
+
+def write_retention_page(grid: Grid, out: Path) -> Path:
+    """Write `retention.md` into a folder and return its path."""
+    return write_atomic(out / PAGE_FILE, "# Retention\n\n" + markdown(grid) + "\n")
+
+
+def _row(name: str, after: Sequence[Problem], before: Sequence[Problem] | None, compared: bool) -> tuple[str, ...]:
+    if not compared:
+        return name, str(len(after)), _score(after)
+    if not before:
+        return name, str(len(after)), "–", _score(after), "–", "–"
+    first, second = _pairs(before, after)
+    if not first:
+        return name, "0", _score(before), _score(after), "–", "–"
+    change = difference(_values(first), _values(second), clusters_of(first))
+    middle, low, high = (f"{100 * value:+.1f}" for value in (change.estimate, change.low, change.high))
+    return name, str(len(first)), _score(first), _score(second), f"{middle} [{low}, {high}]", p_text(change)
+
+
+def _values(problems: Sequence[Problem]) -> np.ndarray:
+    return per_problem(problems, ())["mean_reward"]
+
+
+def _score(problems: Sequence[Problem]) -> str:
+    """The mean in percent with its standard error."""
+    values, clusters = _values(problems), clusters_of(problems)
+    try:
+        return f"{100 * values.mean():.1f} ± {100 * standard_error(values, clusters):.1f}"
+    except ValueError:
+        return f"{100 * values.mean():.1f}"
+
+
+def _pairs(before: Sequence[Problem], after: Sequence[Problem]) -> tuple[list[Problem], list[Problem]]:
+    """The documents that both have, in one order."""
+    later = {p.id: p for p in after}
+    both = [p for p in before if p.id in later]
+    return both, [later[p.id] for p in both]
+
+
+def _note(after: Sequence[Problem], before: Sequence[Problem] | None) -> str:
+    note = "Percent ± standard error"
+    if not before:
+        return f"{note}."
+    note += "; differences are paired by document, with 95 % intervals."
+    first, second = _pairs(before, after)
+    clusters = clusters_of(first)
+    if len(first if clusters is None else set(clusters)) < 2:
+        return note
+    least = 100 * minimum_detectable_difference(_values(second) - _values(first), clusters=clusters)
+    return f"{note} With n = {len(first)} differences under {least:.1f} points cannot be seen." if least else note

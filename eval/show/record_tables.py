@@ -1,0 +1,197 @@
+"""A record as a table on the terminal, beside the one it is compared with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..measure.compare import Comparison, compare
+from ..measure.metrics import Metric, Unit, per_problem
+from ..measure.problems import clusters_of
+from ..measure.reference import MODEL_REFERENCE, REFERENCE_MODEL
+from ..measure.statistics import Interval, minimum_detectable_difference
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from ..measure.problems import Problem
+    from ..measure.records import Record
+
+LABELS = {
+    "greedy": "Greedy",
+    "mean_reward": "Mean reward",
+    "distinct_correct": "Distinct correct solutions",
+    "idiom_entropy": "Entropy of correct solutions (nats)",
+    "tokens": "Tokens an answer",
+    MODEL_REFERENCE: "KL(model ‖ reference), nats an answer",
+    REFERENCE_MODEL: "KL(reference ‖ model), nats an answer",
+    "truncated": "Cut off at the length limit",
+    "outcome/unparseable": "Unreadable answers",
+    "outcome/timeout": "Not judged: time-out",
+    "outcome/error": "Not judged: judge failed",
+    "outcome/skipped": "Not judged: skipped",
+}
+
+_SUITES_BESIDE = 2
+
+
+def label(name: str) -> str:
+    """Return a metric's name for people."""
+    return LABELS.get(name, name.replace("pass@", "Pass@"))
+
+
+def number(value: float, unit: Unit, signed: bool = False) -> str:
+    """Format a value: shares in percent."""
+    sign = "+" if signed else ""
+    return f"{100 * value:{sign}.1f}" if unit == "proportion" else f"{value:{sign}.2f}"
+
+
+def spread(interval: Interval, unit: Unit, signed: bool = False) -> str:
+    """Format an estimate with its interval."""
+    low, high = (number(end, unit, signed) for end in (interval.low, interval.high))
+    return f"{number(interval.estimate, unit, signed)} [{low}, {high}]"
+
+
+def p_text(interval: Interval) -> str:
+    """Format the p-value of a difference; one below 0.001 is not 0."""
+    return "< 0.001" if interval.p_value < 0.001 else f"{interval.p_value:.3f}"
+
+
+def shown_metrics(record: Record) -> list[Metric]:
+    """Return the metrics worth a line: what always reads 0, or repeats another one, is left out."""
+    metrics = record.metrics
+    shown = []
+    for name, metric in metrics.items():
+        estimate = metric.interval.estimate
+        first = metrics.get("pass@1")
+        repeats = name == "mean_reward" and first is not None and abs(first.interval.estimate - estimate) < 1e-9
+        idle = (name.startswith("outcome/") or name == "truncated") and estimate == 0
+        if not (repeats or idle or name in ("outcome/correct", "outcome/wrong")):
+            shown.append(metric)
+    return shown
+
+
+def suite_table(record: Record, base: Record | None = None) -> Table:
+    """Return a suite's metrics with intervals; with a base, its values and the paired differences too."""
+    from rich.table import Table
+
+    settings = record.settings
+    problems = record.problems()
+    comparison = compare(base.problems(), problems, record.ks) if base else None
+    against = f"; the reference is {settings.kl.model_name}" if settings.kl else ""
+    table = Table(
+        title=f"{settings.suite} · {settings.model_name}",
+        caption=f"{len(problems)} problems × {settings.sampling.n} samples; 95 % intervals over "
+        f"{unit_of_interval(problems)}{against}. {power_sentence(problems, record.ks, comparison)}",
+        title_justify="left",
+    )
+    table.add_column("", no_wrap=True)
+    table.add_column("Value", justify="right")
+    if base is not None:
+        table.add_column(base.settings.model_name, justify="right")
+        table.add_column("Difference", justify="right")
+        table.add_column("p", justify="right")
+    for metric in shown_metrics(record):
+        table.add_row(label(metric.name), spread(metric.interval, metric.unit), *_beside(metric, base, comparison))
+    if comparison is not None:
+        k = max(record.ks)
+        for name, interval in (("Kept", comparison.kept[k].keep), ("Newly solved", comparison.kept[k].explore)):
+            if interval is not None:
+                table.add_row(f"{name} at {k}", spread(interval, "proportion"), "", "", "")
+    return table
+
+
+def unit_of_interval(problems: Sequence[Problem]) -> str:
+    """Say what intervals are over."""
+    clusters = clusters_of(problems)
+    return "problems" if clusters is None else f"{len(set(clusters))} clusters of problems"
+
+
+def power_sentence(problems: Sequence[Problem], ks: Sequence[int], comparison: Comparison | None = None) -> str:
+    """Say which differences of Pass@k, for the first k, so many problems cannot show.
+
+    With a comparison it is the one with this base, whose pairing helps; without one, another model with answers as
+    varied as these, unpaired, which is the most cautious guess. Empty where fewer than two problems are judged.
+    """
+    name = f"pass@{min(ks)}"
+    if comparison is not None:
+        n, least = comparison.problems, comparison.detectable.get(name)
+    else:
+        values, clusters = per_problem(problems, (min(ks),))[name], clusters_of(problems)
+        known = np.flatnonzero(~np.isnan(values))
+        n, labels = len(known), None if clusters is None else [clusters[i] for i in known]
+        enough = len(known if labels is None else set(labels)) > 1
+        least = np.sqrt(2) * minimum_detectable_difference(values[known], clusters=labels) if enough else None
+    if not least:
+        return ""
+    pairing = "" if comparison is not None else ", without pairing,"
+    return f"With n = {n}{pairing} differences of {label(name)} under {100 * least:.1f} points cannot be seen."
+
+
+def overview_table(records: Sequence[Record]) -> Table:
+    """Return each model's Pass@1 on every suite, and its Pass@k for the largest k, in percent.
+
+    A line a model; of more suites than fit beside each other, a line a suite and model.
+    """
+    from rich.table import Table
+
+    suites = list(dict.fromkeys(record.settings.suite for record in records))
+    models = list(dict.fromkeys(record.settings.model_name for record in records))
+    of = {(record.settings.model_name, record.settings.suite): record for record in records}
+    largest = {suite: max(max(r.ks) for r in records if r.settings.suite == suite) for suite in suites}
+
+    def cells(model: str, suite: str) -> list[str]:
+        metrics = of[model, suite].metrics if (model, suite) in of else {}
+        return [_stacked(metrics.get(f"pass@{k}")) for k in dict.fromkeys((1, largest[suite]))]
+
+    table = Table(caption="95 % intervals over problems", title_justify="left")
+    if len(suites) > _SUITES_BESIDE:
+        wide = max(largest.values()) if len(set(largest.values())) == 1 else "k"
+        for name in ("suite", "model", "Pass@1", *([f"Pass@{wide}"] if wide != 1 else [])):
+            table.add_column(name, justify="right" if name.startswith("Pass") else "left")
+        for suite in suites:
+            for model in models:
+                if (model, suite) in of:
+                    table.add_row(suite, model, *(cell.replace("\n", "  ") for cell in cells(model, suite)))
+        return table
+    table.add_column("model", no_wrap=True)
+    for suite in suites:
+        table.add_column(f"{suite}\nPass@1", justify="right")
+        if largest[suite] > 1:
+            table.add_column(f"\nPass@{largest[suite]}", justify="right")
+    for model in models:
+        table.add_row(model, *(cell for suite in suites for cell in cells(model, suite)))
+    return table
+
+
+def _stacked(metric: Metric | None) -> str:
+    """The estimate, and below it the interval, so that six columns fit on a terminal."""
+    if metric is None:
+        return "–"
+    low, high = (number(end, metric.unit) for end in (metric.interval.low, metric.interval.high))
+    return f"[bold]{number(metric.interval.estimate, metric.unit)}[/]\n{low}–{high}"
+
+
+def _beside(metric: Metric, base: Record | None, comparison: Comparison | None) -> list[str]:
+    if base is None or comparison is None:
+        return []
+    theirs = base.metrics.get(metric.name)
+    difference = comparison.differences.get(metric.name)
+    if theirs is None or difference is None:
+        return ["–" if theirs is None else number(theirs.interval.estimate, theirs.unit), "–", "–"]
+    text = spread(difference, metric.unit, signed=True)
+    style = "" if difference.contains(0) else "bold"
+    return [
+        number(theirs.interval.estimate, metric.unit),
+        f"[{style}]{_escape(text)}[/]" if style else _escape(text),
+        p_text(difference),
+    ]
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,158 @@
+"""The analysis of suites judged by `sql_execution`: execution accuracy as a set and as a bag, of the same answers.
+
+Spider's test suite compares bags of rows and BIRD sets. A set is blind to duplicates, so that a query can pass by
+DISTINCT or by losing rows: what only a set accepts is shown. `ordered` suites are shown as both too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.cache import write_atomic
+from ...data.rows import Row
+from ...rewards.base import Reward
+from ..measure.analyses import Analysed
+from ..measure.problems import Answer, Problem, clusters_of
+from ..measure.statistics import Interval, bootstrap_mean, paired_difference, pass_at_k, wilson_clustered
+from .tables import Grid, html, markdown, terminal
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SEMANTICS = ("set", "bag")
+PAGE_FILE = "sql_semantics.md"
+_NOTE = (
+    "Percent with 95 % intervals over problems, clustered by database where rows say so. A set ignores how often a row "
+    'comes, a bag does not; "set only" is what passes by that.'
+)
+
+
+def analyse(rows: Sequence[Row], problems: Sequence[Problem], reward: Reward) -> dict[str, Any]:
+    """Return `[judged, correct]` of samples and the greedy verdict, by semantics and problem."""
+    judges = {kind: replace(reward, semantics=kind) for kind in SEMANTICS}  # type: ignore[type-var]
+    found: dict[str, Any] = {"ids": [p.id for p in problems], "clusters": clusters_of(problems)}
+    for kind, judge in judges.items():
+        asked = [(row, a) for row, p in zip(rows, problems, strict=True) for a in _answers(p)]
+        open_ = [(row, a) for row, a in asked if _known(row, a, reward, kind) is None]
+        verdicts = iter(judge.judge_batch([a.text for _, a in open_], [row for row, _ in open_]))
+        found[kind] = [list(_counts(row, p, reward, kind, verdicts)) for row, p in zip(rows, problems, strict=True)]
+    return found
+
+
+def tables(suites: Mapping[str, Sequence[Analysed]]) -> list[Table]:
+    """Return both accuracies of every suite; the first model is the one that others are compared with."""
+    return [terminal(grid(name, analysed), f"{name} · execution accuracy") for name, analysed in suites.items()]
+
+
+def section(suite: str, analysed: Sequence[Analysed]) -> str:
+    """Return the table as HTML, every text escaped."""
+    return html(grid(suite, analysed))
+
+
+def write_page(suites: Mapping[str, Sequence[Analysed]], out: Path) -> Path:
+    """Write `sql_semantics.md` into a folder and return its path."""
+    parts = ["# Execution accuracy as a set and as a bag"]
+    parts += [markdown(grid(name, analysed)) for name, analysed in suites.items()]
+    return write_atomic(out / PAGE_FILE, "\n\n".join(parts) + "\n")
+
+
+def grid(suite: str, analysed: Sequence[Analysed]) -> Grid:
+    """Return a suite's table: a column a model, with the paired difference to the first one."""
+    columns = [_columns(item.data) for item in analysed]
+    names = list(dict.fromkeys(name for column in columns for name in column))
+    header = ["", *(item.model for item in analysed)]
+    header += [f"{item.model} − {analysed[0].model}" for item in analysed[1:]]
+    rows = [
+        (name, *(_cell(c, name, i.data) for c, i in zip(columns, analysed, strict=True)), *_against(name, analysed))
+        for name in names
+    ]
+    return Grid(suite, tuple(header), tuple(rows), _NOTE)
+
+
+def _answers(problem: Problem) -> Iterator[Answer]:
+    yield from problem.answers
+    if problem.greedy is not None:
+        yield problem.greedy
+
+
+def _known(row: Row, answer: Answer, reward: Reward, kind: str) -> tuple[bool, bool] | None:
+    """Whether an answer is judged and right under these semantics, None where it has to be judged.
+
+    What is equal in order is equal as a bag, and what is equal as a bag is equal as a set.
+    """
+    own = getattr(reward, "semantics", None) or row.get("semantics")
+    if answer.value is None or own == kind:
+        return answer.value is not None, answer.correct
+    if answer.correct and own != "set":
+        return True, True
+    return (True, False) if own == "set" and not answer.correct else None
+
+
+def _counts(row: Row, problem: Problem, reward: Reward, kind: str, verdicts: Iterator[Any]) -> Iterator[Any]:
+    """Judged samples, correct ones, and whether the greedy answer is right; None where it is not judged."""
+    results = []
+    for answer in _answers(problem):
+        known = _known(row, answer, reward, kind)
+        if known is None:
+            verdict = next(verdicts)
+            known = verdict.value is not None, verdict.value == 1.0
+        results.append(known)
+    sampled = list(zip(problem.answers, results, strict=False))
+    yield sum(a.count for a, (judged, _) in sampled if judged)
+    yield sum(a.count for a, (_, right) in sampled if right)
+    judged, right = results[-1] if problem.greedy is not None else (False, False)
+    yield right if judged else None
+
+
+def _columns(data: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
+    """Values by metric, `[problems]`, NaN where a problem has none."""
+    columns: dict[str, NDArray[np.float64]] = {}
+    counts = {kind: np.array([entry[:2] for entry in data[kind]]).T for kind in SEMANTICS}
+    most = max(int(n.max(initial=0)) for n, _ in counts.values())
+    for k in sorted({1, next((k for k in (64, 32, 16, 8, 4, 2) if k <= most), 1)}):
+        for kind, (n, correct) in counts.items():
+            values = np.full(len(n), np.nan)
+            values[n >= k] = pass_at_k(n[n >= k], correct[n >= k], k)
+            columns[f"Pass@{k}, {kind}"] = values
+    for kind in SEMANTICS:
+        greedy = np.array([np.nan if entry[2] is None else float(entry[2]) for entry in data[kind]])
+        if not np.isnan(greedy).all():
+            columns[f"Greedy, {kind}"] = greedy
+    return columns | {"Pass@1, set only": columns["Pass@1, set"] - columns["Pass@1, bag"]}
+
+
+def _cell(columns: Mapping[str, NDArray[np.float64]], name: str, data: Mapping[str, Any]) -> str:
+    values = columns.get(name, np.array([]))
+    known = np.flatnonzero(~np.isnan(values))
+    if not len(known):
+        return "–"
+    clusters = data["clusters"] and [data["clusters"][i] for i in known]
+    if np.isin(values[known], (0.0, 1.0)).all():
+        return _spread(wilson_clustered(values[known], clusters))
+    return _spread(bootstrap_mean(values[known], clusters=clusters))
+
+
+def _against(name: str, analysed: Sequence[Analysed]) -> list[str]:
+    """Paired differences of the later models to the first one, over the problems of both."""
+    first, cells = analysed[0].data, []
+    for item in analysed[1:]:
+        ours, theirs = (_columns(data).get(name, np.array([])) for data in (first, item.data))
+        value = dict(zip(item.data["ids"], theirs, strict=False))
+        pairs = [(i, a, value[p]) for i, (p, a) in enumerate(zip(first["ids"], ours, strict=False)) if p in value]
+        pairs = [pair for pair in pairs if not np.isnan(pair[1:]).any()]
+        clusters = first["clusters"] and [first["clusters"][i] for i, _, _ in pairs]
+        before, after = ([pair[at] for pair in pairs] for at in (1, 2))
+        cells.append(_spread(paired_difference(before, after, clusters=clusters), "+") if pairs else "–")
+    return cells
+
+
+def _spread(interval: Interval, sign: str = "") -> str:
+    values = (interval.estimate, interval.low, interval.high)
+    middle, low, high = (f"{100 * value:{sign}.1f}" for value in values)
+    return f"{middle} [{low}, {high}]"

@@ -1,0 +1,226 @@
+"""`quince eval`: every suite of a recipe to a record, a table on the terminal, and a board."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from ...data.rows import Row, RowError
+from ...eval.board import build_board
+from ...eval.engines.base import Sampling
+from ...eval.measure.analyses import lacks_analysis, write_analysis
+from ...eval.measure.evaluate import Evaluation, evaluate
+from ...eval.measure.metrics import Metric
+from ...eval.measure.records import Record, list_records, read_record, write_record
+from ...eval.measure.reference import KL_METRICS, reference_kl, spread_rows
+from ...eval.measure.samples import RecordError, SampleLog
+from ...eval.measure.settings import KlSettings, Settings, rows_sha256
+from ...eval.show.record_tables import suite_table
+from ...rewards.base import Reward
+from ..parts.build_rewards import build_reward
+from ..parts.engines import Engines, check_reference
+from ..parts.eval_settings import fingerprint, make_settings
+from ..parts.load_rows import load_sources
+from ..parts.models import load_tokenizer
+from ..parts.readers import with_readers
+from ..run.progress import new_bar, quiet_libraries
+from ..run.run_folder import environment
+from .holdouts import look
+from .reports import show_analyses
+from .retention import run_retention
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from ..config.evaluation import EvalRecipe, Kl, Suite
+    from ..config.loader import LoadedRecipe
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One suite, ready to run."""
+
+    folder: Path
+    rows: list[Row]
+    reward: Reward
+    settings: Settings
+    suite: Suite
+
+    @property
+    def ks(self) -> tuple[int, ...]:
+        return tuple(self.suite.ks)
+
+    @property
+    def answers(self) -> int:
+        return len(self.rows) * self.settings.sampling.n
+
+    def is_done(self) -> bool:
+        """Whether the folder holds the record of exactly this."""
+        record = self._record()
+        try:
+            if record is None or record.ks != self.ks or not self._same_kl(record) or not record.problems():
+                return False
+        except (RecordError, FileNotFoundError):
+            return False
+        return not lacks_analysis(self.folder, self.settings)
+
+    def known_kl(self) -> dict[str, Metric] | None:
+        """The divergences that an earlier record already has, None if they are to be measured."""
+        if self.settings.kl is None:
+            return {}
+        record = self._record()
+        return {name: record.metrics[name] for name in KL_METRICS} if record and self._same_kl(record) else None
+
+    def _record(self) -> Record | None:
+        """The record of these answers, whatever was measured on them."""
+        try:
+            record = read_record(self.folder)
+        except RecordError:
+            return None
+        return record if record.settings.hash == self.settings.hash else None
+
+    def _same_kl(self, record: Record) -> bool:
+        return record.settings.kl == self.settings.kl
+
+
+def run(loaded: LoadedRecipe) -> list[Path]:
+    """Evaluate the recipe's model on its suites and return the record folders.
+
+    A suite that is done with the same settings is not run again; an interrupted one goes on.
+    """
+    quiet_libraries()
+    recipe: EvalRecipe = loaded.recipe
+    console = Console()
+    tokenizer = load_tokenizer(recipe.model)
+    base = _baseline(recipe)
+    made_on = environment()
+    jobs = [_job(recipe, suite, tokenizer, made_on) for suite in recipe.suites]
+    engines = Engines(recipe, tokenizer)
+    try:
+        _run_jobs(recipe, jobs, engines, tokenizer, console)
+        for job in jobs:
+            console.print(suite_table(read_record(job.folder), base.get(job.settings.suite)))
+        _look_at_holdouts(recipe, jobs, engines, console)
+        folders = [job.folder for job in jobs]
+        if recipe.retention is not None:
+            folders += run_retention(recipe, tokenizer, made_on, engines, base, console)
+    finally:
+        engines.close()
+    records = [read_record(folder) for folder in folders]
+    before = [base[record.settings.suite] for record in records if record.settings.suite in base]
+    show_analyses([*before, *records], recipe.output_dir, console)
+    page = _board(recipe, records, before)
+    console.print(f"Records in [bold]{recipe.output_dir}[/], board at [bold]{page}[/]", soft_wrap=True)
+    return folders
+
+
+def _baseline(recipe: EvalRecipe) -> dict[str, Record]:
+    """Return the records to compare with, by suite."""
+    if recipe.baseline is None:
+        return {}
+    records = [read_record(folder) for folder in list_records(Path(recipe.baseline))]
+    if not records:
+        raise RecordError(f"baseline · {recipe.baseline} holds no record · evaluate the base model into it first")
+    return {record.settings.suite: record for record in records}
+
+
+def _board(recipe: EvalRecipe, records: Sequence[Record], before: Sequence[Record]) -> Path:
+    name = before[0].settings.model_name if before else None
+    folders = [record.folder for record in (*before, *records)]
+    return build_board(folders, Path(recipe.output_dir) / "board", base=name)
+
+
+def _job(recipe: EvalRecipe, suite: Suite, tokenizer: Any, made_on: dict[str, Any]) -> _Job:
+    rows = [_clustered(row, suite) for row in load_sources(suite.data)[: recipe.limit]]
+    reward, asked = suite.reward.model_dump(mode="json"), recipe.model_dump(mode="json", include={"readers", "encoder"})
+    if suite.reward.kind == "capsule":
+        models = [*(reader.model for reader in recipe.readers), *filter(None, [recipe.encoder])]
+        reward |= asked | {"weights": [fingerprint(model) for model in models]}
+    settings = make_settings(
+        recipe,
+        tokenizer,
+        made_on,
+        suite=suite.name,
+        sampling=Sampling(**suite.sampling.model_dump()),
+        reward=reward,
+        data=[source.model_dump(mode="json") for source in suite.data],
+        rows_sha256=rows_sha256(rows),
+        kl=_kl_settings(recipe.kl) if recipe.kl else None,
+    )
+    return _Job(Path(recipe.output_dir) / suite.name, rows, build_reward(suite.reward), settings, suite)
+
+
+def _clustered(row: Row, suite: Suite) -> Row:
+    """The row with the cluster that its suite names."""
+    if suite.cluster is None:
+        return row
+    if suite.cluster not in row:
+        raise RowError(f"suites · {suite.name} · cluster · found {suite.cluster!r} · a column: {', '.join(row)}")
+    return row | {"cluster": row[suite.cluster]}
+
+
+def _kl_settings(kl: Kl) -> KlSettings:
+    model = kl.model
+    return KlSettings(model.id, model.revision, fingerprint(model), model.dtype, kl.prompts, kl.samples)
+
+
+def _run_jobs(recipe: EvalRecipe, jobs: Sequence[_Job], engines: Engines, tokenizer: Any, console: Console) -> None:
+    """Run the suites that are not done with these settings."""
+    pending = [job for job in jobs if not job.is_done()]
+    if not pending:
+        if jobs:
+            console.print("Every suite is done with these settings; nothing to run.")
+        return
+    check_reference(recipe, tokenizer)
+    rewards = with_readers([job.reward for job in pending], recipe, ())
+    with new_bar(console, "answers") as progress:
+        task = progress.add_task("loading the model", total=sum(job.answers for job in pending))
+        for job, reward in zip(pending, rewards, strict=True):
+            _run_job(replace(job, reward=reward), engines, progress, task)
+
+
+def _look_at_holdouts(recipe: EvalRecipe, jobs: Sequence[_Job], engines: Engines, console: Console) -> None:
+    guarded = [job for job in jobs if job.suite.holdout is not None]
+    for job, reward in zip(guarded, with_readers([job.reward for job in guarded], recipe, ()), strict=True):
+        development = read_record(job.folder).metrics[f"pass@{min(job.ks)}"].interval.estimate
+        console.print(look(job.suite, job.settings, reward, development, engines, recipe.limit), soft_wrap=True)
+
+
+def _run_job(job: _Job, engines: Engines, progress: Progress, task: TaskID) -> None:
+    """Answer a suite; where the answers are there and only ks or divergences changed, measure them again."""
+    settings, log = job.settings, SampleLog(job.folder, job.settings.hash)
+    sampling = settings.sampling
+    answered = log.finished()
+    if answered is not None:
+        evaluation = Evaluation(tuple(answered), sampling, job.ks)
+        progress.advance(task, job.answers)
+    else:
+        engine = engines.model
+        progress.update(task, description=settings.suite)
+
+        def advance(problems: int) -> None:
+            progress.advance(task, problems * sampling.n)
+
+        evaluation = evaluate(job.rows, job.reward, engine, sampling, job.ks, log=log, progress=advance)
+        log.finish()
+    progress.update(task, description=f"{settings.suite}: divergence" if settings.kl else settings.suite)
+    write_analysis(job.folder, settings, job.rows, evaluation.problems, job.reward)
+    write_record(job.folder, _with_kl(evaluation, job, engines), settings)
+
+
+def _with_kl(evaluation: Evaluation, job: _Job, engines: Engines) -> Evaluation:
+    """Add the divergences that the settings ask for, measured now or before."""
+    known, settings = job.known_kl(), job.settings
+    if known is not None:
+        return replace(evaluation, kl=known)
+    started = perf_counter()
+    rows, sampling = spread_rows(job.rows, settings.kl.prompts), settings.sampling
+    measured = reference_kl(
+        rows, engines.model, engines.reference, settings.kl.samples, sampling.max_tokens, sampling.seed
+    )
+    return replace(evaluation, kl=measured, seconds=evaluation.seconds | {"kl": perf_counter() - started})

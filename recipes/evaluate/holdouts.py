@@ -1,0 +1,65 @@
+"""Guarded questions of a suite: answered, judged and forgotten; what Thresholdout lets know is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...eval.measure.evaluate import evaluate
+from ...eval.measure.holdout import Look, Thresholdout
+from ...eval.measure.metrics import per_problem
+from ...eval.measure.samples import SampleLog
+from ...eval.measure.settings import rows_sha256
+from ..parts.load_rows import load_sources
+
+if TYPE_CHECKING:
+    from ...data.rows import Row
+    from ...eval.engines.base import Engine
+    from ...eval.measure.settings import Settings
+    from ...rewards.base import Reward
+    from ..config.evaluation import Holdout, Suite
+    from ..parts.engines import Engines
+
+
+def look(
+    suite: Suite, settings: Settings, reward: Reward, development: float, engines: Engines, limit: int | None
+) -> str:
+    """Return what the holdout of a suite lets know of Pass@k, for the first k, as a sentence.
+
+    Args:
+        suite: With its holdout.
+        settings: Of the suite's own questions.
+        reward: The judge.
+        development: Pass@k on these.
+        engines: The model, loaded if the question is new.
+        limit: Most questions.
+    """
+    holdout, k = suite.holdout, min(suite.ks)
+    guard = Thresholdout.read(Path(holdout.state), holdout.threshold, holdout.noise, holdout.budget, holdout.seed)
+    rows = load_sources(holdout.data)[:limit]
+    data = [source.model_dump(mode="json") for source in holdout.data]
+    settings = replace(settings, suite=f"{suite.name}.holdout", data=data, rows_sha256=rows_sha256(rows))
+    question = f"{settings.hash} pass@{k}"
+    # A spent budget is said before anything is generated.
+    known = question in guard.answers or guard.spent >= guard.budget
+    value = development if known else _mean(rows, reward, engines.model, settings, k, Path(holdout.state).parent)
+    answer = guard.ask(question, development, value)
+    guard.write(Path(holdout.state))
+    return _sentence(suite.name, k, answer, holdout)
+
+
+def _mean(rows: list[Row], reward: Reward, engine: Engine, settings: Settings, k: int, folder: Path) -> float:
+    """Pass@k on the holdout; answers lie in a file while it runs, so that it can be interrupted."""
+    log = SampleLog(folder, settings.hash)
+    problems = evaluate(rows, reward, engine, settings.sampling, (k,), greedy=False, log=log).problems
+    log.drop()
+    return float(np.nanmean(per_problem(problems, (k,))[f"pass@{k}"]))
+
+
+def _sentence(name: str, k: int, answer: Look, holdout: Holdout) -> str:
+    found = f"{name} · holdout · Pass@{k} {100 * answer.value:.1f}"
+    how = "with noise: it differs from the suite's" if answer.overfit else "the suite's own: both agree"
+    return f"{found} ({how}); {answer.budget} of {holdout.budget} disagreements left"

@@ -1,0 +1,126 @@
+"""The `retention:` section of an evaluation: each task of lm-eval to a record, and all of them in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from ...eval.engines.base import Sampling
+from ...eval.measure.evaluate import Evaluation, EvaluationError
+from ...eval.measure.records import read_record, write_record
+from ...eval.measure.samples import RecordError, SampleLog
+from ...eval.measure.settings import Settings, sha256_of
+from ...eval.retention.retention_report import retention_grid, write_retention_page
+from ...eval.retention.retention_tasks import LoadedTask, Wanted, load_tasks
+from ...eval.retention.suite_runs import run_task
+from ...eval.show.tables import terminal
+from ..config.language.library import LIBRARY
+from ..parts.eval_settings import make_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ...eval.measure.records import Record
+    from ..config.evaluation import EvalRecipe
+    from ..parts.engines import Engines
+
+
+@dataclass(frozen=True)
+class _TaskJob:
+    """One task, ready to run."""
+
+    folder: Path
+    task: LoadedTask
+    settings: Settings
+
+    def is_done(self) -> bool:
+        """Whether the folder holds the record of exactly this."""
+        try:
+            return read_record(self.folder).settings.hash == self.settings.hash
+        except RecordError:
+            return False
+
+
+def run_retention(
+    recipe: EvalRecipe,
+    tokenizer: Any,
+    made_on: dict[str, Any],
+    engines: Engines,
+    base: Mapping[str, Record],
+    console: Console,
+) -> list[Path]:
+    """Answer the tasks that are not done yet, print and write the table, and return the record folders."""
+    section = recipe.retention
+    wanted = [Wanted(**task.model_dump()) for task in section.tasks]
+    folders = [_task_folder(name) for name in section.task_folders]
+    tasks = load_tasks(wanted, folders, recipe.limit, recipe.seed, section.run_code)
+    jobs = [_job(recipe, task, tokenizer, made_on) for task in tasks]
+    pending = [job for job in jobs if not job.is_done()]
+    answers = _answers(recipe, jobs[0].settings)
+    for job in pending:
+        console.print(f"{job.task.name}: {len(job.task.documents)} documents")
+        _run_job(recipe, job, engines, answers)
+    grid = retention_grid([read_record(job.folder) for job in jobs], base)
+    console.print(terminal(grid, grid.title))
+    console.print(f"Table in [bold]{write_retention_page(grid, Path(recipe.output_dir))}[/]", soft_wrap=True)
+    return [job.folder for job in jobs]
+
+
+def _task_folder(name: str) -> Path:
+    """A folder of task files: yours, or one of the library."""
+    for folder in (Path(name), LIBRARY / name):
+        if folder.is_dir():
+            return folder
+    raise EvaluationError(f"retention.task_folders · found no folder {name} · name a folder of task files")
+
+
+def _job(recipe: EvalRecipe, task: LoadedTask, tokenizer: Any, made_on: dict[str, Any]) -> _TaskJob:
+    section = recipe.retention
+    settings = make_settings(
+        recipe,
+        tokenizer,
+        made_on | {"lm_eval": _version()},
+        suite=task.name,
+        sampling=Sampling(temperature=0.0, max_tokens=section.max_tokens, seed=recipe.seed),
+        reward=task.described()
+        | {"version": _version(), "chat_template": section.chat_template, "max_length": section.max_length},
+        data=task.sources(),
+        rows_sha256=sha256_of([task.documents, task.examples]),
+    )
+    return _TaskJob(Path(recipe.output_dir) / task.name, task, settings)
+
+
+def _answers(recipe: EvalRecipe, settings: Settings) -> Path:
+    """The file of every answer: of this model and these lengths, whatever tasks are asked and however scored."""
+    names = ("model", "revision", "model_fingerprint", "dtype", "engine", "engine_version", "template_sha256")
+    key = sha256_of([getattr(settings, name) for name in names] + [recipe.retention.max_length])
+    return Path(recipe.output_dir) / f"retention.{key[:16]}.jsonl"
+
+
+def _run_job(recipe: EvalRecipe, job: _TaskJob, engines: Engines, answers: Path) -> None:
+    section, started = recipe.retention, perf_counter()
+    problems = run_task(
+        job.task,
+        engines.model,
+        answers,
+        max_tokens=section.max_tokens,
+        max_length=section.max_length,
+        chat_template=section.chat_template,
+        seed=recipe.seed,
+        run_code=section.run_code,
+    )
+    log = SampleLog(job.folder, job.settings.hash)
+    log.drop()  # an interrupted run wrote some of them
+    log.append(problems)
+    log.finish()
+    seconds = {"generate": perf_counter() - started}
+    write_record(job.folder, Evaluation(tuple(problems), job.settings.sampling, (1,), seconds), job.settings)
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("lm-eval")

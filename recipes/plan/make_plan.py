@@ -1,0 +1,222 @@
+"""`quince plan`: what a run will need, from the recipe alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from ..config.compression_eval import CompressionEvalRecipe
+from ..config.coverage import CoverageRecipe
+from ..config.dpo import DpoRecipe
+from ..config.evaluation import EvalRecipe
+from ..config.pipeline import PipelineRecipe
+from ..config.pretrain import PretrainRecipe
+from ..config.rlvr import RlvrRecipe
+from ..config.rlvr_checks import rehearses
+from ..config.sft import SftRecipe
+from ..config.shapes import Shape, shape_of
+from ..config.trainer_arguments import Target, trainer_value
+from ..coverage.overview import plan_lines
+from ..parts.units import readable
+from ..run.launching import launch_command
+from .disk_space import disk_text, saved_bytes
+from .generation import generation
+from .gpus import DEFAULT, GPUS, Gpu
+from .lines import Line, launch_lines, memory_lines, time_lines
+from .seconds import work
+from .training_memory import pretrain_training, rlvr_training, tuning_training
+
+if TYPE_CHECKING:
+    from ..config import LoadedRecipe
+    from ..config.model import Launch, Model
+
+_HOW_TO_START = ("split", "command", "which runs")
+
+
+def make_plan(loaded: LoadedRecipe, gpu: str = DEFAULT) -> str:
+    """The plan as aligned lines of text; that of a pipeline is those of its stages.
+
+    Args:
+        loaded: From `load_recipe`.
+        gpu: A name of `GPUS`.
+    """
+    if not isinstance(loaded.recipe, PipelineRecipe):
+        return _aligned(_lines(loaded, GPUS[gpu]))
+    parts = [_lines(part, GPUS[gpu]) for part in loaded.parts()]
+    stages = [_aligned(line for line in lines if line[0] not in _HOW_TO_START) for lines in parts]
+    return "\n\n".join([*stages, _aligned([("command", f"quince train {loaded.name}")])])
+
+
+def _aligned(lines: Iterable[Line]) -> str:
+    lines = list(lines)
+    width = max(len(label) for label, _ in lines)
+    return "\n".join(f"{label:<{width}}  {text}" for label, text in lines)
+
+
+def _lines(loaded: LoadedRecipe, gpu: Gpu) -> Iterator[Line]:
+    recipe = loaded.recipe
+    if isinstance(recipe, RlvrRecipe):
+        return _rlvr(loaded, recipe, gpu)
+    if isinstance(recipe, SftRecipe | DpoRecipe):
+        return _tuning(loaded, recipe, gpu)
+    if isinstance(recipe, CoverageRecipe):
+        return plan_lines(loaded, recipe)
+    if isinstance(recipe, CompressionEvalRecipe):
+        return _compression_evaluation(loaded, recipe)
+    if isinstance(recipe, PretrainRecipe):
+        return _pretrain(loaded, recipe, gpu)
+    return _evaluation(loaded, recipe)
+
+
+def _rlvr(loaded: LoadedRecipe, recipe: RlvrRecipe, gpu: Gpu) -> Iterator[Line]:
+    shape = shape_of(recipe.model.id)
+    yield "recipe", f"{loaded.name}: {recipe.description}"
+    yield "model", _model_text(recipe.model, shape)
+    yield from _batch(recipe)
+    if shape is not None:
+        training, engine = rlvr_training(recipe, shape), generation(recipe, shape)
+        yield from memory_lines(training, engine, gpu)
+        yield from launch_lines(training, engine, gpu, recipe.launch.processes)
+        yield from time_lines(work(recipe), training, engine, gpu)
+        yield "disk", disk_text(recipe.trainer, "rlvr", *saved_bytes(recipe.model, shape, recipe.launch))
+    yield from _commands(loaded, recipe.launch)
+
+
+def _tuning(loaded: LoadedRecipe, recipe: SftRecipe | DpoRecipe, gpu: Gpu) -> Iterator[Line]:
+    shape, kind, trainer = shape_of(recipe.model.id), recipe.kind, recipe.trainer
+    sizes = [source.size for source in (*getattr(recipe, "first", ()), *recipe.data)]
+    rows = sum(size for size in sizes if size) if None not in sizes else None
+    micro = _value(trainer, "per_device_train_batch_size", kind)
+    batch = micro * _value(trainer, "gradient_accumulation_steps", kind) * recipe.launch.processes
+    longest, packing = _value(trainer, "max_length", kind), bool(trainer.get("packing"))
+    unit = "pairs" if kind == "dpo" else "packs" if packing else "conversations"
+    bound = f"at most {readable(batch * longest * (2 if kind == 'dpo' else 1), ' tokens')}" if longest else "any length"
+    yield "recipe", f"{loaded.name}: {recipe.description}"
+    yield "model", _model_text(recipe.model, shape)
+    yield "data", f"{rows or 'all'} rows of {', '.join(source.kind for source in recipe.data)}"
+    # How many conversations fit into a pack is known once they are tokens.
+    yield "steps", _steps(trainer, kind, None if packing else rows, batch)
+    yield "batch", f"{batch} {unit} a step, {micro} a micro-batch; {bound}"
+    if shape is not None:
+        training = tuning_training(recipe, shape, longest or shape.context)
+        yield from memory_lines(training, None, gpu)
+        yield from launch_lines(training, None, gpu, recipe.launch.processes)
+        yield "disk", disk_text(trainer, kind, *saved_bytes(recipe.model, shape, recipe.launch))
+    yield from _commands(loaded, recipe.launch)
+
+
+def _pretrain(loaded: LoadedRecipe, recipe: PretrainRecipe, gpu: Gpu) -> Iterator[Line]:
+    sizes, trainer = recipe.architecture, recipe.trainer
+    shape = Shape(
+        hidden=sizes.hidden_size,
+        layers=sizes.layers,
+        heads=sizes.heads,
+        kv_heads=sizes.kv_heads,
+        head_dim=sizes.head_dim,
+        intermediate=sizes.intermediate_size,
+        vocab=recipe.tokenizer.vocab_size,
+        context=sizes.max_positions,
+        tied=True,
+        query_key_norm=sizes.kind == "qwen3",
+    )
+    examples = sum(source.size for source in recipe.mixture)
+    batch = _value(trainer, "per_device_train_batch_size", "pretrain") * recipe.launch.processes
+    batch *= _value(trainer, "gradient_accumulation_steps", "pretrain")
+    yield "recipe", f"{loaded.name}: {recipe.description}"
+    yield "model", f"Qwen3 architecture from scratch, {readable(shape.parameters, ' parameters')}"
+    yield "data", f"{examples} conversations from {', '.join(source.kind for source in recipe.mixture)}"
+    yield "steps", f"{_steps(trainer, 'pretrain', examples, batch)}, {batch} conversations each"
+    # Lengths of generated conversations are known once they are tokens; this is what a row can have.
+    yield from memory_lines(pretrain_training(recipe, shape, sizes.max_positions), None, gpu)
+    yield "disk", disk_text(trainer, "pretrain", 12 * shape.parameters, 4 * shape.parameters)
+    yield from _commands(loaded, recipe.launch)
+
+
+def _evaluation(loaded: LoadedRecipe, recipe: EvalRecipe) -> Iterator[Line]:
+    yield "recipe", f"{loaded.name}: {recipe.description}"
+    yield "model", _model_text(recipe.model, shape_of(recipe.model.id))
+    yield "engine", recipe.engine.kind
+    for suite in recipe.suites:
+        sampling = suite.sampling
+        rows = [source.size for source in suite.data]
+        known = sum(size for size in rows if size) if None not in rows else None
+        limited = min(filter(None, (known, recipe.limit)), default=None)
+        count = f"{limited} questions" if limited else "all questions"
+        answers = f"{count} x {sampling.n} answers of at most {sampling.max_tokens} tokens"
+        tokens = f", at most {readable(limited * sampling.n * sampling.max_tokens, ' tokens')}" if limited else ""
+        yield suite.name, f"{answers}{tokens}; Pass@{', '.join(map(str, suite.ks))}"
+    if recipe.kl is not None:
+        each = f"{recipe.kl.prompts} questions x {recipe.kl.samples} answers a suite, in both directions"
+        yield "KL", f"against {recipe.kl.model.id}: {each}"
+    for task in recipe.retention.tasks if recipe.retention else ():
+        shots = "its own number of" if task.shots is None else task.shots
+        count = f"{recipe.limit} documents" if recipe.limit else "all documents"
+        yield task.name, f"lm-eval, {count}, {shots} examples in the prompt"
+    yield "command", f"quince eval {loaded.name}"
+
+
+def _compression_evaluation(loaded: LoadedRecipe, recipe: CompressionEvalRecipe) -> Iterator[Line]:
+    sizes = [source.size for source in recipe.data]
+    known = sum(size for size in sizes if size) if None not in sizes else None
+    limited = min(filter(None, (known, recipe.limit)), default=None)
+    yield "recipe", f"{loaded.name}: {recipe.description}"
+    yield "compressor", _model_text(recipe.model, shape_of(recipe.model.id))
+    for reader in recipe.readers:
+        text = _model_text(reader.model, shape_of(reader.model.id))
+        yield "reader", f"{reader.name or reader.model.id}: {text}, {reader.engine.kind}"
+    yield "capsules", f"{limited or 'all'} passages, at most {recipe.max_tokens} tokens written for each"
+    if recipe.latency is not None:
+        batches = ", ".join(map(str, recipe.latency.batches))
+        yield "timing", f"batches of {batches}, {recipe.latency.repeats} rounds, for each reader"
+    yield "command", f"quince eval {loaded.name}"
+
+
+def _batch(recipe: RlvrRecipe) -> Iterator[Line]:
+    trainer, processes = recipe.trainer, recipe.launch.processes
+    micro, accumulation = (
+        _value(trainer, "per_device_train_batch_size"),
+        _value(trainer, "gradient_accumulation_steps"),
+    )
+    group, longest = _value(trainer, "num_generations"), _value(trainer, "max_completion_length")
+    answers = micro * accumulation * processes
+    reuse = (trainer.get("steps_per_generation") or accumulation) // accumulation
+    sizes = [source.size for source in recipe.data]
+    rows = sum(size for size in sizes if size) if None not in sizes else None
+    steps = _steps(trainer, "rlvr", rows and rows * group, answers)
+    yield "steps", f"{steps}; new answers every {reuse} step{'s' if reuse > 1 else ''}"
+    yield "batch", f"{answers // group} prompts x {group} answers a step, {micro} a micro-batch"
+    yield "tokens", f"at most {readable(answers * longest, ' tokens')} generated and trained on a step"
+    if rehearses(recipe):
+        stored = recipe.rehearsal.batch_size
+        yield (
+            "rehearsal",
+            f"{stored} stored answers a step, {stored / (answers + stored):.1%} of the sequences",
+        )
+
+
+def _model_text(model: Model, shape: Shape | None) -> str:
+    adapter = "" if model.adapter.kind == "none" else f", {model.adapter.kind} of rank {model.adapter.rank}"
+    if shape is None:
+        return f"{model.id}, {model.dtype}{adapter}; its shape is not known here, so no memory is predicted"
+    return f"{model.id}, {readable(shape.parameters, ' parameters')}, {model.dtype}{adapter}"
+
+
+def _steps(trainer: dict[str, Any], target: Target, examples: int | None, batch: int) -> str:
+    limit, epochs = _value(trainer, "max_steps", target), _value(trainer, "num_train_epochs", target)
+    if limit > 0:
+        return f"{limit} optimizer steps"
+    if examples is None:
+        return f"{epochs:g} epochs of all rows"
+    return f"{max(1, int(examples * epochs) // batch)} optimizer steps ({epochs:g} epochs)"
+
+
+def _commands(loaded: LoadedRecipe, launch: Launch) -> Iterator[Line]:
+    if getattr(loaded.recipe, "split", None) is not None:
+        yield "split", f"quince split {loaded.name}   (train does it first if it is missing)"
+    yield "command", f"quince train {loaded.name}"
+    if command := launch_command(launch, [loaded.name]):
+        yield "which runs", " ".join(command)
+
+
+def _value(trainer: dict[str, Any], name: str, target: Target = "rlvr") -> Any:
+    return trainer_value(trainer, name, target)

