@@ -215,13 +215,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     guarded(lambda: app(args=arguments, prog_name="quince"))
 
 
-def _load(recipe: str, overrides: Sequence[str] | None) -> LoadedRecipe:
+def _load(recipe: str, overrides: Sequence[str] | None) -> LoadedRecipe[Recipe]:
     from .config import load_recipe
 
     return load_recipe(recipe, overrides or ())
 
 
-def _call(module: str, loaded: LoadedRecipe, **options: Any) -> None:
+def _call(module: str, loaded: LoadedRecipe[Recipe], **options: Any) -> None:
     import_module(module).run(loaded, **options)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import yaml
 
@@ -19,11 +20,13 @@ from .rlvr import RlvrRecipe
 from .sft import SftRecipe
 
 Evaluation = EvalRecipe | CompressionEvalRecipe
-Recipe = RlvrRecipe | SftRecipe | DpoRecipe | PretrainRecipe | CoverageRecipe | Evaluation | PipelineRecipe
+Training = RlvrRecipe | SftRecipe | DpoRecipe | PretrainRecipe | CoverageRecipe
+Recipe = Training | Evaluation | PipelineRecipe
+R = TypeVar("R", bound=Recipe, covariant=True)
 
 
 @dataclass(frozen=True)
-class LoadedRecipe:
+class LoadedRecipe(Generic[R]):
     """A checked recipe and where each of its values came from.
 
     Attributes:
@@ -36,11 +39,11 @@ class LoadedRecipe:
 
     name: str
     path: Path
-    recipe: Recipe
+    recipe: R
     origins: dict[str, str]
     notes: tuple[str, ...] = ()
 
-    def parts(self) -> tuple[LoadedRecipe, ...]:
+    def parts(self) -> tuple[LoadedRecipe[Recipe], ...]:
         """The stages of a pipeline as recipes of their own; any other recipe is its only part."""
         if not isinstance(self.recipe, PipelineRecipe):
             return (self,)

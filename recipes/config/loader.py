@@ -36,7 +36,7 @@ SCHEMAS: dict[str, type[Recipe]] = {
 }
 
 
-def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> LoadedRecipe:
+def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> LoadedRecipe[Recipe]:
     """Load and check a recipe without importing torch.
 
     Args:

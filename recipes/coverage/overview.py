@@ -33,7 +33,7 @@ def task_of(recipe: CoverageRecipe, rows: int) -> Task:
     )
 
 
-def plan_lines(loaded: LoadedRecipe, recipe: CoverageRecipe) -> Iterator[tuple[str, str]]:
+def plan_lines(loaded: LoadedRecipe[CoverageRecipe], recipe: CoverageRecipe) -> Iterator[tuple[str, str]]:
     """Label and text of each line of the plan."""
     from ...eval.coverage.scaling import KAPPA_NEEDED, kappa, rows_for
 

@@ -28,7 +28,7 @@ class SizeError(RuntimeError):
     """The training of one size ended with an error."""
 
 
-def train_sizes(loaded: LoadedRecipe, resume: bool = False) -> Path:
+def train_sizes(loaded: LoadedRecipe[CoverageRecipe], resume: bool = False) -> Path:
     """Train every size, `processes` at a time; sizes that are finished are passed.
 
     Returns:

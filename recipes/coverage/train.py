@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..config.coverage import CoverageRecipe
     from ..config.loader import LoadedRecipe
 
 
-def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
+def run(loaded: LoadedRecipe[CoverageRecipe], resume: bool = False) -> Path:
     """Train; returns the run folder.
 
     Args:

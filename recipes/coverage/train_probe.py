@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 RESULT = "result.json"
 
 
-def train_probe(loaded: LoadedRecipe, resume: bool = False) -> Path:
+def train_probe(loaded: LoadedRecipe[CoverageRecipe], resume: bool = False) -> Path:
     """Train the model of a recipe with one size; model and `result.json` end in its run folder."""
     return run_training(loaded, resume, build_trainer)
 
 
-def build_trainer(loaded: LoadedRecipe) -> ProbeTrainer:
+def build_trainer(loaded: LoadedRecipe[CoverageRecipe]) -> ProbeTrainer:
     """Data, model and trainer of a recipe with one size."""
     recipe, started = loaded.recipe, time.process_time()
     data, target = generate(task_of(recipe, recipe.data.rows[0])), recipe.data.target

@@ -22,12 +22,12 @@ class DpoTrainer(Survives, DPOTrainer):
         return dataset
 
 
-def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
+def run(loaded: LoadedRecipe[DpoRecipe], resume: bool = False) -> Path:
     """Train and return the run folder, see `run_training`."""
     return run_training(loaded, resume, build_trainer)
 
 
-def build_trainer(loaded: LoadedRecipe) -> DpoTrainer:
+def build_trainer(loaded: LoadedRecipe[DpoRecipe]) -> DpoTrainer:
     """Put pairs, model and reference together."""
     from datasets import Dataset
 

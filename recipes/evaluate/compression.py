@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ..config.model import Model
 
 
-def run(loaded: LoadedRecipe) -> list[Path]:
+def run(loaded: LoadedRecipe[CompressionEvalRecipe]) -> list[Path]:
     """Evaluate the recipe's compressor and return the record folder in a list.
 
     What was measured with the same settings is not measured again; prices may change at any time.

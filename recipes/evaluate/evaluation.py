@@ -88,7 +88,7 @@ class _Job:
         return record.settings.kl == self.settings.kl
 
 
-def run(loaded: LoadedRecipe) -> list[Path]:
+def run(loaded: LoadedRecipe[EvalRecipe]) -> list[Path]:
     """Evaluate the recipe's model on its suites and return the record folders.
 
     A suite that is done with the same settings is not run again; an interrupted one goes on.

@@ -27,13 +27,13 @@ from .seconds import work
 from .training_memory import pretrain_training, rlvr_training, tuning_training
 
 if TYPE_CHECKING:
-    from ..config import LoadedRecipe
+    from ..config.loaded import LoadedRecipe, Recipe
     from ..config.model import Launch, Model
 
 _HOW_TO_START = ("split", "command", "which runs")
 
 
-def make_plan(loaded: LoadedRecipe, gpu: str = DEFAULT) -> str:
+def make_plan(loaded: LoadedRecipe[Recipe], gpu: str = DEFAULT) -> str:
     """The plan as aligned lines of text; that of a pipeline is those of its stages.
 
     Args:
@@ -53,7 +53,7 @@ def _aligned(lines: Iterable[Line]) -> str:
     return "\n".join(f"{label:<{width}}  {text}" for label, text in lines)
 
 
-def _lines(loaded: LoadedRecipe, gpu: Gpu) -> Iterator[Line]:
+def _lines(loaded: LoadedRecipe[Recipe], gpu: Gpu) -> Iterator[Line]:
     recipe = loaded.recipe
     if isinstance(recipe, RlvrRecipe):
         return _rlvr(loaded, recipe, gpu)
@@ -68,7 +68,7 @@ def _lines(loaded: LoadedRecipe, gpu: Gpu) -> Iterator[Line]:
     return _evaluation(loaded, recipe)
 
 
-def _rlvr(loaded: LoadedRecipe, recipe: RlvrRecipe, gpu: Gpu) -> Iterator[Line]:
+def _rlvr(loaded: LoadedRecipe[Recipe], recipe: RlvrRecipe, gpu: Gpu) -> Iterator[Line]:
     shape = shape_of(recipe.model.id)
     yield "recipe", f"{loaded.name}: {recipe.description}"
     yield "model", _model_text(recipe.model, shape)
@@ -82,7 +82,7 @@ def _rlvr(loaded: LoadedRecipe, recipe: RlvrRecipe, gpu: Gpu) -> Iterator[Line]:
     yield from _commands(loaded, recipe.launch)
 
 
-def _tuning(loaded: LoadedRecipe, recipe: SftRecipe | DpoRecipe, gpu: Gpu) -> Iterator[Line]:
+def _tuning(loaded: LoadedRecipe[Recipe], recipe: SftRecipe | DpoRecipe, gpu: Gpu) -> Iterator[Line]:
     shape, kind, trainer = shape_of(recipe.model.id), recipe.kind, recipe.trainer
     sizes = [source.size for source in (*getattr(recipe, "first", ()), *recipe.data)]
     rows = sum(size for size in sizes if size) if None not in sizes else None
@@ -105,7 +105,7 @@ def _tuning(loaded: LoadedRecipe, recipe: SftRecipe | DpoRecipe, gpu: Gpu) -> It
     yield from _commands(loaded, recipe.launch)
 
 
-def _pretrain(loaded: LoadedRecipe, recipe: PretrainRecipe, gpu: Gpu) -> Iterator[Line]:
+def _pretrain(loaded: LoadedRecipe[Recipe], recipe: PretrainRecipe, gpu: Gpu) -> Iterator[Line]:
     sizes, trainer = recipe.architecture, recipe.trainer
     shape = Shape(
         hidden=sizes.hidden_size,
@@ -132,7 +132,7 @@ def _pretrain(loaded: LoadedRecipe, recipe: PretrainRecipe, gpu: Gpu) -> Iterato
     yield from _commands(loaded, recipe.launch)
 
 
-def _evaluation(loaded: LoadedRecipe, recipe: EvalRecipe) -> Iterator[Line]:
+def _evaluation(loaded: LoadedRecipe[Recipe], recipe: EvalRecipe) -> Iterator[Line]:
     yield "recipe", f"{loaded.name}: {recipe.description}"
     yield "model", _model_text(recipe.model, shape_of(recipe.model.id))
     yield "engine", recipe.engine.kind
@@ -155,7 +155,7 @@ def _evaluation(loaded: LoadedRecipe, recipe: EvalRecipe) -> Iterator[Line]:
     yield "command", f"quince eval {loaded.name}"
 
 
-def _compression_evaluation(loaded: LoadedRecipe, recipe: CompressionEvalRecipe) -> Iterator[Line]:
+def _compression_evaluation(loaded: LoadedRecipe[Recipe], recipe: CompressionEvalRecipe) -> Iterator[Line]:
     sizes = [source.size for source in recipe.data]
     known = sum(size for size in sizes if size) if None not in sizes else None
     limited = min(filter(None, (known, recipe.limit)), default=None)
@@ -210,7 +210,7 @@ def _steps(trainer: dict[str, Any], target: Target, examples: int | None, batch:
     return f"{max(1, int(examples * epochs) // batch)} optimizer steps ({epochs:g} epochs)"
 
 
-def _commands(loaded: LoadedRecipe, launch: Launch) -> Iterator[Line]:
+def _commands(loaded: LoadedRecipe[Recipe], launch: Launch) -> Iterator[Line]:
     if getattr(loaded.recipe, "split", None) is not None:
         yield "split", f"quince split {loaded.name}   (train does it first if it is missing)"
     yield "command", f"quince train {loaded.name}"

@@ -34,15 +34,15 @@ from .tokenizer import train_tokenizer
 
 if TYPE_CHECKING:
     from ..config.loader import LoadedRecipe
-    from ..config.pretrain import Architecture
+    from ..config.pretrain import Architecture, PretrainRecipe
 
 
-def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
+def run(loaded: LoadedRecipe[PretrainRecipe], resume: bool = False) -> Path:
     """Train tokenizer and model; returns the run folder, see `run_training`."""
     return run_training(loaded, resume, build_trainer)
 
 
-def build_trainer(loaded: LoadedRecipe) -> BucketedTrainer:
+def build_trainer(loaded: LoadedRecipe[PretrainRecipe]) -> BucketedTrainer:
     """Tokenizer, examples and a new model."""
     recipe = loaded.recipe
     tokenizer = train_tokenizer(

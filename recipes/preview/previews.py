@@ -27,13 +27,13 @@ from .trial_answers import gold_answer, trial_answers
 
 if TYPE_CHECKING:
     from ...rewards.base import Reward
-    from ..config import LoadedRecipe
     from ..config.data import Source
+    from ..config.loaded import LoadedRecipe, Recipe
 
 Example = tuple[Row, list[Any]]
 
 
-def show_data(loaded: LoadedRecipe, rows: int) -> None:
+def show_data(loaded: LoadedRecipe[Recipe], rows: int) -> None:
     """Print rows of every source: dim what the model reads, green what it writes.
 
     In RL the model writes its own answer; a gold one stands in for it here.
@@ -64,7 +64,7 @@ def show_data(loaded: LoadedRecipe, rows: int) -> None:
         console.print(Text(f"for rewards: {json.dumps(others, ensure_ascii=False, default=str)}\n", style="blue"))
 
 
-def show_rewards(loaded: LoadedRecipe, rows: int, samples: int = 0, model: str | None = None) -> None:
+def show_rewards(loaded: LoadedRecipe[Recipe], rows: int, samples: int = 0, model: str | None = None) -> None:
     """Print a table of what each reward gives to gold, empty and near-miss answers, and to a model's.
 
     Args:

@@ -75,7 +75,7 @@ def needs_split(recipe: RlvrRecipe) -> bool:
     return recipe.split is not None and (rehearses or recipe.split.train_on == "exp")
 
 
-def run(loaded: LoadedRecipe) -> Path:
+def run(loaded: LoadedRecipe[RlvrRecipe]) -> Path:
     """Split the recipe's data, or find it done; `quince split RECIPE`."""
     quiet_libraries()
     rows, old = load_training_and_old(loaded.recipe)

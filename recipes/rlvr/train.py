@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .trainer import RlvrTrainer, RolloutDivergence
 
 
-def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
+def run(loaded: LoadedRecipe[RlvrRecipe], resume: bool = False) -> Path:
     """Train and return the run folder; a finished run of the same recipe is left as it is.
 
     Args:
@@ -36,7 +36,7 @@ def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
     return run_training(loaded, resume, build_trainer)
 
 
-def build_trainer(loaded: LoadedRecipe) -> RlvrTrainer:
+def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
     """Put rows, rewards, policy, store and divergence together."""
     from ...eval.engines.transformers import stop_token_ids
     from ..parts.build_rewards import build_rewards

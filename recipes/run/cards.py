@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ...eval.measure.records import Record
     from ...eval.show.hub_results import Benchmark
-    from ..config.loader import LoadedRecipe
+    from ..config.loaded import LoadedRecipe, Training
 
 CARD_FILE = "README.md"
 RESULTS_FOLDER = ".eval_results"
@@ -27,13 +27,13 @@ class CardError(ValueError):
     """Results that do not belong to the model."""
 
 
-def write_card(folder: Path, loaded: LoadedRecipe) -> None:
+def write_card(folder: Path, loaded: LoadedRecipe[Training]) -> None:
     """Put the card and the resolved recipe into a model folder; the recipe says whose result it is."""
     (folder / CARD_FILE).write_text(model_card(loaded), encoding="utf-8")
     (folder / RECIPE_FILE).write_text(loaded.to_yaml(), encoding="utf-8")
 
 
-def model_card(loaded: LoadedRecipe) -> str:
+def model_card(loaded: LoadedRecipe[Training]) -> str:
     """Markdown with the model card metadata of the Hugging Face Hub and the resolved recipe."""
     recipe = loaded.recipe
     base = getattr(getattr(recipe, "model", None), "id", None)

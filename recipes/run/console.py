@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..config import load_recipe
 from ..config.language.errors import is_rank_zero
@@ -40,7 +40,7 @@ def guarded(command: Callable[[], object]) -> None:
         sys.exit(2)
 
 
-def train_module(run: Callable[[LoadedRecipe, bool], object]) -> None:
+def train_module(run: Callable[[LoadedRecipe[Any], bool], object]) -> None:
     """`python -m` on the module of a family: RECIPE KEY=VALUE ... [--resume], also under `accelerate launch`."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--resume"]
     if not arguments:

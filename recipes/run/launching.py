@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from types import FrameType
 
-    from ..config import LoadedRecipe
+    from ..config.loaded import LoadedRecipe, Training
     from ..config.model import Launch
 
 
@@ -38,7 +38,7 @@ def launch_command(launch: Launch, arguments: Sequence[str]) -> list[str]:
     return [*command, "-m", "quince.recipes.cli", "train", *arguments]
 
 
-def run_launched(loaded: LoadedRecipe, command: Sequence[str], arguments: Sequence[str]) -> NoReturn:
+def run_launched(loaded: LoadedRecipe[Training], command: Sequence[str], arguments: Sequence[str]) -> NoReturn:
     """Make the split in one process if it is missing, then become the launcher."""
     if getattr(loaded.recipe, "split", None) is not None:
         overrides = [argument for argument in arguments if argument != "--resume"]

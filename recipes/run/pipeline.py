@@ -15,13 +15,14 @@ from ..config.language.reading import CoreDumper
 if TYPE_CHECKING:
     from ..config.language.section import Section
     from ..config.loader import LoadedRecipe
+    from ..config.pipeline import PipelineRecipe
 
 
 class StageError(RuntimeError):
     """A stage ended with an error; the stages after it were not started."""
 
 
-def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
+def run(loaded: LoadedRecipe[PipelineRecipe], resume: bool = False) -> Path:
     """Run the stages in order; a stage that is finished is passed, so the same command goes on after a stop.
 
     Args:

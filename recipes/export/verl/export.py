@@ -15,7 +15,7 @@ from .overrides import AGENTS, PROMPTS, STORED, agents, environment, settings
 from .settings import RECIPE, batches
 
 if TYPE_CHECKING:
-    from ...config import LoadedRecipe
+    from ...config.loaded import LoadedRecipe, Recipe
 
 HYDRA = "quince.yaml"
 LAUNCH = """#!/usr/bin/env bash
@@ -26,7 +26,7 @@ exec python3 -m verl.trainer.main_ppo --config-path="{folder}" --config-name=qui
 """
 
 
-def export_verl(loaded: LoadedRecipe, folder: Path) -> Path:
+def export_verl(loaded: LoadedRecipe[Recipe], folder: Path) -> Path:
     """Write the folder; makes the split of the recipe first if it is missing.
 
     Args:
