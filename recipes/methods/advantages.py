@@ -24,6 +24,7 @@ EPSILON = 1e-4
 class Advantage:
     """How the rewards of one group of completions become advantages."""
 
+    kind: str = ""
     skip_zero_variance: Flag = True
     """Spend no training tokens on groups whose completions all got the same reward."""
     dynamic_sampling_rounds: Count = 0

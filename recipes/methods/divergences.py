@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
-from .options import Fraction, Positive, PositiveFloat, Weight, options
+from .options import Fraction, Positive, PositiveFloat, Weight, options, tag_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,6 +36,8 @@ Generator = Callable[["Tensor"], Pair]
 @options
 class Divergence:
     """Base of all kinds: what holds the policy to its start, as one option of a recipe."""
+
+    kind: str = ""
 
     rehearses: ClassVar[bool] = False
     """Acts on stored completions of the initial policy."""
@@ -60,17 +62,8 @@ D = TypeVar("D", bound=Divergence)
 def divergence(cls: type[D]) -> type[D]:
     """Make a subclass of `Divergence` an option of recipes, under the default of its field `kind`."""
     found = options(cls)
-    DIVERGENCES[tag_of(found) or ""] = found
+    DIVERGENCES[str(tag_of(found))] = found
     return found
-
-
-def tag_of(value: Any) -> str | None:
-    """The tag of a class, an instance, or a mapping read from YAML."""
-    read = value.get if isinstance(value, dict) else lambda name, default: getattr(value, name, default)
-    kind = read("kind", None)
-    if kind == "reverse_kl" and read("on", None) == "rollouts":
-        return "reverse_kl on rollouts"
-    return kind if isinstance(kind, str) else None
 
 
 @divergence

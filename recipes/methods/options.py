@@ -5,7 +5,7 @@ This folder stands below `recipes.config`, which derives its schemas from it, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Container, Mapping
 from functools import reduce
 from operator import or_
 from typing import Annotated, Any, TypeVar, dataclass_transform
@@ -30,11 +30,21 @@ def options(cls: type[T]) -> type[T]:
     return dataclass(frozen=True, kw_only=True, config=config)(cls)  # type: ignore[no-any-return, call-overload]
 
 
-def schema_of(kinds: Mapping[str, type], tag: Callable[[Any], str | None]) -> Any:
-    """The type of a recipe field that holds one of several kinds.
+def tag_of(value: Any, kinds: Container[str] | None = None) -> str | None:
+    """What tells the kinds of a field apart: `kind`, and where it acts if that makes another kind of it.
 
     Args:
-        kinds: Tag to dataclass.
-        tag: Reads the tag from what was written, or from an instance.
+        value: A class, an instance, or a mapping read from YAML.
+        kinds: All tags, where they are known.
     """
-    return Annotated[reduce(or_, (Annotated[cls, Tag(name)] for name, cls in kinds.items())), Discriminator(tag)]
+    read = value.get if isinstance(value, dict) else lambda name: getattr(value, name, None)
+    kind, tag = read("kind"), f"{read('kind')} on {read('on')}"
+    if read("on") == "rollouts" and (kinds is None or tag in kinds):
+        return tag
+    return kind if isinstance(kind, str) else None
+
+
+def schema_of(kinds: Mapping[str, type]) -> Any:
+    """The type of a recipe field that holds one of several kinds, each a dataclass under its tag."""
+    tagged = (Annotated[cls, Tag(name)] for name, cls in kinds.items())
+    return Annotated[reduce(or_, tagged), Discriminator(lambda value: tag_of(value, kinds))]

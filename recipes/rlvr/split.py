@@ -29,7 +29,7 @@ from ..parts.fingerprint import files_fingerprint, model_fingerprint, tokenizer_
 from ..parts.load_rows import load_training_and_old
 from ..parts.models import load_policy, load_tokenizer, model_path
 from ..run.progress import quiet_libraries
-from .rehearsal import Origin, RehearsalRow, StoreError, write_store
+from .store import Origin, RehearsalRow, StoreError, write_store
 
 if TYPE_CHECKING:
     from ...eval.engines.base import Completion, Engine

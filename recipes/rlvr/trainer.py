@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import TrainerState
 from trl import GRPOTrainer
 
-from ...data.chat.formatting import Renderer
+from ...data.chat.renderer import Renderer
 from ..methods.advantages import Advantage
 from ..methods.divergences import Divergence, NoDivergence
 from ..run.survival import Survives
@@ -178,7 +178,8 @@ class RlvrTrainer(Rehearses, FitsMemory, Survives, GRPOTrainer):
             columns.append((self._sampled_log_probs(output) * rollouts.loss_mask(output)).sum(1))
         groups = gather(torch.stack(columns, 1)).unbind(1)
         self.log_metric("reward/unjudged", groups[0].isnan().float().mean().item())
-        self.log_metric("reward/correct", groups[1].nanmean().item())
+        if self.verifiers:
+            self.log_metric("reward/correct", groups[1].nanmean().item())
         advantages = self.advantage(*(values.view(-1, self.group_size) for values in groups)).reshape(-1)
         first = self.accelerator.process_index * len(inputs)
         output["advantages"] = advantages[first : first + len(inputs)]
@@ -191,10 +192,11 @@ class RlvrTrainer(Rehearses, FitsMemory, Survives, GRPOTrainer):
     def _sampled_log_probs(self, output: Batch) -> Tensor:
         """Log-probs of the rollouts under the policy that made them, `[batch, completion_tokens]`."""
         if "old_per_token_logps" not in output:
+            rows, tokens = rollouts.whole_rows(output), output["completion_ids"].shape[1]
             with torch.no_grad():
-                output["old_per_token_logps"] = self.completion_log_probs(
-                    self.model, *rollouts.whole_rows(output), output["completion_ids"].shape[1]
-                )
+                output["old_per_token_logps"] = self._get_per_token_logps_and_entropies(
+                    self.model, *rows, tokens, self.args.per_device_train_batch_size
+                )[0]
         return output["old_per_token_logps"]
 
     # --- objective --------------------------------------------------------------------------------------------------
@@ -301,9 +303,8 @@ class RlvrTrainer(Rehearses, FitsMemory, Survives, GRPOTrainer):
             return *shared_log_probs(model, ids, mask, tokens, self.temperature, kwargs.get("compute_entropy", False)), None
 
     def completion_log_probs(self, model: Any, ids: Tensor, mask: Tensor, tokens: int) -> Tensor:
-        """Log-probs of completions, `[rows, tokens]`, whole rows at a time; without gradient, in micro-batches."""
-        batch_size = None if torch.is_grad_enabled() else self.args.per_device_train_batch_size
-        return super()._get_per_token_logps_and_entropies(model, ids, mask, tokens, batch_size)[0]
+        """Log-probs of completions to different prompts, `[rows, tokens]`."""
+        return super()._get_per_token_logps_and_entropies(model, ids, mask, tokens)[0]
 
     # --- log --------------------------------------------------------------------------------------------------------
 
