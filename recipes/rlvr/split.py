@@ -71,8 +71,7 @@ class SplitResult:
 
 def needs_split(recipe: RlvrRecipe) -> bool:
     """True if training uses D_exp or the rehearsal store."""
-    rehearses = recipe.divergence.kind != "none" and getattr(recipe.divergence, "on", "rehearsal") == "rehearsal"
-    return recipe.split is not None and (rehearses or recipe.split.train_on == "exp")
+    return recipe.split is not None and (recipe.divergence.rehearses or recipe.split.train_on == "exp")
 
 
 def run(loaded: LoadedRecipe[RlvrRecipe]) -> Path:
