@@ -140,7 +140,9 @@ class Interchanger:
     Base and donors run once, when it is made, and the patched run once for each place.
     """
 
-    def __init__(self, model: Any, base: ArrayLike, donors: ArrayLike, answers: tuple[ArrayLike, ArrayLike]) -> None:
+    def __init__(
+        self, model: nn.Module, base: ArrayLike, donors: ArrayLike, answers: tuple[ArrayLike, ArrayLike]
+    ) -> None:
         """Run the model on base and donors.
 
         Args:

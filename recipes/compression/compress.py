@@ -154,7 +154,7 @@ def compress_prompts(
         min_tokens=min_tokens,
         counters=counters,
         writer=writer,
-        notes=(*unnamed, *without_effect(llmlingua, compress_prompts.__kwdefaults__)),
+        notes=(*unnamed, *without_effect(llmlingua, compress_prompts.__kwdefaults__ or ())),
     )
     _check(settings)
     jobs = [_numbered(number, len(prompts), _job, prompt, settings) for number, prompt in enumerate(prompts)]

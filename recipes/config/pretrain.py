@@ -36,6 +36,9 @@ class Tokenizer(Section):
     """Rows of each source that the tokenizer is trained on."""
 
 
+Mixture = Annotated[Demonstrations | PassageDemonstrations, Field(discriminator="kind")]
+
+
 class PretrainRecipe(Section):
     """Everything one pretraining run is made of."""
 
@@ -45,7 +48,7 @@ class PretrainRecipe(Section):
     output_dir: str
     architecture: Architecture = Architecture()
     tokenizer: Tokenizer = Tokenizer()
-    mixture: list[Annotated[Demonstrations | PassageDemonstrations, Field(discriminator="kind")]] = Field(min_length=1)
+    mixture: list[Mixture] = Field(min_length=1)
     launch: Launch = Launch()
     muon_learning_rate: PositiveFloat = 0.02
     """Of the layers' weight matrices, which Muon trains; AdamW's is `trainer.learning_rate`."""

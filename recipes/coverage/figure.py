@@ -86,7 +86,8 @@ def _by_kappa(axes: Axes, results: Sequence[Result]) -> None:
             points = [
                 (seed["shared_contexts"], np.divide(*seed["right"][name])) for seed in seeds if name in seed["right"]
             ]
-            axes.scatter(*zip(*points, strict=True), color=colour, s=14, alpha=0.5, linewidth=0)
+            across, up = zip(*points, strict=True)
+            axes.scatter(across, up, color=colour, s=14, alpha=0.5, linewidth=0)
             means.append(np.mean([share for _, share in points]))
         axes.plot(places, means, color=colour, marker="s", markersize=5, linewidth=1.8, label=name.replace("_", " "))
     axes.legend(frameon=False, loc="best")

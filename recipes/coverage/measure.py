@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from transformers import PreTrainedModel
 
 from ...data.compositional.generate import Compositions, Rows
 from ...data.compositional.sequences import Target
@@ -20,7 +20,9 @@ TRAIN_SAMPLE = 1000
 BATCH = 2048
 
 
-def answers(model: Any, inputs: NDArray[np.int64], values: int, target: Target, hops: int) -> NDArray[np.int64]:
+def answers(
+    model: PreTrainedModel, inputs: NDArray[np.int64], values: int, target: Target, hops: int
+) -> NDArray[np.int64]:
     """The answer the model writes to each input, `[rows]`: greedy, after bridge values of its own in `cot`.
 
     The reference counts tokens after the true bridge values; a model that uses its own has to get those right too.
@@ -63,7 +65,7 @@ class Examination:
         held_out = {f"type_{kind}": rows for kind, rows in self.data.test.items()}
         return {"train": train, "validation": self.data.validation, **held_out}
 
-    def right(self, model: Any) -> dict[str, NDArray[np.bool_]]:
+    def right(self, model: PreTrainedModel) -> dict[str, NDArray[np.bool_]]:
         """For each group, which rows the model answers rightly."""
         task = self.data.task
         return {

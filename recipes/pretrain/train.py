@@ -34,7 +34,7 @@ from .tokenizer import train_tokenizer
 
 if TYPE_CHECKING:
     from ..config.loader import LoadedRecipe
-    from ..config.pretrain import Architecture, PretrainRecipe
+    from ..config.pretrain import Architecture, Mixture, PretrainRecipe
 
 
 def run(loaded: LoadedRecipe[PretrainRecipe], resume: bool = False) -> Path:
@@ -69,7 +69,7 @@ def build_trainer(loaded: LoadedRecipe[PretrainRecipe]) -> BucketedTrainer:
     )
 
 
-def demonstrations(source: Any, size: int | None = None) -> list[Row]:
+def demonstrations(source: Mixture, size: int | None = None) -> list[Row]:
     """SFT rows of one mixture source, `size` of them if given."""
     return load_demonstrations(source.kind, split="pretrain", **source.arguments() | {"size": size or source.size})
 
@@ -142,7 +142,7 @@ class BucketedTrainer(Survives, Trainer):
 
     def compute_loss(
         self,
-        model: Any,
+        model: PreTrainedModel,
         inputs: dict[str, torch.Tensor],
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
