@@ -243,14 +243,14 @@ def test_only_rank_zero_speaks(env, speaks, monkeypatch):
     assert is_rank_zero() == speaks
 
 
-SEVERAL = "rewards=[{kind: sql_execution}, {kind: exact_match}]"
+SEVERAL = "rewards=[{kind: sql_execution}, {kind: custom, path: 'quince.rewards.answers.text:ExactMatch'}]"
 
 
 def test_the_verifier_is_named_where_several_rewards_could_say_what_is_correct(tmp_path):
-    recipe = "extends: rlvr/tiny_dph_js.yaml\n"
-    found = problem(recipe, tmp_path, "advantage={kind: w_reinforce}", SEVERAL)
-    assert found.field == "verifier" and "one of 0 (sql_execution), 1 (exact_match)" in str(found)
-    for enough in ("verifier=1", "verifier=exact_match", "verifier=[0, 1]", "advantage={kind: group}"):
-        assert problems_but_columns(recipe, tmp_path, "advantage={kind: w_reinforce}", SEVERAL, enough) == []
-    shaped = "rewards=[{kind: sql_execution}, {kind: format, pattern: x, weight: 2.0}]"
-    assert problems_but_columns(recipe, tmp_path, "advantage={kind: pass_at_k}", shaped) == []
+    found = problem("extends: rlvr/tiny_dph_js.yaml\n", tmp_path, "advantage={kind: w_reinforce}", SEVERAL)
+    assert found.field == "verifier" and "one of 0 (sql_execution), 1 (custom)" in str(found)
+    for enough in ("verifier=1", "verifier=custom", "verifier=[0, 1]", "advantage={kind: group}"):
+        load_recipe("rlvr/tiny_dph_js", ["advantage={kind: w_reinforce}", SEVERAL, enough])
+    shaped = "rewards=[{kind: sql_execution, weight: 0.5}, {kind: format, pattern: x, weight: 2.0}]"
+    recipe = load_recipe("rlvr/tiny_dph_js", ["advantage={kind: pass_at_k}", shaped]).recipe
+    assert verifiers(recipe) == [0]
