@@ -24,6 +24,7 @@ from .representations import blocks_of, entering
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from transformers import PreTrainedModel
 
 SMALLEST_CHANGE = 1e-3
 """Least change of the probability of t' from x to x' for which a share of it means something."""
@@ -141,7 +142,7 @@ class Interchanger:
     """
 
     def __init__(
-        self, model: nn.Module, base: ArrayLike, donors: ArrayLike, answers: tuple[ArrayLike, ArrayLike]
+        self, model: PreTrainedModel, base: ArrayLike, donors: ArrayLike, answers: tuple[ArrayLike, ArrayLike]
     ) -> None:
         """Run the model on base and donors.
 

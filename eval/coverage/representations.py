@@ -92,7 +92,7 @@ def gap_map(states: NDArray[Any], tokens: NDArray[np.int64], groups: ArrayLike) 
     return gaps
 
 
-def blocks_of(model: nn.Module) -> nn.ModuleList:
+def blocks_of(model: PreTrainedModel) -> nn.ModuleList:
     """The blocks of a Hugging Face causal LM: its list of as many modules as the configuration has layers.
 
     Raises:

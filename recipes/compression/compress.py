@@ -16,8 +16,7 @@ from ...data.compression.capsules import clean
 from ...data.compression.literals import KINDS, Kept, Literal, required
 from ...data.compression.selection import Piece, Selection, pieces_of, select, weighed
 from .counting import make_counters
-from .llmlingua import without_effect
-from .result import CompressedPrompt, Outcome, measured
+from .result import CompressedPrompt, Outcome, measured, without_effect
 
 if TYPE_CHECKING:
     from .writing import Draft, Writer

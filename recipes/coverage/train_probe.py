@@ -21,8 +21,7 @@ from ..run.run_folder import MetricsFile
 from ..run.survival import Survives
 from ..run.training import run_training, trainer_options
 from .losses import PerpendicularGradients, answer_loss
-from .measure import Examination, examine
-from .mechanisms import by_mechanism
+from .measure import Examination, by_mechanism, examine
 from .model import new_model, new_tokenizer
 from .overview import task_of
 from .states import analyse
