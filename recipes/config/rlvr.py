@@ -12,7 +12,7 @@ from ..methods.options import schema_of
 from .compression import Objective, PolicyGradient, Reader
 from .data import DataSource
 from .engine import Engine, TransformersEngine
-from .language.section import Options, Positive, PositiveFloat, Section, Share, Weight
+from .language.section import Options, Positive, Section, Share
 from .model import Launch, Model
 from .optimizer import AdamW, Optimizer
 from .rewards import Reward

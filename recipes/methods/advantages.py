@@ -55,7 +55,7 @@ A = TypeVar("A", bound=Advantage)
 def advantage(cls: type[A]) -> type[A]:
     """Make a subclass of `Advantage` an option of recipes, under the default of its field `kind`."""
     found = options(cls)
-    ADVANTAGES[found.kind] = found  # type: ignore[attr-defined]
+    ADVANTAGES[found.kind] = found
     return found
 
 
@@ -72,7 +72,7 @@ class Group(Advantage):
 
 @advantage
 class DrGrpo(Advantage):
-    """Dr. GRPO: minus the group's mean, not divided, so easy and hard prompts weigh the same (hf.co/papers/2503.20783)."""
+    """Dr. GRPO: minus the group's mean, not divided: easy and hard prompts weigh the same (hf.co/papers/2503.20783)."""
 
     kind: Literal["dr_grpo"] = "dr_grpo"
 

@@ -45,16 +45,16 @@ class Divergence:
     """Acts on rollouts, against a live reference model."""
 
     def generator(self) -> Generator:
-        """f and c on stored completions."""
+        """The pair on stored completions."""
         raise NotImplementedError
 
     def rollout_generator(self) -> Generator | None:
-        """f and c on rollouts, with the on-policy gradient; None if the term is part of the reward."""
+        """The pair on rollouts, with the on-policy gradient; None if the term is part of the reward."""
         raise NotImplementedError
 
 
 DIVERGENCES: dict[str, type[Divergence]] = {}
-"""Tag to dataclass, in the order in which they are defined; the tag is the kind, and where it acts if not on the store."""
+"""Tag to dataclass, in the order in which they are defined; the tag is the kind, or `<kind> on rollouts`."""
 
 D = TypeVar("D", bound=Divergence)
 

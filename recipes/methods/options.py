@@ -27,7 +27,7 @@ Fraction = Annotated[float, Strict(), Field(ge=0, le=1)]
 def options(cls: type[T]) -> type[T]:
     """Make a class a frozen dataclass that checks its fields, from code as from YAML; unknown fields are errors."""
     config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-    return dataclass(frozen=True, kw_only=True, config=config)(cls)  # type: ignore[no-any-return, call-overload]
+    return dataclass(frozen=True, kw_only=True, config=config)(cls)  # type: ignore[return-value]
 
 
 def tag_of(value: Any, kinds: Container[str] | None = None) -> str | None:

@@ -126,7 +126,7 @@ class GraderWatch:
         Raises:
             GraderError: On every process, with an example.
         """
-        counts, example = [0, 0, 0, 0], []
+        counts, example = [0, 0, 0, 0], list[str]()
         for judge in judges:
             for group in by_row(rows, judge.verdicts):
                 errors = [f"{name}: {verdict.detail}" for name, verdict in group if verdict.outcome == "error"]
@@ -141,7 +141,8 @@ class GraderWatch:
         mostly = judged_rows > 1 and failed_rows > MOST_ROWS * judged_rows and self.limit < 1
         if often or mostly:
             first = next(iter(gather_object(example)), "see the warnings above")
-            what = f"{failed} of the last {given} judgements" if often else f"{failed_rows} of the last {judged_rows} rows"
+            share = (failed, given, "judgements") if often else (failed_rows, judged_rows, "rows")
+            what = "{} of the last {} {}".format(*share)
             raise GraderError(
                 f"rewards · {what} failed, max_grader_errors is {self.limit:g}"
                 f" · for example {first} · repair the reward and go on with --resume"

@@ -7,7 +7,6 @@ out. (Lowering the batch size, as the Trainer's own search does, would break the
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -30,7 +29,7 @@ class MemoryFullError(RuntimeError):
 
 
 class FitsMemory(_Base):
-    """Mixin for a `GRPOTrainer` whose loss is `in_pieces` of losses that it cuts into `pieces`.
+    """Mixin for a `GRPOTrainer` whose `compute_loss` cuts its loss into `pieces`; asked only where memory ran out.
 
     Out of memory, the gradient of the whole optimizer step is dropped and its micro-batches are done again in twice as
     many pieces, which later steps keep to. Only for one process: others would wait for the one that starts again.
@@ -38,38 +37,26 @@ class FitsMemory(_Base):
 
     pieces = 1
     oom_splits = 0
-    _replaying = False
+    micro_batches: list[dict[str, Any]]
+    """Of the optimizer step at hand."""
+    replaying = False
 
-    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
-        """Forward and backward pass of a micro-batch, in as many pieces as it takes."""
-        if self._step % self.current_gradient_accumulation_steps == 0:
-            self._micro_batches: list[dict[str, Any]] = []  # of this optimizer step
-        done, step = len(self._micro_batches), self._step
-        try:
-            loss, failure = super().training_step(model, inputs, num_items_in_batch), None
-        except RuntimeError as error:
-            if len(self._micro_batches) == done or not is_memory_full(error):
-                raise
-            failure = str(error)  # and no more: the error holds on to what filled the memory
-        while failure is not None:
-            self._cut_finer(failure)
-            loss, failure = self._again(model)
+    def recover(self, model: Any, failure: str) -> Tensor:
+        """Do the optimizer step at hand again, in as many pieces as it takes; returns the last micro-batch's loss."""
+        again: str | None = failure
+        step = self._step
+        while again is not None:
+            self._cut_finer(again)
+            loss, again = self._again(model)
             self._step = step + 1
-        if self.oom_splits:
-            self._metrics["train"]["oom_splits"].append(float(self.oom_splits))
         return loss
-
-    def remember(self, inputs: dict[str, Any]) -> None:
-        """Keep a micro-batch whose loss is about to be computed, until the step is done."""
-        if self.model.training and not self._replaying:
-            self._micro_batches.append(inputs)
 
     def _again(self, model: Any) -> tuple[Tensor, str | None]:
         """Do the micro-batches of this optimizer step again; returns the last one's loss, or why it failed."""
         self.model.zero_grad()
-        self._replaying, loss = True, torch.zeros(())
+        self.replaying, loss = True, torch.zeros(())
         try:
-            for place, batch in enumerate(self._micro_batches):
+            for place, batch in enumerate(self.micro_batches):
                 self._step += place - self._step % self.current_gradient_accumulation_steps
                 with self.clock.phase("backward"):
                     with self.compute_loss_context_manager():
@@ -80,7 +67,7 @@ class FitsMemory(_Base):
                 raise
             return loss.detach(), str(error)
         finally:
-            self._replaying = False
+            self.replaying = False
         return loss.detach(), None
 
     def _cut_finer(self, failure: str) -> None:
@@ -102,17 +89,6 @@ class FitsMemory(_Base):
         one_process = self.accelerator.distributed_type == DistributedType.NO
         of_batch = self._entropy_bonus_enabled or self.aux_loss_enabled or self.top_entropy_quantile < 1
         return one_process and not of_batch
-
-    def in_pieces(self, parts: Sequence[Callable[[], Tensor]]) -> Tensor:
-        """Sum of the parts of a loss; short of memory, each is propagated back before the next is computed."""
-        done: Tensor | float = 0.0
-        for part in parts[:-1]:
-            loss = part()
-            if self.pieces > 1 and torch.is_grad_enabled():
-                self.accelerator.backward(loss)
-                loss = loss.detach()
-            done = done + loss
-        return done + parts[-1]()
 
 
 def is_memory_full(error: BaseException) -> bool:

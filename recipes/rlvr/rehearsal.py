@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,9 +76,9 @@ class RehearsalBatch:
 
     def to(self, device: torch.device) -> RehearsalBatch:
         """Move the tensors."""
-        names = ("input_ids", "attention_mask", "mask", "reference", "reference_ids")
-        moved = {name: getattr(self, name) for name in names}
-        return replace(self, **{name: None if t is None else t.to(device) for name, t in moved.items()})
+        ids = None if self.reference_ids is None else self.reference_ids.to(device)
+        moved = (self.input_ids, self.attention_mask, self.mask, self.reference)
+        return RehearsalBatch(*(tensor.to(device) for tensor in moved), ids, self.items)
 
 
 class Rehearsal:

@@ -7,7 +7,7 @@ completion of the group attends to them. The numbers are the same up to rounding
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor

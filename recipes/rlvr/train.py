@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...data.rows import Row, RowError
-from ..parts.load_rows import load_training_and_old
-from ..run.training import run_training, trainer_options
 from ..config.rlvr_checks import verifiers
 from ..methods.divergences import RehearsalTerm
+from ..parts.load_rows import load_training_and_old
+from ..run.training import run_training, trainer_options
 
 if TYPE_CHECKING:
     from ...rewards.base import Reward
@@ -111,7 +111,9 @@ def trainer_arguments(recipe: RlvrRecipe) -> Any:
             recipe,
             remove_unused_columns=False,
             reward_weights=[reward.weight for reward in recipe.rewards],
-            beta=recipe.divergence.weight if recipe.divergence.needs_reference else 0.0,  # so that TRL has one
+            beta=getattr(recipe.divergence, "weight", 0.0)
+            if recipe.divergence.needs_reference
+            else 0.0,  # so that TRL has one
         )
     )
 

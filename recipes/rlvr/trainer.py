@@ -22,9 +22,9 @@ from ...data.chat.renderer import Renderer
 from ..methods.advantages import Advantage
 from ..methods.divergences import Divergence, NoDivergence
 from ..run.survival import Survives
-from . import objective, rollouts, sampling
+from . import objective, rollouts
 from .judging import GraderWatch, Judge, judged
-from .memory import FitsMemory
+from .memory import FitsMemory, is_memory_full
 from .rehearsal import MicroBatch, Rehearsal, Rehearses
 from .rollouts import Batch
 from .shared_prompts import shared_log_probs
@@ -66,7 +66,7 @@ class RlvrTrainer(Rehearses, FitsMemory, Survives, GRPOTrainer):
             self.vllm_generation.sync_weights = self.clock.phase("sync")(self.vllm_generation.sync_weights)
         self.settings = objective.PolicySettings.read(partial(getattr, self.args))
         self.renderer = Renderer(self._tokenizer, self.chat_template, **self.chat_template_kwargs)
-        self.use_engine = sampling.can_use_engine(self.args)
+        self.use_engine = rollouts.can_use_engine(self.args)
         self.rows: list[dict[str, Any]] = []  # of the rollout batch at hand
         self.generations = 0  # within the current rollout batch: 0 is the first, then come dynamic sampling's
         self.advantage, self.verifiers = advantage, verifiers
@@ -74,6 +74,7 @@ class RlvrTrainer(Rehearses, FitsMemory, Survives, GRPOTrainer):
         self.divergence = divergence or NoDivergence()
         acts = self.divergence.needs_reference
         self.rollout_generator = self.divergence.rollout_generator() if acts else None
+        self.rollout_weight: float = getattr(self.divergence, "weight", 0.0)
         self.graders = GraderWatch(max_grader_errors)
         self.share_prompts = share_prompts
         # A completion with advantage 0 may still be pulled by an entropy bonus or a divergence on rollouts, and counts
@@ -100,8 +101,8 @@ class RlvrTrainer(Rehearses, FitsMemory, Survives, GRPOTrainer):
     def _buffer_name(self) -> str:
         return f"rollouts-{self.accelerator.process_index}.safetensors"
 
-    def _get_train_sampler(self, dataset: Any = None) -> sampling.EpochSampler:
-        return sampling.EpochSampler(
+    def _get_train_sampler(self, dataset: Any = None) -> rollouts.EpochSampler:
+        return rollouts.EpochSampler(
             lambda: int((self.state.epoch or 0) + 1e-6),
             data_source=self.train_dataset if dataset is None else dataset,
             mini_repeat_count=self.num_generations,
@@ -129,7 +130,7 @@ class RlvrTrainer(Rehearses, FitsMemory, Survives, GRPOTrainer):
             log_probs = None
             if self.use_engine:
                 model = self.accelerator.unwrap_model(self.model_wrapped)
-                completions = sampling.sample(model, self._tokenizer, ids, self.args, self._generation_seed())
+                completions = rollouts.sample(model, self._tokenizer, ids, self.args, self._generation_seed())
             else:
                 completions, log_probs = self._generate_single_turn(ids, None, {}, self.group_size)
         return {"prompt_ids": ids, "completion_ids": completions, "logprobs": log_probs}
@@ -140,23 +141,23 @@ class RlvrTrainer(Rehearses, FitsMemory, Survives, GRPOTrainer):
         # A group that lies on two processes must not be drawn twice alike.
         rank = self.accelerator.process_index if local % self.group_size else 0
         batch = self._step // (self.args.steps_per_generation * self.num_iterations)
-        return sampling.seed_of(self.args.seed, batch, self.generations, self.model.training, rank)
+        return rollouts.seed_of(self.args.seed, batch, self.generations, self.model.training, rank)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Batch:
         self.generations = 0
         output, rounds = self.rolled_out(inputs), self.advantage.dynamic_sampling_rounds
         if rounds and self.model.training:
             size, accelerator = self.num_generations, self.accelerator
-            output, used = sampling.with_fresh_groups(output, size, rounds, self._fresh, accelerator)
+            output, used = rollouts.with_fresh_groups(output, size, rounds, self._fresh, accelerator)
             self.log_metric("dynamic_sampling/rounds", float(used))
             output["num_items_in_batch"] = accelerator.gather(rollouts.loss_mask(output).sum()).sum()
         return output
 
     def _fresh(self, prompts: int, draw: int) -> Batch:
-        """Rollouts of this process's prompts of a round of dynamic sampling."""
+        """Rollouts of this process's prompts of a round of dynamic rollouts."""
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         rows = len(self.train_dataset)
-        drawn = sampling.reserve_prompts(self.args.seed, self._step, draw, prompts * world, rows)
+        drawn = rollouts.reserve_prompts(self.args.seed, self._step, draw, prompts * world, rows)
         mine = [self.train_dataset[int(index)] for index in drawn[rank * prompts : (rank + 1) * prompts]]
         return self.rolled_out([row for row in mine for _ in range(self.num_generations)])
 
@@ -171,7 +172,7 @@ class RlvrTrainer(Rehearses, FitsMemory, Survives, GRPOTrainer):
         if self.divergence.needs_reference and self.rollout_generator is None:
             ratio = self._sampled_log_probs(output) - output["ref_per_token_logps"]
             mask = rollouts.loss_mask(output)
-            rewards = objective.k1_in_reward(rewards, ratio, mask, self.divergence.weight)  # type: ignore[attr-defined]
+            rewards = objective.k1_in_reward(rewards, ratio, mask, self.rollout_weight)
         output["rewards"] = rewards
         columns = [rewards, correct]
         if self.advantage.reads_log_probs:
@@ -201,16 +202,42 @@ class RlvrTrainer(Rehearses, FitsMemory, Survives, GRPOTrainer):
 
     # --- objective --------------------------------------------------------------------------------------------------
 
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
+        """Forward and backward pass of a micro-batch, in as many pieces as memory asks for."""
+        if self._step % self.current_gradient_accumulation_steps == 0:
+            self.micro_batches = []
+        begun, failure = len(self.micro_batches), ""
+        try:
+            loss: Tensor = super().training_step(model, inputs, num_items_in_batch)
+        except RuntimeError as error:
+            if len(self.micro_batches) == begun or not is_memory_full(error):
+                raise
+            failure = str(error)  # and no more: the error holds on to what filled the memory
+        if failure:
+            loss = self.recover(model, failure)
+        if self.oom_splits:
+            self.log_metric("oom_splits", float(self.oom_splits))
+        return loss
+
     def compute_loss(
         self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Tensor:
         """The loss of a micro-batch: equation 1 of `objective`, in as many pieces as memory asks for."""
-        self.remember(inputs)
+        if self.model.training and not self.replaying:
+            self.micro_batches.append(inputs)
         counts = self._counts(inputs)
         rows = rollouts.informative(inputs) if self.skip_zero_variance and self.model.training else inputs
         self.log_metric("tokens/trained", float(rollouts.loss_mask(rows).sum()))
         parts = [partial(self._policy, model, part, counts) for part in rollouts.cut(rows, self.pieces)]
-        return self.in_pieces(parts + [partial(self._rehearsal, model, part) for part in self.rehearsal_parts(self.pieces)])
+        parts += [partial(self._rehearsal, model, part) for part in self.rehearsal_parts(self.pieces)]
+        done: Tensor | float = 0.0
+        for part in parts[:-1]:
+            loss = part()
+            if self.pieces > 1 and torch.is_grad_enabled():  # short of memory: back through each before the next
+                self.accelerator.backward(loss)
+                loss = loss.detach()
+            done = done + loss
+        return done + parts[-1]()
 
     def _policy(self, model: Any, rows: Batch, counts: objective.Counts) -> Tensor:
         with self.clock.phase("policy"):
@@ -222,16 +249,16 @@ class RlvrTrainer(Rehearses, FitsMemory, Survives, GRPOTrainer):
             return objective.loss(rehearsal=self.rehearsal_loss(model, part), weight=weight)
 
     @property
-    def micro_batches(self) -> int:
+    def accumulation(self) -> int:
         """Micro-batches of an optimizer step; an evaluation has no steps."""
         return int(self.current_gradient_accumulation_steps) if self.model.training else 1
 
     def _counts(self, inputs: Batch) -> objective.Counts:
         tokens = inputs["num_items_in_batch"].clamp(min=1) / self.accelerator.num_processes
         if self.model.training:  # of the generation batch, so it is rescaled to one step
-            tokens = tokens * self.micro_batches / self.args.steps_per_generation
+            tokens = tokens * self.accumulation / self.args.steps_per_generation
         own = rollouts.loss_mask(inputs).sum().clamp(min=1)
-        return objective.Counts(len(inputs["advantages"]) * self.micro_batches, own * self.micro_batches, tokens)
+        return objective.Counts(len(inputs["advantages"]) * self.accumulation, own * self.accumulation, tokens)
 
     def policy_loss(self, model: Any, rows: Batch, counts: objective.Counts) -> Tensor:
         """This part of equation 2, with the divergence on rollouts and the entropy bonus."""
@@ -259,14 +286,14 @@ class RlvrTrainer(Rehearses, FitsMemory, Survives, GRPOTrainer):
         )
         loss = objective.policy(self.settings, batch, counts)
         if self.rollout_generator is not None:
-            reference, weight = rows["ref_per_token_logps"], self.divergence.weight  # type: ignore[attr-defined]
+            reference, weight = rows["ref_per_token_logps"], self.rollout_weight
             term = objective.on_rollouts(self.rollout_generator, log_probs, reference, mask, counts)
-            self.log_metric("divergence/rollouts", term.item() * self.micro_batches * self.pieces)
+            self.log_metric("divergence/rollouts", term.item() * self.accumulation * self.pieces)
             loss = loss + weight * term
         if self._entropy_bonus_enabled:
             loss = loss - self._entropy_bonus(entropies, mask if chosen is None else mask * chosen)
         if aux is not None:
-            loss = loss + self.router_aux_loss_coef * aux / self.micro_batches
+            loss = loss + self.router_aux_loss_coef * aux / self.accumulation
         self._log_policy(batch, entropies)
         return loss
 
@@ -276,15 +303,16 @@ class RlvrTrainer(Rehearses, FitsMemory, Survives, GRPOTrainer):
         weight = 0.0 if adaptive and self._last_world_entropy > args.entropy_target else self.entropy_coef
         if adaptive and self.model.training:
             seen = torch.stack([(entropies * mask).sum(), mask.sum()]).detach()
-            self._entropy_window_stats = seen + (0 if self._entropy_window_stats is None else self._entropy_window_stats)
+            window = seen if self._entropy_window_stats is None else self._entropy_window_stats + seen
             if self.accelerator.sync_gradients:
-                total, tokens = self.accelerator.reduce(self._entropy_window_stats)
-                self._last_world_entropy, self._entropy_window_stats = (total / tokens.clamp(min=1)).item(), None
+                total, tokens = self.accelerator.reduce(window)
+                window, self._last_world_entropy = None, (total / tokens.clamp(min=1)).item()
                 change = args.entropy_coef_delta * (1 if self._last_world_entropy <= args.entropy_target else -1)
                 low, high = args.entropy_coef_min, args.entropy_coef_max
                 self.entropy_coef = min(max(self.entropy_coef + change, low), high)
+            self._entropy_window_stats = window
         self.log_metric("entropy_coef", weight)
-        return weight * objective.entropy_bonus(entropies, mask, self.micro_batches)
+        return weight * objective.entropy_bonus(entropies, mask, self.accumulation)
 
     def _get_per_token_logps_and_entropies(
         self, model: Any, input_ids: Tensor, attention_mask: Tensor, logits_to_keep: int, *args: Any, **kwargs: Any
@@ -300,7 +328,8 @@ class RlvrTrainer(Rehearses, FitsMemory, Survives, GRPOTrainer):
         if not self.share_prompts:
             return super()._get_per_token_logps_and_entropies(model, ids, mask, tokens, *args, **kwargs)
         with self.accelerator.autocast():
-            return *shared_log_probs(model, ids, mask, tokens, self.temperature, kwargs.get("compute_entropy", False)), None
+            entropy = kwargs.get("compute_entropy", False)
+            return *shared_log_probs(model, ids, mask, tokens, self.temperature, entropy), None
 
     def completion_log_probs(self, model: Any, ids: Tensor, mask: Tensor, tokens: int) -> Tensor:
         """Log-probs of completions to different prompts, `[rows, tokens]`."""

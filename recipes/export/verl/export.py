@@ -95,8 +95,8 @@ def write_tables(recipe: RlvrRecipe, folder: Path, group: int) -> bool:
     """Write prompts, and stored answers where the recipe rehearses; whether it does."""
     from ...parts.build_rewards import build_rewards
     from ...parts.load_rows import load_training_and_old
-    from ...rlvr.store import RehearsalStore
     from ...rlvr.split import ensure_split, needs_split
+    from ...rlvr.store import RehearsalStore
     from .parquet_rows import write_prompts, write_store
 
     rows, old = load_training_and_old(recipe)

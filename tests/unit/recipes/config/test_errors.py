@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from quince.recipes.config import RecipeErrors, load_recipe
 from quince.recipes.config.language.errors import did_you_mean, is_rank_zero, one_of
+from quince.recipes.config.rlvr_checks import verifiers
 
 RECIPE = """extends: rlvr/tiny_dph_js.yaml
 kind: rlvr
@@ -137,7 +138,11 @@ def test_one_mistake_gives_one_message(override, field, words, tmp_path):
         (["trainer.loss_type=cispo"], "trainer.epsilon_high", "at least 1; 5 is usual"),
         (["trainer.loss_type=cispo", "trainer.epsilon_high=0.28"], "trainer.epsilon_high", "the largest ratio itself"),
         (["verifier=maths"], "verifier", "one of 0 (sql_execution)"),
-        (["trainer.multi_objective_aggregation=normalize_then_sum"], "trainer.multi_objective_aggregation", "`advantage` normalises them"),
+        (
+            ["trainer.multi_objective_aggregation=normalize_then_sum"],
+            "trainer.multi_objective_aggregation",
+            "`advantage` normalises them",
+        ),
         (["trainer.use_bias_correction_kl=false"], "trainer.use_bias_correction_kl", "no such correction"),
         (["rehearsal.batch_size=15", "trainer.gradient_accumulation_steps=4"], "rehearsal.batch_size", "12 or 16"),
         (["divergence.estimator=top_k"], "divergence.top_k", "a count"),

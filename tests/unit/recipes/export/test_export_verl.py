@@ -104,7 +104,7 @@ def exported(tmp_path):
 def test_the_loss_is_that_of_the_trainer(overrides, toy, quiet, exported):
     step, trainer = exported(toy(*overrides)), build_trainer(toy(*overrides))
     batch = rollout_batch(trainer)
-    trainer._checked_first_step, trainer._micro_batches = True, []
+    trainer._checked_first_step, trainer.micro_batches = True, []
     move(trainer.model)
     ours = trainer.compute_loss(trainer.model, dict(batch))
     ours.backward()

@@ -32,7 +32,9 @@ def test_logits_are_those_of_whole_rows(model, tokens):
     ids, mask = batch(tokens)
     whole = model(input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(-1) - 1).clamp(min=0)).logits
     real = mask[:, -tokens:].bool()
-    assert torch.allclose(completion_logits(model, ids, mask, tokens)[real], whole[:, -tokens - 1 : -1][real], atol=1e-6)
+    assert torch.allclose(
+        completion_logits(model, ids, mask, tokens)[real], whole[:, -tokens - 1 : -1][real], atol=1e-6
+    )
 
 
 def test_gradients_are_those_of_whole_rows(model):
