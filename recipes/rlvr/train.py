@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ...rewards.base import Reward
     from ..config.loader import LoadedRecipe
     from ..config.rlvr import RlvrRecipe
-    from .rehearsal import Rehearsal
     from .split import SplitResult
+    from .store import Rehearsal
     from .trainer import RlvrTrainer
 
 
@@ -133,8 +133,7 @@ def dataset(rows: Sequence[Row], rewards: Sequence[Reward]) -> Any:
 def make_rehearsal(recipe: RlvrRecipe, split: SplitResult | None, policy: Any, tokenizer: Any) -> Rehearsal | None:
     """The rehearsal term, its store checked against the policy that training starts from; or None."""
     from ..parts.fingerprint import model_fingerprint, tokenizer_fingerprint
-    from .rehearsal import Rehearsal
-    from .store import Origin, RehearsalStore
+    from .store import Origin, Rehearsal, RehearsalStore
 
     if split is None or not isinstance(recipe.divergence, RehearsalTerm):
         return None

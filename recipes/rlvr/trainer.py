@@ -25,12 +25,12 @@ from ..run.survival import Survives
 from . import objective, rollouts
 from .judging import GraderWatch, Judge, judged
 from .memory import FitsMemory, is_memory_full
-from .rehearsal import MicroBatch, Rehearsal, Rehearses
 from .rollouts import Batch
 from .shared_prompts import shared_log_probs
+from .store import MicroBatch, Rehearsal, StoreError
 
 
-class RlvrTrainer(Rehearses, FitsMemory, Survives, GRPOTrainer):
+class RlvrTrainer(FitsMemory, Survives, GRPOTrainer):
     """`GRPOTrainer` with our advantages, rehearsal and divergences.
 
     Args:
@@ -84,7 +84,8 @@ class RlvrTrainer(Rehearses, FitsMemory, Survives, GRPOTrainer):
 
     def train(self, resume_from_checkpoint: Any = None, **kwargs: Any) -> Any:
         """Measure the reference, or restore the rollout buffer of a checkpoint, and train."""
-        self.measure_reference(resumed=bool(resume_from_checkpoint))
+        if self.rehearsal is not None:
+            self._measure_reference(self.rehearsal, resumed=bool(resume_from_checkpoint))
         if resume_from_checkpoint:
             folder = Path(resume_from_checkpoint)
             done = TrainerState.load_from_json(str(folder / "trainer_state.json")).global_step
@@ -229,7 +230,12 @@ class RlvrTrainer(Rehearses, FitsMemory, Survives, GRPOTrainer):
         rows = rollouts.informative(inputs) if self.skip_zero_variance and self.model.training else inputs
         self.log_metric("tokens/trained", float(rollouts.loss_mask(rows).sum()))
         parts = [partial(self._policy, model, part, counts) for part in rollouts.cut(rows, self.pieces)]
-        parts += [partial(self._rehearsal, model, part) for part in self.rehearsal_parts(self.pieces)]
+        if self.rehearsal is not None and self.model.training:
+            micros = self.current_gradient_accumulation_steps
+            rank, world = self.accelerator.process_index, self.accelerator.num_processes
+            place = MicroBatch(self.state.global_step, self._step % micros, micros, rank, world)
+            pieces = self.rehearsal.parts(place, self.pieces)
+            parts += [partial(self._rehearsal, model, self.rehearsal, part) for part in pieces]
         done: Tensor | float = 0.0
         for part in parts[:-1]:
             loss = part()
@@ -243,10 +249,9 @@ class RlvrTrainer(Rehearses, FitsMemory, Survives, GRPOTrainer):
         with self.clock.phase("policy"):
             return objective.loss(policy=self.policy_loss(model, rows, counts))
 
-    def _rehearsal(self, model: Any, part: MicroBatch) -> Tensor:
+    def _rehearsal(self, model: Any, store: Rehearsal, part: MicroBatch) -> Tensor:
         with self.clock.phase("rehearsal"):
-            weight = self.rehearsal.term.weight  # type: ignore[union-attr]
-            return objective.loss(rehearsal=self.rehearsal_loss(model, part), weight=weight)
+            return objective.loss(rehearsal=self.rehearsal_loss(model, store, part), weight=store.term.weight)
 
     @property
     def accumulation(self) -> int:
@@ -297,6 +302,46 @@ class RlvrTrainer(Rehearses, FitsMemory, Survives, GRPOTrainer):
         self._log_policy(batch, entropies)
         return loss
 
+    def rehearsal_loss(self, model: Any, store: Rehearsal, part: MicroBatch) -> Tensor:
+        """This process's part of equation 5, scaled so that averaging over processes gives the mean."""
+        batch = store.batch(part).to(self.accelerator.device)
+        log_probs = self._stored_log_probs(store, model, batch.input_ids, batch.attention_mask, batch.mask.shape[1])
+        loss, log_ratio = store.loss(batch, log_probs)
+        drift = ((log_ratio.abs() * batch.mask).sum() / batch.mask.sum()).item()
+        if self.state.global_step == 0 and self._step == 0:
+            half = torch.bfloat16 if self.args.bf16 else torch.float16 if self.args.fp16 else None
+            store.require_start(drift, half or self.model.dtype)
+        self.log_metric("divergence/rehearsal", loss.item() * part.micros * part.world)
+        self.log_metric("rehearsal/abs_log_ratio", drift)
+        self.log_metric("rehearsal/weight", store.term.weight)
+        self.log_metric("tokens/rehearsed", float(batch.mask.sum()) * part.micros / self.accumulation)
+        return loss * part.world
+
+    def _stored_log_probs(self, store: Rehearsal, model: Any, ids: Tensor, mask: Tensor, tokens: int) -> Tensor:
+        if not store.whole_distribution:
+            return super()._get_per_token_logps_and_entropies(model, ids, mask, tokens)[0]
+        with self.accelerator.autocast():
+            logits = model(input_ids=ids, attention_mask=mask, logits_to_keep=tokens + 1).logits
+        return torch.log_softmax(logits[:, :-1].float() / self.temperature, -1)
+
+    def _measure_reference(self, store: Rehearsal, resumed: bool) -> None:
+        """Compute log π_ref of the store before training, on the main process; a resumed run reads the file."""
+        file = Path(self.args.output_dir) / "reference.safetensors"
+        device, was_training = self.accelerator.device, self.model.training
+
+        def log_probs(ids: Tensor, mask: Tensor, tokens: int) -> Tensor:
+            with torch.no_grad():
+                return self._stored_log_probs(store, self.model.to(device), ids.to(device), mask.to(device), tokens)
+
+        self.model.eval()
+        with self.accelerator.main_process_first():
+            if resumed and not file.exists():
+                raise StoreError(f"{file} · missing · only the initial policy can make it · start without --resume")
+            if not resumed and self.accelerator.is_main_process:
+                file.unlink(missing_ok=True)  # of an earlier run in this folder
+            store.measure_reference(file, log_probs, self.args.per_device_train_batch_size)
+        self.model.train(was_training)
+
     def _entropy_bonus(self, entropies: Tensor, mask: Tensor) -> Tensor:
         """The bonus with its weight, which TRL's adaptive control (if on) moves after each optimizer step."""
         adaptive, args = self.use_adaptive_entropy, self.args
@@ -330,10 +375,6 @@ class RlvrTrainer(Rehearses, FitsMemory, Survives, GRPOTrainer):
         with self.accelerator.autocast():
             entropy = kwargs.get("compute_entropy", False)
             return *shared_log_probs(model, ids, mask, tokens, self.temperature, entropy), None
-
-    def completion_log_probs(self, model: Any, ids: Tensor, mask: Tensor, tokens: int) -> Tensor:
-        """Log-probs of completions to different prompts, `[rows, tokens]`."""
-        return super()._get_per_token_logps_and_entropies(model, ids, mask, tokens)[0]
 
     # --- log --------------------------------------------------------------------------------------------------------
 

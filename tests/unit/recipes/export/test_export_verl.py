@@ -19,9 +19,8 @@ from quince.recipes.export.verl.step import STORED_SCORE, Step
 from quince.recipes.methods.advantages import Group
 from quince.recipes.parts.load_rows import load_sources
 from quince.recipes.rlvr import rollouts
-from quince.recipes.rlvr.rehearsal import MicroBatch
 from quince.recipes.rlvr.split import ensure_split
-from quince.recipes.rlvr.store import RehearsalStore
+from quince.recipes.rlvr.store import MicroBatch, RehearsalStore
 from quince.recipes.rlvr.train import build_trainer
 from torch.nn.utils.rnn import pad_sequence
 
@@ -104,7 +103,7 @@ def exported(tmp_path):
 def test_the_loss_is_that_of_the_trainer(overrides, toy, quiet, exported):
     step, trainer = exported(toy(*overrides)), build_trainer(toy(*overrides))
     batch = rollout_batch(trainer)
-    trainer._checked_first_step, trainer.micro_batches = True, []
+    trainer.micro_batches, trainer._step = [], 1  # not the first, where the policy must be the initial one
     move(trainer.model)
     ours = trainer.compute_loss(trainer.model, dict(batch))
     ours.backward()

@@ -40,7 +40,7 @@ class Clipped(Advantage):
         """See `Advantage`."""
         return centred(rewards).clamp(-self.most, self.most)
 '''
-SCRIPT = '''
+SCRIPT = """
 import contextlib, io, sys
 from quince.recipes.cli import main
 
@@ -67,7 +67,7 @@ for command in (["validate"], ["show"], ["preview", "data"], ["train"], ["export
     assert code == 0, (command, text)
     if command == ["show"]:
         assert "order: 3" in text and "most: 0.4" in text, text
-'''
+"""
 
 
 @pytest.mark.slow

@@ -5,13 +5,10 @@ from __future__ import annotations
 import inspect
 import re
 from collections import defaultdict
+from importlib import import_module
 from pathlib import Path
 
 import pytest
-import quince.recipes.dpo.train
-import quince.recipes.pretrain.train
-import quince.recipes.rlvr.capsulator
-import quince.recipes.sft.trainer
 import transformers
 import trl
 from transformers import Trainer
@@ -19,6 +16,8 @@ from transformers import Trainer
 ROOT = Path(__file__).parents[4]
 PAGE = ROOT / "docs" / "trl_overrides.md"
 LIBRARIES = {"trl": trl, "transformers": transformers}
+for family in ("dpo.train", "pretrain.train", "rlvr.capsulator", "sft.trainer"):
+    import_module(f"quince.recipes.{family}")
 
 
 def rows() -> dict[tuple[str, str], dict]:
