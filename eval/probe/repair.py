@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .candidates import Addition, Key, Gap, CandidateRows
+from .candidates import Addition, CandidateRows, Gap, Key
 from .read.slot_rows import NO_OUTPUT, Table
 from .slot_analysis import Analysis
 

@@ -32,13 +32,19 @@ class SqlExecution(RewardSpec):
     columns = ("database", "gold_sql")
     kind: Literal["sql_execution"]
     timeout_s: PositiveFloat = 5.0
-    """Deadline of a query; out of time is not judged, whoever's fault it was."""
+    """Deadline of a query; one that is out of time or over another limit is wrong."""
     max_rows: Positive = 100_000
+    """Most rows of a result."""
     max_bytes: Positive = 64 * 2**20
-    semantics: Literal["set", "bag", "ordered"] | None = None
-    """How results are compared; null takes the row's own."""
+    """Most memory of a result."""
+    semantics: Literal["spider", "bird", "set", "bag", "ordered"] | None = None
+    """How results are compared, `spider` and `bird` as the benchmarks do; null takes the row's own."""
     permute_columns: bool = False
-    """Accept the columns in any order, as Spider's test suite does."""
+    """Accept the columns in any order; of no effect under `spider` (which does) and `bird` (which does not)."""
+    keep_distinct: bool = False
+    """Leave DISTINCT in under `spider`, as the official script's flag of this name does."""
+    strict: bool = False
+    """For training: the order of rows counts wherever gold has an ORDER BY, and empty gold results are not judged."""
 
 
 class Math(RewardSpec):

@@ -10,6 +10,7 @@ from ..methods.divergences import RehearsalTerm
 from .compression_checks import compression_checks
 from .language.finding import Finding
 from .language.library import accelerate_config
+from .rewards import SqlExecution
 from .rlvr import RlvrRecipe
 from .shapes import shape_of
 from .trainer_arguments import trainer_value
@@ -184,6 +185,17 @@ def _files(recipe: RlvrRecipe) -> Iterator[Finding]:
         yield Finding(("launch.accelerate_config",), f"no such file {config!r}", "a path, or a shipped name")
 
 
+def _row_order(recipe: RlvrRecipe) -> Iterator[Finding]:
+    """Rewards that would pay for a wrong direction of ORDER BY."""
+    for index, reward in enumerate(recipe.rewards):
+        if not isinstance(reward, SqlExecution) or reward.strict:
+            continue
+        rule = reward.semantics or ("bird" if any(source.kind == "bird" for source in recipe.data) else None)
+        if rule in ("bird", "set", "bag"):
+            found = f"false, and `{rule}` pays for rows in a wrong order"
+            yield Finding((f"rewards.{index}.strict",), found, "true; or semantics: spider or ordered")
+
+
 def _counts(*values: object) -> bool:
     """Whether all are positive integers; anything else is another check's matter."""
     return all(isinstance(value, int) and not isinstance(value, bool) and value > 0 for value in values)
@@ -200,5 +212,6 @@ _CHECKS: tuple[Callable[[RlvrRecipe], Iterator[Finding]], ...] = (
     _lengths,
     _vllm,
     _files,
+    _row_order,
     compression_checks,
 )

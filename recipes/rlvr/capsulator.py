@@ -60,7 +60,9 @@ class CapsulatorTrainer(RlvrTrainer):
     def _repetitions(self, passages: list[str]) -> Tensor:
         """Mean states over passages while the model repeats them, `[batch, hidden]`, detached."""
         distinct = list(dict.fromkeys(passages))
-        asked = [({}, [{"role": "user", "content": f"{text}\n{self.instruction}"}]) for text in distinct]
+        asked: list[tuple[dict[str, Any], list[dict[str, Any]]]] = [
+            ({}, [{"role": "user", "content": f"{text}\n{self.instruction}"}]) for text in distinct
+        ]
         prompts = [prompt.ids for prompt in self.renderer.render_all(asked, add_generation_prompt=True)]
         texts = self._tokenizer(distinct, add_special_tokens=False)["input_ids"]
         device = self.accelerator.device

@@ -15,9 +15,7 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from trl import GRPOTrainer
-
-    _Base = GRPOTrainer
+    from trl import GRPOTrainer as _Base
 else:
     _Base = object
 
@@ -40,6 +38,7 @@ class FitsMemory(_Base):
     micro_batches: list[dict[str, Any]]
     """Of the optimizer step at hand."""
     replaying = False
+    _step: int
 
     def recover(self, model: Any, failure: str) -> Tensor:
         """Do the optimizer step at hand again, in as many pieces as it takes; returns the last micro-batch's loss."""

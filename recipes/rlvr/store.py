@@ -226,9 +226,14 @@ class RehearsalBatch:
 
     def to(self, device: torch.device) -> RehearsalBatch:
         """Move the tensors."""
-        ids = None if self.reference_ids is None else self.reference_ids.to(device)
-        moved = (self.input_ids, self.attention_mask, self.mask, self.reference)
-        return RehearsalBatch(*(tensor.to(device) for tensor in moved), ids, self.items)
+        return RehearsalBatch(
+            self.input_ids.to(device),
+            self.attention_mask.to(device),
+            self.mask.to(device),
+            self.reference.to(device),
+            None if self.reference_ids is None else self.reference_ids.to(device),
+            self.items,
+        )
 
 
 class Rehearsal:

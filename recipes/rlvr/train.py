@@ -56,7 +56,7 @@ def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
     check_enough(len(trained), arguments)
     tokenizer = load_tokenizer(recipe.model)
     policy = load_policy(recipe.model)
-    rewards = with_readers(build_rewards(recipe.rewards), recipe, stop_token_ids(policy, tokenizer))
+    rewards = with_readers(build_rewards(recipe.rewards), recipe, sorted(stop_token_ids(policy, tokenizer)))
     trainer = trainer_class(recipe.objective)(
         model=policy,
         reward_funcs=rewards,

@@ -47,6 +47,10 @@ class RlvrTrainer(FitsMemory, Survives, GRPOTrainer):
     phases = ("data", "generate", "reward", "reference", "policy", "rehearsal", "backward", "update", "sync")
     within_step = "backward"  # forward passes have phases of their own
 
+    entropy_coef: float
+    _last_world_entropy: float
+    _entropy_window_stats: Tensor | None
+
     def __init__(
         self,
         *args: Any,
@@ -276,6 +280,7 @@ class RlvrTrainer(FitsMemory, Survives, GRPOTrainer):
             compute_entropy=True,
             compute_aux_loss=self.aux_loss_enabled,
         )
+        assert entropies is not None  # asked for
         mask, advantages = rollouts.loss_mask(rows), rows["advantages"]
         chosen = None
         if self.top_entropy_quantile < 1:

@@ -9,6 +9,7 @@ import yaml
 
 from ....data.cache import write_atomic
 from ...config.language.errors import RecipeError
+from ...config.model import QloraAdapter
 from ...config.rlvr import RlvrRecipe
 from ...config.trainer_arguments import trainer_value
 from ...methods.divergences import RehearsalTerm
@@ -37,8 +38,7 @@ def export_verl(loaded: LoadedRecipe[Recipe], folder: Path) -> Path:
     Raises:
         RecipeError: Naming each part of the recipe that verl, or this export, cannot do.
     """
-    recipe, folder = loaded.recipe, folder.resolve()
-    check_exportable(loaded.name, recipe)
+    recipe, folder = exportable(loaded), folder.resolve()
     sizes = batches(recipe)
     folder.mkdir(parents=True, exist_ok=True)
     stored = write_tables(recipe, folder, sizes.group)
@@ -50,12 +50,13 @@ def export_verl(loaded: LoadedRecipe[Recipe], folder: Path) -> Path:
     return folder
 
 
-def check_exportable(name: str, recipe: Any) -> None:
-    """Refuse what would silently be something else in verl.
+def exportable(loaded: LoadedRecipe[Recipe]) -> RlvrRecipe:
+    """The recipe; refused where it would silently be something else in verl.
 
     Raises:
         RecipeError: With every reason.
     """
+    name, recipe = loaded.name, loaded.recipe
     if not isinstance(recipe, RlvrRecipe):
         raise RecipeError(f"{name} · kind: {recipe.kind} · verl is for `rlvr` recipes")
     term, trainer = recipe.divergence, recipe.trainer
@@ -84,11 +85,12 @@ def check_exportable(name: str, recipe: Any) -> None:
         "trainer.max_steps · verl needs a number of steps": steps < 1,
         "objective · only policy_gradient": recipe.objective.kind != "policy_gradient",
         "readers · rewards that ask a model are not exported": bool(recipe.readers),
-        "model.adapter · qlora is not exported": recipe.model.adapter.kind == "qlora",
+        "model.adapter · qlora is not exported": isinstance(recipe.model.adapter, QloraAdapter),
         "model.chat_template · save it with the tokenizer instead": recipe.model.chat_template is not None,
     }
     if found := [f"  {reason}" for reason, holds in reasons.items() if holds]:
         raise RecipeError("\n".join([f"{name} · not for verl:", *found]))
+    return recipe
 
 
 def write_tables(recipe: RlvrRecipe, folder: Path, group: int) -> bool:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from ...config import load_recipe
 from ...config.language.errors import RecipeError
+from ...config.rlvr import RlvrRecipe
 from ...config.trainer_arguments import trainer_value
 
 if TYPE_CHECKING:
-    from ...config.rlvr import RlvrRecipe
     from .step import Step
 
 FOLDER_VARIABLE = "QUINCE_VERL"
@@ -69,7 +69,10 @@ def batches(recipe: RlvrRecipe) -> Batches:
 @lru_cache
 def recipe_of(folder: Path) -> RlvrRecipe:
     """The exported recipe."""
-    return load_recipe(str(folder / RECIPE)).recipe
+    recipe = load_recipe(str(folder / RECIPE)).recipe
+    if not isinstance(recipe, RlvrRecipe):
+        raise RecipeError(f"{folder / RECIPE} · kind: {recipe.kind} · verl is for `rlvr` recipes")
+    return recipe
 
 
 def exported_folder() -> Path:
