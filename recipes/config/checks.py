@@ -71,7 +71,8 @@ def _eval_checks(recipe: EvalRecipe) -> Iterator[Finding]:
         if max(suite.ks) > suite.sampling.n:
             found = f"Pass@{max(suite.ks)} from n = {suite.sampling.n} answers"
             yield Finding((f"{here}.ks", f"{here}.sampling.n"), found, f"k of at most {suite.sampling.n}")
-        if suite.name in [other.name for other in recipe.suites[:index]]:
+        # Some file systems take capitals for small letters.
+        if suite.name.casefold() in [other.name.casefold() for other in recipe.suites[:index]]:
             yield Finding((f"{here}.name",), f"a second suite {suite.name!r}", "names that differ")
         sources = _numbered(f"{here}.data", suite.data)
         if suite.holdout is not None:

@@ -10,7 +10,7 @@ from .compression_eval import CompressionEvalRecipe
 from .coverage import CoverageRecipe
 from .dpo import DpoRecipe
 from .evaluation import EvalRecipe
-from .language.errors import Problem, RecipeErrors, did_you_mean
+from .language.errors import Problem, RecipeErrors, did_you_mean, show_value
 from .language.finding import Finding
 from .language.library import LIBRARY, find_parent, find_recipe, recipe_name
 from .language.reading import display_path, read_file, read_overrides
@@ -48,6 +48,8 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> LoadedRecip
     """
     path = find_recipe(name_or_path)
     tree, problems = _read_with_parents(path, ())
+    if problems and not tree.value:
+        raise RecipeErrors(name_or_path, problems)
     changes, more = read_overrides(list(overrides))
     name = recipe_name(path)
     tree = _with_output_dir(merge(tree, changes), name)
@@ -98,8 +100,8 @@ def _with_output_dir(tree: Entry, name: str) -> Entry:
 
 def _check(tree: Entry, own_file: str) -> tuple[Recipe | None, list[Problem]]:
     kind = tree.value.get("kind", Entry(None, tree.origin))
-    if kind.value not in SCHEMAS:
-        found = "missing" if kind.value is None else f"found {kind.value!r}"
+    if not isinstance(kind.value, str) or kind.value not in SCHEMAS:
+        found = "missing" if kind.value is None else show_value(plain(kind))
         hint = did_you_mean(str(kind.value), SCHEMAS)
         return None, [Problem(kind.origin, "kind", found, f"one of {', '.join(SCHEMAS)}", hint)]
     if kind.value == "pipeline":
