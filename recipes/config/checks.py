@@ -25,6 +25,7 @@ from .tuning_checks import tuning_checks
 def cross_checks(recipe: BaseModel) -> Iterator[Finding]:
     """Everything in a recipe that is right alone and wrong together."""
     yield from _template(recipe)
+    yield from _sharded_optimizer(recipe)
     if isinstance(recipe, RlvrRecipe):
         yield from rlvr_checks(recipe)
         sources = _numbered("data", recipe.data) | _numbered("rehearsal.data", recipe.rehearsal.data)
@@ -54,6 +55,13 @@ def _template(recipe: BaseModel) -> Iterator[Finding]:
     if name is not None and template_file(name) is None:
         allowed = f"a Jinja file, or one of {', '.join(shipped_templates())}"
         yield Finding(("model.chat_template",), f"no such file {name!r}", allowed)
+
+
+def _sharded_optimizer(recipe: BaseModel) -> Iterator[Finding]:
+    optimizer, launch = getattr(recipe, "optimizer", None), getattr(recipe, "launch", None)
+    if getattr(optimizer, "kind", "") == "muon" and launch and launch.accelerate_config in ("fsdp2", "zero2", "zero3"):
+        found = f"`muon`, which takes whole matrices, with shards by `{launch.accelerate_config}`"
+        yield Finding(("optimizer.kind", "launch.accelerate_config"), found, "optimizer: {kind: adamw}, or ddp")
 
 
 def _eval_checks(recipe: EvalRecipe) -> Iterator[Finding]:
