@@ -77,7 +77,8 @@ class RequireJudged(TrainerCallback):
         if self.judged:
             return
         row = self.trainer.train_dataset[0]
-        said = [f"{r.name}: {r.judge_batch([''], [row])[0].detail}" for r in self.trainer.reward_funcs]
+        rewards = [judge.reward for judge in self.trainer.judges]
+        said = [f"{r.name}: {r.judge_batch([''], [row])[0].detail}" for r in rewards if hasattr(r, "judge_batch")]
         raise UnjudgedError(
             f"rewards · no completion could be judged in {step} steps · of row {row['id']}, {'; '.join(said)} · "
             "repair the reward or the rows"
