@@ -22,8 +22,10 @@ ROOT_VARIABLE = "QUINCE_DATA"
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet", ".csv", ".csv.gz")
 
 
-def jsonl(split: str, size: int | None = None, seed: int = 0, *, path: str, root: str | None = None) -> list[Row]:
-    """Source of ready rows: a file whose records already are rows (columns: those of the file).
+def jsonl(
+    split: str = "train", size: int | None = None, seed: int = 0, *, path: str, root: str | None = None
+) -> list[Row]:
+    """Ready rows in JSON-lines, JSON, CSV or parquet files; their columns are known only when they are read.
 
     Args:
         split: Put in the place of ``{split}`` in ``path``; otherwise only a label.
@@ -36,7 +38,7 @@ def jsonl(split: str, size: int | None = None, seed: int = 0, *, path: str, root
     Raises:
         RowError: If the file is missing or a line of it is malformed.
     """
-    file = (data_root(root) or Path()) / path.replace("{split}", split)
+    file = data_path(path, split, root)
     if not file.is_file():
         raise RowError(f"jsonl · path · found no file at {file} · give a file, or set root or {ROOT_VARIABLE}")
     return take([record for _, record in read_records(file)], size, seed, str(file))
@@ -55,6 +57,11 @@ def data_root(root: str | None = None) -> Path | None:
     if not folder.is_dir():
         raise RowError(f"data · {name} · found no folder at {folder} · name an existing folder")
     return folder
+
+
+def data_path(path: str, split: str, root: str | None = None) -> Path:
+    """The file that a source's option `path` means: below `root`, else `QUINCE_DATA`, else the working directory."""
+    return (data_root(root) or Path()) / Path(path.replace("{split}", split)).expanduser()
 
 
 def find_file(root: Path, stems: Sequence[str], where: str) -> Path:

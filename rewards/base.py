@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import threading
 import time
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, ClassVar, Literal, get_args
+
+from ..data.user_code import described
 
 Outcome = Literal["correct", "wrong", "unparseable", "timeout", "error", "skipped"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -119,7 +122,7 @@ class Reward:
             return skipped
         try:
             with time_limit(self.patience_s):
-                return self.judge(completion, row)
+                return as_verdict(self.judge(completion, row), self)
         except Exception as error:
             return error_verdict(self.name, row, error)
 
@@ -149,9 +152,31 @@ def time_limit(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, after, interval)
 
 
+def as_verdict(value: Any, reward: Reward) -> Verdict:
+    """What a judge returned as a verdict: a number or truth value is correct at the high end of the reward's range.
+
+    Raises:
+        ValueError: It is not finite, or neither a number, a truth value, None nor a verdict.
+    """
+    if isinstance(value, Verdict):
+        number = value.value
+    elif value is None:
+        return Verdict(None, "skipped", "not judged")
+    else:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise ValueError(f"reward {reward.name} returned {value!r:.60}: give a number, None or a Verdict") from None
+    if number is not None and not math.isfinite(number):
+        raise ValueError(f"reward {reward.name} returned {number}: give a finite number, or None for not judged")
+    if isinstance(value, Verdict):
+        return value
+    return Verdict(number, "correct" if number is not None and number >= reward.range[1] else "wrong")
+
+
 def error_verdict(name: str, row: Mapping[str, Any], error: Exception) -> Verdict:
     """The verdict for a judge that raised; logged once per call, because it says the grader is broken."""
-    detail = f"{type(error).__name__}: {error}"[:200]
+    detail = described(error)[:200]
     _log.warning("reward %s failed on row %s and is masked: %s", name, row.get("id", "?"), detail)
     return Verdict(None, "error", detail)
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from .. import files
+from ..options import Count, provides
 from ..rows import Row, RowError
 from .sqlite_schema import Style, schema_text
 
@@ -70,14 +71,15 @@ _BIRD = Layout(
 )
 
 
+@provides("database", "gold_sql", "semantics")
 def spider(
-    split: str,
+    split: Literal["train", "dev"] = "train",
     size: int | None = None,
     seed: int = 0,
     *,
     root: str | None = None,
     style: Style = "full",
-    example_values: int = 2,
+    example_values: Count = 2,
 ) -> list[Row]:
     """Spider: train (7000 questions) and dev (1034 questions on 20 databases not in train).
 
@@ -103,14 +105,15 @@ def spider(
     return _rows(_SPIDER, split, size, seed, root, style, example_values)
 
 
+@provides("database", "gold_sql", "semantics")
 def bird(
-    split: str,
+    split: Literal["train", "dev"] = "train",
     size: int | None = None,
     seed: int = 0,
     *,
     root: str | None = None,
     style: Style = "full",
-    example_values: int = 2,
+    example_values: Count = 2,
 ) -> list[Row]:
     """BIRD: train and dev in the official layout, also inside a folder ``bird``.
 

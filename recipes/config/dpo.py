@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field
 
-from .language.section import Options, Section
-from .model import Launch, Model
-from .sft_data import DpoSource
+from .data import DpoSource, numbered, source_conflicts
+from .language.errors import Conflict
+from .sft import TuningRecipe
 
 
-class DpoRecipe(Section):
+class DpoRecipe(TuningRecipe):
     """Everything one DPO run is made of.
 
     With an adapter the reference is the model without it; otherwise a frozen copy of the start.
     """
 
     kind: Literal["dpo"]
-    description: str = ""
-    seed: int = Field(0, ge=0)
-    output_dir: str
-    model: Model
     data: list[DpoSource] = Field(min_length=1)
-    launch: Launch = Launch()
-    trainer: Options = Field(default_factory=dict)
-    """Fields of TRL's `DPOConfig` under their own names."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """See the base."""
+        yield from super().conflicts()
+        yield from source_conflicts(numbered("data", self.data))

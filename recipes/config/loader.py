@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from .checks import cross_checks
 from .compression_eval import CompressionEvalRecipe
 from .coverage import CoverageRecipe
 from .dpo import DpoRecipe
 from .evaluation import EvalRecipe
-from .language.errors import Problem, RecipeErrors, did_you_mean
-from .language.finding import Finding
+from .language.errors import Conflict, Problem, RecipeErrors, did_you_mean, show_value
 from .language.library import LIBRARY, find_parent, find_recipe, recipe_name
 from .language.reading import display_path, read_file, read_overrides
 from .language.secrets import secret_problems
@@ -48,11 +46,13 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> LoadedRecip
     """
     path = find_recipe(name_or_path)
     tree, problems = _read_with_parents(path, ())
+    if problems and not tree.value:
+        raise RecipeErrors(name_or_path, problems)  # nothing was read, so nothing can be said about its fields
     changes, more = read_overrides(list(overrides))
     name = recipe_name(path)
     tree = _with_output_dir(merge(tree, changes), name)
     problems += more
-    if "kind" in tree.value and tree.value["kind"].value == "pipeline":
+    if _kind(tree) == "pipeline":
         tree, more = with_stages(tree, lambda stage: _over_parents(stage, path, ()))
         problems += more
     if secrets := secret_problems(tree):
@@ -97,31 +97,45 @@ def _with_output_dir(tree: Entry, name: str) -> Entry:
 
 
 def _check(tree: Entry, own_file: str) -> tuple[Recipe | None, list[Problem]]:
-    kind = tree.value.get("kind", Entry(None, tree.origin))
-    if kind.value not in SCHEMAS:
-        found = "missing" if kind.value is None else f"found {kind.value!r}"
-        hint = did_you_mean(str(kind.value), SCHEMAS)
-        return None, [Problem(kind.origin, "kind", found, f"one of {', '.join(SCHEMAS)}", hint)]
-    if kind.value == "pipeline":
+    kind = _kind(tree)
+    if kind not in SCHEMAS:
+        written = tree.value.get("kind", Entry(None, tree.origin))
+        value = plain(written)
+        found, hint = "missing" if value is None else show_value(value), did_you_mean(str(kind), SCHEMAS)
+        return None, [Problem(written.origin, "kind", found, f"one of {', '.join(SCHEMAS)}", hint)]
+    if kind == "pipeline":
         return check_pipeline(tree, lambda stage: _check(stage, own_file))
-    recipe, by_field = validate(SCHEMAS[kind.value], tree)
+    recipe, by_field = validate(SCHEMAS[kind], tree)
     trainer = plain(tree.value["trainer"]) if "trainer" in tree.value else None
-    if isinstance(trainer, dict) and kind.value not in ("eval", "compression_eval"):
-        for field, *words in check_trainer(trainer, kind.value):
+    if isinstance(trainer, dict) and kind not in ("eval", "compression_eval"):
+        for field, *words in check_trainer(trainer, kind):
             path = ("trainer", field)
             by_field[path] = Problem(origin_of(tree, path), ".".join(path), *words)
     problems = list(by_field.values())
     wrong = {".".join(path) for path in by_field}
-    for finding in cross_checks(recipe) if recipe is not None else ():
-        if not any(_overlap(field, bad) for field in finding.fields for bad in wrong):
-            field, where = _nearest(finding, tree, own_file)
-            problems.append(Problem(where, field, finding.found, finding.allowed))
+    for conflict in recipe.conflicts() if recipe is not None else ():
+        if not any(_overlap(field, bad) for field in conflict.fields for bad in wrong):
+            field, where = _nearest(conflict, tree, own_file)
+            if conflict.missing_file and _shipped(where):
+                continue
+            problems.append(Problem(where, field, conflict.found, conflict.allowed))
     return recipe, problems
 
 
-def _nearest(finding: Finding, tree: Entry, own_file: str) -> tuple[str, str]:
-    """The field of a finding that the reader wrote, rather than one from a parent."""
-    places = [(field, origin_of(tree, field.split("."))) for field in finding.fields]
+def _shipped(where: str) -> bool:
+    """Whether a value is written in the library."""
+    return Path(where.rpartition(":")[0]).resolve().is_relative_to(LIBRARY)
+
+
+def _kind(tree: Entry) -> str:
+    """The kind that a recipe names, or an empty string for what is no word."""
+    written = tree.value.get("kind")
+    return written.value if written is not None and isinstance(written.value, str) else ""
+
+
+def _nearest(conflict: Conflict, tree: Entry, own_file: str) -> tuple[str, str]:
+    """The field of a conflict that the reader wrote, rather than one from a parent."""
+    places = [(field, origin_of(tree, field.split("."))) for field in conflict.fields]
     for field, where in places:
         if where == COMMAND_LINE or where.rpartition(":")[0] == own_file:
             return field, where
@@ -143,7 +157,15 @@ def _in_order(problems: list[Problem]) -> list[Problem]:
 def _notes(recipe: Recipe) -> tuple[str, ...]:
     if isinstance(recipe, PipelineRecipe):
         return tuple(dict.fromkeys(note for stage in recipe.stages.values() for note in _notes(stage)))
+    missing = tuple(
+        f"{conflict.fields[0]}: {conflict.found}, {conflict.allowed}"
+        for conflict in recipe.conflicts()
+        if conflict.missing_file
+    )
     if isinstance(recipe, EvalRecipe | CompressionEvalRecipe) or installed_fields(recipe.kind) is not None:
-        return ()
+        return missing
     library = "transformers" if recipe.kind in ("pretrain", "coverage") else "trl"
-    return (f"{library} is not installed: the names under `trainer:` were not checked",)
+    return (
+        *missing,
+        f"{library} is not installed: the names under `trainer:` were not checked",
+    )

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from .compression import Objective, PolicyGradient, Reader
-from .data import DataSource
-from .engine import Engine, TransformersEngine
-from .language.section import Options, Positive, PositiveFloat, Section, Share, Weight
-from .model import Launch, Model
-from .optimizer import AdamW, Optimizer
-from .rewards import Reward
+from ...data.options import Positive, PositiveFloat, Share, Weight
+from .compression import Objective, PolicyGradient, Reader, reader_conflicts
+from .data import DataSource, numbered
+from .language.errors import Conflict
+from .language.section import Options, RecipeBase, Section
+from .model import AdamW, Engine, Launch, Model, Optimizer, TransformersEngine
+from .rewards import Reward, judging_conflicts
+from .shapes import shape_of
+from .trainer_arguments import trainer_value
 
 
 class Split(Section):
@@ -223,13 +227,10 @@ Advantage = Annotated[
 ]
 
 
-class RlvrRecipe(Section):
+class RlvrRecipe(RecipeBase):
     """Everything one RLVR run is made of."""
 
     kind: Literal["rlvr"]
-    description: str = ""
-    seed: int = Field(0, ge=0)
-    output_dir: str
     model: Model
     data: list[DataSource] = Field(min_length=1)
     rewards: list[Reward] = Field(min_length=1)
@@ -251,3 +252,175 @@ class RlvrRecipe(Section):
     launch: Launch = Launch()
     trainer: Options = Field(default_factory=dict)
     """Fields of TRL's `GRPOConfig` under their own names."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Numbers that do not fit together, rewards that do not fit their rows, files that are not there."""
+        yield from self.model.conflicts()
+        yield from self.launch.conflicts()
+        for check in _CHECKS:
+            yield from check(self)
+        rewards = {f"rewards.{index}": reward for index, reward in enumerate(self.rewards)}
+        yield from reader_conflicts(rewards, bool(self.readers), self.encoder is not None)
+        sources = numbered("data", self.data) | numbered("rehearsal.data", self.rehearsal.data)
+        yield from judging_conflicts(sources, "rewards", self.rewards)
+
+
+def rehearses(recipe: RlvrRecipe) -> bool:
+    """Whether a run reads stored answers."""
+    return isinstance(recipe.divergence, (RehearsalTerm, JensenShannonDefinition))
+
+
+def nearest_multiples(value: int, step: int) -> str:
+    """The multiples of `step` around `value`: `4 or 8`."""
+    below = value // step * step
+    return f"{below} or {below + step}" if below > 0 else str(step)
+
+
+def _groups(recipe: RlvrRecipe) -> Iterator[Conflict]:
+    trainer, processes = recipe.trainer, recipe.launch.processes
+    group = trainer_value(trainer, "num_generations")
+    batch = trainer_value(trainer, "per_device_train_batch_size")
+    if trainer.get("generation_batch_size") or not _counts(group, batch):
+        return
+    name, steps = _steps_per_generation(recipe)
+    total = batch * steps * processes
+    if total % group:
+        step = group // math.gcd(group, steps * processes)
+        yield Conflict(
+            (
+                "trainer.per_device_train_batch_size",
+                "trainer.num_generations",
+                f"trainer.{name}",
+                "launch.processes",
+            ),
+            f"{batch} x {steps} ({name}) x {processes} (processes) = {total} answers hold no whole number of "
+            f"groups of {group}",
+            f"{nearest_multiples(batch, step)}, or num_generations that divides {total}",
+        )
+
+
+def _steps_per_generation(recipe: RlvrRecipe) -> tuple[str, int]:
+    steps = trainer_value(recipe.trainer, "steps_per_generation")
+    if _counts(steps):
+        return "steps_per_generation", steps
+    steps = trainer_value(recipe.trainer, "gradient_accumulation_steps")
+    return "gradient_accumulation_steps", steps if _counts(steps) else 1
+
+
+def _pass_at_k(recipe: RlvrRecipe) -> Iterator[Conflict]:
+    group = trainer_value(recipe.trainer, "num_generations")
+    advantage = recipe.advantage
+    if isinstance(advantage, (PassAtK, Pkpo)) and _counts(group) and advantage.k > group:
+        yield Conflict(
+            ("advantage.k", "trainer.num_generations"),
+            f"k = {advantage.k} with groups of {group} answers",
+            f"at most num_generations = {group}",
+        )
+
+
+def _split(recipe: RlvrRecipe) -> Iterator[Conflict]:
+    split = recipe.split
+    if split is not None and split.threshold > split.rollouts:
+        yield Conflict(
+            ("split.threshold", "split.rollouts"),
+            f"{split.threshold} right answers of {split.rollouts}",
+            f"at most rollouts = {split.rollouts}",
+        )
+    if split is None and rehearses(recipe):
+        yield Conflict(
+            ("divergence", "split"),
+            f"`{recipe.divergence.kind}` needs stored answers, and there is no `split`",
+            "add `split: {rollouts: 8, threshold: 6}`",
+        )
+
+
+def _rehearsal(recipe: RlvrRecipe) -> Iterator[Conflict]:
+    accumulation = trainer_value(recipe.trainer, "gradient_accumulation_steps")
+    step = recipe.launch.processes * (accumulation if _counts(accumulation) else 1)
+    rows = recipe.rehearsal.batch_size
+    if rehearses(recipe) and rows % step:
+        yield Conflict(
+            ("rehearsal.batch_size", "launch.processes", "trainer.gradient_accumulation_steps"),
+            f"{rows} rows for {recipe.launch.processes} processes x {accumulation} accumulation steps",
+            nearest_multiples(rows, step),
+        )
+
+
+def _top_k(recipe: RlvrRecipe) -> Iterator[Conflict]:
+    term = recipe.divergence
+    if not isinstance(term, GeneratorTerm) or (term.estimator == "top_k") == (term.top_k is not None):
+        return
+    if term.top_k is None:
+        yield Conflict(("divergence.top_k", "divergence.estimator"), "missing", "a count, for `estimator: top_k`")
+    else:
+        found = f"{term.top_k} with `estimator: {term.estimator}`"
+        yield Conflict(("divergence.top_k", "divergence.estimator"), found, "only with `estimator: top_k`")
+
+
+def _lengths(recipe: RlvrRecipe) -> Iterator[Conflict]:
+    shape = shape_of(recipe.model.id)
+    engine = trainer_value(recipe.trainer, "vllm_max_model_length")
+    limits = {"the model's context": shape.context if shape else None}
+    limits["vllm_max_model_length"] = engine
+    lengths = {"trainer.max_completion_length": trainer_value(recipe.trainer, "max_completion_length")}
+    if recipe.split is not None:
+        lengths["split.max_tokens"] = recipe.split.max_tokens
+    for field, length in lengths.items():
+        for name, limit in limits.items():
+            if _counts(length, limit) and length >= limit:
+                found = f"{length} leaves no room for a prompt in {name} of {limit}"
+                yield Conflict((field, "model.id", "trainer.vllm_max_model_length"), found, f"less than {limit}")
+
+
+def _vllm(recipe: RlvrRecipe) -> Iterator[Conflict]:
+    trainer, processes = recipe.trainer, recipe.launch.processes
+    size = trainer_value(trainer, "vllm_tensor_parallel_size")
+    colocated = trainer_value(trainer, "use_vllm") and trainer_value(trainer, "vllm_mode") == "colocate"
+    if colocated and _counts(size) and processes % size:
+        valid = [str(number) for number in range(1, processes + 1) if processes % number == 0]
+        yield Conflict(
+            ("trainer.vllm_tensor_parallel_size", "launch.processes"),
+            f"{size} GPUs to each engine do not divide {processes} processes",
+            f"one of {', '.join(valid)}",
+        )
+
+
+def _counts(*values: object) -> bool:
+    """Whether all are positive integers; anything else is another check's matter."""
+    return all(isinstance(value, int) and not isinstance(value, bool) and value > 0 for value in values)
+
+
+def _objective(recipe: RlvrRecipe) -> Iterator[Conflict]:
+    if recipe.objective.kind != "capsulator":
+        return
+    for index, source in enumerate(recipe.data):
+        if source.columns is not None and "passage" not in source.columns:
+            where = (f"data.{index}.kind", "objective.kind")
+            yield Conflict(where, f"`capsulator` repeats passages, `{source.kind}` has none", "a source of passages")
+    if recipe.divergence.kind != "none":
+        found = f"a divergence `{recipe.divergence.kind}` beside `capsulator`"
+        yield Conflict(("divergence.kind", "objective.kind"), found, "divergence: {kind: none}")
+
+
+def _shared(recipe: RlvrRecipe) -> Iterator[Conflict]:
+    if not recipe.share_prompts:
+        return
+    if trainer_value(recipe.trainer, "gradient_checkpointing") is not False:
+        where = ("share_prompts", "trainer.gradient_checkpointing")
+        yield Conflict(where, "prompts stay in a cache, which checkpointing drops", "gradient_checkpointing: false")
+    if recipe.objective.kind == "capsulator":
+        found = "`capsulator` has no log-probs to share prompts for"
+        yield Conflict(("share_prompts", "objective.kind"), found, "share_prompts: false")
+
+
+_CHECKS: tuple[Callable[[RlvrRecipe], Iterator[Conflict]], ...] = (
+    _groups,
+    _pass_at_k,
+    _split,
+    _rehearsal,
+    _top_k,
+    _lengths,
+    _vllm,
+    _objective,
+    _shared,
+)

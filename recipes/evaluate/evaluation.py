@@ -22,7 +22,6 @@ from ...eval.measure.samples import RecordError, SampleLog
 from ...eval.measure.settings import KlSettings, Settings, rows_sha256
 from ...eval.show.record_tables import suite_table
 from ...rewards.base import Reward
-from ..parts.build_rewards import build_reward
 from ..parts.engines import Engines, check_reference
 from ..parts.eval_settings import fingerprint, make_settings
 from ..parts.load_rows import load_sources
@@ -152,7 +151,7 @@ def _job(recipe: EvalRecipe, suite: Suite, tokenizer: Any, made_on: dict[str, An
         rows_sha256=rows_sha256(rows),
         kl=_kl_settings(recipe.kl) if recipe.kl else None,
     )
-    return _Job(Path(recipe.output_dir) / suite.name, rows, build_reward(suite.reward), settings, suite)
+    return _Job(Path(recipe.output_dir) / suite.name, rows, suite.reward.build(), settings, suite)
 
 
 def _clustered(row: Row, suite: Suite) -> Row:

@@ -11,8 +11,7 @@ from ..config.dpo import DpoRecipe
 from ..config.evaluation import EvalRecipe
 from ..config.pipeline import PipelineRecipe
 from ..config.pretrain import PretrainRecipe
-from ..config.rlvr import RlvrRecipe
-from ..config.rlvr_checks import rehearses
+from ..config.rlvr import RlvrRecipe, rehearses
 from ..config.sft import SftRecipe
 from ..config.shapes import Shape, shape_of
 from ..config.trainer_arguments import Target, trainer_value
@@ -119,7 +118,7 @@ def _pretrain(loaded: LoadedRecipe[Recipe], recipe: PretrainRecipe, gpu: Gpu) ->
         tied=True,
         query_key_norm=sizes.kind == "qwen3",
     )
-    examples = sum(source.size for source in recipe.mixture)
+    examples = sum(source.size or 1000 for source in recipe.mixture)
     batch = _value(trainer, "per_device_train_batch_size", "pretrain") * recipe.launch.processes
     batch *= _value(trainer, "gradient_accumulation_steps", "pretrain")
     yield "recipe", f"{loaded.name}: {recipe.description}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..config.rlvr_checks import rehearses
+from ..config.rlvr import rehearses
 from ..config.trainer_arguments import trainer_value
 from .generation import Generation
 from .gpus import Gpu

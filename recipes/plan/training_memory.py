@@ -9,8 +9,7 @@ import yaml
 from ..config.dpo import DpoRecipe
 from ..config.language.library import accelerate_config
 from ..config.pretrain import PretrainRecipe
-from ..config.rlvr import JensenShannonDefinition, ReverseKLRollouts, RlvrRecipe
-from ..config.rlvr_checks import rehearses
+from ..config.rlvr import JensenShannonDefinition, ReverseKLRollouts, RlvrRecipe, rehearses
 from ..config.shapes import Shape
 from ..config.trainer_arguments import Target, trainer_value
 from .activations import MIXED, Pass

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
+from ...data.options import Positive, PositiveFloat
 from ..base import Outcome, Reward, Verdict, error_verdict
 from ..workers import TaskFailed, TaskTimeout, shared_pool
 from .math_text import comparable, extract_answer, normal, settled
@@ -32,8 +33,8 @@ class MathAnswer(Reward):
         workers: Worker processes, shared by all rewards of a process with the same number.
     """
 
-    timeout_s: float = 3.0
-    workers: int = 2
+    timeout_s: PositiveFloat = 3.0
+    workers: Positive = 2
     name: ClassVar[str] = "math"
     columns: ClassVar[tuple[str, ...]] = ("answer",)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ...data.options import Positive
 from ..base import Reward, Verdict
 
 
@@ -69,8 +70,8 @@ class Length(Reward):
         margin: Width of the slope, tokens (L_cache).
     """
 
-    limit: int
-    margin: int
+    limit: Positive
+    margin: Positive
     name: ClassVar[str] = "length"
     range: ClassVar[tuple[float, float]] = (-1.0, 0.0)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
-from ...data.function_calling.wire.formats import FORMATS, parse_calls
+from ...data.function_calling.wire.formats import FORMATS, FormatName, parse_calls
 from ..base import Reward, Verdict
 from .call_scoring import Score, score, score_parsed
 from .grading import HIGH, LOW, binary, graded
@@ -29,7 +29,7 @@ class FunctionCall(Reward):
         grading: `binary`: 1 exact, else 0 (Tool-N1). `graded`: -1 to 1 (ToolRL, corrected), see `tool_grading`.
     """
 
-    format: str = "hermes"
+    format: FormatName = "hermes"
     grading: Grading = "binary"
     name: ClassVar[str] = "function_call"
     columns: ClassVar[tuple[str, ...]] = ("gold",)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from ...data.options import Positive, PositiveFloat
 from ..base import Reward, Verdict, error_verdict
 from .query import run_query
 from .query_text import extract_sql, fingerprint, has_top_level_order, parses
@@ -38,9 +39,9 @@ class SqlExecution(Reward):
         permute_columns: Accept the gold columns in any order, as Spider's test suite does.
     """
 
-    timeout_s: float = 5.0
-    max_rows: int = 100_000
-    max_bytes: int = 64 * 2**20
+    timeout_s: PositiveFloat = 5.0
+    max_rows: Positive = 100_000
+    max_bytes: Positive = 64 * 2**20
     semantics: Semantics | None = None
     permute_columns: bool = False
     name: ClassVar[str] = "sql_execution"

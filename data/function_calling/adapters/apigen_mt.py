@@ -19,4 +19,6 @@ _PLACE = Place(
 )
 
 
-rows = training_source(_PLACE, to_row)
+rows = training_source(
+    _PLACE, to_row, "APIGen-MT: dialogues of customer service (hf.co/papers/2504.03601); gated, not for commercial use."
+)

@@ -81,4 +81,9 @@ def _tools(record: Record, inside: Sequence[str], where: str) -> list[dict[str, 
     return [{"type": "function", "function": function_of(tool)} for tool in listed]
 
 
-rows = training_source(_PLACE, to_row)
+rows = training_source(
+    _PLACE,
+    to_row,
+    "Hermes function calling v1 (hf.co/datasets/NousResearch/hermes-function-calling-v1). `multiturn` begins like "
+    "`singleturn`, row by row: take one of them.",
+)

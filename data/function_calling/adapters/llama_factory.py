@@ -63,4 +63,4 @@ def tool_list(value: Any, record: Record, where: str) -> Sequence[Any]:
     return [{"type": "function", "function": function_of(tool)} for tool in listed]
 
 
-rows = file_source("llama_factory", to_row)
+rows = file_source("llama_factory", to_row, "Conversations with tools in a file of your own, in LLaMA-Factory's roles.")

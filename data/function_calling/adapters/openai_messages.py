@@ -87,4 +87,6 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-rows = file_source("openai_messages", to_row)
+rows = file_source(
+    "openai_messages", to_row, "Conversations with tools in a file of your own, as OpenAI's API and TRL have them."
+)

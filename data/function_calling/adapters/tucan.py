@@ -64,4 +64,4 @@ def _tools(body: str, record: Record, where: str) -> list[dict[str, Any]]:
     return [{"type": "function", "function": function_of(tool)} for tool in listed]
 
 
-rows = training_source(_PLACE, to_row)
+rows = training_source(_PLACE, to_row, "Tucan-BG: conversations in Bulgarian with tools (hf.co/papers/2506.23394).")

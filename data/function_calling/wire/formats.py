@@ -19,6 +19,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from . import blocks as wire_blocks
 from . import gemma as wire_gemma
@@ -33,6 +34,8 @@ class _Format:
     parse: Callable[[str], Parsed]
     marks: tuple[str, ...]
 
+
+FormatName = Literal["hermes", "openai", "tucan", "llama3", "gemma"]
 
 FORMATS: dict[str, _Format] = {
     "hermes": _Format(wire_blocks.render_hermes, wire_blocks.parse_hermes, ("<tool_call>", "</tool_call>")),

@@ -1,17 +1,13 @@
-"""The base of every section of a recipe, and types that several sections use."""
+"""The base of every section of a recipe."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Positive = Annotated[int, Field(ge=1)]
-"""A count of at least one."""
-
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
+from .errors import Conflict
 
 Options = dict[str, Any]
 
@@ -22,3 +18,16 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, protected_namespaces=()
     )
+
+
+class RecipeBase(Section):
+    """What every recipe but a pipeline has."""
+
+    kind: str
+    description: str = ""
+    seed: int = Field(0, ge=0)
+    output_dir: str
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Values that are right alone and wrong together."""
+        return iter(())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin
@@ -9,13 +10,14 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from .errors import Problem, did_you_mean, one_of, show_value
+from .kinds import Kinds
 from .tree import Entry, origin_of, plain
 
 Path = tuple[str, ...]
 
 
-# Stand-ins for required sections that are wrong; they need no columns and so raise no findings.
-_SOURCE = {"kind": "jsonl", "path": "?"}
+# Stand-ins for required sections that are wrong; they need no columns and so raise no conflicts.
+_SOURCE = {"kind": "jsonl", "path": os.devnull}
 _REWARD = {"kind": "format", "pattern": "."}
 _STAND_INS: dict[str, Any] = {
     "output_dir": "?",
@@ -147,31 +149,36 @@ def _replace_section(data: dict[str, Any], name: str) -> None:
 
 def _field_names(schema: type, path: Path, data: Any) -> list[str]:
     """The fields allowed at a path, for the kind that was written there."""
-    candidates = [schema]
+    candidates: list[type[BaseModel] | Kinds] = [schema]
     for part in path:
         data = _step(data, part)
-        inner = [
-            model
-            for candidate in candidates
-            if part in candidate.model_fields
-            for model in _models_in(candidate.model_fields[part].annotation)
-        ]
+        fields = [model.model_fields[part] for model in candidates if part in getattr(model, "model_fields", ())]
+        inner = [model for field in fields for model in _models_in((field.annotation, *field.metadata))]
         candidates = inner if inner else candidates
         candidates = [model for model in candidates if _fits(model, data)] or candidates
-    return list(dict.fromkeys(name for model in candidates for name in model.model_fields))
+        if isinstance(data, Mapping):
+            candidates = [
+                model.schema(data.get("kind")) or model if isinstance(model, Kinds) else model for model in candidates
+            ]
+    return list(dict.fromkeys(name for model in candidates for name in getattr(model, "model_fields", ())))
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _models_in(annotation: Any) -> Iterator[type[BaseModel] | Kinds]:
+    if isinstance(annotation, Kinds) or (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
         yield annotation
-    elif get_origin(annotation) in (Union, types.UnionType, list) or hasattr(annotation, "__metadata__"):
+    elif isinstance(annotation, tuple):
+        kinds = [found for part in annotation for found in _models_in(part) if isinstance(found, Kinds)]
+        yield from kinds or [found for part in annotation for found in _models_in(part)]
+    elif hasattr(annotation, "__metadata__"):
+        yield from _models_in((annotation.__origin__, *annotation.__metadata__))
+    elif get_origin(annotation) in (Union, types.UnionType, list):
         for argument in get_args(annotation):
             yield from _models_in(argument)
 
 
-def _fits(model: type[BaseModel], data: Any) -> bool:
+def _fits(model: type[BaseModel] | Kinds, data: Any) -> bool:
     """Whether the words that tell kinds apart (`kind`, `on`) agree with what was written."""
-    if not isinstance(data, Mapping):
+    if not isinstance(data, Mapping) or isinstance(model, Kinds):
         return True
     for name in ("kind", "on"):
         field = model.model_fields.get(name)

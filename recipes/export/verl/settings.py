@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...config import load_recipe
 from ...config.language.errors import RecipeError
-from ...config.rlvr import RehearsalTerm
-from ...config.rlvr_checks import rehearses
+from ...config.rlvr import RehearsalTerm, rehearses
 from ...config.trainer_arguments import trainer_value
 
 if TYPE_CHECKING:

@@ -207,7 +207,7 @@ def test_your_own_code_is_resolved_when_validated(path, words, tmp_path):
 
 def test_your_own_code_that_is_there_is_accepted(tmp_path):
     path = tmp_path / "r.yaml"
-    plugin = "{kind: custom, path: 'quince.rewards.answers.text:ExactMatch'}"
+    plugin = "{kind: custom, path: 'quince.rewards.answers.text:Format', options: {pattern: '.*'}}"
     path.write_text(f"extends: rlvr/tiny_grpo.yaml\nrewards: [{plugin}]\n")
     assert load_recipe(str(path)).recipe.rewards[0].kind == "custom"
 
