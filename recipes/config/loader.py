@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from .language.library import LIBRARY, find_parent, find_recipe, recipe_name
 from .language.reading import display_path, read_file, read_overrides
 from .language.secrets import secret_problems
 from .language.tree import COMMAND_LINE, Entry, merge, origin_of, plain
-from .language.validation import validate
+from .language.validation import MOST, validate
 from .loaded import LoadedRecipe, Recipe, value_origins
 from .pipeline import PipelineRecipe, check_pipeline, with_stages
 from .pretrain import PretrainRecipe
@@ -46,11 +47,11 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> LoadedRecip
     """
     path = find_recipe(name_or_path)
     tree, problems = _read_with_parents(path, ())
-    if problems and not tree.value:
-        raise RecipeErrors(name_or_path, problems)  # nothing was read, so nothing can be said about its fields
     changes, more = read_overrides(list(overrides))
     name = recipe_name(path)
-    tree = _with_output_dir(merge(tree, changes), name)
+    # A file that could not be read is no reason to miss its fields.
+    unread = any(problem.field in ("", "extends") for problem in problems)
+    tree = _with_output_dir(Entry(merge(tree, changes).value, tree.origin), name)
     problems += more
     if _kind(tree) == "pipeline":
         tree, more = with_stages(tree, lambda stage: _over_parents(stage, path, ()))
@@ -58,6 +59,7 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> LoadedRecip
     if secrets := secret_problems(tree):
         raise RecipeErrors(name_or_path, _in_order(secrets))  # alone, since other messages repeat values
     recipe, found = _check(tree, display_path(path))
+    found = [problem for problem in found if not (unread and problem.found == "missing")]
     if problems or found or recipe is None:
         raise RecipeErrors(name_or_path, _in_order([*problems, *found]))
     return LoadedRecipe(name, path, recipe, value_origins(recipe, tree), _notes(recipe))
@@ -79,7 +81,8 @@ def _over_parents(tree: Entry, path: Path, children: tuple[Path, ...]) -> tuple[
         names = [str(file.relative_to(LIBRARY)) for file in LIBRARY.rglob("*.yaml")]
         hint = did_you_mean(str(extends.value), names)
         allowed = f"a file beside this one, or one of {LIBRARY.name}/"
-        problem = Problem(extends.origin, "extends", f"no such file {extends.value!r}", allowed, hint)
+        found = f"no such file {extends.value!r}" if isinstance(extends.value, str) else show_value(plain(extends))
+        problem = Problem(extends.origin, "extends", found, allowed, hint)
         return tree, [problem]
     chain = (*children, path)
     if parent in chain:
@@ -108,7 +111,7 @@ def _check(tree: Entry, own_file: str) -> tuple[Recipe | None, list[Problem]]:
     recipe, by_field = validate(SCHEMAS[kind], tree)
     trainer = plain(tree.value["trainer"]) if "trainer" in tree.value else None
     if isinstance(trainer, dict) and kind not in ("eval", "compression_eval"):
-        for field, *words in check_trainer(trainer, kind):
+        for field, *words in itertools.islice(check_trainer(trainer, kind), MOST):
             path = ("trainer", field)
             by_field[path] = Problem(origin_of(tree, path), ".".join(path), *words)
     problems = list(by_field.values())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -72,6 +73,8 @@ def check_trainer(values: Mapping[str, Any], target: Target) -> Iterator[tuple[s
     for name, value in values.items():
         if name in RESERVED[target]:
             yield name, "set elsewhere in a recipe", RESERVED[target][name], ""
+        elif isinstance(value, float) and not math.isfinite(value):
+            yield name, show_value(value), "a finite number", ""
         elif fields is not None and name not in fields.annotations:
             yield name, "no such field", f"a field of {fields.source}", did_you_mean(name, fields.annotations)
         elif fields is not None and not _accepts(fields.annotations[name], value, fields.enums):

@@ -6,11 +6,13 @@ ten. Duplicate keys, aliases and tags are problems instead of surprises.
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any, ClassVar
 
 import yaml
+from yaml.error import MarkedYAMLError
 
 from .errors import Problem
 from .tree import COMMAND_LINE, Entry
@@ -25,10 +27,26 @@ _PLAIN_TAGS = ("map", "seq", "str", "bool", "int", "float", "null")
 _RESOLVERS = (("bool", _BOOL), ("int", _INT), ("float", _FLOAT), ("null", _NULL))
 
 
+LONGEST = 30_000
+"""Characters of a recipe; the longest of the library has 4,000. More would take PyYAML seconds."""
+DEEPEST = 50
+"""Levels of nesting; every later step walks the tree by recursion."""
+
+
 class CoreLoader(yaml.SafeLoader):
-    """PyYAML's safe loader with YAML 1.2 scalars."""
+    """PyYAML's safe loader with YAML 1.2 scalars and a limit of nesting."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {}
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """The next node; nesting that is too deep is an error of the text."""
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise MarkedYAMLError(None, None, f"more than {DEEPEST} levels of nesting", self.peek_event().start_mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 class CoreDumper(yaml.SafeDumper):
@@ -57,6 +75,10 @@ def read_file(path: Path) -> tuple[Entry, list[Problem]]:
 def read_text(text: str, shown: str) -> tuple[Entry, list[Problem]]:
     """Read the text of a recipe; `shown` is the name of the file in messages."""
     empty = Entry({}, f"{shown}:1")
+    if len(text) > LONGEST:
+        return empty, [Problem(shown, "", f"{len(text):,} characters", f"a recipe of at most {LONGEST:,}")]
+    if _brackets(text) > 4 * DEEPEST:  # PyYAML's time grows with the square of open brackets
+        return empty, [Problem(shown, "", "hundreds of open brackets", f"at most {DEEPEST} levels of nesting")]
     problems: list[Problem] = []
     try:
         node = CoreLoader(text).get_single_node()
@@ -78,8 +100,8 @@ def read_overrides(overrides: list[str]) -> tuple[Entry, list[Problem]]:
     for text in overrides:
         name, equals, raw = text.partition("=")
         keys = name.strip().split(".")
-        if not equals or not all(keys):
-            problems.append(Problem(COMMAND_LINE, text, "not an override", "`section.field=value`"))
+        if not equals or not all(keys) or max(len(keys), _brackets(raw)) > DEEPEST or len(raw) > LONGEST:
+            problems.append(Problem(COMMAND_LINE, text[:200], "not an override", "`section.field=value`"))
             continue
         try:
             node = CoreLoader(raw).get_single_node()
@@ -99,6 +121,12 @@ def display_path(path: Path) -> str:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
+
+
+def _brackets(text: str) -> int:
+    """The most brackets that are open at once, those in strings included."""
+    steps = ((character in "[{") - (character in "]}") for character in text)
+    return max(itertools.accumulate(steps), default=0)
 
 
 def _insert(mapping: dict[str, Entry], keys: list[str], value: Entry) -> None:

@@ -14,6 +14,8 @@ from .kinds import Kinds
 from .tree import Entry, origin_of, plain
 
 Path = tuple[str, ...]
+MOST = 50
+"""Problems that are shown; with each an explanation is looked for."""
 
 
 # Stand-ins for required sections that are wrong; they need no columns and so raise no conflicts.
@@ -46,8 +48,10 @@ def validate(schema: type[BaseModel], tree: Entry) -> tuple[BaseModel | None, di
         details = error.errors(include_url=False)
     paths = [_field_path(detail, data) for detail in details]
     problems: dict[Path, Problem] = {}
-    for path, detail in zip(paths, details, strict=True):
+    for path, detail in zip(paths[:MOST], details, strict=False):
         problems.setdefault(path, _problem(schema, tree, data, path, detail))
+    if len(paths) > MOST:
+        problems[("",)] = Problem(tree.origin, "", f"{len(paths) - MOST:,} more problems", "mend the first ones")
     for path in paths:
         _replace_field(data, path)
     try:
