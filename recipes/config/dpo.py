@@ -25,3 +25,8 @@ class DpoRecipe(TuningRecipe):
         """See the base."""
         yield from super().conflicts()
         yield from source_conflicts(numbered("data", self.data))
+        if not self.trainer.get("sync_ref_model"):
+            return
+        fields = ("trainer.sync_ref_model", "model.adapter.kind", "trainer.precompute_ref_log_probs")
+        if self.model.adapter.kind != "none" or self.trainer.get("precompute_ref_log_probs"):
+            yield Conflict(fields, "true, and there is no reference model of its own", "all weights, computed live")

@@ -346,6 +346,13 @@ def _rehearsal(recipe: RlvrRecipe) -> Iterator[Conflict]:
         )
 
 
+def _dropout(recipe: RlvrRecipe) -> Iterator[Conflict]:
+    dropout = getattr(recipe.model.adapter, "dropout", 0.0)
+    if rehearses(recipe) and dropout and not recipe.trainer.get("disable_dropout"):
+        found = f"{dropout}, and with dropout the policy would not be the one whose completions are stored"
+        yield Conflict(("model.adapter.dropout", "divergence"), found, "0, or trainer.disable_dropout: true")
+
+
 def _top_k(recipe: RlvrRecipe) -> Iterator[Conflict]:
     term = recipe.divergence
     if not isinstance(term, GeneratorTerm) or (term.estimator == "top_k") == (term.top_k is not None):
@@ -418,6 +425,7 @@ _CHECKS: tuple[Callable[[RlvrRecipe], Iterator[Conflict]], ...] = (
     _pass_at_k,
     _split,
     _rehearsal,
+    _dropout,
     _top_k,
     _lengths,
     _vllm,

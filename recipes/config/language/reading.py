@@ -27,8 +27,8 @@ _PLAIN_TAGS = ("map", "seq", "str", "bool", "int", "float", "null")
 _RESOLVERS = (("bool", _BOOL), ("int", _INT), ("float", _FLOAT), ("null", _NULL))
 
 
-LONGEST = 30_000
-"""Characters of a recipe; the longest of the library has 4,000. More would take PyYAML seconds."""
+LONGEST = 100_000
+"""Characters of a recipe; the longest of the library has 40,000 with all defaults. More would take PyYAML seconds."""
 DEEPEST = 50
 """Levels of nesting; every later step walks the tree by recursion."""
 
