@@ -13,7 +13,8 @@ from .command import export, probe
 from .command.compress import compress
 
 if TYPE_CHECKING:
-    from .config import LoadedRecipe
+    from .config.loaded import LoadedRecipe
+    from .config.loaded import Recipe as AnyRecipe
 
 app = typer.Typer(
     name="quince",
@@ -215,13 +216,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     guarded(lambda: app(args=arguments, prog_name="quince"))
 
 
-def _load(recipe: str, overrides: Sequence[str] | None) -> LoadedRecipe[Recipe]:
+def _load(recipe: str, overrides: Sequence[str] | None) -> LoadedRecipe[AnyRecipe]:
     from .config import load_recipe
 
     return load_recipe(recipe, overrides or ())
 
 
-def _call(module: str, loaded: LoadedRecipe[Recipe], **options: Any) -> None:
+def _call(module: str, loaded: LoadedRecipe[AnyRecipe], **options: Any) -> None:
     import_module(module).run(loaded, **options)
 
 

@@ -124,7 +124,7 @@ def longest_prefix(text: str, fits: Callable[[str], bool]) -> str:
     """
     for ends in (_clause_ends, _word_ends, _character_ends):
         places = ends(text)
-        count = _first_true(len(places), lambda index, places=places: not fits(text[: places[index]]))
+        count = _number_that_fit(text, places, fits)
         # Counts of tokens need not grow with every letter, so what is found steps back until it fits.
         for end in reversed(places[:count]):
             prefix = text[:end].rstrip(" ,;:-–—、，；：")
@@ -133,12 +133,13 @@ def longest_prefix(text: str, fits: Callable[[str], bool]) -> str:
     return ""
 
 
-def _first_true(count: int, test: Callable[[int], bool]) -> int:
-    """The first index below `count` that passes, by doubling, then halving: a long text is tried near its start."""
+def _number_that_fit(text: str, ends: Sequence[int], fits: Callable[[str], bool]) -> int:
+    """How many of the beginnings fit, by doubling, then halving: a long text is tried near its start."""
     high = 1
-    while high < count and not test(high - 1):
+    while high < len(ends) and fits(text[: ends[high - 1]]):
         high *= 2
-    return bisect_left(range(min(high, count)), True, lo=high // 2, key=test)
+    places = range(min(high, len(ends)))
+    return bisect_left(places, True, lo=high // 2, key=lambda place: not fits(text[: ends[place]]))
 
 
 def _clause_ends(text: str) -> list[int]:
@@ -170,7 +171,7 @@ def longest_common_run(first: Sequence[Hashable], second: Sequence[Hashable]) ->
     places: dict[Hashable, list[int]] = {}
     for index, item in enumerate(second):
         places.setdefault(item, []).append(index)
-    longest, ending = 0, {}
+    longest, ending = 0, dict[int, int]()
     for item in first:
         ending = {index: ending.get(index - 1, 0) + 1 for index in places.get(item, ())}
         longest = max(longest, max(ending.values(), default=0))

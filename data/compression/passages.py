@@ -23,7 +23,41 @@ from typing import Literal
 
 from ..options import Count, Positive, Share, provides
 from ..rows import Row, RowError
-from .passage_words import ASKABLE, DISTRACTORS, ENTITIES, PARAPHRASES, TEMPLATES, UNKNOWN, VALUES, filler
+
+ENTITIES = tuple("pilot doctor nurse farmer painter captain teacher chef singer driver author actor".split())
+ASKABLE = ("song", "picture", "movie", "lesson")
+DISTRACTORS = ("trip", "concert", "meeting", "message")
+VALUES = tuple(
+    "river island tower castle bridge garden beach harbor mountain museum stadium factory library hospital airport "
+    "farm park ship wagon statue theater restaurant bank company".split()
+)
+UNKNOWN = "missing"
+"""The answer to what a text does not say."""
+
+TEMPLATES = (
+    "Today we have {note} and more.",
+    "Tomorrow you can book {note} here.",
+    "Next is {note} for people.",
+    "The hotel has {note} this evening.",
+)
+PARAPHRASES = (
+    "This week people find {note} at the street.",
+    "There is {note} on the calendar.",
+)
+"""Sentences that no passage of the split `train` has."""
+
+_TIMES = ("Today", "Tomorrow", "Next week", "This morning", "This evening")
+_PEOPLE = ("we", "you", "people")
+_VERBS = ("find", "open", "close", "book", "add", "show", "remove", "send", "count", "need")
+_THINGS = ("ticket", "room", "table", "street", "price", "phone", "calendar", "currency", "weather", "music")
+_OTHER_THINGS = ("recipe", "order", "address", "number", "trophy", "season")
+
+
+def filler(rng: random.Random, other: bool = False) -> str:
+    """A sentence about nobody; with other words where `other`."""
+    things = _OTHER_THINGS if other else _THINGS
+    return f"{rng.choice(_TIMES)} {rng.choice(_PEOPLE)} can {rng.choice(_VERBS)} the {rng.choice(things)}."
+
 
 TRAINED = ("pretrain", "train")
 SPLITS = (*TRAINED, "test", "paraphrases")
@@ -111,9 +145,11 @@ def rows(
     """
     rng = _random(split, seed, "rows")
     if askable < 1 or distractors < 0 or askable + distractors > len(ENTITIES):
-        found = f"askable {askable}, distractors {distractors}"
-        raise RowError(f"passages · facts · found {found} · at least 1 askable, at most {len(ENTITIES)} together")
-    found = []
+        raise RowError(
+            f"passages · facts · found askable {askable}, distractors {distractors} · at least 1 askable, at most "
+            f"{len(ENTITIES)} together"
+        )
+    found: list[Row] = []
     for index in range(1000 if size is None else size):
         facts = draw_facts(rng, askable, distractors, split)
         text = passage(facts, fillers, rng, split)
@@ -228,7 +264,7 @@ def _reading(rng: random.Random, split: str) -> list[dict[str, str]]:
     asked = rng.sample(facts, len(facts))
     if rng.random() < UNSAID:
         asked.insert(rng.randint(0, len(asked)), _unsaid(rng, facts))
-    messages = []
+    messages: list[dict[str, str]] = []
     for fact in asked:
         question = fact.question if messages else f"{text}\n{fact.question}"
         messages += [{"role": "user", "content": question}, {"role": "assistant", "content": fact.note}]

@@ -14,7 +14,7 @@ from typing import Any
 from . import mocks
 from .say.grammar import NoSentenceError, Sentence
 from .say.library import Chain, Tool
-from .say.requests import Context, Wish, draw_wish, recorded
+from .say.requests import Context, Request, draw_request, recorded
 from .say.slots import draw
 from .tool_lists import to_json
 
@@ -36,10 +36,10 @@ class Episode:
     rules: list[str] = field(default_factory=list)
 
 
-def single(context: Context, tools: Sequence[Tool]) -> Episode:
+def single(context: Context, tools: Sequence[Tool]) -> Called:
     """One call, everything said."""
-    wish = draw_wish(context, tools[0])
-    return _called(context, [_user(_request(context, [wish]))], [wish])
+    request = draw_request(context, tools[0])
+    return _called(context, [_user(_request_sentence(context, [request]))], [request])
 
 
 def optional(context: Context, tools: Sequence[Tool]) -> Episode:
@@ -49,49 +49,49 @@ def optional(context: Context, tools: Sequence[Tool]) -> Episode:
     parameter = tool.parameters[name]
     trap = context.rng.choice(("omitted", "default", "indifferent"))
     can_say_any = "any" in context.pack.section("parameters", name)
-    wish = draw_wish(context, tool, optional=False)
+    request = draw_request(context, tool, optional=False)
     if trap == "default" and parameter.default is not None:
-        wish.arguments[0][name] = parameter.default
+        request.arguments[0][name] = parameter.default
     indifferent = (name,) if trap == "indifferent" and can_say_any else ()
-    sentence = context.speaker.request([wish.ask(indifferent=indifferent)])
-    wish.heard(sentence.said[0], sentence.rules)
-    return _called(context, [_user(sentence)], [wish])
+    sentence = context.speaker.request([request.ask(indifferent=indifferent)])
+    request.heard(sentence.said[0], sentence.rules)
+    return _called(context, [_user(sentence)], [request])
 
 
 def parallel_same(context: Context, tools: Sequence[Tool]) -> Episode:
     """Two or three calls of one tool that differ in one value."""
     tool = tools[0]
     name = context.rng.choice(tool.vary)
-    wish = draw_wish(context, tool)
-    if name not in wish.arguments[0]:
+    request = draw_request(context, tool)
+    if name not in request.arguments[0]:
         raise NoSentenceError
     count = 2 if context.rng.random() < 0.75 else 3
-    seen = [wish.arguments[0][name]]
+    seen = [request.arguments[0][name]]
     for _ in range(20):
         value = draw(tool.parameters[name].kind, context.rng, context.pack, context.unseen)
-        taken = [other for key, other in wish.arguments[0].items() if key != name]
+        taken = [other for key, other in request.arguments[0].items() if key != name]
         if len(seen) < count and value not in seen and value not in taken:
             seen.append(value)
     if len(seen) < 2:
         raise NoSentenceError
-    wish.arguments = [wish.arguments[0] | {name: value} for value in seen]
-    return _called(context, [_user(_request(context, [wish]))], [wish])
+    request.arguments = [request.arguments[0] | {name: value} for value in seen]
+    return _called(context, [_user(_request_sentence(context, [request]))], [request])
 
 
 def parallel_different(context: Context, tools: Sequence[Tool]) -> Episode:
     """A call of each of two tools."""
-    wishes = [draw_wish(context, tool) for tool in tools[:2]]
+    requests = [draw_request(context, tool) for tool in tools[:2]]
     # A free text ends where the sentence does, so that it can be told from the next request.
-    wishes.sort(key=lambda wish: not context.pack.last.isdisjoint(wish.arguments[0]))
-    if not context.pack.last.isdisjoint(wishes[0].arguments[0]):
+    requests.sort(key=lambda request: not context.pack.last.isdisjoint(request.arguments[0]))
+    if not context.pack.last.isdisjoint(requests[0].arguments[0]):
         raise NoSentenceError
-    return _called(context, [_user(_request(context, wishes))], wishes)
+    return _called(context, [_user(_request_sentence(context, requests))], requests)
 
 
 def sequential(context: Context, chain: Chain) -> Episode:
     """Two calls, of which the second needs a value of the first's result; the second is judged."""
-    first, second = draw_wish(context, chain.first), draw_wish(context, chain.second, without=tuple(chain.uses))
-    sentence = _request(context, [first, second], (f"{chain.id}.first", f"{chain.id}.then"))
+    first, second = draw_request(context, chain.first), draw_request(context, chain.second, without=tuple(chain.uses))
+    sentence = _request_sentence(context, [first, second], (f"{chain.id}.first", f"{chain.id}.then"))
     result = mocks.run(chain.first.id, first.arguments[0])
     for name, key in chain.uses.items():
         second.arguments[0][name] = result[key]
@@ -105,32 +105,32 @@ def sequential(context: Context, chain: Chain) -> Episode:
 
 def missing(context: Context, tools: Sequence[Tool]) -> Episode:
     """A required value was not said: ask for it."""
-    wish, gone = draw_wish(context, tools[0]), _gone(context, tools[0])
-    rest = [name for name in wish.arguments[0] if name not in gone]
-    sentence = context.speaker.request([wish.ask(rest)])
+    request, gone = draw_request(context, tools[0]), _gone(context, tools[0])
+    rest = [name for name in request.arguments[0] if name not in gone]
+    sentence = context.speaker.request([request.ask(rest)])
     question, mentions = _question(context, gone)
     gold = _gold("ask", missing=list(gone), mentions=mentions)
-    wish.arguments = [{name: wish.arguments[0][name] for name in rest}]
-    wish.heard(sentence.said[0], sentence.rules)
-    return Episode([_user(sentence)], _text(question), gold, [], recorded([wish]), sentence.rules)
+    request.arguments = [{name: request.arguments[0][name] for name in rest}]
+    request.heard(sentence.said[0], sentence.rules)
+    return Episode([_user(sentence)], _text(question), gold, [], recorded([request]), sentence.rules)
 
 
 def follow_up(context: Context, tools: Sequence[Tool]) -> Episode:
     """A required value was not said, was asked for and is given: call."""
-    wish, gone = draw_wish(context, tools[0]), _gone(context, tools[0])
-    sentence = context.speaker.request([wish.ask([name for name in wish.arguments[0] if name not in gone])])
-    reply = context.speaker.reply(wish.ask(gone))
-    wish.heard(sentence.said[0] | reply.said[0], sentence.rules + reply.rules)
+    request, gone = draw_request(context, tools[0]), _gone(context, tools[0])
+    sentence = context.speaker.request([request.ask([name for name in request.arguments[0] if name not in gone])])
+    reply = context.speaker.reply(request.ask(gone))
+    request.heard(sentence.said[0] | reply.said[0], sentence.rules + reply.rules)
     question, _ = _question(context, gone)
-    return _called(context, [_user(sentence), _text(question), _user(reply)], [wish])
+    return _called(context, [_user(sentence), _text(question), _user(reply)], [request])
 
 
 def irrelevant(context: Context, tools: Sequence[Tool]) -> Episode:
     """A request for a tool that is not listed: refuse."""
-    wish = draw_wish(context, tools[0])
-    sentence = _request(context, [wish])
+    request = draw_request(context, tools[0])
+    sentence = _request_sentence(context, [request])
     text = context.rng.choice(context.pack.section("refuse"))
-    return Episode([_user(sentence)], _text(text), _gold("refuse"), [], recorded([wish]), sentence.rules)
+    return Episode([_user(sentence)], _text(text), _gold("refuse"), [], recorded([request]), sentence.rules)
 
 
 def chat(context: Context, tools: Sequence[Tool]) -> Episode:
@@ -164,19 +164,19 @@ def tool_error(context: Context, tools: Sequence[Tool]) -> Episode:
 
 
 @dataclass
-class _Called(Episode):
+class Called(Episode):
     """An episode that ends in calls; ``contains`` is what the answer after them takes from the results."""
 
     contains: list[str] = field(default_factory=list)
 
 
-def _request(context: Context, wishes: Sequence[Wish], intents: Sequence[str] = ()) -> Sentence:
-    asks = [wish.ask() for wish in wishes]
+def _request_sentence(context: Context, requests: Sequence[Request], intents: Sequence[str] = ()) -> Sentence:
+    asks = [request.ask() for request in requests]
     if intents:
         asks = [dataclasses.replace(ask, intent=intent) for ask, intent in zip(asks, intents, strict=True)]
     sentence = context.speaker.request(asks)
-    for wish, said in zip(wishes, sentence.said, strict=True):
-        wish.heard(said, sentence.rules)
+    for request, said in zip(requests, sentence.said, strict=True):
+        request.heard(said, sentence.rules)
     return sentence
 
 
@@ -192,28 +192,28 @@ def _question(context: Context, gone: Sequence[str]) -> tuple[str, dict[str, lis
     return " ".join(asks), {name: section("parameters", name, "mentions") for name in gone}
 
 
-def _called(context: Context, before: list[Message], wishes: Sequence[Wish]) -> _Called:
+def _called(context: Context, before: list[Message], requests: Sequence[Request]) -> Called:
     calls, accepted, classes = [], [], []
-    for wish in wishes:
-        for arguments in wish.arguments:
-            calls.append({"name": context.name(wish.tool.id), "arguments": arguments})
-            accepted.append(wish.accepted(arguments))
-            classes.append({name: wish.tool.parameters[name].kind.policy for name in arguments})
+    for request in requests:
+        for arguments in request.arguments:
+            calls.append({"name": context.name(request.tool.id), "arguments": arguments})
+            accepted.append(request.accepted(arguments))
+            classes.append({name: request.tool.parameters[name].kind.policy for name in arguments})
     gold = _gold("call", calls=calls, accepted=accepted, classes=classes)
-    after, contains = _after(context, wishes)
-    rules = wishes[0].rules
-    return _Called(before, _call_turn(context, wishes), gold, after, recorded(wishes), rules, contains)
+    after, contains = _after(context, requests)
+    rules = requests[0].rules
+    return Called(before, _call_turn(context, requests), gold, after, recorded(requests), rules, contains)
 
 
-def _after(context: Context, wishes: Sequence[Wish]) -> tuple[list[Message], list[str]]:
+def _after(context: Context, requests: Sequence[Request]) -> tuple[list[Message], list[str]]:
     """Results of the calls and the answer that tells them, and what that answer takes from them."""
     messages, texts, contains = [], [], []
-    for wish in wishes:
-        template = context.pack.intents[wish.tool.id].result
-        for place, arguments in enumerate(wish.arguments):
-            result = mocks.run(wish.tool.id, arguments)
-            messages.append(_result_turn(context, wish.tool.id, result))
-            words = {name: texts_[min(place, len(texts_) - 1)] for name, texts_ in wish.said.items()}
+    for request in requests:
+        template = context.pack.intents[request.tool.id].result
+        for place, arguments in enumerate(request.arguments):
+            result = mocks.run(request.tool.id, arguments)
+            messages.append(_result_turn(context, request.tool.id, result))
+            words = {name: texts_[min(place, len(texts_) - 1)] for name, texts_ in request.said.items()}
             fields = words | {name: str(value) for name, value in result.items()}
             pieces = template.pieces if template else ()
             texts.append("".join(piece if isinstance(piece, str) else fields[piece[0]] for piece in pieces))
@@ -222,7 +222,7 @@ def _after(context: Context, wishes: Sequence[Wish]) -> tuple[list[Message], lis
 
 
 def _gold(decision: str, **more: Any) -> dict[str, Any]:
-    empty = {"calls": [], "accepted": [], "classes": [], "missing": [], "mentions": {}, "contains": []}
+    empty: dict[str, Any] = {"calls": [], "accepted": [], "classes": [], "missing": [], "mentions": {}, "contains": []}
     return {"decision": decision} | empty | more
 
 
@@ -234,11 +234,11 @@ def _text(text: str) -> Message:
     return {"role": "assistant", "content": text}
 
 
-def _call_turn(context: Context, wishes: Sequence[Wish]) -> Message:
+def _call_turn(context: Context, requests: Sequence[Request]) -> Message:
     calls = []
-    for wish in wishes:
-        for arguments in wish.arguments:
-            function = {"name": context.name(wish.tool.id), "arguments": to_json(arguments)}
+    for request in requests:
+        for arguments in request.arguments:
+            function = {"name": context.name(request.tool.id), "arguments": to_json(arguments)}
             calls.append({"type": "function", "function": function})
     return {"role": "assistant", "content": "", "tool_calls": calls}
 

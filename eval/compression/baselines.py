@@ -30,10 +30,11 @@ def first_tokens(passages: Sequence[str], tokens: Sequence[int], reader: Reader)
 
 def last_tokens(passages: Sequence[str], tokens: Sequence[int], reader: Reader) -> list[str]:
     """Return the ends of passages, cut between letters as their beginnings are cut between tokens."""
-    return [
-        _longest(len(passage), lambda letters, text=passage: text[len(text) - letters :], most, reader)
-        for passage, most in zip(passages, tokens, strict=True)
-    ]
+    return [_last(passage, most, reader) for passage, most in zip(passages, tokens, strict=True)]
+
+
+def _last(text: str, most: int, reader: Reader) -> str:
+    return _longest(len(text), lambda letters: text[len(text) - letters :], most, reader)
 
 
 def random_sentences(passages: Sequence[str], tokens: Sequence[int], reader: Reader, seed: int = 0) -> list[str]:
@@ -64,7 +65,8 @@ def heaviest_words(
     """
     texts = []
     for passage, most, own in zip(passages, tokens, weights, strict=True):
-        spans, kept, misses = word_spans(passage), [], 0
+        spans, misses = word_spans(passage), 0
+        kept: list[tuple[int, int]] = []
         for place in np.argsort(-own, kind="stable").tolist():
             longer = sorted([*kept, spans[place]])
             if reader.count(_spelled(passage, longer)) <= most:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
+    from transformers import PreTrainedModel
 
 BATCH = 64
 """Texts encoded together."""
@@ -20,7 +21,7 @@ class MeanEncoder:
         tokenizer: Its tokenizer.
     """
 
-    def __init__(self, model: Any, tokenizer: Any) -> None:
+    def __init__(self, model: PreTrainedModel, tokenizer: Any) -> None:
         self.model, self.tokenizer = model.eval(), tokenizer
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .baselines import word_weights
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 _KEEP = 1
 """Index of the label for tokens to keep."""
@@ -47,7 +50,7 @@ def keep_probabilities(texts: Sequence[str], folder: str) -> list[np.ndarray]:
     return [_weigh(text, tokenizer, model) for text in texts]
 
 
-def _weigh(text: str, tokenizer: Any, model: Any) -> np.ndarray:
+def _weigh(text: str, tokenizer: Any, model: PreTrainedModel) -> np.ndarray:
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     ids = encoded["input_ids"]
     pieces = [ids[at : at + _TOKENS_AT_ONCE] for at in range(0, len(ids), _TOKENS_AT_ONCE)]
@@ -57,7 +60,7 @@ def _weigh(text: str, tokenizer: Any, model: Any) -> np.ndarray:
     return word_weights(text, encoded["offset_mapping"], np.array(keep), np.mean)
 
 
-def _probabilities(pieces: Sequence[list[int]], tokenizer: Any, model: Any) -> list[float]:
+def _probabilities(pieces: Sequence[list[int]], tokenizer: Any, model: PreTrainedModel) -> list[float]:
     """Probability of the label `keep` of every token, one piece after the other."""
     import torch
 

@@ -87,7 +87,9 @@ class EngineReader:
             self.template.format(context=context, question=question) if context else question
             for context, question in asked
         ]
-        rows = [({}, [{"role": "user", "content": text}]) for text in texts]
+        rows: list[tuple[dict[str, Any], list[dict[str, str]]]] = [
+            ({}, [{"role": "user", "content": text}]) for text in texts
+        ]
         return [prompt.ids for prompt in self._renderer.render_all(rows, add_generation_prompt=True)]
 
 

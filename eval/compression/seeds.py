@@ -33,13 +33,14 @@ def pool(runs: Sequence[Results]) -> Results:
             raise SeedsError(
                 "runs of several seeds · passages, readers or sources differ · evaluate all with one recipe"
             )
+    counted: dict[str, Any] = {name: list(chain.from_iterable(getattr(run, name) for run in runs)) for name in _COUNTED}
     return replace(
         first,
         right=_means(runs, lambda run: run.right),
         tokens=_means(runs, lambda run: run.tokens),
         grounded=[_mean_known(values) for values in zip(*(run.grounded for run in runs), strict=True)],
         similarity=np.mean([run.similarity for run in runs], axis=0).tolist() if first.similarity else [],
-        **{name: list(chain.from_iterable(getattr(run, name) for run in runs)) for name in _COUNTED},
+        **counted,
         timings={reader: _timings([run.timings[reader] for run in runs]) for reader in first.timings},
         notes=list(dict.fromkeys(note for run in runs for note in run.notes)),
     )
@@ -50,8 +51,8 @@ _COUNTED = ("budgets", "written", "stopped", "compressor_read", "compressor_writ
 
 def over_seeds(runs: Sequence[Results], of: Callable[[Results], Any]) -> tuple[float, float] | None:
     """Return the smallest and the largest estimate of a measure among runs; None if a run has none."""
-    estimates = [interval.estimate if (interval := of(run)) is not None else None for run in runs]
-    return None if None in estimates else (min(estimates), max(estimates))
+    estimates = [interval.estimate for run in runs if (interval := of(run)) is not None]
+    return (min(estimates), max(estimates)) if len(estimates) == len(runs) else None
 
 
 def _means(runs: Sequence[Results], of: Callable[[Results], dict[str, dict[str, list]]]) -> dict[str, dict[str, list]]:

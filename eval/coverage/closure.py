@@ -72,8 +72,10 @@ def k_cutoffs(
     Warns:
         UserWarning: A cap was in force, so cutoffs are lower bounds; `reach` says which.
     """
-    if (query_outputs is None) == (mode == "legacy"):
-        raise ValueError(f"mode {mode}: query_outputs are {'missing' if mode == 'legacy' else 'only for legacy'}")
+    if query_outputs is None and mode == "legacy":
+        raise ValueError("mode legacy: query_outputs are missing")
+    if query_outputs is not None and mode != "legacy":
+        raise ValueError(f"mode {mode}: query_outputs are only for legacy")
     pairs = pairs_of(observations, subsets, pairs, caps)
     if mode == "definition":
         result = reach(observations, queries, largest_k=largest_k, pairs=pairs, caps=caps)
@@ -84,7 +86,7 @@ def k_cutoffs(
                 stacklevel=2,
             )
         cutoffs = result.cutoffs
-    elif mode == "one_step":
+    elif query_outputs is None:
         cutoffs = _one_step(observations, as_queries(queries, observations), pairs, largest_k)
     else:
         cutoffs = legacy_cutoffs(observations, queries, query_outputs, pairs, range(1, largest_k + 1))
@@ -110,8 +112,8 @@ def covered(
         pairs = pairs_of(observations, subsets, pairs, caps)
         return legacy_cutoffs(observations, queries, query_outputs, pairs, (k,)) == k
     # From k on, all evidence counts as k, so that this is one level of the sweep.
-    options = {"pairs": pairs, "query_outputs": query_outputs, "caps": caps}
-    return k_cutoffs(observations, queries, subsets, k, mode, **options) == k
+    cutoffs = k_cutoffs(observations, queries, subsets, k, mode, pairs=pairs, query_outputs=query_outputs, caps=caps)
+    return cutoffs == k
 
 
 def reach(

@@ -214,8 +214,8 @@ class Explainer:
             before = components(len(links.fragments), links.left[:link], links.right[:link])
             sources, targets = (np.flatnonzero(before == before[end]) for end in (source, target))
         witnesses = side.witnesses(sources.tolist(), targets.tolist())
-        names = [tuple(links.fragments[end].tolist()) for end in (source, target)]
-        return Step(subset, *names, int(links.evidence[link]), witnesses)
+        before_it, after_it = (tuple(links.fragments[end].tolist()) for end in (source, target))
+        return Step(subset, before_it, after_it, int(links.evidence[link]), witnesses)
 
     def _missing(self, vertex: IntArray, stopped: bool = False) -> Explanation:
         """What each subset lacks."""

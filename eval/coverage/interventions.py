@@ -24,6 +24,7 @@ from .representations import blocks_of, entering
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from transformers import PreTrainedModel
 
 SMALLEST_CHANGE = 1e-3
 """Least change of the probability of t' from x to x' for which a share of it means something."""
@@ -140,7 +141,9 @@ class Interchanger:
     Base and donors run once, when it is made, and the patched run once for each place.
     """
 
-    def __init__(self, model: Any, base: ArrayLike, donors: ArrayLike, answers: tuple[ArrayLike, ArrayLike]) -> None:
+    def __init__(
+        self, model: PreTrainedModel, base: ArrayLike, donors: ArrayLike, answers: tuple[ArrayLike, ArrayLike]
+    ) -> None:
         """Run the model on base and donors.
 
         Args:

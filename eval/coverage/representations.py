@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def gap_map(states: NDArray[Any], tokens: NDArray[np.int64], groups: ArrayLike) 
     return gaps
 
 
-def blocks_of(model: nn.Module) -> nn.ModuleList:
+def blocks_of(model: PreTrainedModel) -> nn.ModuleList:
     """The blocks of a Hugging Face causal LM: its list of as many modules as the configuration has layers.
 
     Raises:
@@ -109,7 +110,7 @@ def blocks_of(model: nn.Module) -> nn.ModuleList:
     return found[0]
 
 
-def hidden_states(model: Any, tokens: Any, batch: int = 1024) -> NDArray[np.float32]:
+def hidden_states(model: PreTrainedModel, tokens: Any, batch: int = 1024) -> NDArray[np.float32]:
     """The residual stream of a model, `[layers + 1, rows, positions, width]` in float32.
 
     Args:

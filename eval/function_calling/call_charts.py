@@ -86,6 +86,7 @@ def _trivial(name: str, share: Share, y: float, height: float) -> str:
 
 def _mark(entry: Entry, name: str, share: Share, y: float) -> str:
     value = share.interval
+    assert value is not None, "shares of nothing are not drawn"
     text = f"{entry.model}, {name}: {100 * value.estimate:.1f} % [{100 * value.low:.1f}, {100 * value.high:.1f}]"
     bar = f'<path class="bar c{entry.colour}" d="M{_x(value.low)} {y}H{_x(value.high)}"/>'
     dot = f'<circle class="dot c{entry.colour}" cx="{_x(value.estimate)}" cy="{y}" r="4.5">'

@@ -153,7 +153,10 @@ class Report:
     def trivial(self) -> dict[str, dict[str, Share]]:
         """By trivial baseline, its accuracy by scenario."""
         names = dict.fromkeys(name for c in self.cases for name in c.trivial)
-        return {name: self.by(lambda c: c.scenario, lambda c, n=name: c.trivial.get(n, False)) for name in names}
+        return {name: self._trivial_of(name) for name in names}
+
+    def _trivial_of(self, name: str) -> dict[str, Share]:
+        return self.by(lambda case: case.scenario, lambda case: case.trivial.get(name, False))
 
     @property
     def best_trivial(self) -> dict[str, tuple[str, Share]]:
@@ -200,7 +203,7 @@ def below_baselines(report: Report) -> list[Below]:
 
 def f1_scores(confusion: Mapping[tuple[str, str], int]) -> dict[str, float]:
     """Return F1 by decision, for the decisions that are wanted at least once."""
-    wanted, found = Counter(), Counter()
+    wanted, found = Counter[str](), Counter[str]()
     for (gold, given), count in confusion.items():
         wanted[gold] += count
         found[given] += count

@@ -1,4 +1,4 @@
-"""What the training rows, and a pool, offer to one output: the rows that its requests wait for."""
+"""Candidate rows for one output: those that would settle requests, from a pool or to be written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .statuses import NEW, UNCOVERED, WEAK
 
 Fragment = tuple[int, ...]
 Key = tuple[int, Subset, Fragment, Fragment]
-"""What a request waits for: component, positions, the values there of the rows to add, values of what was observed.
+"""A missing substitution: component, positions, values there of the rows to add, values of the row that was observed.
 
 A single row that is missing has all positions, and no values of what was observed."""
 
@@ -56,13 +56,13 @@ class Addition:
 
 
 @dataclass
-class Need:
-    """Rows that requests wait for.
+class Gap:
+    """Evidence that a substitution lacks, and the requests that it would settle.
 
     Attributes:
-        missing: How many rows.
-        usable: Contexts that they may have, with the output there.
-        waiting: The requests.
+        missing: Number of rows to add.
+        usable: Contexts that an added row may have, with the output that it must have there.
+        waiting: Requests (indices) that the substitution settles.
     """
 
     missing: int
@@ -70,8 +70,8 @@ class Need:
     waiting: set[int] = field(default_factory=set)
 
 
-class Shelf:
-    """What one output's rows offer: contexts of each fragment, and rows of the pool by their values."""
+class CandidateRows:
+    """Rows that could be added for one output: contexts seen with each fragment, and pool rows by their values."""
 
     def __init__(self, found: Analysis, place: int, pool: Table | None, used: set[int]) -> None:
         self.found, self.place = found, place
@@ -109,7 +109,7 @@ class Shelf:
                 rows[tuple(values), outputs[row]].append(row)
         return rows
 
-    def needs(self) -> dict[Key, Need]:
+    def gaps(self) -> dict[Key, Gap]:
         """Substitutions that would settle requests of this output."""
         status = self.found.statuses[:, self.place]
         wanted = self.found.test.outputs[:, self.component.output].tolist()
@@ -117,14 +117,14 @@ class Shelf:
         for row in np.flatnonzero(np.isin(status, (WEAK, UNCOVERED, NEW))).tolist():
             if wanted[row] >= 0:
                 open_rows[self.queries[row], wanted[row]].add(row)
-        needs: dict[Key, Need] = {}
+        gaps: dict[Key, Gap] = {}
         for (query, label), rows in open_rows.items():
             found = [*self._single_rows(query, label), *self._candidates(query, label)]
-            for key, need in sorted(found, key=lambda item: item[1].missing)[:MOST_ROUTES]:
-                needs.setdefault(key, need).waiting |= rows
-        return needs
+            for key, gap in sorted(found, key=lambda item: item[1].missing)[:MOST_ROUTES]:
+                gaps.setdefault(key, gap).waiting |= rows
+        return gaps
 
-    def _candidates(self, query: Fragment, label: int) -> Iterable[tuple[Key, Need]]:
+    def _candidates(self, query: Fragment, label: int) -> Iterable[tuple[Key, Gap]]:
         slots = self.component.settled.observations.slots
         for subset in self.component.subsets:
             forward, back = self.contexts[subset]
@@ -143,9 +143,9 @@ class Shelf:
                 }
                 missing = self.component.k - len(shared)
                 if 0 < missing <= len(usable):
-                    yield (self.place, subset, source, target), Need(missing, usable)
+                    yield (self.place, subset, source, target), Gap(missing, usable)
 
-    def _single_rows(self, query: Fragment, label: int) -> Iterable[tuple[Key, Need]]:
+    def _single_rows(self, query: Fragment, label: int) -> Iterable[tuple[Key, Gap]]:
         """Rows that one substitution with enough evidence leads to, but that were not observed."""
         whole = tuple(range(len(query)))
         for subset in self.component.subsets:
@@ -154,7 +154,7 @@ class Shelf:
                 if agree < self.component.k or landing in self.component.place:
                     continue
                 if self._available(whole, landing, (), label):
-                    yield (self.place, whole, landing, ()), Need(1, {(): label})
+                    yield (self.place, whole, landing, ()), Gap(1, {(): label})
 
     def _available(self, subset: Subset, source: Fragment, context: Fragment, label: int) -> bool:
         values = self._joined(subset, source, context)

@@ -115,14 +115,14 @@ def _forward(
         best = int(np.argmin(losses))
         # The log-loss of always-slots alone can be above the entropy; a gain is counted from where it helps.
         if min(left, entropy) - losses[best] >= max(LEAST_GAIN * entropy, 1e-9):
-            slot: int | None = rest[best]
+            found: int | None = rest[best]
         else:
-            slot = _settling(inputs, outputs, chosen, min(left, entropy) + SPREAD * entropy)
-        if slot is None:
+            found = _settling(inputs, outputs, chosen, min(left, entropy) + SPREAD * entropy)
+        if found is None:
             break
-        chosen.append(slot)
-        left = losses[rest.index(slot)]
-        steps.append((slot, left))
+        chosen.append(found)
+        left = losses[rest.index(found)]
+        steps.append((found, left))
     return tuple(sorted(chosen)), tuple(steps)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .candidates import Addition, Key, Need, Shelf
+from .candidates import Addition, CandidateRows, Gap, Key
 from .read.slot_rows import NO_OUTPUT, Table
 from .slot_analysis import Analysis
 
@@ -50,53 +50,53 @@ def plan(found: Analysis, rows: int, pool: Table | None = None) -> Plan:
         pool: Rows to choose from, read together with both; None proposes rows to be written.
     """
     taken: set[int] = set()
-    shelves = [Shelf(found, place, pool, taken) for place in range(len(found.components))]
-    needs: dict[Key, Need] = {}
-    for shelf in shelves:
-        needs.update(shelf.needs())
+    offers = [CandidateRows(found, place, pool, taken) for place in range(len(found.components))]
+    gaps: dict[Key, Gap] = {}
+    for offer in offers:
+        gaps.update(offer.gaps())
     chosen: list[Addition] = []
     while (used := len({addition.row for addition in chosen})) < rows:
-        key = _best(needs, rows - used)
+        key = _best(gaps, rows - used)
         if key is None:
             break
-        chosen += _fill(key, needs, shelves[key[0]])
+        chosen += _fill(key, gaps, offers[key[0]])
     return Plan(tuple(chosen), found, _with(found, chosen, pool))
 
 
-def _best(needs: dict[Key, Need], left: int) -> Key | None:
+def _best(gaps: dict[Key, Gap], left: int) -> Key | None:
     """The substitution with most waiting requests per row, that the rows left suffice for."""
     best, most = None, 0.0
-    for key, need in needs.items():
-        if need.waiting and 0 < need.missing <= min(left, len(need.usable)):
-            worth = len(need.waiting) / need.missing
+    for key, gap in gaps.items():
+        if gap.waiting and 0 < gap.missing <= min(left, len(gap.usable)):
+            worth = len(gap.waiting) / gap.missing
             if worth > most:
                 best, most = key, worth
     return best
 
 
-def _fill(key: Key, needs: dict[Key, Need], shelf: Shelf) -> list[Addition]:
+def _fill(key: Key, gaps: dict[Key, Gap], offer: CandidateRows) -> list[Addition]:
     """Rows for one substitution, in the contexts that serve most others too."""
     place, subset, source, target = key
-    siblings = [other for other in needs if other[:3] == key[:3] and needs[other].waiting]
-    usable = needs[key].usable
+    siblings = [other for other in gaps if other[:3] == key[:3] and gaps[other].waiting]
+    usable = gaps[key].usable
     worth = {
-        context: sum(context in needs[other].usable and needs[other].usable[context] == label for other in siblings)
+        context: sum(context in gaps[other].usable and gaps[other].usable[context] == label for other in siblings)
         for context, label in usable.items()
     }
-    contexts = sorted(usable, key=lambda context: (-worth[context], context))[: needs[key].missing]
+    contexts = sorted(usable, key=lambda context: (-worth[context], context))[: gaps[key].missing]
     labels = {context: usable[context] for context in contexts}
-    made = [shelf.addition(subset, source, target, context, label) for context, label in labels.items()]
-    for other in [name for name in needs if name[:3] == key[:3]]:
+    made = [offer.addition(subset, source, target, context, label) for context, label in labels.items()]
+    for other in [name for name in gaps if name[:3] == key[:3]]:
         for context, label in labels.items():
-            other_label = needs[other].usable.pop(context, None)
+            other_label = gaps[other].usable.pop(context, None)
             if other_label is None:
                 continue
             # Another output in this context would part the two: the substitution is of no use then.
-            needs[other].missing = needs[other].missing - 1 if other_label == label else len(needs[other].usable) + 1
-    settled = {row for name in siblings if needs[name].missing <= 0 for row in needs[name].waiting}
-    for name, need in needs.items():
+            gaps[other].missing = gaps[other].missing - 1 if other_label == label else len(gaps[other].usable) + 1
+    settled = {row for name in siblings if gaps[name].missing <= 0 for row in gaps[name].waiting}
+    for name, gap in gaps.items():
         if name[0] == place:
-            need.waiting -= settled
+            gap.waiting -= settled
     return made
 
 
@@ -106,8 +106,9 @@ def _with(found: Analysis, additions: Sequence[Addition], pool: Table | None) ->
         return found
     inputs = np.array([addition.values for addition in additions], dtype=np.int64)
     if pool is not None:
-        outputs = pool.outputs[[addition.pool for addition in additions]]
-        placed = tuple(pool.placed[addition.pool] for addition in additions if addition.pool is not None)
+        taken = [addition.pool for addition in additions if addition.pool is not None]
+        outputs = pool.outputs[taken]
+        placed = tuple(pool.placed[row] for row in taken)
     else:
         outputs = np.full((len(additions), len(found.components)), NO_OUTPUT, dtype=np.int64)
         placed = tuple(found.train.placed[addition.template] for addition in additions)

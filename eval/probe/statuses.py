@@ -85,9 +85,8 @@ def _strict(component: Component, queries: IntArray, sweep: bool) -> Verdicts:
     labels = np.where(status == DETERMINED, firm.labels, np.where(status == WEAK, loose.labels, -1))
     evidence = np.where(status == DETERMINED, firm.evidence, np.where(status == WEAK, loose.evidence, 0))
     none = np.zeros(len(queries), dtype=np.int64)
-    options = {"largest_k": SWEEP, "pairs": pairs}
-    cutoffs = k_cutoffs(observations, queries, family, **options) if sweep else none
-    direct = k_cutoffs(observations, queries, family, mode="one_step", **options) if sweep else none
+    cutoffs = k_cutoffs(observations, queries, family, SWEEP, pairs=pairs) if sweep else none
+    direct = k_cutoffs(observations, queries, family, SWEEP, "one_step", pairs=pairs) if sweep else none
     found = Verdicts(status.astype(np.int64), labels, np.minimum(evidence, SWEEP), cutoffs, direct)
     _contest(component, queries, found)
     return found

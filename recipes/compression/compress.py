@@ -16,8 +16,7 @@ from ...data.compression.capsules import clean
 from ...data.compression.literals import KINDS, Kept, Literal, required
 from ...data.compression.selection import Piece, Selection, pieces_of, select, weighed
 from .counting import make_counters
-from .llmlingua import without_effect
-from .result import CompressedPrompt, Outcome, measured
+from .result import CompressedPrompt, Outcome, measured, without_effect
 
 if TYPE_CHECKING:
     from .writing import Draft, Writer
@@ -154,7 +153,7 @@ def compress_prompts(
         min_tokens=min_tokens,
         counters=counters,
         writer=writer,
-        notes=(*unnamed, *without_effect(llmlingua, compress_prompts.__kwdefaults__)),
+        notes=(*unnamed, *without_effect(llmlingua, compress_prompts.__kwdefaults__ or ())),
     )
     _check(settings)
     jobs = [_numbered(number, len(prompts), _job, prompt, settings) for number, prompt in enumerate(prompts)]

@@ -98,7 +98,9 @@ class Writer:
     def _window(self) -> int:
         """Tokens that the model can hold: prompt and answer."""
         config = getattr(getattr(self.engine, "model", None), "config", None)
-        most = getattr(config, "max_position_embeddings", None) or getattr(self.tokenizer, "model_max_length", 0)
+        most = (
+            getattr(config, "max_position_embeddings", None) or getattr(self.tokenizer, "model_max_length", None) or 0
+        )
         return min(most if 0 < most < 10**9 else _WINDOW, _LONGEST)
 
     def _parts(self, text: str, budget: int) -> list[str]:

@@ -14,8 +14,8 @@ from ..config.trainer_arguments import trainer_value
 from ..parts.units import readable
 
 if TYPE_CHECKING:
-    from ..config import LoadedRecipe
     from ..config.coverage import CoverageRecipe
+    from ..config.loaded import LoadedRecipe, Recipe
 
 
 def task_of(recipe: CoverageRecipe, rows: int) -> Task:
@@ -33,7 +33,7 @@ def task_of(recipe: CoverageRecipe, rows: int) -> Task:
     )
 
 
-def plan_lines(loaded: LoadedRecipe[CoverageRecipe], recipe: CoverageRecipe) -> Iterator[tuple[str, str]]:
+def plan_lines(loaded: LoadedRecipe[Recipe], recipe: CoverageRecipe) -> Iterator[tuple[str, str]]:
     """Label and text of each line of the plan."""
     from ...eval.coverage.scaling import KAPPA_NEEDED, kappa, rows_for
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from transformers import PreTrainedModel
 
 from ...data.compositional.generate import Rows
 from ...data.compositional.sequences import to_sequences
@@ -17,7 +18,7 @@ ROWS = 2000
 """Rows of each group that are looked at."""
 
 
-def analyse(model: Any, examination: Examination) -> dict[str, Any]:
+def analyse(model: PreTrainedModel, examination: Examination) -> dict[str, Any]:
     """IICG of every group of rows, and interchange of type 0, as plain data; nothing where there is one table."""
     hops = len(examination.data.task.program.hops)
     if hops == 1:
@@ -44,7 +45,7 @@ def groupings(rows: Rows, examination: Examination) -> dict[str, NDArray[np.int6
     return labels
 
 
-def gaps(model: Any, rows: Rows, examination: Examination) -> dict[str, list[list[float]]]:
+def gaps(model: PreTrainedModel, rows: Rows, examination: Examination) -> dict[str, list[list[float]]]:
     """IICG by grouping, `[layers, positions]`; layer l is after l blocks."""
     rows = rows.take(slice(ROWS))
     tokens = to_sequences(rows, examination.data.task.values, examination.target).tokens
@@ -54,7 +55,7 @@ def gaps(model: Any, rows: Rows, examination: Examination) -> dict[str, list[lis
     }
 
 
-def swaps(model: Any, examination: Examination) -> dict[str, Any]:
+def swaps(model: PreTrainedModel, examination: Examination) -> dict[str, Any]:
     """Interchange on type 0 between inputs that differ in the last argument of the first table, at every place."""
     data, layers = examination.data, model.config.num_hidden_layers
     slot = data.task.program.hops[0][-1]

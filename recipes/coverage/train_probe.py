@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.data import Dataset, Sampler
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainingArguments
 
 from ...data.cache import write_atomic
 from ...data.compositional.generate import Compositions, Rows, generate
@@ -21,14 +21,13 @@ from ..run.run_folder import MetricsFile
 from ..run.survival import Survives
 from ..run.training import run_training, trainer_options
 from .losses import PerpendicularGradients, answer_loss
-from .measure import Examination, examine
-from .mechanisms import by_mechanism
+from .measure import Examination, by_mechanism, examine
 from .model import new_model, new_tokenizer
 from .overview import task_of
 from .states import analyse
 
 if TYPE_CHECKING:
-    from transformers import TrainerControl, TrainerState
+    from transformers import TrainerState
 
     from ..config.coverage import CoverageRecipe, Stop
     from ..config.loader import LoadedRecipe
@@ -137,6 +136,8 @@ class ProbeTrainer(Survives, Trainer):
         rows = arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
         draws = arguments.max_steps * rows
         return Shuffles(len(self.train_dataset), draws, arguments.seed)
+
+    control: TrainerControl
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Log accuracies and let callbacks decide whether to stop."""

@@ -64,7 +64,9 @@ def _lines(loaded: LoadedRecipe[Recipe], gpu: Gpu) -> Iterator[Line]:
         return _compression_evaluation(loaded, recipe)
     if isinstance(recipe, PretrainRecipe):
         return _pretrain(loaded, recipe, gpu)
-    return _evaluation(loaded, recipe)
+    if isinstance(recipe, EvalRecipe):
+        return _evaluation(loaded, recipe)
+    raise AssertionError("a pipeline is planned stage by stage")
 
 
 def _rlvr(loaded: LoadedRecipe[Recipe], recipe: RlvrRecipe, gpu: Gpu) -> Iterator[Line]:

@@ -152,7 +152,7 @@ class Training:
 
     @property
     def static(self) -> float:
-        """Held all the time."""
+        """Bytes that are allocated for the whole run."""
         return self.weights + self.optimizer + self.reference_copy
 
     @property

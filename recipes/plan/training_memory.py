@@ -30,7 +30,8 @@ def weight_bytes(model: Model) -> float:
 
 def trainable(model: Model, shape: Shape) -> int:
     """Weights that get gradients."""
-    return shape.parameters if model.adapter.kind == "none" else shape.lora_parameters(model.adapter.rank)
+    adapter = model.adapter
+    return shape.parameters if adapter.kind == "none" else shape.lora_parameters(adapter.rank)
 
 
 def launch_kind(launch: Launch) -> LaunchKind:
@@ -101,16 +102,21 @@ def pretrain_training(recipe: PretrainRecipe, shape: Shape, length: int) -> Trai
 
 
 def _pass(model: Model, trainer: dict[str, Any], shape: Shape, rows: int, tokens: int, masked: bool = True) -> Pass:
-    adapter = model.adapter.kind != "none"
-    rank = model.adapter.rank if adapter else 0
-    return Pass(shape, rows, tokens, precision(model, trainer), adapter, rank, masked)
+    adapter = model.adapter
+    rank = 0 if adapter.kind == "none" else adapter.rank
+    return Pass(shape, rows, tokens, precision(model, trainer), adapter.kind != "none", rank, masked)
 
 
 def _training(
-    recipe: Any, target: Target, shape: Shape, passes: tuple[Pass, ...], head: Head, reference: bool
+    recipe: RlvrRecipe | SftRecipe | DpoRecipe,
+    target: Target,
+    shape: Shape,
+    passes: tuple[Pass, ...],
+    head: Head,
+    reference: bool,
 ) -> Training:
     trainer = recipe.trainer
-    muon = getattr(recipe, "optimizer", None) is not None and recipe.optimizer.kind == "muon"
+    muon = not isinstance(recipe, DpoRecipe) and recipe.optimizer.kind == "muon"
     moments = 1.0 if muon else 0.5 if "8bit" in trainer.get("optim", "") else 2.0
     step = Training(
         shape=shape,

@@ -135,7 +135,7 @@ class BucketedTrainer(Survives, Trainer):
 
     def compute_loss(
         self,
-        model: Any,
+        model: PreTrainedModel,
         inputs: dict[str, torch.Tensor],
         return_outputs: bool = False,
         num_items_in_batch: Any = None,

@@ -16,6 +16,7 @@ from ..config.compression_eval import CompressionEvalRecipe
 from ..config.coverage import CoverageRecipe
 from ..config.dpo import DpoRecipe
 from ..config.evaluation import EvalRecipe
+from ..config.pipeline import PipelineRecipe
 from ..config.pretrain import PretrainRecipe
 from ..config.rewards import can_judge
 from ..config.rlvr import RlvrRecipe
@@ -53,6 +54,8 @@ def show_data(loaded: LoadedRecipe[Recipe], rows: int) -> None:
 
         show_tokens(recipe, rows, console)
         return
+    if isinstance(recipe, PipelineRecipe):
+        raise AssertionError("a pipeline is shown stage by stage")
     tokenizer = _tokenizer(recipe)
     for row, _ in _examples(recipe, rows):
         prompt = render_prompt(row, tokenizer, **_template_options(recipe))
@@ -73,8 +76,7 @@ def show_rewards(loaded: LoadedRecipe[Recipe], rows: int, samples: int = 0, mode
         model: Path or hub id; without it the recipe's model.
     """
     recipe = loaded.recipe
-    kinds = PretrainRecipe | CoverageRecipe | SftRecipe | DpoRecipe | CompressionEvalRecipe
-    if isinstance(recipe, kinds) or not getattr(recipe, "suites", True):
+    if not isinstance(recipe, RlvrRecipe | EvalRecipe) or not getattr(recipe, "suites", True):
         print(f"{loaded.name} has no rewards")
         return
     if samples:
@@ -102,7 +104,7 @@ def _judges(recipe: RlvrRecipe | EvalRecipe, sections: Sequence[Sequence[Any]], 
     """The rewards of every row, each made once; with `reads` those that ask readers get the recipe's."""
     found = {id(section): section for group in sections for section in group}
     rewards = [section.build() for section in found.values()]
-    if reads and getattr(recipe, "readers", ()):
+    if reads and recipe.readers:
         from ..parts.readers import with_readers
 
         rewards = with_readers(rewards, recipe, ())

@@ -13,9 +13,8 @@ from ...data.cache import write_atomic
 from ..config.language.reading import CoreDumper
 
 if TYPE_CHECKING:
-    from ..config.language.section import Section
-    from ..config.loader import LoadedRecipe
-    from ..config.pipeline import PipelineRecipe
+    from ..config.loaded import LoadedRecipe
+    from ..config.pipeline import PipelineRecipe, Stage
 
 
 class StageError(RuntimeError):
@@ -47,12 +46,12 @@ def run(loaded: LoadedRecipe[PipelineRecipe], resume: bool = False) -> Path:
     return folder
 
 
-def _as_yaml(stage: Section) -> str:
+def _as_yaml(stage: Stage) -> str:
     data = stage.model_dump(mode="json")
     return yaml.dump(data, Dumper=CoreDumper, sort_keys=False, allow_unicode=True, width=10_000)
 
 
-def _has_checkpoint(stage: Section) -> bool:
+def _has_checkpoint(stage: Stage) -> bool:
     from .checkpoints import CheckpointError, newest_whole_checkpoint
 
     try:

@@ -91,6 +91,6 @@ class Bar(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Show the watched numbers."""
-        found = [f"{name} {logs[key]:.3f}" for key, name in WATCHED.items() if (logs or {}).get(key) is not None]
+        found = [f"{name} {value:.3f}" for key, name in WATCHED.items() if (value := (logs or {}).get(key)) is not None]
         if self.task is not None and found:
             self.progress.update(self.task, numbers="  ".join(found))

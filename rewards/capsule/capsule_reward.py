@@ -244,7 +244,8 @@ class CapsuleReward(Reward):
         shares = guards(case.text, case.passage, case.facts, [question.text for question in case.questions])
         shares["readability"] = max(shares["readability"], self._surprising(case))
         if self.encoder is not None:
-            shares["semantics"] = unlike(*self.encoder.embed([case.text, case.passage]), self.semantics_floor)
+            capsule, passage = self.encoder.embed([case.text, case.passage])
+            shares["semantics"] = unlike(capsule, passage, self.semantics_floor)
         return shares
 
     def _surprising(self, case: _Case) -> float:

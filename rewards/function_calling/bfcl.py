@@ -149,7 +149,7 @@ def _typed(value: Any, accepted: Sequence[Any], wanted: type, inner: type | None
     """
     listed = next((type(other) for other in accepted if other != ""), None)
     if type(value) is wanted:
-        fits = inner is None or any(_items_typed(value, other, inner) for other in accepted)
+        fits = inner is None or (isinstance(value, list) and any(_items_typed(value, a, inner) for a in accepted))
         return fits, listed is not None and listed is not wanted
     return listed is not None and type(value) is listed, True
 

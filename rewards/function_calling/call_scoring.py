@@ -115,7 +115,7 @@ def score_parsed(parsed: Parsed, row: Mapping[str, Any]) -> Score:
     calls = match_calls(parsed.calls, gold.calls, tools)
     hallucinated = tuple(dict.fromkeys(call.name for call in parsed.calls if call.name not in tools))
     named = named_slots(parsed.text, gold.mentions) if decision == "ask" else []
-    judged = {
+    judged: dict[str, Any] = {
         "decision_ok": decision in gold.decisions,
         "calls_ok": _calls_ok(parsed, calls, gold, hallucinated),
         "asked_right_slot": bool(named) if decision == "ask" and gold.mentions else None,

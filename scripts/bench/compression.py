@@ -22,7 +22,7 @@ from pathlib import Path
 
 from quince.data.cache import write_atomic
 from quince.eval.compression import measures
-from quince.eval.compression.capsule_page import READING, figures
+from quince.eval.compression.capsule_analysis import READING, figures
 from quince.eval.compression.capsule_tables import Entry, suite_grids
 from quince.eval.compression.results import CAPSULE, RANDOM_FACTS, SWAPPED, Results
 from quince.eval.compression.seeds import over_seeds, pool

@@ -12,7 +12,7 @@ from coverage_claims import claims_text, gap, held_out, mechanism, over_seeds, s
 from quince.data.cache import write_atomic
 from quince.eval.coverage.scaling import kappa
 from quince.eval.measure.statistics import wilson
-from quince.recipes.coverage.figure import draw
+from quince.recipes.coverage.study import draw
 from quince.recipes.run.run_folder import processor
 
 Result = dict[str, Any]

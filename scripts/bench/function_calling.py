@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from quince.eval.function_calling.call_page import write_page
+from quince.eval.function_calling.call_analysis import write_entries
 from quince.eval.function_calling.call_rates import Report, below_baselines
 from quince.eval.function_calling.call_tables import Entry
 from quince.eval.function_calling.cases import Case
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     old = old_skills(given.records)
     given.out.mkdir(parents=True, exist_ok=True)
     suites = {name: [Entry(m, own[name], i) for i, (m, own) in enumerate(reports.items())] for name in SUITES}
-    page = write_page(suites, given.out, "Function calling, tiny models")
+    page = write_entries(suites, given.out, "Function calling, tiny models")
     below = {
         model: [f"{name}: {item.scenario}" for name in ("test", "names") for item in below_baselines(own[name])]
         for model, own in reports.items()

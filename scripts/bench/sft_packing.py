@@ -164,7 +164,7 @@ Mean loss over 200 of the conversations, packed against padded: {difference:.1e}
 - transformers keeps packed conversations apart by a mask of the whole pack, so that attention costs the square of the
   pack's length: with that, short packs are best (512), as long as they fill up. TRL joins all packs of a batch into one
   row, whose mask is larger still.
-- Attention by conversation (`recipes/sft/attention.py`) computes each one alone: the rate does not depend on the length
+- Attention by conversation (`recipes/sft/trainer.py`) computes each one alone: the rate does not depend on the length
   of a pack, so `max_length` can be chosen for the longest conversation. SFT uses it on CPUs where all layers are plain
   causal attention; on GPUs FlashAttention takes the boundaries, and other kernels the mask of each pack.
 

@@ -202,7 +202,7 @@ def _execution_problems(seen: RowView, execute: Execute) -> Iterator[str]:
 def _run(seen: RowView, execute: Execute, call: Call) -> Any:
     try:
         return execute(seen.tool_ids.get(call.name, call.name), seen.original_arguments(call.arguments))
-    except Exception as error:  # whatever a mock raises is the finding
+    except Exception as error:  # whatever a mock raises is reported
         return error
 
 

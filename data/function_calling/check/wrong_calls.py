@@ -54,7 +54,7 @@ def is_right(view: RowView, calls: Calls) -> bool:
 
 def example_call(view: RowView, function: Mapping[str, Any], rng: random.Random) -> Call:
     """A call of a tool with values of the dialogue where their names fit, and made-up ones elsewhere."""
-    known = {}
+    known: dict[str, Any] = {}
     for intent in view.provenance.get("intents") or ():
         known |= {name: slot["value"] for name, slot in intent["slots"].items()}
     schemas = _properties(function)

@@ -6,6 +6,7 @@ The words are those of the language packs; for a language without a pack there a
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...rows import RowError
@@ -60,7 +61,7 @@ def unwarranted_call(view: RowView, rng: random.Random) -> Call | None:
 
 def guessed_call(view: RowView, rng: random.Random) -> Call | None:
     """The wanted call with made-up values for what the user did not say."""
-    intents = view.provenance.get("intents") or ()
+    intents: Sequence[Mapping[str, Any]] = view.provenance.get("intents") or ()
     names = {tool: name for name, tool in view.tool_ids.items()}
     function = view.functions.get(names.get(intents[-1]["tool"], "")) if intents else None
     if function is None:

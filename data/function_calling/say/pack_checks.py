@@ -1,6 +1,6 @@
 """Is a language pack complete: every tool can be asked for, every value said, every missing slot named.
 
-Each finding is one message: file · key · what was found · how to mend it.
+Each problem is one message: file · key · what was found · how to mend it.
 """
 
 from __future__ import annotations

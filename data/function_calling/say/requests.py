@@ -29,7 +29,7 @@ class Context:
 
 
 @dataclass
-class Wish:
+class Request:
     """A tool with the values that the user wants: one set of arguments for each call.
 
     ``said`` has the words of each value, in the order of the calls or once for all of them; the values
@@ -65,7 +65,7 @@ class Wish:
         return found
 
 
-def draw_wish(context: Context, tool: Tool, optional: bool = True, without: tuple[str, ...] = ()) -> Wish:
+def draw_request(context: Context, tool: Tool, optional: bool = True, without: tuple[str, ...] = ()) -> Request:
     """Values for the required parameters of a tool but ``without``, and for some of the optional ones."""
     arguments: dict[str, Any] = {}
     kinds: dict[str, list[Any]] = {}
@@ -78,20 +78,20 @@ def draw_wish(context: Context, tool: Tool, optional: bool = True, without: tupl
             pass  # two parameters of one kind differ: nobody converts euros to euros
         taken.append(value)
         arguments[name] = value
-    return Wish(tool, [arguments])
+    return Request(tool, [arguments])
 
 
-def recorded(wishes: Sequence[Wish]) -> list[dict[str, Any]]:
+def recorded(requests: Sequence[Request]) -> list[dict[str, Any]]:
     """Provenance: what was wanted, value by value, and in which words."""
     found = []
-    for wish in wishes:
-        for place, arguments in enumerate(wish.arguments):
+    for request in requests:
+        for place, arguments in enumerate(request.arguments):
             slots = {}
             for name, value in arguments.items():
-                words = wish.said[name]
-                kind = wish.tool.parameters[name].kind
-                rule = "result" if name in wish.from_result else kind.name
+                words = request.said[name]
+                kind = request.tool.parameters[name].kind
+                rule = "result" if name in request.from_result else kind.name
                 said = words[min(place, len(words) - 1)]
                 slots[name] = {"value": value, "said": said, "policy": kind.policy, "rule": rule}
-            found.append({"tool": wish.tool.id, "slots": slots})
+            found.append({"tool": request.tool.id, "slots": slots})
     return found

@@ -115,11 +115,6 @@ def language_of(text: str, language: str, ignore: Sequence[str] = ()) -> Verdict
     return "wrong" if other > own else "right" if own > other else "unclear"
 
 
-def text_language_ok(text: str, language: str, ignore: Sequence[str] = ()) -> bool:
-    """Whether nothing says that a text is of another language; ``unclear`` passes."""
-    return language_of(text, language, ignore) != "wrong"
-
-
 @lru_cache
 def _letters(script: str) -> re.Pattern[str]:
     return re.compile(f"[{_RANGES[script]}]")

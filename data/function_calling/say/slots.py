@@ -167,7 +167,8 @@ def _draw_decimal(kind: SlotKind, rng: random.Random, pack: Pack, unseen: bool) 
 
 
 def _draw_list(kind: SlotKind, rng: random.Random, pack: Pack, unseen: bool) -> list[str]:
-    of, size, found = load_library().slots[kind.options["of"]], rng.choice(kind.options["sizes"]), []
+    of, size = load_library().slots[kind.options["of"]], rng.choice(kind.options["sizes"])
+    found: list[str] = []
     while len(found) < size:
         value = draw(of, rng, pack, unseen)
         if value not in found:

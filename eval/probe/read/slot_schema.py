@@ -155,7 +155,7 @@ def load_schema(name: str) -> Schema:
         raise ProbeError(f"{path} · {error} · give names of fields as keys") from None
 
 
-def _problem(path: Path, node: yaml.Node, details: Any) -> str:
+def _problem(path: Path, node: yaml.Node | None, details: Any) -> str:
     place, message = details["loc"], details["msg"].removeprefix("Value error, ")
     where, field = f"{path}:{_line(node, place)}", _dotted(place) or "schema"
     match details["type"]:
@@ -174,7 +174,8 @@ def _problem(path: Path, node: yaml.Node, details: Any) -> str:
 
 
 def _model(place: Sequence[str | int]) -> type[BaseModel]:
-    return {"slots": Slot, "outputs": Output}.get(str(place[0]), Schema) if len(place) > 1 else Schema
+    inner: dict[str, type[BaseModel]] = {"slots": Slot, "outputs": Output}
+    return inner.get(str(place[0]), Schema) if len(place) > 1 else Schema
 
 
 def _allowed(field: str) -> tuple[str, ...]:
@@ -182,7 +183,7 @@ def _allowed(field: str) -> tuple[str, ...]:
     return get_args(literal)
 
 
-def _line(node: yaml.Node, place: Sequence[str | int]) -> int:
+def _line(node: yaml.Node | None, place: Sequence[str | int]) -> int:
     """Line of the deepest part of a place that the file has."""
     for key in place:
         if isinstance(node, yaml.MappingNode):
@@ -192,7 +193,7 @@ def _line(node: yaml.Node, place: Sequence[str | int]) -> int:
             node = pairs[key][1]
         elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
             node = node.value[key]
-    return node.start_mark.line + 1
+    return node.start_mark.line + 1 if node else 1
 
 
 def _dotted(place: Sequence[str | int]) -> str:

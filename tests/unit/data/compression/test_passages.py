@@ -7,7 +7,7 @@ import random
 
 import pytest
 from quince.data.compression import passages
-from quince.data.compression.passage_words import ASKABLE, DISTRACTORS, ENTITIES, UNKNOWN, VALUES
+from quince.data.compression.passages import ASKABLE, DISTRACTORS, ENTITIES, UNKNOWN, VALUES
 from quince.data.rows import RowError
 from quince.data.sources import load_demonstrations, load_rows
 

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from quince.data.function_calling.adapters import bfcl, common, conversations, python_types, tau_bench
+from quince.data.function_calling.adapters import bfcl, common, conversations, tau_bench
+from quince.data.function_calling.adapters.xlam import schema_of
 from quince.data.function_calling.check.schema import argument_problems, function_of
 from quince.data.function_calling.wire.calls import of_message
 from quince.data.rows import RowError
@@ -107,7 +108,7 @@ def test_xlam_as_demonstrations():
     ],
 )
 def test_python_type_notes(note, schema, optional):
-    assert python_types.schema_of(note) == (schema, optional)
+    assert schema_of(note) == (schema, optional)
 
 
 def test_hermes():

@@ -21,7 +21,7 @@ from quince.data.rows import RowError
 
 LIBRARY = load_library()
 CODE = (
-    "generator grammar library mocks noise pack_checks pack_model packs plans scenarios generator_settings slots "
+    "generator grammar library mocks pack_checks pack_model packs plans scenarios generator_settings slots "
     "tool_lists requests"
 )
 

@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from quince.eval.board import build_board
+from quince.eval.compression.capsule_analysis import write_entries
 from quince.eval.compression.capsule_charts import accuracy_chart, break_even_chart
-from quince.eval.compression.capsule_page import write_page
 from quince.eval.compression.capsule_tables import Entry, suite_grids
 from quince.eval.compression.costs import Prices
 from quince.eval.compression.latency import Timing
@@ -168,5 +168,5 @@ def test_tables_on_the_terminal(tmp_path):
 
 def test_a_page_without_timing_or_prices(tmp_path):
     bare = replace(made_up(), timings={}, prices=None)
-    text = write_page({"x": [Entry("m", bare)]}, tmp_path).read_text(encoding="utf-8")
+    text = write_entries({"x": [Entry("m", bare)]}, tmp_path).read_text(encoding="utf-8")
     assert "1000 passages" not in text and text.count(".svg") == 1

@@ -8,11 +8,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quince.data.compression.passage_words import ASKABLE, DISTRACTORS, ENTITIES, VALUES
-from quince.data.compression.passages import Fact, facts_of, note_of
+from quince.data.compression.passages import ASKABLE, DISTRACTORS, ENTITIES, VALUES, Fact, facts_of, note_of
 from quince.eval.compression import baselines, measures
-from quince.eval.compression.contexts import answer_sentences, contexts, swapped
-from quince.eval.compression.reading_suite import Written, grounding, measure, problems, read, similarity
+from quince.eval.compression.reading_suite import (
+    Written,
+    answer_sentences,
+    contexts,
+    grounding,
+    measure,
+    problems,
+    read,
+    similarity,
+    swapped,
+)
 from quince.eval.compression.results import (
     CAPSULE,
     FIRST,

@@ -11,13 +11,11 @@ from quince.data.function_calling.wire.calls import of_message
 from quince.data.function_calling.wire.formats import FORMATS, render_calls
 from quince.data.sources import load_rows
 from quince.eval.engines.base import Completion
-from quince.eval.function_calling.baselines import BASELINES
-from quince.eval.function_calling.call_analysis import analyse
-from quince.eval.function_calling.call_differences import compare_reports, compare_scenarios, compare_with_baseline
+from quince.eval.function_calling.baselines import BASELINES, filled
+from quince.eval.function_calling.call_analysis import analyse, make_report
 from quince.eval.function_calling.call_rates import SCENARIOS, Report, Share, below_baselines, f1_scores
+from quince.eval.function_calling.call_tables import compare_reports, compare_scenarios, compare_with_baseline
 from quince.eval.function_calling.cases import Case
-from quince.eval.function_calling.copied_values import filled
-from quince.eval.function_calling.scoring import make_report
 from quince.eval.measure.evaluate import judge
 from quince.eval.measure.statistics import mcnemar
 from quince.rewards.registry import make_reward

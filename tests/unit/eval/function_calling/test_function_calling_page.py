@@ -8,8 +8,8 @@ import pytest
 from quince.data.function_calling.generator import rows
 from quince.eval.board import build_board
 from quince.eval.engines.base import Completion, Sampling
+from quince.eval.function_calling.call_analysis import write_entries
 from quince.eval.function_calling.call_charts import confusion_chart, scenario_chart
-from quince.eval.function_calling.call_page import write_page
 from quince.eval.function_calling.call_rates import Report
 from quince.eval.function_calling.call_tables import Entry, suite_grids
 from quince.eval.function_calling.cases import Case
@@ -132,7 +132,7 @@ def test_charts_are_whole_and_stay_inside(records):
 
 
 def test_a_report_without_cases_has_tables(tmp_path):
-    assert write_page({"none": [Entry("nobody", Report(()))]}, tmp_path).exists()
+    assert write_entries({"none": [Entry("nobody", Report(()))]}, tmp_path).exists()
     assert suite_grids([Entry("nobody", Report(()))])
 
 

@@ -14,8 +14,7 @@ from quince.eval.measure.records import read_record
 from quince.recipes.config import RecipeErrors, load_recipe
 from quince.recipes.config.coverage import ProbeArchitecture, Stop
 from quince.recipes.coverage.losses import answer_loss, cross_entropy, make_perpendicular, stablemax_loss
-from quince.recipes.coverage.measure import answers, examine
-from quince.recipes.coverage.mechanisms import by_mechanism
+from quince.recipes.coverage.measure import answers, by_mechanism, examine
 from quince.recipes.coverage.model import new_model, new_tokenizer
 from quince.recipes.coverage.overview import parameters, plan_lines
 from quince.recipes.coverage.study import table

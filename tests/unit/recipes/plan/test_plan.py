@@ -12,7 +12,7 @@ from quince.recipes.plan.activations import MIXED, Pass
 from quince.recipes.plan.disk_space import disk_text
 from quince.recipes.plan.generation import Generation
 from quince.recipes.plan.gpus import GPUS
-from quince.recipes.plan.launches import fits
+from quince.recipes.plan.lines import fits
 from quince.recipes.plan.memory import Head, Training
 from quince.recipes.plan.seconds import Work, phases
 

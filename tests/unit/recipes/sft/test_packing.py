@@ -7,9 +7,8 @@ from itertools import pairwise
 
 import pytest
 import torch
-from quince.recipes.sft.attention import BY_CONVERSATION, use_on_cpu
 from quince.recipes.sft.examples import BATCH, IGNORED, make_dataset
-from quince.recipes.sft.trainer import PackCollator, SftTrainer
+from quince.recipes.sft.trainer import BY_CONVERSATION, PackCollator, SftTrainer, use_on_cpu
 from transformers import AutoConfig, AutoModelForCausalLM
 from trl import SFTConfig, SFTTrainer
 

@@ -12,7 +12,7 @@ from quince.data.function_calling.generator_settings import SPLITS
 from quince.data.function_calling.wire.calls import of_message
 from quince.data.function_calling.wire.formats import FORMATS, render_calls
 from quince.rewards.function_calling.call_scoring import score
-from quince.rewards.function_calling.grading import binary, graded
+from quince.rewards.function_calling.function_call import binary, graded
 
 
 def reply(turn, format="hermes"):

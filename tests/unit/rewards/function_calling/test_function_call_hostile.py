@@ -11,8 +11,7 @@ from quince.data.function_calling.wire.calls import Call, dump
 from quince.data.function_calling.wire.formats import FORMATS, render_calls
 from quince.rewards.function_calling.call_scoring import ERRORS
 from quince.rewards.function_calling.call_values import difference
-from quince.rewards.function_calling.function_call import FunctionCall, score
-from quince.rewards.function_calling.grading import graded
+from quince.rewards.function_calling.function_call import FunctionCall, graded, score
 
 TOOL = {"name": "run", "parameters": {"type": "object", "properties": {"code": {"type": "string"}, "n": {}},
                                       "required": ["code"]}}  # fmt: skip

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from quince.data.function_calling.wire.calls import Call, dump
 from quince.data.function_calling.wire.formats import render_calls
-from quince.rewards.function_calling.function_call import FunctionCall, score
-from quince.rewards.function_calling.grading import graded
+from quince.rewards.function_calling.function_call import FunctionCall, graded, score
 
 WEATHER = Call("get_weather", {"city": "Sofia"})
 TOOL = {"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
