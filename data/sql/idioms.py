@@ -260,7 +260,7 @@ def _user(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}]
 
 
-def validity(split: str) -> dict[str, float]:
+def validity(split: Split) -> dict[str, float]:
     """Share of a split's questions on which idioms are right.
 
     Returns:
@@ -282,7 +282,7 @@ def validity(split: str) -> dict[str, float]:
 def main() -> None:
     """Print validity by rank and split."""
     print("split".ljust(14), "rows", *(name.rjust(10) for name in validity("train")))
-    for split in SPLITS:
+    for split in get_args(Split):
         shares = validity(split).values()
         print(split.ljust(14), str(len(rows(split))).rjust(4), *(f"{share:10.3f}" for share in shares))
 

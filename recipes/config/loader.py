@@ -22,6 +22,7 @@ from .pretrain import PretrainRecipe
 from .rlvr import RlvrRecipe
 from .sft import SftRecipe
 from .trainer_arguments import check_trainer, installed_fields
+from .trainer_fields import FIELDS
 
 SCHEMAS: dict[str, type[Recipe]] = {
     "rlvr": RlvrRecipe,
@@ -101,17 +102,18 @@ def _with_output_dir(tree: Entry, name: str) -> Entry:
 
 def _check(tree: Entry, own_file: str) -> tuple[Recipe | None, list[Problem]]:
     kind = _kind(tree)
+    if kind == "pipeline":
+        return check_pipeline(tree, lambda stage: _check(stage, own_file))
     if kind not in SCHEMAS:
         written = tree.value.get("kind", Entry(None, tree.origin))
         value = plain(written)
         found, hint = "missing" if value is None else show_value(value), did_you_mean(str(kind), SCHEMAS)
         return None, [Problem(written.origin, "kind", found, f"one of {', '.join(SCHEMAS)}", hint)]
-    if kind == "pipeline":
-        return check_pipeline(tree, lambda stage: _check(stage, own_file))
     recipe, by_field = validate(SCHEMAS[kind], tree)
     trainer = plain(tree.value["trainer"]) if "trainer" in tree.value else None
-    if isinstance(trainer, dict) and kind not in ("eval", "compression_eval"):
-        for field, *words in itertools.islice(check_trainer(trainer, kind), MOST):
+    target = next((name for name in FIELDS if name == kind), None)
+    if isinstance(trainer, dict) and target is not None:
+        for field, *words in itertools.islice(check_trainer(trainer, target), MOST):
             path = ("trainer", field)
             by_field[path] = Problem(origin_of(tree, path), ".".join(path), *words)
     problems = list(by_field.values())
@@ -160,15 +162,9 @@ def _in_order(problems: list[Problem]) -> list[Problem]:
 def _notes(recipe: Recipe) -> tuple[str, ...]:
     if isinstance(recipe, PipelineRecipe):
         return tuple(dict.fromkeys(note for stage in recipe.stages.values() for note in _notes(stage)))
-    missing = tuple(
-        f"{conflict.fields[0]}: {conflict.found}, {conflict.allowed}"
-        for conflict in recipe.conflicts()
-        if conflict.missing_file
-    )
-    if isinstance(recipe, EvalRecipe | CompressionEvalRecipe) or installed_fields(recipe.kind) is not None:
-        return missing
-    library = "transformers" if recipe.kind in ("pretrain", "coverage") else "trl"
-    return (
-        *missing,
-        f"{library} is not installed: the names under `trainer:` were not checked",
-    )
+    missing = [conflict for conflict in recipe.conflicts() if conflict.missing_file]
+    notes = [f"{conflict.fields[0]}: {conflict.found}, {conflict.allowed}" for conflict in missing]
+    if not isinstance(recipe, EvalRecipe | CompressionEvalRecipe) and installed_fields(recipe.kind) is None:
+        library = "transformers" if recipe.kind in ("pretrain", "coverage") else "trl"
+        notes.append(f"{library} is not installed: the names under `trainer:` were not checked")
+    return tuple(notes)

@@ -23,7 +23,8 @@ class NoAdapter(Section):
 class LoraAdapter(Section):
     """Train low-rank updates of the linear layers (hf.co/papers/2106.09685)."""
 
-    kind: Literal["lora"]
+    kind: Literal["lora", "qlora"]
+    """`qlora` holds the other weights in 4 bits (hf.co/papers/2305.14314)."""
     rank: Positive = 32
     alpha: PositiveFloat = 64.0
     """The update is scaled by alpha / rank."""
@@ -34,13 +35,7 @@ class LoraAdapter(Section):
     """Save the whole model with the updates added to its weights, ready to serve; false saves the updates alone."""
 
 
-class QloraAdapter(LoraAdapter):
-    """LoRA on weights held in 4 bits (hf.co/papers/2305.14314)."""
-
-    kind: Literal["qlora"]  # type: ignore[assignment]
-
-
-Adapter = Annotated[NoAdapter | LoraAdapter | QloraAdapter, Field(discriminator="kind")]
+Adapter = Annotated[NoAdapter | LoraAdapter, Field(discriminator="kind")]
 
 
 class Model(Section):

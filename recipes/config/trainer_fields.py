@@ -253,7 +253,9 @@ RANGES: dict[str, Range] = {
 }
 
 # TRL leaves these as free strings and fails on a wrong one only during training.
-_SAVING = {"save_strategy": ("no", "steps", "epoch")}  # the best one would need rows that are held out
+_SAVING: dict[str, tuple[str, ...]] = {
+    "save_strategy": ("no", "steps", "epoch")
+}  # the best one would need rows that are held out
 CHOICES: dict[Target, dict[str, tuple[str, ...]]] = {
     "pretrain": _SAVING,
     "coverage": _SAVING,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 from yaml.error import MarkedYAMLError
@@ -36,7 +36,7 @@ DEEPEST = 50
 class CoreLoader(yaml.SafeLoader):
     """PyYAML's safe loader with YAML 1.2 scalars and a limit of nesting."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {}
+    yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012  # as PyYAML declares it
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
@@ -106,7 +106,9 @@ def read_overrides(overrides: list[str]) -> tuple[Entry, list[Problem]]:
         try:
             node = CoreLoader(raw).get_single_node()
         except yaml.YAMLError as error:
-            problems.append(Problem(COMMAND_LINE, name, f"found {raw!r}", f"a YAML value ({error.problem})"))
+            problems.append(
+                Problem(COMMAND_LINE, name, f"found {raw!r}", f"a YAML value ({getattr(error, 'problem', error)})")
+            )
             continue
         value = Entry(None, COMMAND_LINE)
         if node is not None:
@@ -184,7 +186,7 @@ class _Builder:
             mapping[key] = Entry(entry.value, self._origin(key_node))
         return mapping
 
-    def _scalar(self, node: yaml.ScalarNode, path: tuple[str, ...]) -> Any:
+    def _scalar(self, node: yaml.Node, path: tuple[str, ...]) -> Any:
         try:
             if node.tag.endswith(":int"):
                 return int(node.value)

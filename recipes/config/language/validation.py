@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import types
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from .errors import Problem, did_you_mean, one_of, show_value
 from .kinds import Kinds
 from .tree import Entry, origin_of, plain
 
 Path = tuple[str, ...]
+R = TypeVar("R", bound=BaseModel)
 MOST = 50
 """Problems that are shown; with each an explanation is looked for."""
 
@@ -32,7 +34,7 @@ _STAND_INS: dict[str, Any] = {
 }
 
 
-def validate(schema: type[BaseModel], tree: Entry) -> tuple[BaseModel | None, dict[Path, Problem]]:
+def validate(schema: type[R], tree: Entry) -> tuple[R | None, dict[Path, Problem]]:
     """Check a tree against its schema.
 
     Where fields are wrong, defaults or stand-ins take their place, so that the checks that look at
@@ -68,11 +70,11 @@ def validate(schema: type[BaseModel], tree: Entry) -> tuple[BaseModel | None, di
 def _problem(schema: type, tree: Entry, data: Any, path: Path, detail: Mapping[str, Any]) -> Problem:
     field, kind, context = ".".join(path), detail["type"], detail.get("ctx", {})
     where = origin_of(tree, path)
-    if kind == "extra_forbidden":
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         allowed = _field_names(schema, path[:-1], data)
         hint = did_you_mean(path[-1], allowed)
         return Problem(where, field, "no such field", one_of(allowed), hint)
-    if kind == "missing":
+    if kind in ("missing", "missing_argument"):
         return Problem(where, field, "missing", "this field has no default")
     if kind == "union_tag_not_found":
         return Problem(where, field, "missing", "say which kind it is")
@@ -156,7 +158,7 @@ def _field_names(schema: type, path: Path, data: Any) -> list[str]:
     candidates: list[type[BaseModel] | Kinds] = [schema]
     for part in path:
         data = _step(data, part)
-        fields = [model.model_fields[part] for model in candidates if part in getattr(model, "model_fields", ())]
+        fields = [known[part] for known in map(_fields, candidates) if part in known]
         inner = [model for field in fields for model in _models_in((field.annotation, *field.metadata))]
         candidates = inner if inner else candidates
         candidates = [model for model in candidates if _fits(model, data)] or candidates
@@ -164,15 +166,20 @@ def _field_names(schema: type, path: Path, data: Any) -> list[str]:
             candidates = [
                 model.schema(data.get("kind")) or model if isinstance(model, Kinds) else model for model in candidates
             ]
-    return list(dict.fromkeys(name for model in candidates for name in getattr(model, "model_fields", ())))
+    return list(dict.fromkeys(name for model in candidates for name in _fields(model)))
+
+
+def _fields(model: type[BaseModel] | Kinds) -> dict[str, FieldInfo]:
+    """The fields of a section, or of a dataclass that is one."""
+    return getattr(model, "__pydantic_fields__", {})
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel] | Kinds]:
-    if isinstance(annotation, Kinds) or (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+    if isinstance(annotation, Kinds) or (isinstance(annotation, type) and hasattr(annotation, "__pydantic_fields__")):
         yield annotation
     elif isinstance(annotation, tuple):
-        kinds = [found for part in annotation for found in _models_in(part) if isinstance(found, Kinds)]
-        yield from kinds or [found for part in annotation for found in _models_in(part)]
+        found = [model for part in annotation for model in _models_in(part)]
+        yield from [model for model in found if isinstance(model, Kinds)] or found
     elif hasattr(annotation, "__metadata__"):
         yield from _models_in((annotation.__origin__, *annotation.__metadata__))
     elif get_origin(annotation) in (Union, types.UnionType, list):
@@ -185,7 +192,7 @@ def _fits(model: type[BaseModel] | Kinds, data: Any) -> bool:
     if not isinstance(data, Mapping) or isinstance(model, Kinds):
         return True
     for name in ("kind", "on"):
-        field = model.model_fields.get(name)
+        field = _fields(model).get(name)
         if field is None or name not in data or get_origin(field.annotation) is not Literal:
             continue
         if data[name] not in get_args(field.annotation):
