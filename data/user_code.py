@@ -9,8 +9,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-_PACKAGE = Path(__file__).resolve().parents[1]
-_OWN = tuple(str(_PACKAGE / floor) for floor in ("data", "rewards", "eval", "recipes"))
+_PACKAGES = (Path(__file__).parents[1], Path(__file__).resolve().parents[1])  # which may be behind a link
+_OWN = tuple(str(package / floor) for package in _PACKAGES for floor in ("data", "rewards", "eval", "recipes"))
 _LIBRARIES = (sysconfig.get_path("stdlib"), *site.getsitepackages())
 
 

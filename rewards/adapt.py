@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, SupportsIndex
 
 from ..data.user_code import described, place_of
-from .base import Reward, Verdict, as_verdict, error_verdict
+from .base import Reward, Verdict, as_verdict, error_verdict, finished
 
 TRL_ARGUMENTS = frozenset(
     ("prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric", "environments")
@@ -118,7 +117,7 @@ class FunctionReward(_Own):
             return [verdict for verdict in verdicts if verdict is not None]
         chosen = [rows[index] for index in places]
         try:
-            values = _finished(self.function(**self._arguments([completions[index] for index in places], chosen)))
+            values = finished(self.function(**self._arguments([completions[index] for index in places], chosen)))
             if not isinstance(values, Sequence) or len(values) != len(places):
                 raise ValueError(f"returned {values!r:.60} for {len(places)} completions: give a list of one each")
             judged = [as_verdict(value, self) for value in values]
@@ -150,18 +149,7 @@ class JudgeReward(_Own):
 
     def judge(self, completion: str, row: Mapping[str, Any]) -> Verdict:
         """See the base."""
-        return as_verdict(_finished(self.function(completion, row, **self.options)), self)
-
-
-def _finished(value: Any) -> Any:
-    """What a function returned, or what it will return if it is `async`."""
-    if not inspect.isawaitable(value):
-        return value
-
-    async def wait(awaited: Awaitable[Any]) -> Any:
-        return await awaited
-
-    return asyncio.run(wait(value))
+        return as_verdict(self.function(completion, row, **self.options), self)
 
 
 def _drop(*_: Any, **__: Any) -> None:

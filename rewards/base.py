@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import logging
 import math
 import signal
@@ -152,12 +154,24 @@ def time_limit(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, after, interval)
 
 
+def finished(value: Any) -> Any:
+    """What a function returned, or what it will return if it is `async`."""
+    if not inspect.isawaitable(value):
+        return value
+
+    async def wait() -> Any:
+        return await value
+
+    return asyncio.run(wait())
+
+
 def as_verdict(value: Any, reward: Reward) -> Verdict:
     """What a judge returned as a verdict: a number or truth value is correct at the high end of the reward's range.
 
     Raises:
         ValueError: It is not finite, or neither a number, a truth value, None nor a verdict.
     """
+    value = finished(value)
     if isinstance(value, Verdict):
         number = value.value
     elif value is None:
