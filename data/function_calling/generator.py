@@ -16,7 +16,7 @@ import functools
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -81,7 +81,7 @@ def rows(
 
 
 def demonstrations(
-    split: Literal["train"] = "train",
+    split: Split = "train",
     size: int | None = 1000,
     seed: int = 0,
     *,

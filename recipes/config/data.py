@@ -122,6 +122,15 @@ def conversation_schema(kind: str, function: Any) -> type[Source]:
     return source_schema(kind, function, ConversationSource)
 
 
+class HeldOut(Section):
+    """Rows that are measured while training and never trained on."""
+
+    every: Positive = 50
+    """Optimizer steps between two measurements."""
+    keep_best: bool = True
+    """Keep the model of the best measurement in the folder `best` of the run; `model` is that of the last step."""
+
+
 def numbered(field: str, sources: list[Source]) -> dict[str, Source]:
     """Sources by the field that each stands in."""
     return {f"{field}.{index}": source for index, source in enumerate(sources)}

@@ -7,9 +7,15 @@ from typing import Literal
 
 from pydantic import Field
 
-from .data import DpoSource, numbered, source_conflicts
+from .data import DpoSource, HeldOut, numbered, source_conflicts
 from .language.errors import Conflict
 from .sft import TuningRecipe
+
+
+class HeldOutPairs(HeldOut):
+    """Pairs whose loss is measured while training."""
+
+    data: list[DpoSource] = Field(min_length=1)
 
 
 class DpoRecipe(TuningRecipe):
@@ -20,11 +26,14 @@ class DpoRecipe(TuningRecipe):
 
     kind: Literal["dpo"]
     data: list[DpoSource] = Field(min_length=1)
+    held_out: HeldOutPairs | None = None
+    """Also measure the loss, and how often the better answer is preferred, on pairs that are not trained on."""
 
     def conflicts(self) -> Iterator[Conflict]:
         """See the base."""
         yield from super().conflicts()
-        yield from source_conflicts(numbered("data", self.data))
+        held_out = numbered("held_out.data", self.held_out.data if self.held_out else [])
+        yield from source_conflicts(numbered("data", self.data) | held_out)
         if not self.trainer.get("sync_ref_model"):
             return
         fields = ("trainer.sync_ref_model", "model.adapter.kind", "trainer.precompute_ref_log_probs")

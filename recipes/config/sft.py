@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from .data import SftSource, numbered, source_conflicts
+from .data import HeldOut, SftSource, numbered, source_conflicts
 from .language.errors import Conflict
 from .language.section import Options, RecipeBase
 from .model import AdamW, Launch, Model, Optimizer
@@ -38,6 +38,12 @@ class TuningRecipe(RecipeBase):
             yield Conflict(("trainer.max_length", "model.id"), found, f"at most {shape.context}")
 
 
+class HeldOutConversations(HeldOut):
+    """Conversations whose loss is measured while training."""
+
+    data: list[SftSource] = Field(min_length=1)
+
+
 class SftRecipe(TuningRecipe):
     """Everything one SFT run is made of.
 
@@ -54,12 +60,15 @@ class SftRecipe(TuningRecipe):
     """Mix the rows of `data` at random; false keeps each source's order, for a curriculum within it."""
     too_long: Literal["drop", "truncate", "refuse"] = "drop"
     """Conversations of more than `trainer.max_length` tokens: left out or cut at the end, counted; or an error."""
+    held_out: HeldOutConversations | None = None
+    """Also measure the loss on rows that are not trained on."""
     optimizer: Optimizer = AdamW()
 
     def conflicts(self) -> Iterator[Conflict]:
         """See the base; also optimizers and orders that exclude each other."""
         yield from super().conflicts()
-        yield from source_conflicts(numbered("data", self.data) | numbered("first", self.first))
+        held_out = numbered("held_out.data", self.held_out.data if self.held_out else [])
+        yield from source_conflicts(numbered("data", self.data) | numbered("first", self.first) | held_out)
         strategy = self.trainer.get("train_sampling_strategy")
         if (self.first or not self.shuffle) and strategy not in (None, "sequential"):
             found = f"{strategy!r} changes the order that `first` and `shuffle: false` ask for"

@@ -65,7 +65,7 @@ _SHARED = _rules(
         "remove_unused_columns": "rows are prepared before the trainer sees them",
         "average_tokens_across_devices": "a step always counts the tokens of all processes",
         "eval_strategy eval_steps eval_delay eval_on_start per_device_eval_batch_size load_best_model_at_end "
-        "metric_for_best_model greater_is_better": "no rows are held out while training; call `quince eval` afterwards",
+        "metric_for_best_model greater_is_better": "write `held_out: {every: ..., data: [...]}`",
     },
     {
         "use_cache": "training reads each sequence once",
