@@ -46,7 +46,8 @@ EXTRAS = _words("year day hour month minute week note code kind phase")
 # Values only: no prompt and no answer shows them.
 VALUES = _words("amber birch cedar delta ember fjord grove heron iris jade kite larch maple north olive pearl")
 
-Table = list[tuple[int | str | None, ...]]
+Cell = int | str | None
+Table = list[tuple[Cell, ...]]
 
 
 @dataclass(frozen=True)
@@ -135,9 +136,7 @@ def make_database(name: str, schema: Schema, quirks: frozenset[str], rng: random
     return Database(name, schema, quirks, parents, children)
 
 
-def _entities(
-    schema: Schema, count: int, quirks: frozenset[str], rng: random.Random
-) -> list[dict[str, int | str | None]]:
+def _entities(schema: Schema, count: int, quirks: frozenset[str], rng: random.Random) -> list[dict[str, Cell]]:
     """Parents in increasing order of their first number; neighbours (2i, 2i+1) may share a name."""
     ids = rng.sample(range(1, 60), count)
     names = [f"{word}{rng.randrange(10, 100)}" for word in (VALUES * 2)[:count]]
@@ -145,7 +144,7 @@ def _entities(
     names = _unique(names)
     if "homonyms" in quirks:
         names = [names[index - index % 2] for index in range(count)]
-    entities = [{"id": key, "name": name} for key, name in zip(ids, names, strict=True)]
+    entities: list[dict[str, Cell]] = [{"id": key, "name": name} for key, name in zip(ids, names, strict=True)]
     for position, column in enumerate(schema.numbers):
         values = _numbers(count, quirks, rng)
         # The second number runs the other way, so that neighbours are neighbours in both.
@@ -175,8 +174,8 @@ def _numbers(count: int, quirks: frozenset[str], rng: random.Random) -> list[int
     return values
 
 
-def _children(schema: Schema, owners: list[int], quirks: frozenset[str], rng: random.Random) -> Table:
-    keys: list[int | None] = list(owners)
+def _children(schema: Schema, owners: list[Cell], quirks: frozenset[str], rng: random.Random) -> Table:
+    keys = list(owners)
     if "fan_out" in quirks:
         for owner in owners:
             keys += [owner] * rng.choice((1, 1, 2))

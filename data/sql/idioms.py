@@ -21,6 +21,7 @@ import random
 import re
 import sqlite3
 from collections import Counter
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from itertools import zip_longest
 from typing import Literal, get_args
@@ -38,22 +39,8 @@ DATABASES = 40  # in each of the two worlds
 # Share of databases that have a quirk. `home` is trained on; in `away` the quirks that break the
 # favoured idioms (homonyms, ties) are common and those that break the others are rare.
 MIXES: dict[str, dict[str, float]] = {
-    "home": {
-        "homonyms": 0.2,
-        "ties": 0.2,
-        "repeats": 0.45,
-        "fan_out": 0.4,
-        "orphans": 0.4,
-        "nulls": 0.4,
-    },
-    "away": {
-        "homonyms": 0.65,
-        "ties": 0.65,
-        "repeats": 0.05,
-        "fan_out": 0.3,
-        "orphans": 0.3,
-        "nulls": 0.3,
-    },
+    "home": {"homonyms": 0.2, "ties": 0.2, "repeats": 0.45, "fan_out": 0.4, "orphans": 0.4, "nulls": 0.4},
+    "away": {"homonyms": 0.65, "ties": 0.65, "repeats": 0.05, "fan_out": 0.3, "orphans": 0.3, "nulls": 0.3},
 }
 
 
@@ -126,7 +113,7 @@ def _world(mix: str) -> tuple[Database, ...]:
     return tuple(databases)
 
 
-def _fresh_schema(taken: set[tuple[str, str]], rng: random.Random) -> Schema:
+def _fresh_schema(taken: AbstractSet[tuple[str, str]], rng: random.Random) -> Schema:
     while _pair(schema := random_schema(rng)) in taken:
         pass
     return schema
@@ -277,15 +264,3 @@ def validity(split: Split) -> dict[str, float]:
     table["not first"] = sum(not valid[0] for valid in verdicts) / len(verdicts)
     table["all"] = sum(all(valid) for valid in verdicts) / len(verdicts)
     return table
-
-
-def main() -> None:
-    """Print validity by rank and split."""
-    print("split".ljust(14), "rows", *(name.rjust(10) for name in validity("train")))
-    for split in get_args(Split):
-        shares = validity(split).values()
-        print(split.ljust(14), str(len(rows(split))).rjust(4), *(f"{share:10.3f}" for share in shares))
-
-
-if __name__ == "__main__":
-    main()

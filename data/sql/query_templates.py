@@ -72,13 +72,7 @@ class Question:
         schema = self.schema
         join = f"{schema.parent} JOIN {schema.child} ON {schema.parent}.id = {schema.key}"
         return text.format(
-            p=schema.parent,
-            c=schema.child,
-            n=schema.name,
-            k=schema.key,
-            x=self.number,
-            v=self.limit,
-            join=join,
+            p=schema.parent, c=schema.child, n=schema.name, k=schema.key, x=self.number, v=self.limit, join=join
         )
 
 
@@ -104,11 +98,7 @@ TEMPLATES: tuple[Template, ...] = (
         "SELECT {n} FROM {p} WHERE NOT EXISTS (SELECT * FROM {c} WHERE {k} = {p}.id) GROUP BY id",
         (
             _idiom("except", "homonyms", "SELECT {n} FROM {p} EXCEPT SELECT {n} FROM {join}"),
-            _idiom(
-                "left_join",
-                "repeats",
-                "SELECT {n} FROM {p} LEFT JOIN {c} ON {p}.id = {k} WHERE {k} IS NULL",
-            ),
+            _idiom("left_join", "repeats", "SELECT {n} FROM {p} LEFT JOIN {c} ON {p}.id = {k} WHERE {k} IS NULL"),
             _idiom("not_in", "repeats orphans", "SELECT {n} FROM {p} WHERE id NOT IN (SELECT {k} FROM {c})"),
         ),
     ),
@@ -133,11 +123,7 @@ TEMPLATES: tuple[Template, ...] = (
                 "homonyms",
                 "SELECT COUNT(DISTINCT {n}) FROM {p} LEFT JOIN {c} ON {p}.id = {k} WHERE {k} IS NULL",
             ),
-            _idiom(
-                "left_join",
-                "repeats",
-                "SELECT COUNT(*) FROM {p} LEFT JOIN {c} ON {p}.id = {k} WHERE {k} IS NULL",
-            ),
+            _idiom("left_join", "repeats", "SELECT COUNT(*) FROM {p} LEFT JOIN {c} ON {p}.id = {k} WHERE {k} IS NULL"),
             _idiom("not_in", "repeats orphans", "SELECT COUNT(*) FROM {p} WHERE id NOT IN (SELECT {k} FROM {c})"),
         ),
     ),
@@ -178,9 +164,7 @@ TEMPLATES: tuple[Template, ...] = (
             _idiom("distinct", "homonyms", "SELECT DISTINCT {n} FROM {p} WHERE {x} > (SELECT AVG({x}) FROM {p})"),
             _idiom("average", "repeats", "SELECT {n} FROM {p} WHERE {x} > (SELECT AVG({x}) FROM {p})"),
             _idiom(
-                "sum_by_count",
-                "repeats",
-                "SELECT {n} FROM {p} WHERE {x} > (SELECT SUM({x}) / COUNT({x}) FROM {p})",
+                "sum_by_count", "repeats", "SELECT {n} FROM {p} WHERE {x} > (SELECT SUM({x}) / COUNT({x}) FROM {p})"
             ),
         ),
     ),
@@ -192,9 +176,7 @@ TEMPLATES: tuple[Template, ...] = (
             _idiom("distinct", "homonyms", "SELECT DISTINCT {n} FROM {p} WHERE {x} > {v}"),
             _idiom("where", "repeats", "SELECT {n} FROM {p} WHERE {x} > {v}"),
             _idiom(
-                "not_in",
-                "repeats nulls",
-                "SELECT {n} FROM {p} WHERE id NOT IN (SELECT id FROM {p} WHERE {x} <= {v})",
+                "not_in", "repeats nulls", "SELECT {n} FROM {p} WHERE id NOT IN (SELECT id FROM {p} WHERE {x} <= {v})"
             ),
             _idiom("except", "homonyms nulls", "SELECT {n} FROM {p} EXCEPT SELECT {n} FROM {p} WHERE {x} <= {v}"),
         ),

@@ -1,10 +1,10 @@
 """Text-to-SQL benchmarks Spider and BIRD, from a local folder that holds questions and databases.
 
 Rows have ``id``, ``task``, ``prompt`` (schema, question, instructions), ``database`` (absolute path of
-the SQLite file), ``gold_sql``, ``semantics`` (how results compare: ``bag`` for Spider, ``set`` for
-BIRD, as their own evaluations do), ``db_id``, and ``cluster``, the same: questions on one database are
-not independent. The databases are not on the Hub, so a folder is
-always needed: the option ``root``, or the environment variable ``QUINCE_DATA``.
+the SQLite file), ``gold_sql`` (a query, or a list of which any is right), ``semantics`` (``spider`` or
+``bird``: results are compared by the benchmark's own rule), ``db_id``, and ``cluster``, the same:
+questions on one database are not independent. The databases are not on the Hub, so a folder is always
+needed: the option ``root``, or the environment variable ``QUINCE_DATA``.
 
 Whether the gold query runs, and what an empty result means, is for the reward to decide.
 """
@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from .. import files
 from ..options import Count, provides
@@ -34,31 +34,21 @@ class Layout:
     """Where a benchmark keeps its parts, below the root.
 
     Attributes:
-        task: Name of the source and of the rows' ``task``.
+        task: Name of the source, and the rows' ``task`` and ``semantics``.
         questions: Split names, each with the file stems that may hold its questions.
         databases: Split names, each with the patterns of a database file.
-        semantics: How results are compared.
     """
 
     task: str
     questions: Mapping[str, tuple[str, ...]]
     databases: Mapping[str, tuple[str, ...]]
-    semantics: Literal["set", "bag"]
 
 
-_SPIDER_DATABASES = (
-    "spider/database/{db}/{db}.sqlite",
-    "database/{db}/{db}.sqlite",
-    "spiderman/sqlite/{db}.sqlite",
-)
+_SPIDER_DATABASES = ("spider/database/{db}/{db}.sqlite", "database/{db}/{db}.sqlite", "spiderman/sqlite/{db}.sqlite")
 _SPIDER = Layout(
     "spider",
-    {
-        "train": ("spider/train_spider", "train_spider", "spider_syn/train_spider"),
-        "dev": ("spider/dev", "dev"),
-    },
+    {"train": ("spider/train_spider", "train_spider", "spider_syn/train_spider"), "dev": ("spider/dev", "dev")},
     {"train": _SPIDER_DATABASES, "dev": _SPIDER_DATABASES},
-    "bag",
 )
 _BIRD = Layout(
     "bird",
@@ -67,13 +57,12 @@ _BIRD = Layout(
         split: tuple(f"{prefix}{split}/{split}_databases/{{db}}/{{db}}.sqlite" for prefix in ("bird/", ""))
         for split in ("train", "dev")
     },
-    "set",
 )
 
 
 @provides("database", "gold_sql", "semantics")
 def spider(
-    split: Literal["train", "dev"] = "train",
+    split: Literal[train, dev] = "train",
     size: int | None = None,
     seed: int = 0,
     *,
@@ -85,7 +74,8 @@ def spider(
 
     Reads the official layout (``train_spider.json``, ``dev.json``, ``database/<db>/<db>.sqlite``), also
     inside a folder ``spider``; the train questions in Spider-Syn's file, in their original wording; and
-    the databases as SpiderMan has them, ``spiderman/sqlite/<db>.sqlite``.
+    the databases as SpiderMan has them, ``spiderman/sqlite/<db>.sqlite``. Other SQLite files in a folder ``<db>`` are
+    taken for the test suite's and judged too.
 
     Args:
         split: ``train`` or ``dev``.
@@ -107,7 +97,7 @@ def spider(
 
 @provides("database", "gold_sql", "semantics")
 def bird(
-    split: Literal["train", "dev"] = "train",
+    split: Literal[train, dev] = "train",
     size: int | None = None,
     seed: int = 0,
     *,
@@ -125,13 +115,7 @@ def bird(
 
 
 def _rows(
-    layout: Layout,
-    split: str,
-    size: int | None,
-    seed: int,
-    root: str | None,
-    style: Style,
-    example_values: int,
+    layout: Layout, split: str, size: int | None, seed: int, root: str | None, style: Style, example_values: int
 ) -> list[Row]:
     place = f"data · {layout.task}[{split}]"
     _check_options(layout, split, style, example_values)
@@ -155,8 +139,8 @@ def _rows(
                 "task": layout.task,
                 "prompt": [{"role": "user", "content": _prompt(schema, record, where, style)}],
                 "database": str(database),
-                "gold_sql": str(files.field(record, ("query", "SQL"), where)).strip(),
-                "semantics": layout.semantics,
+                "gold_sql": _gold(record, where),
+                "semantics": layout.task,
                 "db_id": db_id,
                 "cluster": db_id,
             }
@@ -189,6 +173,12 @@ def _prompt(schema: str, record: Mapping[str, Any], where: str, style: Style) ->
     if evidence:
         parts.append(f"Known facts: {evidence}")
     return "\n\n".join([*parts, INSTRUCTIONS])
+
+
+def _gold(record: Mapping[str, Any], where: str) -> str | list[str]:
+    """The gold query, or all of them where the record has a list."""
+    gold = files.field(record, ("query", "SQL"), where)
+    return [str(query).strip() for query in gold] if isinstance(gold, list) else str(gold).strip()
 
 
 def _report_missing(missing: Counter[str], found: int, place: str, patterns: tuple[str, ...]) -> None:

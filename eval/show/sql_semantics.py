@@ -1,7 +1,7 @@
 """The analysis of suites judged by `sql_execution`: execution accuracy as a set and as a bag, of the same answers.
 
-Spider's test suite compares bags of rows and BIRD sets. A set is blind to duplicates, so that a query can pass by
-DISTINCT or by losing rows: what only a set accepts is shown. `ordered` suites are shown as both too.
+BIRD compares sets of rows. A set is blind to duplicates, so that a query can pass by DISTINCT or by losing rows: what
+only a set accepts is shown. Suites with other semantics are shown as both too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ...data.cache import write_atomic
 from ...data.rows import Row
-from ...rewards.base import Reward
+from ...rewards.base import Reward, Verdict
 from ..measure.analyses import Analysed
 from ..measure.problems import Answer, Problem, clusters_of
 from ..measure.statistics import Interval, bootstrap_mean, paired_difference, pass_at_k, wilson_clustered
@@ -37,11 +37,13 @@ def analyse(rows: Sequence[Row], problems: Sequence[Problem], reward: Reward) ->
     """Return `[judged, correct]` of samples and the greedy verdict, by semantics and problem."""
     judges = {kind: replace(reward, semantics=kind) for kind in SEMANTICS}  # type: ignore[type-var]
     found: dict[str, Any] = {"ids": [p.id for p in problems], "clusters": clusters_of(problems)}
+    asked = [(row, answer) for row, p in zip(rows, problems, strict=True) for answer in _answers(p)]
     for kind, judge in judges.items():
-        asked = [(row, a) for row, p in zip(rows, problems, strict=True) for a in _answers(p)]
-        open_ = [(row, a) for row, a in asked if _known(row, a, reward, kind) is None]
-        verdicts = iter(judge.judge_batch([a.text for _, a in open_], [row for row, _ in open_]))
-        found[kind] = [list(_counts(row, p, reward, kind, verdicts)) for row, p in zip(rows, problems, strict=True)]
+        known = [_known(row, answer, reward, kind) for row, answer in asked]
+        open_ = [pair for pair, result in zip(asked, known, strict=True) if result is None]
+        verdicts = iter(judge.judge_batch([answer.text for _, answer in open_], [row for row, _ in open_]))
+        results = iter([result or _result(next(verdicts)) for result in known])
+        found[kind] = [_counts(problem, results) for problem in problems]
     return found
 
 
@@ -84,30 +86,29 @@ def _answers(problem: Problem) -> Iterator[Answer]:
 def _known(row: Row, answer: Answer, reward: Reward, kind: str) -> tuple[bool, bool] | None:
     """Whether an answer is judged and right under these semantics, None where it has to be judged.
 
-    What is equal in order is equal as a bag, and what is equal as a bag is equal as a set.
+    What is equal as a bag is equal as a set. The other rules accept what a bag does not: ties at a LIMIT, columns in
+    another order.
     """
     own = getattr(reward, "semantics", None) or row.get("semantics")
     if answer.value is None or own == kind:
         return answer.value is not None, answer.correct
+    if own not in SEMANTICS:
+        return None
     if answer.correct and own != "set":
         return True, True
     return (True, False) if own == "set" and not answer.correct else None
 
 
-def _counts(row: Row, problem: Problem, reward: Reward, kind: str, verdicts: Iterator[Any]) -> Iterator[Any]:
+def _result(verdict: Verdict) -> tuple[bool, bool]:
+    return verdict.value is not None, verdict.value == 1.0
+
+
+def _counts(problem: Problem, results: Iterator[tuple[bool, bool]]) -> list[int | bool | None]:
     """Judged samples, correct ones, and whether the greedy answer is right; None where it is not judged."""
-    results = []
-    for answer in _answers(problem):
-        known = _known(row, answer, reward, kind)
-        if known is None:
-            verdict = next(verdicts)
-            known = verdict.value is not None, verdict.value == 1.0
-        results.append(known)
-    sampled = list(zip(problem.answers, results, strict=False))
-    yield sum(a.count for a, (judged, _) in sampled if judged)
-    yield sum(a.count for a, (_, right) in sampled if right)
-    judged, right = results[-1] if problem.greedy is not None else (False, False)
-    yield right if judged else None
+    sampled = [(answer.count, *next(results)) for answer in problem.answers]
+    judged, right = next(results) if problem.greedy is not None else (False, False)
+    counts = [sum(n for n, known, _ in sampled if known), sum(n for n, _, correct in sampled if correct)]
+    return [*counts, right if judged else None]
 
 
 def _columns(data: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:

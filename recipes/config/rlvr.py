@@ -392,6 +392,17 @@ def _vllm(recipe: RlvrRecipe) -> Iterator[Conflict]:
         )
 
 
+def _row_order(recipe: RlvrRecipe) -> Iterator[Conflict]:
+    """Rewards that would pay for a wrong direction of ORDER BY."""
+    for index, reward in enumerate(recipe.rewards):
+        if reward.kind != "sql_execution" or (options := reward.arguments())["strict"]:
+            continue
+        rule = options["semantics"] or ("bird" if any(source.kind == "bird" for source in recipe.data) else None)
+        if rule in ("bird", "set", "bag"):
+            found = f"false, and `{rule}` pays for rows in a wrong order"
+            yield Conflict((f"rewards.{index}.strict",), found, "true; or semantics: spider or ordered")
+
+
 def _counts(*values: object) -> bool:
     """Whether all are positive integers; anything else is another check's matter."""
     return all(isinstance(value, int) and not isinstance(value, bool) and value > 0 for value in values)
@@ -429,6 +440,7 @@ _CHECKS: tuple[Callable[[RlvrRecipe], Iterator[Conflict]], ...] = (
     _top_k,
     _lengths,
     _vllm,
+    _row_order,
     _objective,
     _shared,
 )

@@ -46,8 +46,8 @@ def run_query(database: str, sql: str, limits: Limits, distinct: bool = False) -
         distinct: Keep one of equal rows, so that only distinct rows count towards the limits.
 
     Raises:
-        QueryError: The query does not run, or its result is over the limits.
-        QueryTimeout: Out of time, memory, or size of an intermediate value.
+        QueryError: The query does not run, or is not allowed.
+        QueryTimeout: Out of time or memory, or a result or an intermediate value over the limits.
         DatabaseFailure: No fault of the query.
     """
     start = time.perf_counter()

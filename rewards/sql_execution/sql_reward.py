@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 from ...data.options import Positive, PositiveFloat
 from ..base import Reward, Verdict, error_verdict
+from . import query_text as text
 from .query import run_query
-from .query_text import extract_sql, fingerprint, has_top_level_order, parses
-from .results import SEMANTICS, Semantics, same_result
+from .results import BENCHMARKS, DISTINCT, SEMANTICS, Ranking, Semantics, same_result
 from .sqlite_guard import DatabaseFailure, Limits, QueryError, QueryTimeout, Table, database_version, size_of
 
 Failure = QueryError | QueryTimeout | DatabaseFailure
 Result = Table | Failure
+Ran = dict[tuple[Any, ...], Result]
+
+_PREFERRED = ("correct", "timeout", "wrong", "unparseable", "error", "skipped")
 
 
 @dataclass(frozen=True)
@@ -24,19 +29,31 @@ class SqlExecution(Reward):
     """1.0 when the query returns what the gold query returns on the row's database, 0.0 when it does not.
 
     The query is the last ```sql block, else the last fenced block, else the whole completion. It runs
-    read-only, guarded and under limits (`sql_query`). A query out of time or memory is `timeout` and not
-    judged, whoever's fault it was; a gold query that fails is `error`, and one that returns nothing is
-    `skipped`, because any wrong query that returns nothing would match it. Gold results are cached; in a
-    batch each distinct query runs once.
+    read-only, guarded and under limits (`query`); one that runs into a limit is `timeout` and worth 0.0. A gold
+    query that fails is `error`, with the row's id. Where `gold_sql` is a list, any of its queries is accepted. Gold
+    results are cached; in a batch each distinct query runs once.
+
+    How results are compared (details in `results.same_result`):
+
+    - `spider`: the test-suite rule with the script's default flags. DISTINCT is taken out of both queries, results are
+      lists if the gold query says ORDER BY anywhere and bags otherwise, and columns may be in any order. A database
+      `<db>/<db>.sqlite` is judged together with the other SQLite files of its folder. The script's `--plug_value`,
+      which puts gold values into the prediction, does not exist here.
+    - `bird`: equal sets of rows, but semicolons and comments after the query are let pass.
+    - `set`, `bag`, `ordered`: rows as a set, as a bag, or as a list in which rows with equal sort keys may change
+      places. A gold query that returns nothing makes its row `skipped`: any wrong query that returns nothing would
+      match it. The benchmarks judge such rows.
 
     Attributes:
         timeout_s: Deadline of a predicted query, seconds. Gold queries get ten times as much.
-        max_rows: Most rows of a result (distinct rows where the semantics is `set`); more is `wrong`, and
-            for a gold query `error`.
+        max_rows: Most rows of a result (distinct rows under `set` and `bird`).
         max_bytes: Most memory of a result.
-        semantics: How results are compared (`sql_results.same_result`). By default the row's `semantics`;
-            where that is missing too, `ordered` if the gold query has an ORDER BY at top level, else `bag`.
-        permute_columns: Accept the gold columns in any order, as Spider's test suite does.
+        semantics: One of the above. By default the row's `semantics`; where that is missing too, `ordered` if the
+            gold query has an ORDER BY at top level, else `bag`.
+        permute_columns: Accept the gold columns in any order; of no effect under `spider` and `bird`.
+        keep_distinct: Leave DISTINCT in under `spider`, as the script's `--keep_distinct` does.
+        strict: For training. Where the gold query has an ORDER BY at top level, `set`, `bag` and `bird` become
+            `ordered`, so that a wrong direction is wrong; and empty gold results are skipped under every semantics.
     """
 
     timeout_s: PositiveFloat = 5.0
@@ -44,8 +61,11 @@ class SqlExecution(Reward):
     max_bytes: Positive = 64 * 2**20
     semantics: Semantics | None = None
     permute_columns: bool = False
+    keep_distinct: bool = False
+    strict: bool = False
     name: ClassVar[str] = "sql_execution"
     columns: ClassVar[tuple[str, ...]] = ("database", "gold_sql")
+    optional: ClassVar[tuple[str, ...]] = ("semantics",)
 
     def __post_init__(self) -> None:
         if self.semantics is not None:
@@ -59,7 +79,7 @@ class SqlExecution(Reward):
 
     def judge_batch(self, completions: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Verdict]:
         """See the base; equal queries on one database run once."""
-        ran: dict[tuple[str, str, bool], Result] = {}
+        ran: Ran = {}
         verdicts = []
         for completion, row in zip(completions, rows, strict=True):
             verdict = self._unjudgeable(row)
@@ -73,44 +93,122 @@ class SqlExecution(Reward):
 
     def canonical(self, completion: str, row: Mapping[str, Any]) -> str | None:
         """Structure of the query without names and literals: two spellings of one idiom are one solution."""
-        sql = extract_sql(completion)
-        return fingerprint(sql) if sql else None
+        sql = text.extract_sql(completion)
+        return text.fingerprint(sql) if sql else None
 
-    def _judge(self, completion: str, row: Mapping[str, Any], ran: dict[tuple[str, str, bool], Result]) -> Verdict:
-        semantics = self._semantics(row)
-        distinct = semantics == "set"
-        database, gold_sql = row["database"], row["gold_sql"]
-        gold = _gold_result(database, gold_sql, self._limits(10 * self.timeout_s), distinct)
-        if not isinstance(gold, Table):
-            return Verdict(None, "error", f"gold query: {gold}"[:200])
-        if not gold.rows:
+    def gold_completion(self, row: Mapping[str, Any]) -> str | None:
+        """The first gold query in a code block."""
+        golds = _golds(row)
+        return _block(golds[0]) if golds else None
+
+    def near_misses(self, row: Mapping[str, Any]) -> list[str]:
+        """The gold result with a column too many, without its rows, and (unless rows are a set) without its first."""
+        query = text.only_statement(next(iter(_golds(row)), ""))
+        rule = self._rule(query, row)
+        gold = self._gold(row["database"], query, rule)
+        if not isinstance(gold, Table) or not gold.rows:
+            return []
+        misses = [f"SELECT *, 1 FROM (\n{query}\n)", f"SELECT * FROM (\n{query}\n) LIMIT 0"]
+        misses += [] if rule in DISTINCT else [f"SELECT * FROM (\n{query}\n) LIMIT -1 OFFSET 1"]
+        return [_block(miss) for miss in misses]
+
+    def _judge(self, completion: str, row: Mapping[str, Any], ran: Ran) -> Verdict:
+        best = Verdict(None, "skipped", "the row has an empty gold_sql")
+        for gold in _golds(row):
+            verdict = self._judge_by(gold, text.extract_sql(completion), row, ran)
+            if _PREFERRED.index(verdict.outcome) <= _PREFERRED.index(best.outcome):
+                best = verdict
+            if best.outcome == "correct":
+                break
+        return best
+
+    def _judge_by(self, gold_sql: str, sql: str, row: Mapping[str, Any], ran: Ran) -> Verdict:
+        """Verdict by one gold query, on all databases of the row."""
+        rule = self._rule(gold_sql, row)
+        rewritten = (text.spider_statement(query, self.keep_distinct) for query in (gold_sql, sql))
+        gold_sql, sql = rewritten if rule == "spider" else (text.only_statement(gold_sql), text.only_statement(sql))
+        databases = _suite(row["database"]) if rule == "spider" else [row["database"]]
+        golds: list[Table] = []
+        for database in databases:
+            gold = self._gold(database, gold_sql, rule)
+            if not isinstance(gold, Table):
+                return Verdict(None, "error", f"gold query of row {row.get('id', '?')}: {gold}"[:200])
+            golds.append(gold)
+        if (self.strict or rule not in BENCHMARKS) and not any(gold.rows for gold in golds):
             return Verdict(None, "skipped", "the gold query returns no rows")
-        sql = extract_sql(completion)
-        key = (database, sql, distinct)
-        if key not in ran:
-            ran[key] = gold if sql == gold_sql else _result(database, sql, self._limits(self.timeout_s), distinct)
-        return self._compared(gold, ran[key], sql, semantics)
+        for database, gold in zip(databases, golds, strict=True):
+            key = (database, sql, rule in DISTINCT, _moment(sql))
+            if key not in ran:
+                ran[key] = gold if sql == gold_sql else _result(database, sql, self._limits(1), rule in DISTINCT)
+            result = ran[key]
+            if not isinstance(result, Table):
+                return self._failed(result, sql)
+            if not self._same(gold, result, rule, database, gold_sql):
+                return Verdict(0.0, "wrong", f"{len(result.rows)} rows, gold {len(gold.rows)}")
+        return Verdict(1.0, "correct")
 
-    def _compared(self, gold: Table, result: Result, sql: str, semantics: Semantics) -> Verdict:
-        if isinstance(result, Table):
-            if same_result(gold, result, semantics, self.permute_columns):
-                return Verdict(1.0, "correct")
-            return Verdict(0.0, "wrong", f"{len(result.rows)} rows, gold {len(gold.rows)}")
-        detail = str(result)[:200]
-        if isinstance(result, QueryTimeout):
-            return Verdict(None, "timeout", detail)
-        if isinstance(result, DatabaseFailure):
+    def _same(self, gold: Table, result: Table, rule: Semantics, database: str, gold_sql: str) -> bool:
+        permute, listed = self.permute_columns, "order by" in gold_sql.lower()
+        listed = listed or (self.strict and text.has_top_level_order(gold_sql))  # ORDER and BY on two lines
+        if same_result(gold, result, rule, permute_columns=permute, listed=listed):
+            return True
+        if rule != "ordered" or len(gold.rows) != len(result.rows):
+            return False
+        ranking = self._ranking(database, gold_sql, gold)
+        return ranking is not None and same_result(gold, result, rule, permute_columns=permute, ranking=ranking)
+
+    def _failed(self, failure: Failure, sql: str) -> Verdict:
+        detail = str(failure)[:200]
+        if isinstance(failure, QueryTimeout):
+            return Verdict(self.range[0], "timeout", detail)
+        if isinstance(failure, DatabaseFailure):
             return Verdict(None, "error", detail)
-        return Verdict(0.0, "wrong" if parses(sql, detail) else "unparseable", detail)
+        return Verdict(0.0, "wrong" if text.parses(sql, detail) else "unparseable", detail)
 
-    def _semantics(self, row: Mapping[str, Any]) -> Semantics:
+    def _ranking(self, database: str, gold_sql: str, gold: Table) -> Ranking | None:
+        """Which rows may change places, if the rewritten query can be trusted to say so."""
+        query = text.ranked(gold_sql)
+        table = self._gold(database, query[0], "ordered") if query else None
+        if query is None or not isinstance(table, Table) or table.columns != gold.columns + 1:
+            return None
+        ranking = Ranking(table.rows, query[1])
+        return ranking if ranking.allows(gold.rows) else None
+
+    def _gold(self, database: str, sql: str, rule: Semantics) -> Result:
+        return _gold_result(database, sql, self._limits(10), rule in DISTINCT)
+
+    def _rule(self, gold_sql: str, row: Mapping[str, Any]) -> Semantics:
         given = self.semantics or row.get("semantics")
-        if given is None:
-            return "ordered" if has_top_level_order(row["gold_sql"]) else "bag"
+        ordered = text.has_top_level_order(text.only_statement(gold_sql))
+        if given is None or (self.strict and ordered and given in ("set", "bag", "bird")):
+            return "ordered" if ordered else _check_semantics(given or "bag")
         return _check_semantics(given)
 
-    def _limits(self, seconds: float) -> Limits:
-        return Limits(seconds, self.max_rows, self.max_bytes)
+    def _limits(self, times: float) -> Limits:
+        return Limits(times * self.timeout_s, self.max_rows, self.max_bytes)
+
+
+def _golds(row: Mapping[str, Any]) -> list[str]:
+    """The gold queries of a row: one, or several of which any is right."""
+    gold = row["gold_sql"]
+    return [sql for sql in ([gold] if isinstance(gold, str) else gold) if sql.strip()]
+
+
+def _block(sql: str) -> str:
+    return f"```sql\n{sql}\n```"
+
+
+def _suite(database: str) -> list[str]:
+    """The databases of a test suite: `<db>/<db>.sqlite` first, then the other SQLite files of its folder."""
+    path = Path(database)
+    if path.parent.name != path.stem:
+        return [database]
+    return [database, *sorted(str(other) for other in path.parent.glob("*.sqlite") if other.name != path.name)]
+
+
+def _moment(sql: str) -> int:
+    """What separates runs of a query that reads the clock: seconds, so that gold and answer see one day."""
+    return int(time.time()) if text.reads_clock(sql) else 0
 
 
 def _check_semantics(value: Any) -> Semantics:
@@ -160,7 +258,7 @@ _gold_cache = _GoldCache(max_bytes=256 * 2**20)
 
 def _gold_result(database: str, sql: str, limits: Limits, distinct: bool) -> Result:
     try:
-        key = (database, database_version(database), sql, limits, distinct)
+        key = (database, database_version(database), sql, limits, distinct, _moment(sql))
     except DatabaseFailure as failure:
         return failure
     result = _gold_cache.get(key)

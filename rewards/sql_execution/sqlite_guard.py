@@ -1,4 +1,4 @@
-"""A SQLite connection on which one untrusted query can run: read-only, allow-listed, limited, with a deadline.
+"""A SQLite connection on which an untrusted query can run: read-only, with chosen functions, limits and a deadline.
 
 Two sets of limits. Under the narrow ones, for this process, no stretch between two looks at the clock can be long:
 SQLite looks only at jumps, so the work of a straight line of code is bounded by program size and by the length of
@@ -14,7 +14,9 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,11 @@ Cell = int | float | str | bytes | None
 
 
 class QueryError(Exception):
-    """The query is at fault: it does not run, is not allowed, or returns more than the limits."""
+    """The query is at fault: it does not run, or is not allowed."""
 
 
 class QueryTimeout(Exception):
-    """The query ran out of its time or memory."""
+    """The query ran into a limit: time, memory, or size of the result."""
 
 
 class DatabaseFailure(Exception):
@@ -55,19 +57,7 @@ class Table:
     rows: list[tuple[Cell, ...]]
 
 
-# None that reads files, loads code, makes random or arbitrarily large values, or tells about the machine.
-_FUNCTIONS = frozenset(
-    """
-    abs avg cast ceil ceiling char coalesce concat concat_ws count cume_dist date datetime
-    dense_rank exp first_value floor format glob group_concat hex if ifnull iif instr julianday json
-    json_array json_array_length json_extract json_group_array json_group_object json_object
-    json_type json_valid lag last_value lead length like likelihood likely ln log log10 log2 lower
-    ltrim max min mod nth_value ntile nullif octet_length percent_rank pi pow power printf quote
-    radians rank replace round row_number rtrim sign sqrt strftime string_agg substr substring sum
-    time timediff total trim trunc typeof unicode unixepoch unlikely upper -> ->>
-    """.split()
-)
-
+_DETERMINISTIC, _INTERNAL = 0x800, 0x80000 | 0x40000  # flags of a function; direct use only, or SQLite's own
 _ALLOWED = frozenset((sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE))
 
 _COMMON_LIMITS = {
@@ -129,15 +119,35 @@ class GuardedConnection:
         self.connection.execute("SELECT 1 FROM sqlite_master").fetchone()
         for category, value in (_LIGHT_LIMITS if light else _HEAVY_LIMITS).items():
             self.connection.setlimit(category, value)
+        allowed_functions()  # a SQLite that cannot list them fails here, and not as a refusal of every query
         self.connection.set_authorizer(_authorize)
         clock = time.perf_counter
         self.connection.set_progress_handler(lambda: clock() > self.deadline, _STEPS_PER_LOOK)
 
 
 def _authorize(action: int, _: str | None, function: str | None, *__: str | None) -> int:
-    if action in _ALLOWED or (action == sqlite3.SQLITE_FUNCTION and function and function.lower() in _FUNCTIONS):
+    if action in _ALLOWED or (action == sqlite3.SQLITE_FUNCTION and (function or "").lower() in allowed_functions()):
         return sqlite3.SQLITE_OK
     return sqlite3.SQLITE_DENY
+
+
+@cache
+def allowed_functions() -> frozenset[str]:
+    """Functions that a query may call: those built into this SQLite that compute a value and do nothing else.
+
+    SQLite says so itself: a scalar function must be marked deterministic, an aggregate or window function always is;
+    none may be for internal or direct use only (`load_extension`, `fts3_tokenizer`) or come from an extension
+    (`readfile`, the functions of FTS). Two exceptions: the clock is allowed, though what it gives changes, because gold
+    queries ask for today's date; and `sqlite_log` is not, because it writes.
+    """
+    with closing(sqlite3.connect(":memory:")) as connection:
+        rows = connection.execute("SELECT name, builtin, type, flags FROM pragma_function_list").fetchall()
+    pure = {
+        name
+        for name, builtin, kind, flags in rows
+        if builtin and not flags & _INTERNAL and (kind in "aw" or flags & _DETERMINISTIC)
+    }
+    return frozenset(pure - {"sqlite_log"} | {"current_date", "current_time", "current_timestamp"})
 
 
 _local = threading.local()
@@ -169,9 +179,9 @@ def run_guarded(guarded: GuardedConnection, sql: str, limits: Limits, distinct: 
     """Result of `sql`; `distinct` keeps one of equal rows.
 
     Raises:
-        QueryError: The query does not run, is not allowed, or returns more than the limits.
+        QueryError: The query does not run, or is not allowed.
         TooHeavy: A narrow limit or the deadline stopped it on a light connection.
-        QueryTimeout: The same on another connection.
+        QueryTimeout: The same on another connection; or the result is over the limits.
         DatabaseFailure: The file is broken, locked or gone.
     """
     guarded.deadline = time.perf_counter() + limits.seconds
@@ -228,7 +238,7 @@ def _collect(cursor: sqlite3.Cursor, limits: Limits, distinct: bool) -> Table:
         if len(batch) == step:
             size += size_of(batch) * ((len(seen) - known) / step if distinct else 1.0)
         if size > limits.bytes or max(len(rows), len(seen)) > limits.rows:
-            raise QueryError(f"more than {limits.rows} rows or {limits.bytes} bytes")
+            raise QueryTimeout(f"more than {limits.rows} rows or {limits.bytes} bytes")
         if len(batch) < step:
             return Table(columns, list(seen) if distinct else rows)
 

@@ -51,12 +51,13 @@ _SECTION = {"question": re.compile(r"^Question: (.*?)(?:\n\n|\Z)", re.M | re.S)}
 
 
 def record(row: Row) -> dict[str, Any]:
-    """View of a row with `gold_sql`.
+    """View of a row with `gold_sql`; of several gold queries, the first.
 
     Raises:
         ValueError: It has none, or sqlglot cannot read it.
     """
     sql = row.get("gold_sql")
+    sql = sql[0] if isinstance(sql, list) and sql else sql
     if not isinstance(sql, str) or not sql:
         raise ValueError("no gold_sql · this reader takes rows of text-to-SQL")
     question, schema = _parts(row)

@@ -102,7 +102,7 @@ def test_spider_layouts(tmp_path, split, questions, database, field):
     (row,) = load_rows("spider", split=split, root=str(tmp_path))
     assert row["database"] == str(path.resolve())
     assert row["gold_sql"] == "SELECT count(*) FROM club"
-    assert (row["id"], row["semantics"], row["db_id"]) == (f"spider/{split}/1", "bag", "clubs")
+    assert (row["id"], row["semantics"], row["db_id"]) == (f"spider/{split}/1", "spider", "clubs")
     text = row["prompt"][0]["content"]
     assert text.index("CREATE TABLE club") < text.index("Question: How many clubs?") < text.index("```sql")
 
@@ -112,7 +112,7 @@ def test_bird_layout_shows_the_evidence(tmp_path):
     write_json(tmp_path / "dev/dev.json", [record])
     make_database(tmp_path / "dev/dev_databases/clubs/clubs.sqlite")
     (row,) = load_rows("bird", split="dev", root=str(tmp_path))
-    assert row["semantics"] == "set"
+    assert row["semantics"] == "bird"
     assert row["gold_sql"] == "SELECT 1"
     assert "Known facts: clubs are in club" in row["prompt"][0]["content"]
 

@@ -142,6 +142,8 @@ def test_one_mistake_gives_one_message(override, field, words, tmp_path):
             "trainer.max_completion_length",
             "40960",
         ),
+        (["rewards.0.semantics=bag"], "rewards.0.strict", "`bag` pays for rows in a wrong order"),
+        (["data.0={kind: bird}"], "rewards.0.strict", "`bird` pays for rows in a wrong order"),
         (["launch.accelerate_config=fsdp9"], "launch.accelerate_config", "no such file"),
         (
             ["launch.processes=4", "trainer.use_vllm=true", "trainer.vllm_tensor_parallel_size=3"],

@@ -1,13 +1,15 @@
 import logging
 import sqlite3
 import threading
+import time
+from contextlib import closing
 
 import pytest
 from quince.rewards.sql_execution import sql_reward as sql_module
 from quince.rewards.sql_execution.query_text import extract_sql, fingerprint, has_top_level_order, parses
 from quince.rewards.sql_execution.results import same_result
 from quince.rewards.sql_execution.sql_reward import SqlExecution
-from quince.rewards.sql_execution.sqlite_guard import Table
+from quince.rewards.sql_execution.sqlite_guard import Table, allowed_functions
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +50,9 @@ PLUMS = "SELECT id FROM item WHERE name = 'plum'"
         (PLUMS, "SELECT id + 0.0 FROM item WHERE name = 'plum'", None, "correct"),  # 3 is 3.0
         ("SELECT name FROM item", "SELECT DISTINCT name FROM item", "bag", "wrong"),  # multiplicity
         ("SELECT name FROM item", "SELECT DISTINCT name FROM item", "set", "correct"),
+        ("SELECT stock FROM item WHERE id < 4", "SELECT 3 UNION ALL SELECT 1 UNION ALL SELECT 1", "bag", "wrong"),
+        ("SELECT stock FROM item WHERE id < 4", "SELECT 3 UNION ALL SELECT 1 UNION ALL SELECT 1", "spider", "wrong"),
+        ("SELECT stock FROM item WHERE id < 4", "SELECT 3 UNION ALL SELECT 1 UNION ALL SELECT 1", "bird", "correct"),
         ("SELECT name FROM item", "SELECT DISTINCT name FROM item", None, "wrong"),  # the default is a bag
         ("SELECT id FROM item ORDER BY id", "SELECT id FROM item ORDER BY id DESC", None, "wrong"),  # ordered by gold
         ("SELECT id FROM item ORDER BY id", "SELECT id FROM item ORDER BY id DESC", "bag", "correct"),  # row decides
@@ -76,7 +81,7 @@ PLUMS = "SELECT id FROM item WHERE name = 'plum'"
 def test_table_of_answers(database, gold, answer, semantics, outcome):
     verdict = judged(database, gold, answer, semantics, timeout_s=0.3)
     assert verdict.outcome == outcome, verdict
-    assert verdict.value == {"correct": 1.0, "wrong": 0.0, "unparseable": 0.0}.get(outcome)
+    assert verdict.value == {"correct": 1.0, "wrong": 0.0, "unparseable": 0.0, "timeout": 0.0}.get(outcome)
 
 
 def test_the_reward_s_semantics_wins_over_the_row_s(database):
@@ -89,6 +94,119 @@ def test_columns_may_be_permuted_on_request(database):
     assert judged(database, gold, answer, "bag", permute_columns=True).outcome == "correct"
     crossed = "SELECT 5 - id, name FROM item"  # each column has the right values, but no row fits
     assert judged(database, gold, crossed, "bag", permute_columns=True).outcome == "wrong"
+
+
+def test_any_of_several_gold_queries_is_accepted(database):
+    golds = ["SELECT min(id) FROM item WHERE name = 'plum';", "SELECT max(id) FROM item WHERE name = 'plum'"]
+    answers = ["SELECT 3", "SELECT 4", "SELECT 1"]
+    assert [judged(database, golds, answer).value for answer in answers] == [1.0, 1.0, 0.0]
+    broken, empty = "SELECT id FROM nowhere", "SELECT id FROM empty"
+    assert [judged(database, [broken, empty, golds[1]], answer).value for answer in answers] == [0.0, 1.0, 0.0]
+    assert judged(database, [empty, broken], "SELECT 3").outcome == "error"
+    assert judged(database, [empty, empty], "SELECT 3").outcome == "skipped"
+    assert judged(database, [" "], "SELECT 3").outcome == judged(database, "", "").outcome == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("gold", "right", "wrong"),
+    [
+        # 3 and 1 are tied by stock, NULL comes first.
+        ("SELECT id FROM item ORDER BY stock", ["SELECT id FROM item ORDER BY stock, id DESC"], [4, 2, 3]),
+        ("SELECT name AS n, stock FROM item ORDER BY 2, 1", ["SELECT name, stock FROM item ORDER BY stock, name"], []),
+        (
+            "SELECT name, count(*) AS n FROM item GROUP BY name ORDER BY n",
+            ["SELECT name, count(*) FROM item GROUP BY name ORDER BY 2, name DESC"],
+            [],
+        ),
+        (
+            "SELECT DISTINCT stock FROM item ORDER BY stock",
+            ["SELECT stock FROM item GROUP BY 1 ORDER BY 1"],
+            [3, 1, None],
+        ),
+        (
+            "SELECT name FROM item UNION ALL SELECT 'PLUM' ORDER BY name COLLATE NOCASE",
+            ["SELECT name FROM (SELECT 'PLUM' AS name UNION ALL SELECT name FROM item) ORDER BY lower(name)"],
+            [],
+        ),
+        # Ties at a LIMIT: any of the rows that are equal there, but each only once, and none of the others.
+        ("SELECT id FROM item ORDER BY stock LIMIT 3", ["SELECT 4 UNION ALL SELECT 2 UNION ALL SELECT 3"], [4, 2, 2]),
+        ("SELECT id FROM item ORDER BY stock DESC LIMIT 1", ["SELECT 1", "SELECT 3"], [2]),
+        ("SELECT id FROM item ORDER BY stock LIMIT 1 OFFSET 2", ["SELECT 1", "SELECT 3"], [4]),
+        ("SELECT id FROM item ORDER BY stock LIMIT 2, 1", ["SELECT 1", "SELECT 3"], [2]),
+        ("SELECT id FROM item ORDER BY name COLLATE NOCASE DESC", [], [2, 3, 4]),
+    ],
+)
+def test_ties_under_ordered(database, gold, right, wrong):
+    for answer in (gold, *right):
+        assert judged(database, gold, answer, "ordered").outcome == "correct", answer
+    if wrong:
+        listed = " UNION ALL ".join(f"SELECT {'NULL' if value is None else value}" for value in wrong)
+        assert judged(database, gold, listed, "ordered").outcome == "wrong"
+    turned = f"SELECT * FROM ({gold}) LIMIT -1 OFFSET 1"
+    assert judged(database, gold, turned, "ordered").outcome == "wrong"
+
+
+@pytest.mark.parametrize("semantics", ["spider", "bird", "set", "bag", "ordered", None])
+def test_strict_never_pays_for_a_wrong_direction_nor_for_nothing(database, semantics):
+    for gold in ("SELECT id FROM item ORDER BY id", "SELECT name, id FROM item WHERE id > 1 ORDER\nBY price"):
+        answers = [gold, f"{gold} ASC;", f"{gold} DESC"]
+        values = [judged(database, gold, answer, semantics, strict=True).value for answer in answers]
+        assert values == [1.0, 1.0, 0.0]
+    nothing = "SELECT id FROM empty"
+    assert judged(database, nothing, nothing, semantics, strict=True).outcome == "skipped"
+
+
+def test_an_endless_answer_is_worth_less_than_a_right_one_and_an_endless_gold_nothing(database):
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    assert judged(database, PLUMS, endless, timeout_s=0.05).value == 0.0
+    verdict = judged(database, endless, PLUMS, timeout_s=0.02)
+    assert (verdict.value, verdict.outcome) == (None, "error")
+    assert verdict.detail.startswith("gold query of row 1: ")
+
+
+@pytest.mark.parametrize("semantics", ["spider", "bird", "set", "bag", "ordered", None])
+@pytest.mark.parametrize("gold", [PLUMS, f"{PLUMS} ORDER BY id DESC; -- latest first", ["SELECT 1", "SELECT 2"]])
+def test_gold_is_accepted_and_near_misses_are_not(database, gold, semantics):
+    row = {"id": "1", "database": database, "gold_sql": gold, "semantics": semantics}
+    reward = SqlExecution()
+    assert reward.judge(reward.gold_completion(row), row).outcome == "correct"
+    misses = reward.near_misses(row)
+    assert len(misses) >= 2
+    assert [reward.judge(miss, row).outcome for miss in misses] == ["wrong"] * len(misses)
+
+
+def test_a_gold_query_that_reads_the_clock_runs_again(database, monkeypatch):
+    row = {"id": "1", "database": database, "gold_sql": "SELECT strftime('%s', 'now')"}
+    assert SqlExecution().judge("SELECT CAST(unixepoch('now') AS TEXT)", row).outcome == "correct"
+    ran, later = [], time.time() + 5
+    original = sql_module.run_query
+    monkeypatch.setattr(sql_module, "run_query", lambda *a: ran.append(a[1]) or original(*a))
+    monkeypatch.setattr(sql_module.time, "time", lambda: later)
+    SqlExecution().judge("SELECT 1", row)
+    assert ran == [row["gold_sql"], "SELECT 1"]
+
+
+def test_pure_functions_of_this_sqlite_are_allowed_and_no_others(database):
+    with closing(sqlite3.connect(":memory:")) as connection:
+        found = connection.execute("SELECT DISTINCT name, builtin, type, flags FROM pragma_function_list").fetchall()
+    for name, builtin, kind, flags in found:
+        pure = builtin and not flags & 0x80000 and (kind in "aw" or flags & 0x800) and name != "sqlite_log"
+        if pure or name not in {other for other, _, k, f in found if k in "aw" or f & 0x800}:
+            assert (name in allowed_functions()) == bool(pure or name.startswith("current_")), name
+    calls = [
+        "soundex('quince')",
+        "json_patch('{}', '{}')",
+        "acos(1)",
+        "degrees(pi())",
+        "quote(zeroblob(2))",
+        "subtype(1)",
+    ]
+    clocks = ["current_timestamp", "current_date", "current_time", "date('now')", "datetime()", "julianday('now') > 1"]
+    for call in (*calls, *clocks):
+        assert judged(database, f"SELECT {call} IS NULL", f"SELECT {call} ISNULL").outcome == "correct", call
+    for call in ("random()", "randomblob(2)", "sqlite_log(1, 'x')", "load_extension('x')", "fts3_tokenizer('simple')"):
+        verdict = judged(database, "SELECT 1", f"SELECT {call}")
+        assert verdict.outcome == "wrong" and "not authorized" in verdict.detail, call
 
 
 def test_a_missing_database_is_an_error_not_a_zero(tmp_path):
@@ -105,7 +223,8 @@ def test_a_broken_database_is_an_error_not_a_zero(tmp_path):
 
 def test_too_many_rows_are_wrong_and_counted_distinct_for_sets(database):
     cross = "SELECT a.name FROM item a, item b, item c"
-    assert judged(database, PLUMS, cross, "bag", max_rows=10).outcome == "wrong"
+    verdict = judged(database, PLUMS, cross, "bag", max_rows=10)
+    assert (verdict.value, verdict.outcome) == (0.0, "timeout")
     assert judged(database, "SELECT name FROM item", cross, "set", max_rows=10).outcome == "correct"
 
 
@@ -170,6 +289,7 @@ def test_many_threads(database):
         ("```sql\nSELECT 1", "SELECT 1"),  # the closing fence was cut off
         ("<think>```sql\nSELECT 1\n```</think>\n```sql\nSELECT 2\n```", "SELECT 2"),
         ("<think>```sql\nSELECT 1\n```</think>SELECT 2", "SELECT 2"),
+        ("<think>It is ```sql\nSELECT 1\n```, or", ""),  # a thought that never ended
     ],
 )
 def test_extraction(completion, sql):

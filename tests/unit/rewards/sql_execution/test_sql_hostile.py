@@ -38,6 +38,9 @@ WRITES = [
     "SELECT writefile('{folder}/x', 'y')",
     "SELECT readfile('{folder}/t.sqlite')",
     "SELECT edit('x')",
+    "SELECT sqlite_log(1, 'x')",
+    "SELECT rtreecheck('t')",
+    "SELECT optimize(t) FROM t",
     "CREATE TABLE x (a)",
     "CREATE TEMP TABLE x (a)",
     "CREATE VIRTUAL TABLE f USING fts5(a)",
@@ -84,11 +87,20 @@ BOMBS = {
     "precision": "SELECT printf('%.*c', 1000000000, 'x')",
     "precision, quoted": "SELECT \"PrintF\"('%.*c', 1000000000, 'x')",
     "format": "SELECT format('%.*c', 1000000000, 'x')",
+    "JSON changed often": DOUBLING.format(n=13)
+    + "SELECT sum(length(json_set(json_array(s), "
+    + ", ".join(f"'$[{i}]', s" for i in range(60))
+    + "))) FROM d, t",
+    "JSON patched": DOUBLING.format(n=19)
+    + "SELECT length(json_patch(json_object(s, s), json_object(s || 1, s))) FROM d, t ORDER BY n DESC",
+    "sounds": DOUBLING.format(n=20) + "SELECT count(*) FROM d, t WHERE soundex(s || a) = 'A000'",
     "doubled joins": nested("SELECT 1 x UNION ALL SELECT 2", "SELECT a.x FROM {c} a, {c} b", 30),
     "doubled unions": nested("SELECT a x FROM t", "SELECT x FROM {c} UNION ALL SELECT x FROM {c}", 14),
 }
 BLOW_UPS = {
     "zeroblob": "SELECT zeroblob(1000000000)",
+    "many zeroblobs": "SELECT zeroblob(900000) FROM t",
+    "quoted zeroblobs": "SELECT group_concat(quote(zeroblob(400000))) FROM t",
     "hex of zeroblob": "SELECT hex(zeroblob(500000000))",
     "randomblob": "SELECT hex(randomblob(500000000))",
     "width": "SELECT printf('%1000000000d', 1)",
