@@ -62,7 +62,7 @@ _BIRD = Layout(
 
 @provides("database", "gold_sql", "semantics")
 def spider(
-    split: Literal[train, dev] = "train",
+    split: Literal["train", "dev"] = "train",
     size: int | None = None,
     seed: int = 0,
     *,
@@ -97,7 +97,7 @@ def spider(
 
 @provides("database", "gold_sql", "semantics")
 def bird(
-    split: Literal[train, dev] = "train",
+    split: Literal["train", "dev"] = "train",
     size: int | None = None,
     seed: int = 0,
     *,
