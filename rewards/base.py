@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 import math
@@ -158,6 +157,7 @@ def finished(value: Any) -> Any:
     """What a function returned, or what it will return if it is `async`."""
     if not inspect.isawaitable(value):
         return value
+    import asyncio  # half of the time that the command line takes to start
 
     async def wait() -> Any:
         return await value

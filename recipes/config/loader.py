@@ -66,6 +66,12 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> LoadedRecip
     return LoadedRecipe(name, path, recipe, value_origins(recipe, tree), _notes(recipe))
 
 
+def description(path: Path) -> str:
+    """The description of a recipe, its own or inherited, without checking the rest."""
+    tree, _ = _read_with_parents(path, ())
+    return str(plain(tree.value.get("description", Entry("", tree.origin))))
+
+
 def _read_with_parents(path: Path, children: tuple[Path, ...]) -> tuple[Entry, list[Problem]]:
     tree, problems = read_file(path)
     whole, more = _over_parents(tree, path, children)
@@ -82,8 +88,7 @@ def _over_parents(tree: Entry, path: Path, children: tuple[Path, ...]) -> tuple[
         names = [str(file.relative_to(LIBRARY)) for file in LIBRARY.rglob("*.yaml")]
         hint = did_you_mean(str(extends.value), names)
         allowed = f"a file beside this one, or one of {LIBRARY.name}/"
-        found = f"no such file {extends.value!r}" if isinstance(extends.value, str) else show_value(plain(extends))
-        problem = Problem(extends.origin, "extends", found, allowed, hint)
+        problem = Problem(extends.origin, "extends", f"no such file {plain(extends)!r}", allowed, hint)
         return tree, [problem]
     chain = (*children, path)
     if parent in chain:
