@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Field
 
-from ...data.options import Positive, PositiveFloat, Share, Weight
+from ...data.options import Positive, Share
+from ..methods.advantages import ADVANTAGES, Group, PassAtK, Pkpo
+from ..methods.divergences import DIVERGENCES, NoDivergence, RehearsalTerm
+from ..methods.options import schema_of
 from .compression import Objective, PolicyGradient, Reader, reader_conflicts
 from .data import DataSource, numbered
 from .language.errors import Conflict
@@ -51,180 +54,17 @@ class Rehearsal(Section):
     """Old skills to keep: prompts of which right answers are stored and rehearsed, but that RL never trains on."""
 
 
-class NoDivergence(Section):
-    """Nothing holds the policy to its start."""
-
-    kind: Literal["none"] = "none"
-
-
-class RehearsalTerm(Section):
-    """A term on stored answers of the initial policy: loss = L_rl + weight * L_rehearsal.
-
-    The two losses have normalisers of their own, so `weight` is the weight in effect. A coefficient
-    of the DPH-RL reference code is about eight times larger for the same effect, because there the
-    stored answers are a ninth of one common batch.
-    """
-
-    kind: str
-    weight: Weight
-    on: Literal["rehearsal"] = "rehearsal"
-    tokens: Literal["all", "lost"] = "all"
-    """`lost`: only tokens that are now less likely than they were at the start."""
-    aggregate: Literal["token_mean", "sequence_mean", "sequence_sum"] = "token_mean"
-
-
-class GeneratorTerm(RehearsalTerm):
-    """An f-divergence written with its generator f, as E_ref[f(pi / ref)]."""
-
-    estimator: Literal["sampled", "top_k", "full"] = "sampled"
-    """From the stored token only, from the `top_k` likeliest tokens, or from the whole vocabulary."""
-    top_k: Positive | None = None
-
-
-class ForwardKL(GeneratorTerm):
-    """KL(ref || pi): pushes lost answers back with full force (DPH-F)."""
-
-    kind: Literal["forward_kl"]
-
-
-class ReverseKLRehearsal(GeneratorTerm):
-    """KL(pi || ref) from stored answers, through importance ratios."""
-
-    kind: Literal["reverse_kl"]
-
-
-class JensenShannon(GeneratorTerm):
-    """Jensen-Shannon divergence, with the factor 1/2 (DPH-JS)."""
-
-    kind: Literal["jensen_shannon"]
-
-
-class Alpha(GeneratorTerm):
-    """The alpha family: 1 is forward KL, 0 is reverse KL."""
-
-    kind: Literal["alpha"]
-    alpha: float = Field(0.5, ge=0, le=1)
-
-
-class Nll(RehearsalTerm):
-    """Plain replay: the negative log-likelihood of stored answers (a control)."""
-
-    kind: Literal["nll"]
-    estimator: Literal["sampled"] = "sampled"
-
-
-class ReverseKLRollouts(Section):
-    """KL(pi || ref) on the policy's own rollouts, against a live reference model."""
-
-    kind: Literal["reverse_kl"]
-    on: Literal["rollouts"]
-    weight: PositiveFloat
-    estimator: Literal["k1_reward", "k2_loss", "k3_loss"]
-    """`k1_reward` and `k2_loss` have the gradient of reverse KL; `k3_loss` has that of forward KL."""
-
-
-class JensenShannonDefinition(Section):
-    """Both halves of Jensen-Shannon by definition: stored answers and rollouts, live reference."""
-
-    kind: Literal["jensen_shannon_definition"]
-    weight: PositiveFloat
-
-
-def _divergence_tag(value: Any) -> str | None:
-    """`kind`, except that reverse KL is two things depending on where it acts."""
-    read = value.get if isinstance(value, dict) else lambda name, default=None: getattr(value, name, default)
-    kind = read("kind", None)
-    if kind == "reverse_kl" and read("on", None) == "rollouts":
-        return "reverse_kl on rollouts"
-    return kind if isinstance(kind, str) else None
-
-
-Divergence = Annotated[
-    Annotated[NoDivergence, Tag("none")]
-    | Annotated[ForwardKL, Tag("forward_kl")]
-    | Annotated[ReverseKLRehearsal, Tag("reverse_kl")]
-    | Annotated[ReverseKLRollouts, Tag("reverse_kl on rollouts")]
-    | Annotated[JensenShannon, Tag("jensen_shannon")]
-    | Annotated[JensenShannonDefinition, Tag("jensen_shannon_definition")]
-    | Annotated[Alpha, Tag("alpha")]
-    | Annotated[Nll, Tag("nll")],
-    Discriminator(_divergence_tag),
-]
-
-
-class AdvantageBase(Section):
-    """How the rewards of one group of answers become advantages."""
-
-    kind: str
-    skip_zero_variance: bool = True
-    """Spend no training tokens on groups whose answers all got the same reward."""
-    dynamic_sampling_rounds: int = Field(0, ge=0)
-    """How often to sample new prompts in place of such groups (DAPO); 0 never."""
-
-
-class Group(AdvantageBase):
-    """GRPO: minus the group's mean, divided by its standard deviation (hf.co/papers/2402.03300)."""
-
-    kind: Literal["group"] = "group"
-
-
-class DrGrpo(AdvantageBase):
-    """Dr. GRPO: minus the group's mean, not divided (hf.co/papers/2503.20783)."""
-
-    kind: Literal["dr_grpo"]
-
-
-class LeaveOneOut(AdvantageBase):
-    """RLOO: minus the mean of the other answers (hf.co/papers/2402.14740)."""
-
-    kind: Literal["leave_one_out"]
-
-
-class PassAtK(AdvantageBase):
-    """Pass@k training (hf.co/papers/2508.10751)."""
-
-    kind: Literal["pass_at_k"]
-    k: Annotated[int, Field(ge=2)] = 4
-
-
-class Pkpo(AdvantageBase):
-    """Unbiased Pass@k policy gradient (hf.co/papers/2505.15201)."""
-
-    kind: Literal["pkpo"]
-    k: Annotated[int, Field(ge=2)] = 4
-
-
-class WReinforce(AdvantageBase):
-    """Right answers count little, wrong ones fully (hf.co/papers/2506.01347)."""
-
-    kind: Literal["w_reinforce"]
-    positive_weight: Weight = 0.1
-
-
-class Focal(AdvantageBase):
-    """GRPO scaled by (1 - group success) ** gamma (F-GRPO, hf.co/papers/2602.06717)."""
-
-    kind: Literal["focal"]
-    gamma: Weight = 1.0
-
-
-class Unlikeliness(AdvantageBase):
-    """Likely right answers earn less than unlikely ones (hf.co/papers/2506.02355)."""
-
-    kind: Literal["unlikeliness"]
-    strength: Share = 0.25
-
-
 def _with_kind(value: Any) -> Any:
     """Let `advantage: {skip_zero_variance: false}` mean the usual kind."""
     return {"kind": "group"} | value if isinstance(value, dict) else value
 
 
-Advantage = Annotated[
-    Group | DrGrpo | LeaveOneOut | PassAtK | Pkpo | WReinforce | Focal | Unlikeliness,
-    Field(discriminator="kind"),
-    BeforeValidator(_with_kind),
-]
+if TYPE_CHECKING:
+    from ..methods.advantages import Advantage
+    from ..methods.divergences import Divergence
+else:
+    Advantage = Annotated[schema_of(ADVANTAGES), BeforeValidator(_with_kind)]
+    Divergence = schema_of(DIVERGENCES)
 
 
 class RlvrRecipe(RecipeBase):
@@ -243,6 +83,9 @@ class RlvrRecipe(RecipeBase):
     rehearsal: Rehearsal = Rehearsal()
     divergence: Divergence = NoDivergence()
     advantage: Advantage = Group()
+    verifier: int | str | list[int | str] | None = None
+    """The reward whose verdicts say which completions are correct, by its place or its kind (several, where each judges
+    rows of its own); null takes the only one that is not `format`, `length` or `capsule`."""
     optimizer: Optimizer = AdamW()
     share_prompts: bool = False
     """Read the prompt of a group once in a training step: cheaper where prompts are long and answers short. For models
@@ -265,9 +108,18 @@ class RlvrRecipe(RecipeBase):
         yield from judging_conflicts(sources, "rewards", self.rewards)
 
 
-def rehearses(recipe: RlvrRecipe) -> bool:
-    """Whether a run reads stored answers."""
-    return isinstance(recipe.divergence, (RehearsalTerm, JensenShannonDefinition))
+def verifiers(recipe: RlvrRecipe) -> list[int]:
+    """Places of the rewards whose verdicts say what is correct; empty where the recipe does not say which."""
+    kinds = [reward.kind for reward in recipe.rewards]
+    if recipe.verifier is None:
+        found = [place for place, kind in enumerate(kinds) if kind not in _SHAPING] or [*range(len(kinds))]
+        return found if len(found) == 1 else []
+    named = recipe.verifier if isinstance(recipe.verifier, list) else [recipe.verifier]
+    return sorted({place for place, kind in enumerate(kinds) if place in named or kind in named})
+
+
+_SHAPING = ("format", "length", "capsule")
+"""Rewards that say how good a completion is, not whether it is correct; the verifier only where there is no other."""
 
 
 def nearest_multiples(value: int, step: int) -> str:
@@ -326,10 +178,10 @@ def _split(recipe: RlvrRecipe) -> Iterator[Conflict]:
             f"{split.threshold} right answers of {split.rollouts}",
             f"at most rollouts = {split.rollouts}",
         )
-    if split is None and rehearses(recipe):
+    if split is None and recipe.divergence.rehearses:
         yield Conflict(
             ("divergence", "split"),
-            f"`{recipe.divergence.kind}` needs stored answers, and there is no `split`",
+            f"`{recipe.divergence.kind}` needs stored completions, and there is no `split`",
             "add `split: {rollouts: 8, threshold: 6}`",
         )
 
@@ -338,7 +190,7 @@ def _rehearsal(recipe: RlvrRecipe) -> Iterator[Conflict]:
     accumulation = trainer_value(recipe.trainer, "gradient_accumulation_steps")
     step = recipe.launch.processes * (accumulation if _counts(accumulation) else 1)
     rows = recipe.rehearsal.batch_size
-    if rehearses(recipe) and rows % step:
+    if recipe.divergence.rehearses and rows % step:
         yield Conflict(
             ("rehearsal.batch_size", "launch.processes", "trainer.gradient_accumulation_steps"),
             f"{rows} rows for {recipe.launch.processes} processes x {accumulation} accumulation steps",
@@ -348,20 +200,48 @@ def _rehearsal(recipe: RlvrRecipe) -> Iterator[Conflict]:
 
 def _dropout(recipe: RlvrRecipe) -> Iterator[Conflict]:
     dropout = getattr(recipe.model.adapter, "dropout", 0.0)
-    if rehearses(recipe) and dropout and not recipe.trainer.get("disable_dropout"):
+    if recipe.divergence.rehearses and dropout and not recipe.trainer.get("disable_dropout"):
         found = f"{dropout}, and with dropout the policy would not be the one whose completions are stored"
         yield Conflict(("model.adapter.dropout", "divergence"), found, "0, or trainer.disable_dropout: true")
 
 
 def _top_k(recipe: RlvrRecipe) -> Iterator[Conflict]:
     term = recipe.divergence
-    if not isinstance(term, GeneratorTerm) or (term.estimator == "top_k") == (term.top_k is not None):
+    if not isinstance(term, RehearsalTerm) or (term.estimator == "top_k") == (term.top_k is not None):
         return
     if term.top_k is None:
         yield Conflict(("divergence.top_k", "divergence.estimator"), "missing", "a count, for `estimator: top_k`")
     else:
         found = f"{term.top_k} with `estimator: {term.estimator}`"
         yield Conflict(("divergence.top_k", "divergence.estimator"), found, "only with `estimator: top_k`")
+
+
+def _verifier(recipe: RlvrRecipe) -> Iterator[Conflict]:
+    kinds = [reward.kind for reward in recipe.rewards]
+    choices = ", ".join(f"{place} ({kind})" for place, kind in enumerate(kinds))
+    named = recipe.verifier if isinstance(recipe.verifier, list) else [recipe.verifier]
+    if unknown := [name for name in named if name is not None and name not in (*kinds, *range(len(kinds)))]:
+        yield Conflict(("verifier",), f"{unknown[0]!r} is none of the rewards", f"one of {choices}, or its kind")
+    elif recipe.advantage.reads_correctness and not verifiers(recipe):
+        found = f"`{recipe.advantage.kind}` needs to know which completions are correct, and several rewards could say"
+        yield Conflict(("verifier", "advantage", "rewards"), found, f"`verifier: ` and one of {choices}")
+
+
+def _losses(recipe: RlvrRecipe) -> Iterator[Conflict]:
+    term, temperature = recipe.divergence, trainer_value(recipe.trainer, "temperature")
+    if isinstance(term, RehearsalTerm) and term.estimator == "sampled" and temperature not in (1, None):
+        yield Conflict(
+            ("trainer.temperature", "divergence.estimator"),
+            f"{temperature} with stored completions, which are samples of temperature 1",
+            "1, or `estimator: full` or `top_k`, which sum over the vocabulary instead of sampling it",
+        )
+    high = trainer_value(recipe.trainer, "epsilon_high")
+    if trainer_value(recipe.trainer, "loss_type") == "cispo" and (high is None or high < 1):
+        yield Conflict(
+            ("trainer.epsilon_high", "trainer.loss_type"),
+            f"{high} with `loss_type: cispo`, where it is the largest ratio itself: every ratio would be cut",
+            "at least 1; 5 is usual",
+        )
 
 
 def _lengths(recipe: RlvrRecipe) -> Iterator[Conflict]:
@@ -438,6 +318,8 @@ _CHECKS: tuple[Callable[[RlvrRecipe], Iterator[Conflict]], ...] = (
     _rehearsal,
     _dropout,
     _top_k,
+    _verifier,
+    _losses,
     _lengths,
     _vllm,
     _row_order,

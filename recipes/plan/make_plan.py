@@ -11,7 +11,7 @@ from ..config.dpo import DpoRecipe
 from ..config.evaluation import EvalRecipe
 from ..config.pipeline import PipelineRecipe
 from ..config.pretrain import PretrainRecipe
-from ..config.rlvr import RlvrRecipe, rehearses
+from ..config.rlvr import RlvrRecipe
 from ..config.sft import SftRecipe
 from ..config.shapes import Shape, shape_of
 from ..config.trainer_arguments import Target, trainer_value
@@ -187,7 +187,7 @@ def _batch(recipe: RlvrRecipe) -> Iterator[Line]:
     yield "steps", f"{steps}; new answers every {reuse} step{'s' if reuse > 1 else ''}"
     yield "batch", f"{answers // group} prompts x {group} answers a step, {micro} a micro-batch"
     yield "tokens", f"at most {readable(answers * longest, ' tokens')} generated and trained on a step"
-    if rehearses(recipe):
+    if recipe.divergence.rehearses:
         stored = recipe.rehearsal.batch_size
         yield (
             "rehearsal",
