@@ -13,7 +13,7 @@ from ..methods.advantages import ADVANTAGES, Group, PassAtK, Pkpo
 from ..methods.divergences import DIVERGENCES, NoDivergence, RehearsalTerm
 from ..methods.options import schema_of
 from .compression import Objective, PolicyGradient, Reader, reader_conflicts
-from .data import DataSource, numbered
+from .data import DataSource, HeldOut, numbered
 from .language.errors import Conflict
 from .language.section import Options, RecipeBase, Section
 from .model import AdamW, Engine, Launch, Model, Optimizer, TransformersEngine
@@ -54,6 +54,17 @@ class Rehearsal(Section):
     """Old skills to keep: prompts of which right answers are stored and rehearsed, but that RL never trains on."""
 
 
+class HeldOutPrompts(HeldOut):
+    """Prompts whose reward and Pass@k are measured while training, sampled as in training."""
+
+    data: list[DataSource] = Field(min_length=1)
+    samples: Positive = 4
+    """Completions for each prompt."""
+    ks: list[Positive] = Field([1], min_length=1)
+    """The k of each Pass@k. The best model is the one with the highest first of them, or with the highest reward where
+    the recipe does not say which reward is the verifier."""
+
+
 def _with_kind(value: Any) -> Any:
     """Let `advantage: {skip_zero_variance: false}` mean the usual kind."""
     return {"kind": "group"} | value if isinstance(value, dict) else value
@@ -86,6 +97,8 @@ class RlvrRecipe(RecipeBase):
     verifier: int | str | list[int | str] | None = None
     """The reward whose verdicts say which completions are correct, by its place or its kind (several, where each judges
     rows of its own); null takes the only one that is not `format`, `length` or `capsule`."""
+    held_out: HeldOutPrompts | None = None
+    """Also measure reward and Pass@k on prompts that are not trained on."""
     optimizer: Optimizer = AdamW()
     share_prompts: bool = False
     """Read the prompt of a group once in a training step: cheaper where prompts are long and answers short. For models
@@ -105,6 +118,7 @@ class RlvrRecipe(RecipeBase):
         rewards = {f"rewards.{index}": reward for index, reward in enumerate(self.rewards)}
         yield from reader_conflicts(rewards, bool(self.readers), self.encoder is not None)
         sources = numbered("data", self.data) | numbered("rehearsal.data", self.rehearsal.data)
+        sources |= numbered("held_out.data", self.held_out.data if self.held_out else [])
         yield from judging_conflicts(sources, "rewards", self.rewards)
 
 
@@ -196,6 +210,13 @@ def _rehearsal(recipe: RlvrRecipe) -> Iterator[Conflict]:
             f"{rows} rows for {recipe.launch.processes} processes x {accumulation} accumulation steps",
             nearest_multiples(rows, step),
         )
+
+
+def _held_out(recipe: RlvrRecipe) -> Iterator[Conflict]:
+    section = recipe.held_out
+    if section is not None and max(section.ks) > section.samples:
+        found = f"Pass@{max(section.ks)} from {section.samples} completions"
+        yield Conflict(("held_out.ks", "held_out.samples"), found, f"k of at most {section.samples}")
 
 
 def _dropout(recipe: RlvrRecipe) -> Iterator[Conflict]:
@@ -317,6 +338,7 @@ _CHECKS: tuple[Callable[[RlvrRecipe], Iterator[Conflict]], ...] = (
     _split,
     _rehearsal,
     _dropout,
+    _held_out,
     _top_k,
     _verifier,
     _losses,

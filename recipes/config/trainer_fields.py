@@ -29,6 +29,10 @@ def _rules(honoured: str, refused: Mapping[str, str], idle: Mapping[str, str]) -
     }
 
 
+_EVALUATION = (
+    "eval_strategy eval_steps eval_delay eval_on_start per_device_eval_batch_size load_best_model_at_end "
+    "metric_for_best_model greater_is_better"
+)
 _SHARED = _rules(
     """
     per_device_train_batch_size num_train_epochs max_steps learning_rate lr_scheduler_type lr_scheduler_kwargs
@@ -64,15 +68,16 @@ _SHARED = _rules(
         "auto_find_batch_size": "checkpoints and plans hold for the batch size that the recipe names",
         "remove_unused_columns": "rows are prepared before the trainer sees them",
         "average_tokens_across_devices": "a step always counts the tokens of all processes",
-        "eval_strategy eval_steps eval_delay eval_on_start per_device_eval_batch_size load_best_model_at_end "
-        "metric_for_best_model greater_is_better": "write `held_out: {every: ..., data: [...]}`",
+        _EVALUATION: "write `held_out: {every: ..., data: [...]}`",
     },
     {
         "use_cache": "training reads each sequence once",
         "restore_callback_states_from_checkpoint": "the callbacks of a run keep their state in its folder",
         "length_column_name": "rows are not grouped by a column",
         "bf16_full_eval fp16_full_eval eval_do_concat_batches eval_use_gather_object eval_accumulation_steps "
-        "include_for_metrics batch_eval_metrics prediction_loss_only": "nothing is predicted while training",
+        "include_for_metrics batch_eval_metrics prediction_loss_only": (
+            "an evaluation while training keeps figures and no predictions, in the precision of training"
+        ),
     },
 )
 _TRL = _rules(
@@ -96,6 +101,7 @@ FIELDS: dict[Target, dict[str, Rule]] = {
         **_rules(
             "",
             {
+                _EVALUATION: "no rows are held out; call `quince eval` afterwards",
                 "optim optim_args optim_target_modules": "Muon trains the layers and AdamW the rest",
                 "neftune_noise_alpha": "noise is for tuning a trained model",
             },
@@ -109,7 +115,7 @@ FIELDS: dict[Target, dict[str, Rule]] = {
             "",
             {
                 "remove_unused_columns": "the data set is tensors, there are no columns",
-                "eval_strategy eval_steps": "write `evaluate_every` at the top level",
+                _EVALUATION: "write `evaluate_every` at the top level",
                 "num_train_epochs": "write `max_steps`: sizes are compared at equal steps",
                 "neftune_noise_alpha": "noise would change what is measured",
             },
@@ -132,7 +138,7 @@ FIELDS: dict[Target, dict[str, Rule]] = {
                 "dataset_text_field": "rows are conversations",
                 "dataset_kwargs": "rows are prepared before TRL sees them",
                 "eos_token": "the chat template writes it",
-                "eval_packing": "no rows are held out while training",
+                "eval_packing": "held-out rows are packed as those of training are",
             },
             {"dataset_num_proc": "rows are prepared before TRL sees them"},
         ),
@@ -194,7 +200,7 @@ FIELDS: dict[Target, dict[str, Rule]] = {
                 "log_completions_hub_repo": "completions are written to `samples.jsonl` of the run folder",
                 "use_transformers_paged": "write `use_transformers_continuous_batching`",
                 "vllm_importance_sampling_cap": "write `vllm_importance_sampling_clip_max`",
-                "num_generations_eval": "no rows are held out while training",
+                "num_generations_eval": "write `held_out: {samples: ...}`",
             },
             {
                 "data_seed": "`seed` orders the prompts",

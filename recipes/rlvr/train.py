@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...data.rows import Row, RowError
 from ..config.rlvr import verifiers
 from ..methods.divergences import RehearsalTerm
-from ..parts.load_rows import load_training_and_old
+from ..parts.load_rows import load_sources, load_training_and_old
 from ..run.training import run_training, trainer_options
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
     from ..parts.models import adapter_config, load_policy, load_tokenizer
     from ..parts.optimizer import make_optimizer
     from ..parts.readers import with_readers
+    from ..run.held_out import KeepsBest
     from ..run.run_folder import MetricsFile
     from .samples import SamplesFile
     from .split import ensure_split, needs_split
@@ -62,6 +63,7 @@ def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
         reward_funcs=rewards,
         args=arguments,
         train_dataset=dataset(trained, rewards),
+        eval_dataset=dataset(load_sources(recipe.held_out.data), rewards) if recipe.held_out else None,
         processing_class=tokenizer,
         peft_config=adapter_config(recipe.model),
         callbacks=[MetricsFile(folder)],
@@ -72,8 +74,12 @@ def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
         divergence=recipe.divergence,
         max_grader_errors=recipe.max_grader_errors,
         share_prompts=recipe.share_prompts,
+        held_out_ks=recipe.held_out.ks if recipe.held_out else (),
     )
     trainer.add_callback(SamplesFile(folder, trainer))
+    if recipe.held_out is not None and recipe.held_out.keep_best:
+        figure = f"eval_pass@{recipe.held_out.ks[0]}" if verifiers(recipe) else "eval_reward"
+        trainer.add_callback(KeepsBest(trainer, folder, figure, higher=True))
     return trainer
 
 
@@ -106,10 +112,13 @@ def trainer_arguments(recipe: RlvrRecipe) -> Any:
     """The recipe's `trainer:` block as a `GRPOConfig`, with what the recipe itself decides filled in."""
     from trl import GRPOConfig
 
+    from ..run.held_out import evaluation_options
+
     return GRPOConfig(
         **trainer_options(
             recipe,
             remove_unused_columns=False,
+            **evaluation_options(recipe),
             reward_weights=[reward.weight for reward in recipe.rewards],
             beta=getattr(recipe.divergence, "weight", 0.0)
             if recipe.divergence.needs_reference

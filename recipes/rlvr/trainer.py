@@ -23,7 +23,7 @@ from ..methods.advantages import Advantage
 from ..methods.divergences import Divergence, NoDivergence
 from ..run.survival import Survives
 from . import objective, rollouts
-from .judging import GraderWatch, Judge, judged
+from .judging import GraderWatch, Judge, judged, passes_at_k
 from .memory import FitsMemory, is_memory_full
 from .rollouts import Batch
 from .shared_prompts import shared_log_probs
@@ -42,6 +42,7 @@ class RlvrTrainer(FitsMemory, Survives, GRPOTrainer):
             reference model.
         max_grader_errors: Share of judgements that may fail, see `GraderWatch`.
         share_prompts: Read each prompt of a training batch once.
+        held_out_ks: The k of each Pass@k of an evaluation.
     """
 
     phases = ("data", "generate", "reward", "reference", "policy", "rehearsal", "backward", "update", "sync")
@@ -61,6 +62,7 @@ class RlvrTrainer(FitsMemory, Survives, GRPOTrainer):
         divergence: Divergence | None = None,
         max_grader_errors: float = 0.05,
         share_prompts: bool = False,
+        held_out_ks: Sequence[int] = (),
         **kwargs: Any,
     ) -> None:
         self.judges = [Judge(reward, lambda: self.clock.phase("reward")) for reward in reward_funcs]
@@ -80,7 +82,7 @@ class RlvrTrainer(FitsMemory, Survives, GRPOTrainer):
         self.rollout_generator = self.divergence.rollout_generator() if acts else None
         self.rollout_weight: float = getattr(self.divergence, "weight", 0.0)
         self.graders = GraderWatch(max_grader_errors)
-        self.share_prompts = share_prompts
+        self.share_prompts, self.held_out_ks = share_prompts, held_out_ks
         # A completion with advantage 0 may still be pulled by an entropy bonus or a divergence on rollouts, and counts
         # in the quantile of entropies.
         others = acts or self._entropy_bonus_enabled or self.top_entropy_quantile < 1
@@ -186,6 +188,9 @@ class RlvrTrainer(FitsMemory, Survives, GRPOTrainer):
         self.log_metric("reward/unjudged", groups[0].isnan().float().mean().item())
         if self.verifiers:
             self.log_metric("reward/correct", groups[1].nanmean().item())
+            for k in () if self.model.training else self.held_out_ks:
+                for value in passes_at_k(groups[1].view(-1, self.group_size), k):
+                    self.log_metric(f"pass@{k}", value)  # one by one: batches may hold different numbers of prompts
         advantages = self.advantage(*(values.view(-1, self.group_size) for values in groups)).reshape(-1)
         first = self.accelerator.process_index * len(inputs)
         output["advantages"] = advantages[first : first + len(inputs)]

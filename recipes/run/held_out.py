@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,7 +30,12 @@ def evaluation_options(recipe: RlvrRecipe | SftRecipe | DpoRecipe) -> dict[str, 
     if recipe.held_out is None:
         return {}
     batch = trainer_value(recipe.trainer, "per_device_train_batch_size", recipe.kind)
-    return {"eval_strategy": "steps", "eval_steps": recipe.held_out.every, "per_device_eval_batch_size": batch}
+    options = {"eval_strategy": "steps", "eval_steps": recipe.held_out.every}
+    if recipe.kind != "rlvr":
+        return {**options, "per_device_eval_batch_size": batch}
+    samples = recipe.held_out.samples  # a batch holds whole groups
+    batch = max(1, batch // samples) * samples
+    return {**options, "per_device_eval_batch_size": batch, "num_generations_eval": samples}
 
 
 class KeepsBest(TrainerCallback):
@@ -63,9 +69,10 @@ class KeepsBest(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Save the model if it is better."""
-        value = (metrics or {}).get(self.figure)
-        if value is None or (self.best is not None and self.sign * value <= self.sign * self.best):
-            return
+        figures = {**state.log_history[-1], **(metrics or {})}  # TRL adds its own only to what it logs
+        value = figures.get(self.figure)
+        if value is None or not self.sign * value > (-math.inf if self.best is None else self.sign * self.best):
+            return  # a comparison with NaN is false
         self.best = value
         staged, target = self.folder / f"{BEST_FOLDER}.partial", self.folder / BEST_FOLDER
         if state.is_world_process_zero:
@@ -76,5 +83,5 @@ class KeepsBest(TrainerCallback):
             (staged / "training_args.bin").unlink(missing_ok=True)
             shutil.rmtree(target, ignore_errors=True)
             staged.rename(target)
-            write_atomic(self.folder / RECORD, json.dumps({"step": state.global_step, **(metrics or {})}, indent=1))
+            write_atomic(self.folder / RECORD, json.dumps({**figures, "step": state.global_step}, indent=1))
         self.trainer.accelerator.wait_for_everyone()

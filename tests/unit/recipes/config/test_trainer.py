@@ -86,7 +86,7 @@ def test_the_page_is_made_from_the_table():
 @pytest.mark.parametrize(
     ("recipe", "override", "words"),
     [
-        ("rlvr/tiny_grpo", "trainer.eval_strategy=steps", "quince eval"),
+        ("rlvr/tiny_grpo", "trainer.eval_strategy=steps", "held_out"),
         ("rlvr/tiny_grpo", "trainer.sync_ref_model=true", "initial policy"),
         ("rlvr/tiny_grpo", "trainer.multi_objective_aggregation=normalize_then_sum", "added with their weights"),
         ("rlvr/tiny_grpo", "trainer.use_bias_correction_kl=true", "on-policy"),
