@@ -1,15 +1,15 @@
-"""Documents of the lm-eval tasks for the tiny model, out of the project's generators.
+"""Documents of the lm-eval tasks for the tiny model, from the project's generators.
 
     python scripts/tiny_tasks.py FOLDER
 
-The shipped ones lie in recipes/library/_lm_eval; a test sees to it that they are what this makes.
+The shipped ones are in recipes/library/_lm_eval; a test checks that they are what this writes.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,4 +58,6 @@ def write(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="where the documents are written")
+    write(parser.parse_args().folder)

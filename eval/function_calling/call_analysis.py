@@ -41,7 +41,7 @@ def write_entries(suites: Mapping[str, Sequence[Entry]], out: Path, title: str =
     parts = [f"# {plain(title)}", _INTRODUCTION]
     parts += [markdown(grid) for grid in overview_grids(suites)]
     for name, entries in suites.items():
-        parts += [f"## {plain(name)}", _figures(name, entries, out)]
+        parts += [f"## {plain(name)}", figures(name, entries, out)]
         parts += [markdown(grid) for grid in suite_grids(entries)]
     return write_atomic(out / PAGE_FILE, "\n\n".join(parts) + "\n")
 
@@ -54,7 +54,8 @@ _INTRODUCTION = (
 )
 
 
-def _figures(name: str, entries: Sequence[Entry], out: Path) -> str:
+def figures(name: str, entries: Sequence[Entry], out: Path) -> str:
+    """Write the charts of one suite into a folder and return links to them."""
     stem = "function_calls_" + re.sub(r"[^A-Za-z0-9_-]+", "-", name)
     write_atomic(out / f"{stem}.svg", alone(scenario_chart(entries, f"Accuracy by scenario on {name}")))
     links = [f"![Accuracy by scenario; an upright line is the best trivial baseline]({stem}.svg)"]

@@ -1,11 +1,10 @@
-"""The board with 10,000 answers in a browser: time until they can be read and searched, and bytes.
+"""The board with 10,000 answers in a browser: time until they can be read and searched, and bytes. Needs Chromium.
 
-Writes `docs/results/board.json` and `.md`: `python scripts/bench/board.py`. Needs Chromium.
+python scripts/bench/board.py
 """
 
 from __future__ import annotations
 
-import json
 import random
 import statistics
 import subprocess
@@ -13,12 +12,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from os import getloadavg
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from chromium import find_chromium, new_page
 from quince.eval.board import build_board
 from quince.eval.engines.base import Sampling
 from quince.eval.measure.evaluate import Evaluation
@@ -26,8 +23,9 @@ from quince.eval.measure.problems import Answer, Problem
 from quince.eval.measure.records import write_record
 from quince.eval.measure.samples import SampleLog
 from quince.eval.measure.settings import Settings
+from quince.scripts.bench.chromium import find_chromium, new_page
+from quince.scripts.bench.pages import Page, Results, bench, table
 
-RESULTS = Path(__file__).parents[2] / "docs" / "results"
 SHAPES = {"one answer a problem": (5_000, 1), "8 answers a problem": (625, 8)}
 """Problems and answers of each, for two models: 10,000 answers on the page that compares them."""
 WORDS = "the of sum is so we get and then multiply by 3 7 12 which gives x = 4 because each row has price total".split()
@@ -60,22 +58,10 @@ def made_up(problems: int, n: int, share: float, seed: int, characters: int = 40
 
 
 def write_records(folder: Path, problems: int, n: int, names: Sequence[str] = ("base", "trained")) -> None:
-    """Records of two models."""
     for seed, (model, share) in enumerate(zip(names, (0.4, 0.6), strict=True)):
-        settings = Settings(
-            suite="made_up",
-            model=model,
-            revision=None,
-            model_fingerprint=model,
-            dtype="float32",
-            engine="transformers",
-            engine_version="5",
-            sampling=Sampling(n=n),
-            reward={},
-            data=[],
-            rows_sha256="",
-            template_sha256="",
-        )
+        engine = {"dtype": "float32", "engine": "transformers", "engine_version": "5", "sampling": Sampling(n=n)}
+        empty = {"revision": None, "reward": {}, "data": [], "rows_sha256": "", "template_sha256": ""}
+        settings = Settings(suite="made_up", model=model, model_fingerprint=model, **engine, **empty)
         found = made_up(problems, n, share, seed)
         log = SampleLog(folder / model, settings.hash)
         log.append(found)
@@ -83,8 +69,7 @@ def write_records(folder: Path, problems: int, n: int, names: Sequence[str] = ("
         write_record(folder / model, Evaluation(tuple(found), settings.sampling, (1,)), settings)
 
 
-def measure(folder: Path, executable: str) -> dict[str, Any]:
-    """Build the board of the records and load the comparison a few times in each view."""
+def load(folder: Path, executable: str) -> dict[str, Any]:
     started = time.process_time()
     index = build_board([folder / "records"], folder / "board")
     result: dict[str, Any] = {"build_cpu_seconds": time.process_time() - started}
@@ -108,71 +93,47 @@ def measure(folder: Path, executable: str) -> dict[str, Any]:
     return result
 
 
-def spread(values: list[float]) -> str:
-    """Median with the smallest and the largest."""
-    return f"{statistics.median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
-
-
-def page_text(record: dict[str, Any]) -> str:
-    """The results page."""
-    rows = [
-        "| answers on the page | view | until readable, ms | CPU, ms | search, ms |",
-        "|---|---|---:|---:|---:|",
-    ]
-    for name, found in record["shapes"].items():
-        for view in VIEWS:
-            cells = " | ".join(spread(found[view][key]) for key in ("load_ms", "load_cpu_ms", "search_ms"))
-            rows.append(f"| 10,000, {name} | {view} | {cells} |")
-    sizes = [
-        f"- {name}: page {found['page_bytes'] / 1e3:,.0f} kB, questions and answers {found['script_bytes'] / 1e6:,.1f} "
-        f"MB, style and script {found['shared_bytes'] / 1e3:,.0f} kB; built in {found['build_cpu_seconds']:.1f} CPU "
-        f"seconds; errors {len(found['errors'])}, requests outside the folder {len(found['outside'])}."
-        for name, found in record["shapes"].items()
-    ]
-    return "\n".join(
-        [
-            "# The board in a browser",
-            "",
-            "Two models side by side with 10,000 different answers of about 400 characters, opened from the file",
-            f"system. Median of {LOADS} loads (smallest to largest): from the start of navigation, by",
-            "`performance.now()`, until all questions and answers are read, the filters are counted and the list is",
-            "there; CPU is that of all processes of the browser, which other work on the machine does not change;",
-            "then a search through every question and answer, typed for the first time.",
-            "",
-            *rows,
-            "",
-            *sizes,
-            "",
-            f"{record['date']}, {record['hardware']}, {record['browser']}, load of the machine "
-            f"{record['load_average']:.1f}. Made by `{record['command']}`.",
-            "",
-        ]
-    )
-
-
-def main() -> None:
+def measure() -> Results:
     executable = find_chromium()
     if executable is None:
         sys.exit("no Chromium found · install it, or add it to PATH")
-    from os import getloadavg
-
-    record: dict[str, Any] = {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "hardware": "two shared Xeon cores",
-        "browser": subprocess.run([executable, "--version"], capture_output=True, text=True).stdout.split(" built")[0],
-        "command": "python scripts/bench/board.py",
-        "load_average": getloadavg()[0],
-        "numpy": np.__version__,
-        "shapes": {},
-    }
+    browser = subprocess.run([executable, "--version"], capture_output=True, text=True).stdout.split(" built")[0]
+    shapes = {}
     for name, (problems, n) in SHAPES.items():
         with tempfile.TemporaryDirectory() as folder:
             write_records(Path(folder) / "records", problems, n)
-            record["shapes"][name] = measure(Path(folder), executable)
-    (RESULTS / "board.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "board.md").write_text(page_text(record), encoding="utf-8")
-    print(page_text(record))
+            shapes[name] = load(Path(folder), executable)
+    return {"browser": browser, "load_average": getloadavg()[0], "shapes": shapes}
 
+
+def spread(values: list[float]) -> str:
+    return f"{statistics.median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
+
+
+def render(found: Results) -> str:
+    rows, sizes, medians = [], [], []
+    for name, one in found["shapes"].items():
+        for view in VIEWS:
+            rows.append(
+                [f"10,000, {name}", view, *(spread(one[view][k]) for k in ("load_ms", "load_cpu_ms", "search_ms"))]
+            )
+            medians.append(statistics.median(one[view]["load_ms"]) / 1e3)
+        sizes.append(
+            f"- {name}: page {one['page_bytes'] / 1e3:,.0f} kB, questions and answers {one['script_bytes'] / 1e6:,.1f}"
+            f" MB, style and script {one['shared_bytes'] / 1e3:,.0f} kB; built in {one['build_cpu_seconds']:.1f} CPU"
+            f" seconds; errors {len(one['errors'])}, requests outside the folder {len(one['outside'])}."
+        )
+    head = ["answers on the page", "view", "until readable, ms", "CPU, ms", "search, ms"]
+    return f"""A board of 10,000 answers is readable {min(medians):.1f} to {max(medians):.1f} seconds after it is
+opened.
+Figures are the median of {LOADS} loads (smallest to largest) in {found["browser"]}, load of the machine
+{found["load_average"]:.1f}.
+
+{table(head, rows)}
+{chr(10).join(sizes)}"""
+
+
+PAGE = Page("board", "The board in a browser", render, seeds=[0, 1])
 
 if __name__ == "__main__":
-    main()
+    bench(PAGE, measure)

@@ -5,7 +5,6 @@ The DevTools protocol speaks JSON messages ended by a zero byte, on file descrip
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import select
@@ -15,22 +14,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-extensions",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-    "--hide-scrollbars",
-    "--remote-debugging-pipe",
-)
+    "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --disable-extensions --no-first-run "
+    "--disable-background-networking --disable-component-update --hide-scrollbars --remote-debugging-pipe"
+).split()
 
 
 class BrowserError(RuntimeError):
@@ -38,29 +28,20 @@ class BrowserError(RuntimeError):
 
 
 def find_chromium() -> str | None:
-    """Path of the browser; None if none is installed."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 @contextmanager
 def new_page(executable: str, seconds: float = 120) -> Iterator[Page]:
-    """A page of a fresh browser, which ends with the block.
-
-    Args:
-        executable: From `find_chromium`.
-        seconds: To wait for any one answer.
-    """
+    """A page of a fresh browser, which ends with the block; any one answer may take so many seconds."""
     to_browser, from_browser = os.pipe(), os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [executable, *_FLAGS, f"--user-data-dir={profile}", "about:blank"]
         # The shell gives the pipes the numbers 3 and 4.
         line = f'exec "$@" 3<&{to_browser[0]} 4>&{from_browser[1]}'
-        process = subprocess.Popen(
-            ["bash", "-c", line, "bash", *command],
-            pass_fds=(to_browser[0], from_browser[1]),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        ends = (to_browser[0], from_browser[1])
+        process = subprocess.Popen(["bash", "-c", line, "bash", *command], pass_fds=ends, **quiet)
         os.close(to_browser[0])
         os.close(from_browser[1])
         try:
@@ -141,15 +122,6 @@ class Page:
         """Press a key, such as ArrowDown."""
         for kind in ("keyDown", "keyUp"):
             self._call("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=_CODES[name])
-
-    def screenshot(self, file: Path, whole: bool = True) -> Path:
-        """Write a PNG of the view, or of the whole page."""
-        options: dict[str, Any] = {"captureBeyondViewport": whole}
-        if whole:
-            size = self._call("Page.getLayoutMetrics")["cssContentSize"]
-            options["clip"] = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], 8000), "scale": 1}
-        file.write_bytes(base64.b64decode(self._call("Page.captureScreenshot", **options)["data"]))
-        return file
 
     def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._id += 1

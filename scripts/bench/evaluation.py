@@ -1,26 +1,16 @@
-"""What evaluation costs beside the model: host time, Pass@k and the bootstrap.
+"""What evaluation costs beside the model: host time, Pass@k and the bootstrap. Needs lm-eval: `quince[eval]`.
 
-    python scripts/bench/evaluation.py
-
-Writes docs/results/evaluation.json and .md. CPU seconds of the process, one thread, the two sides of a comparison
-taken in turns (ABAB), medians. Needs lm-eval: `pip install 'quince[eval]'`.
+python scripts/bench/evaluation.py
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-
-os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch are imported
-os.environ["HF_HUB_OFFLINE"] = "1"
-
 import json
+import shutil
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from fractions import Fraction
-from importlib.metadata import version
 from importlib.resources import files
 from math import comb
 from pathlib import Path
@@ -34,34 +24,10 @@ from quince.eval.measure.samples import SampleLog
 from quince.eval.measure.settings import Settings, rows_sha256
 from quince.eval.measure.statistics import bootstrap_mean, pass_at_k
 from quince.rewards.registry import reward_class
+from quince.scripts.bench.pages import Page, Results, bench, in_turns, table
 
-RESULTS = Path(__file__).parents[2] / "docs" / "results"
 PROBLEMS, SAMPLES, KS = 2_000, 8, (1, 2, 4, 8)
 PASS_PROBLEMS, PASS_N, PASS_KS = 10_000, 256, tuple(2**i for i in range(9))
-TASK = """
-task: sums
-dataset_path: json
-dataset_kwargs: {data_files: {test: sums.jsonl}}
-test_split: test
-output_type: generate_until
-doc_to_text: "Question: {{question}}\\nAnswer:"
-doc_to_target: "{{answer}}"
-generation_kwargs: {until: ["\\n"], do_sample: true, temperature: 1.0}
-repeats: 8
-metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
-"""
-
-
-def in_turns(pairs: int, **sides: Callable[[], Any]) -> dict[str, list[float]]:
-    """CPU seconds of each side, after one round that does not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for turn in range(pairs + 1):
-        for name, side in sides.items():
-            start = time.process_time()
-            side()
-            if turn:
-                seconds[name].append(time.process_time() - start)
-    return seconds
 
 
 class Table:
@@ -78,7 +44,6 @@ class Table:
 
 
 def questions(rng: np.random.Generator) -> tuple[list[dict[str, Any]], dict[str, list[str]]]:
-    """Sums as rows, and drawn answers to them, about half of them right."""
     rows, texts = [], {}
     for number, (a, b) in enumerate(rng.integers(100, 1000, (PROBLEMS, 2))):
         asked = f"Sum {number}: what is {a} + {b}? Answer with the number alone."
@@ -104,25 +69,14 @@ def host_overhead(pairs: int) -> dict[str, Any]:
         ours = lambda: our_evaluation(Path(folder) / "ours", rows, reward, Table(tokenizer, ready), sampling)  # noqa: E731
         seconds = in_turns(pairs, ours=ours, lm_eval=their_evaluation(Path(folder), rows, texts))
     each = {name: [1_000 * s / (PROBLEMS * SAMPLES) for s in some] for name, some in seconds.items()}
-    return {"problems": PROBLEMS, "samples": SAMPLES, "lm_eval_version": version("lm-eval"), "per_1000": each}
+    return {"problems": PROBLEMS, "samples": SAMPLES, "per_1000": each}
 
 
 def our_evaluation(folder: Path, rows: list[dict[str, Any]], reward: Any, engine: Table, sampling: Sampling) -> None:
     """Everything from rows to the record: prompts, verdicts, the file of answers, metrics with intervals."""
-    settings = Settings(
-        suite="sums",
-        model="table",
-        revision=None,
-        model_fingerprint=None,
-        dtype="float32",
-        engine="table",
-        engine_version="0",
-        sampling=sampling,
-        reward={"kind": "exact_match"},
-        data=[],
-        rows_sha256=rows_sha256(rows),
-        template_sha256="",
-    )
+    engine_of = {"dtype": "float32", "engine": "table", "engine_version": "0", "sampling": sampling}
+    data = {"reward": {"kind": "exact_match"}, "data": [], "rows_sha256": rows_sha256(rows), "template_sha256": ""}
+    settings = Settings(suite="sums", model="table", revision=None, model_fingerprint=None, **engine_of, **data)
     log = SampleLog(folder, settings.hash)
     evaluation = evaluate(rows, reward, engine, sampling, KS, greedy=False, log=log)
     log.finish()
@@ -152,7 +106,7 @@ def their_evaluation(
         loglikelihood_rolling = loglikelihood
 
     documents = [{"question": row["prompt"][0]["content"], "answer": json.loads(row["accepted"])[0]} for row in rows]
-    (folder / "sums.yaml").write_text(TASK, encoding="utf-8")
+    shutil.copy(Path(__file__).with_suffix(".yaml"), folder / "sums.yaml")
     (folder / "sums.jsonl").write_text("\n".join(map(json.dumps, documents)), encoding="utf-8")
     (loaded,) = load_tasks([Wanted("sums")], [folder], None, 0, False)
     tasks = {"tasks": {"sums": loaded.task}, "groups": {}}
@@ -160,7 +114,6 @@ def their_evaluation(
 
 
 def product_loop(n: int, correct: int, k: int) -> float:
-    """The usual form, from the HumanEval paper's code."""
     return 1.0 if n - correct < k else 1.0 - float(np.prod(1.0 - k / np.arange(n - correct + 1, n + 1)))
 
 
@@ -179,14 +132,12 @@ def pass_at_k_times(pairs: int) -> dict[str, Any]:
     exact = {
         c: [1 - Fraction(comb(PASS_N - c, k), comb(PASS_N, k)) for k in PASS_KS] for c in sorted(set(map(int, correct)))
     }
-    errors = {
-        name: max(
-            abs(Fraction(float(v)) - e)
-            for row, c in zip(table, correct, strict=True)
-            for v, e in zip(row, exact[int(c)], strict=True)
-        )
-        for name, table in found.items()
-    }
+    errors = {}
+    for name, values in found.items():
+        pairs = [
+            (v, e) for row, c in zip(values, correct, strict=True) for v, e in zip(row, exact[int(c)], strict=True)
+        ]
+        errors[name] = max(abs(Fraction(float(value)) - right) for value, right in pairs)
     return {"seconds": seconds, "error": {name: float(e) for name, e in errors.items()}, "n": PASS_N, "ks": PASS_KS}
 
 
@@ -197,57 +148,36 @@ def bootstrap_times(pairs: int) -> list[float]:
 
 
 def median(values: list[float]) -> str:
-    """With the smallest and the largest."""
     return f"{statistics.median(values):.4g} ({min(values):.3g} to {max(values):.3g})"
 
 
-def page_text(result: dict[str, Any]) -> str:
-    """The results page."""
-    host, passes = result["host"], result["pass_at_k"]
+def measure(pairs: int = 5) -> Results:
+    found = {"host": host_overhead(pairs), "pass_at_k": pass_at_k_times(pairs), "bootstrap": bootstrap_times(pairs)}
+    return {"pairs": pairs} | found
+
+
+def render(found: Results) -> str:
+    host, passes = found["host"], found["pass_at_k"]
     ours, theirs = (host["per_1000"][name] for name in ("ours", "lm_eval"))
     fast, slow = (passes["seconds"][name] for name in ("ours", "loop"))
     ratio = statistics.median(b / a for a, b in zip(fast, slow, strict=True))
-    table = f"{PASS_PROBLEMS:,} problems of n = {PASS_N}, {len(PASS_KS)} k"
-    return f"""# What evaluation costs beside the model
+    judge = f"lm-eval {found['provenance']['versions'].get('lm-eval', '')}"
+    problems = f"Pass@k, {PASS_PROBLEMS:,} problems of n = {passes['n']}, {len(passes['ks'])} k"
+    rows = [["host seconds per 1,000 samples", median(ours), f"{judge}: {median(theirs)}", "at most 0.2"]]
+    rows.append([problems, median(fast), f"product loop: {median(slow)}", "20 times faster"])
+    rows.append(["bootstrap, 1,000 draws over 500 problems", median(found["bootstrap"]), "", "at most 0.1"])
+    return f"""Evaluation without the model costs {statistics.median(ours):.2f} CPU seconds per 1,000 samples, beside
+{statistics.median(theirs):.2f} of lm-eval. The table of Pass@k is made {ratio:.0f} times faster than by the product
+loop,
+with an error of {passes["error"]["ours"]:.0e} against exact rationals (the loop: {passes["error"]["loop"]:.0e}).
 
-CPU seconds of the process, one thread, {result["pairs"]} pairs in turns (ABAB) after one that does not count: median
-(smallest to largest).
-
-| measured | Quince | beside it | aim |
-|---|---:|---:|---:|
-| host seconds per 1,000 samples | {median(ours)} | lm-eval {host["lm_eval_version"]}: {median(theirs)} | at most 0.2 |
-| Pass@k, {table} | {median(fast)} | product loop: {median(slow)} | 20 times faster |
-| bootstrap, 1,000 draws over 500 problems | {median(result["bootstrap"])} | | at most 0.1 |
-
-- Host: {PROBLEMS:,} questions x {SAMPLES} answers that are ready before the clock starts, judged by exact match. Ours
-  runs from rows to the record on disk: chat template, tokens of prompts, all {SAMPLES} answers judged and written,
-  every metric with its interval. lm-eval's runs from documents to its results: prompts by a Jinja template as in its
-  GSM8K, default filter, scores and logged samples; no chat template, no tokens, no file, no bootstrap, and the default
-  filter scores the first of the {SAMPLES} answers only.
-- Pass@k: {ratio:.0f} times faster than the loop; the largest error against exact rationals is
-  {passes["error"]["ours"]:.1e}, that of the loop {passes["error"]["loop"]:.1e}.
-
-{result["date"]}, {result["machine"]}. Made by `python scripts/bench/evaluation.py`.
-"""
+{table(["measured", "Quince", "beside it", "aim"], rows)}
+CPU seconds of the process, one thread, {found["pairs"]} pairs in turns (ABAB) after one that does not count: median
+(smallest to largest). Host: {host["problems"]:,} questions with {host["samples"]} completions each that are ready
+before the clock starts, judged by exact match."""
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--machine", default="two shared cores")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    options = parser.parse_args()
-    result = {
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": options.machine,
-        "pairs": options.pairs,
-        "host": host_overhead(options.pairs),
-        "pass_at_k": pass_at_k_times(options.pairs),
-        "bootstrap": bootstrap_times(options.pairs),
-    }
-    (options.out / "evaluation.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (options.out / "evaluation.md").write_text(page_text(result), encoding="utf-8")
-
+PAGE = Page("evaluation", "What evaluation costs beside the model", render, seeds=[0])
 
 if __name__ == "__main__":
-    main()
+    bench(PAGE, measure)

@@ -1,8 +1,9 @@
-"""The same loss however a step is cut: 1, 2 and 4 gloo processes, accumulation, checkpointing; docs/results/parity.md.
+"""The same loss however a step is cut: 1, 2 and 4 gloo processes, accumulation, checkpointing.
 
 Every run is a forked child of one process that has imported the libraries, so that a run costs its steps alone. What is
 compared is each logged loss and gradient norm of a run with those of one process that takes the whole batch at once,
-and the sampled answers, since a loss on other answers is another loss.
+and the sampled completions, since a loss on other completions is another loss. What earlier calls found for other
+families and ways is kept, so that the page can be made in parts.
 
     python scripts/bench/parity.py
     python scripts/bench/parity.py --steps 3 --ways "2 processes" --families DPO --out somewhere
@@ -10,7 +11,6 @@ and the sampled answers, since a loss on other answers is another loss.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -21,145 +21,44 @@ import traceback
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
-DATE, HARDWARE = "2026-11-30", "two Xeon cores shared with other work, torch 2.13 CPU"
+import yaml
+from quince.scripts.bench.pages import Page, Results, bench, stamp, table
+
 GOAL = 1e-5
 BATCH = 16
 COMPARED = ("loss", "grad_norm", "reward")
-SEEDED = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRL_EXPERIMENTAL_SILENCE": "1", "TOKENIZERS_PARALLELISM": "0"}
 
-TRAINER = """
-trainer:
-  max_steps: STEPS
-  learning_rate: 1e-4
-  lr_scheduler_type: constant
-  logging_steps: 1
-  save_strategy: "no"
-  gradient_checkpointing: false
-  disable_tqdm: true
-"""
-RLVR = (
-    """
-kind: rlvr
-model: {id: tiny, dtype: float32}
-data: [{kind: strategies, size: 12}]
-rewards: [{kind: exact_match}]
-split: {train_on: all, rollouts: 4, threshold: 2}
-rehearsal: {batch_size: 16}
-"""
-    + TRAINER
-    + "  num_generations: 4\n  max_completion_length: 16\n  loss_type: dapo\n"
-)
-CAPSULATOR = (
-    """
-kind: rlvr
-model: {id: tiny, dtype: float32}
-readers: [{name: a, model: {id: tiny, dtype: float32}, max_tokens: 4}]
-data: [{kind: passages, size: 12}]
-rewards: [{kind: capsule, gate: cut, utility: agreement}]
-objective: {kind: capsulator}
-"""
-    + TRAINER
-    + "  num_generations: 4\n  max_completion_length: 8\n  temperature: 0.2\n"
-)
-SFT = (
-    """
-kind: sft
-model: {id: tiny, dtype: float32}
-data: [{kind: strategies, size: 240}, {kind: everyday, size: 100}]
-"""
-    + TRAINER
-    + "  max_length: 256\n  train_sampling_strategy: sequential\n"
-)
-DPO = (
-    """
-kind: dpo
-model: {id: tiny, dtype: float32}
-data: [{kind: jsonl, path: PAIRS}]
-"""
-    + TRAINER
-    + "  max_length: 128\n  train_sampling_strategy: sequential\n"
-)
-PRETRAIN = """
-kind: pretrain
-architecture: {hidden_size: 32, layers: 2, heads: 2, kv_heads: 1, head_dim: 16, intermediate_size: 64}
-tokenizer: {vocab_size: 640, rows_per_source: 100}
-mixture: [{kind: strategies, size: 330}, {kind: everyday, size: 40}]
-""" + TRAINER.replace("  gradient_checkpointing: false\n", "")
-COVERAGE = """
-kind: coverage
-data: {family: two_hop, values: 8, rows: [40]}
-architecture: {width: 32, layers: 2, heads: 2}
-evaluate_every: 1000
-""" + TRAINER.replace("  gradient_checkpointing: false\n", "")
-
-FAMILIES: dict[str, tuple[str, list[str]]] = {
-    "GRPO": (RLVR, []),
-    "DPH-JS": (RLVR, ["divergence={kind: jensen_shannon, weight: 0.5}"]),
-    "Capsulator": (CAPSULATOR, []),
-    "SFT, padded": (SFT, ["trainer.packing=false"]),
-    "SFT, packed": (SFT, ["trainer.packing=true", "trainer.max_length=64", "data.0.size=1000"]),
-    "DPO": (DPO, []),
-    "pretraining": (PRETRAIN, []),
-    "coverage": (COVERAGE, []),
-}
-WAYS: dict[str, tuple[int, int, bool]] = {
-    "2 processes": (2, 1, False),
-    "4 processes": (4, 1, False),
-    "2 accumulated": (1, 2, False),
-    "checkpointing": (1, 1, True),
-}
-"""Processes, micro-batches of a step, and whether layers are computed again."""
+RECIPES = Path(__file__).with_suffix(".yaml")
+TABLE = yaml.safe_load(RECIPES.read_text(encoding="utf-8"))
+FAMILIES = {name: (recipe, overrides) for name, (recipe, *overrides) in TABLE["families"].items()}
+WAYS = {name: tuple(way) for name, way in TABLE["ways"].items()}
 ONCE = (1, 1, False)
 NOT_CUT = {(family, "checkpointing") for family in ("pretraining", "coverage")}
 """Their recipes have no such switch; the models are small."""
-
-NOTES = """
-"Other answers" counts the sampled answers of all steps that are not those of the whole step. A draw by inverse
-cumulative probability has a boundary at every token of the vocabulary; rounding may carry it across one, and the loss
-is then that of another answer. So Capsulator samples at temperature 0.2: about passages the tiny model is undecided,
-4 nats a token at temperature 1, where one of the first 768 draws was within 4e-8 of a boundary and fell otherwise, in
-each cut alike. At 0.2 the closest of these is 2e-4 away. A flip is rare then, not impossible; that column would show
-it. Pretraining's Muon is `recipes/parts/muon.py`, which orthogonalises in float32 as the gradients are.
-""".splitlines()
-
 
 Run = tuple[list[dict[str, float]], Counter[str]]
 """The log of each step; how often each answer was sampled, with its step and prompt."""
 
 
-@dataclass(frozen=True)
-class Compared:
-    """The largest differences of a cut from the whole over all steps, for each logged quantity; answers that differ."""
-
-    family: str
-    way: str
-    steps: int
-    differences: dict[str, float]
-    other_answers: int | None = None
-
-
 def recipe_file(folder: Path, family: str, steps: int) -> Path:
-    """Write a family's recipe."""
     pairs = folder / "pairs.jsonl"
     if not pairs.exists():
         pairs.write_text("\n".join(json.dumps(pair(number)) for number in range(400)), encoding="utf-8")
     file = folder / f"{family.replace(', ', '_')}.yaml"
-    file.write_text(FAMILIES[family][0].replace("PAIRS", str(pairs)).replace("STEPS", str(steps)), encoding="utf-8")
+    text = RECIPES.read_text(encoding="utf-8").replace("PAIRS", str(pairs)).replace("STEPS", str(steps))
+    file.write_text(yaml.safe_dump(yaml.safe_load(text)[FAMILIES[family][0]]), encoding="utf-8")
     return file
 
 
 def pair(number: int) -> dict[str, object]:
-    """A preference."""
     answers = {"chosen": f"number {number}", "rejected": f"no {number} {'at all ' * (number % 3)}"}
     made = {name: [{"role": "assistant", "content": text}] for name, text in answers.items()}
     return {"id": str(number), "task": "t", "prompt": [{"role": "user", "content": f"{number}?"}], **made}
 
 
 def run_way(file: Path, family: str, way: tuple[int, int, bool], folder: Path) -> Run:
-    """Train in forked processes."""
     processes, accumulation, checkpointing = way
     batch = BATCH // (processes * accumulation)
     overrides = [f"output_dir={folder / 'run'}", f"trainer.per_device_train_batch_size={batch}", *FAMILIES[family][1]]
@@ -179,12 +78,10 @@ def run_way(file: Path, family: str, way: tuple[int, int, bool], folder: Path) -
 
 
 def read_lines(file: Path) -> list[dict]:
-    """The objects of a file of a run; none if there is no such file."""
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
 
 
 def fork(file: Path, overrides: Sequence[str], rank: int, processes: int, port: int, folder: Path) -> int:
-    """Start one process of a run; its id."""
     if child := os.fork():
         return child
     code = 1
@@ -223,15 +120,13 @@ def train(file: Path, overrides: Sequence[str]) -> None:
 
 
 def free_port() -> int:
-    """A port for the processes of a run to meet at."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
 
 
-def compare(families: Sequence[str], ways: Sequence[str], steps: int, folder: Path) -> list[Compared]:
-    """Every family in every way, against the whole step."""
-    import quince.recipes.dpo.trainer
+def compare(families: Sequence[str], ways: Sequence[str], steps: int, folder: Path) -> list[Results]:
+    import quince.recipes.dpo.train
     import quince.recipes.rlvr.trainer
     import quince.recipes.sft.trainer  # noqa: F401  - imported once for all children
 
@@ -251,66 +146,52 @@ def compare(families: Sequence[str], ways: Sequence[str], steps: int, folder: Pa
     return found
 
 
-def difference(family: str, way: str, whole: Run, cut: Run) -> Compared:
-    """The largest differences of two logs; none if a run failed or ended early."""
+def difference(family: str, way: str, whole: Run, cut: Run) -> Results:
     (log, answers), (other_log, other_answers) = whole, cut
+    found = {"family": family, "way": way}
     if not log or len(log) != len(other_log):
-        return Compared(family, way, min(len(log), len(other_log)), {})
+        return found | {"steps": min(len(log), len(other_log)), "differences": {}, "other_answers": None}
     names = [name for name in COMPARED if name in log[0]]
     largest = {name: max(abs(a[name] - b[name]) for a, b in zip(log, other_log, strict=True)) for name in names}
-    return Compared(family, way, len(log), largest, (answers - other_answers).total() if answers else None)
+    other = (answers - other_answers).total() if answers else None
+    return found | {"steps": len(log), "differences": largest, "other_answers": other}
 
 
-def page(found: Sequence[Compared], steps: int) -> str:
-    """The table."""
-    within = sum(entry.differences.get("loss", 1.0) <= GOAL for entry in found)
-    lines = [
-        "# The same loss however a step is cut",
-        "",
-        f"{DATE}, {HARDWARE}, float32, gloo; `python scripts/bench/parity.py`; {steps} steps, seed 0.",
-        "",
-        f"Loss within {GOAL:g} at every step: **{within} of {len(found)}**. Largest absolute difference from one",
-        f"process that takes the whole batch of {BATCH} rows at once:",
-        "",
-        "| family | cut into | loss | gradient norm | reward | other answers |",
-        "|---|---|---|---|---|---|",
-    ]
-    for entry in found:
-        found_here = entry.differences
-        cells = [f"{found_here[name]:.1e}" if name in found_here else "" for name in COMPARED]
-        cells = cells if found_here else ["did not run", "", ""]
-        cells.append("" if entry.other_answers is None else str(entry.other_answers))
-        lines.append(f"| {entry.family} | {entry.way} | {' | '.join(cells)} |")
-    return "\n".join([*lines, *NOTES]) + "\n"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--families", nargs="+", default=list(FAMILIES), choices=FAMILIES)
-    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[2] / "docs" / "results")
-    arguments = parser.parse_args()
-    os.environ.update(SEEDED)
+def measure(
+    out: Path, steps: int = 20, families: Sequence[str] = tuple(FAMILIES), ways: Sequence[str] = tuple(WAYS)
+) -> Results:
+    here = stamp()
     with tempfile.TemporaryDirectory() as folder:
-        found = compare(arguments.families, arguments.ways, arguments.steps, Path(folder))
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    file = arguments.out / "parity.json"
-    found = [*kept(file, arguments.steps, found), *found]
-    found.sort(key=lambda entry: (list(FAMILIES).index(entry.family), list(WAYS).index(entry.way)))
-    record = {"date": DATE, "hardware": HARDWARE, "steps": arguments.steps, "found": [asdict(entry) for entry in found]}
-    file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    (arguments.out / "parity.md").write_text(page(found, arguments.steps), encoding="utf-8")
+        found = [entry | {"stamp": here} for entry in compare(families, ways, steps, Path(folder))]
+    file = out / "parity.json"
+    earlier = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"steps": 0}
+    if earlier["steps"] == steps:
+        again = {(entry["family"], entry["way"]) for entry in found}
+        old = {"stamp": earlier["provenance"]}
+        found += [old | entry for entry in earlier["found"] if (entry["family"], entry["way"]) not in again]
+    order = [*FAMILIES, *WAYS]
+    found.sort(key=lambda entry: (order.index(entry["family"]), order.index(entry["way"])))
+    return {"steps": steps, "found": found, "stamps": [entry["stamp"] for entry in found]}
 
 
-def kept(file: Path, steps: int, found: Sequence[Compared]) -> list[Compared]:
-    """What earlier calls found for other families and ways, so that the table can be made in parts."""
-    earlier = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"steps": steps, "found": []}
-    again = {(entry.family, entry.way) for entry in found}
-    known = [entry for entry in earlier["found"] if earlier["steps"] == steps and entry["family"] in FAMILIES]
-    entries = [Compared(**entry) for entry in known]
-    return [entry for entry in entries if (entry.family, entry.way) not in again]
+def render(results: Results) -> str:
+    found = results["found"]
+    within = sum(entry["differences"].get("loss", 1.0) <= GOAL for entry in found)
+    rows = []
+    for entry in found:
+        cells = [f"{entry['differences'][name]:.1e}" if name in entry["differences"] else "" for name in COMPARED]
+        cells = cells if entry["differences"] else ["did not run", "", ""]
+        other = "" if entry["other_answers"] is None else entry["other_answers"]
+        rows.append([entry["family"], entry["way"], *cells, other])
+    return f"""Loss is within {GOAL:g} at each of {results["steps"]} steps in {within} of {len(found)} ways to cut a
+step.
+Figures are the largest absolute differences from one process that takes the whole batch of {BATCH} rows at once, in
+float32 over gloo.
 
+{table(["family", "cut into", "loss", "gradient norm", "reward", "other completions"], rows)}"""
+
+
+PAGE = Page("parity", "The same loss however a step is cut", render, seeds=[0])
 
 if __name__ == "__main__":
-    main()
+    bench(PAGE, measure)

@@ -1,39 +1,33 @@
-"""What `quince plan` predicts against what PyTorch allocates: docs/results/plan.md and .json.
+"""What `quince plan` predicts against what PyTorch allocates on fake tensors, and writes to disk.
 
-Peaks are those of one forward and backward pass over real shapes on fake tensors: every operator runs as far as its
-result's size, nothing is computed, and the bytes of all live storages are counted after each one. Checkpoints are real
-ones of small models, trained for a step. Nothing here ran on a GPU: its kernels may keep other things.
-
-    python scripts/bench/plan.py
+python scripts/bench/plan.py
 """
 
 from __future__ import annotations
 
-import json
 import tempfile
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import torch
 from peft import LoraConfig, get_peft_model
-from quince.data.cache import write_atomic
 from quince.recipes.config import load_recipe
 from quince.recipes.config.shapes import SHAPES, Shape, shape_of
 from quince.recipes.plan.activations import MIXED, Pass
 from quince.recipes.plan.disk_space import saved_bytes
 from quince.recipes.plan.memory import Head, Training
+from quince.scripts.bench.pages import Page, Results, bench, table
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from transformers import AutoConfig, AutoModelForCausalLM
 from trl.kernels.chunked_logprob import ChunkedLogProbFunction
 
-DATE, HARDWARE = "2026-11-24", "two shared Xeon cores, torch 2.13 CPU"
 ROWS, TOKENS, SCORED, RANK = 2, 1024, 512, 32
 MODELS = {
     "Qwen/Qwen3-0.6B": ("qwen3", 28),
@@ -47,23 +41,9 @@ MODES = {
     "all weights, bfloat16": ("bfloat16", False),
     "LoRA of rank 32, bfloat16": ("bfloat16", True),
 }
-OUT = Path(__file__).resolve().parents[2] / "docs" / "results"
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One comparison, bytes."""
-
-    model: str
-    mode: str
-    checkpointing: bool
-    predicted: float
-    measured: float
-
-    @property
-    def ratio(self) -> float:
-        """Predicted over measured."""
-        return self.predicted / self.measured
+Measured = dict[str, Any]  # model, mode, checkpointing, and bytes predicted and measured
 
 
 class LiveBytes(TorchDispatchMode):
@@ -103,21 +83,11 @@ def weights_in(dtype: torch.dtype) -> Iterator[None]:
 
 
 def build(shape: Shape, kind: str, precision: str, adapter: bool, checkpointing: bool) -> Any:
-    """A model of that shape without weights."""
-    config = AutoConfig.for_model(
-        kind,
-        hidden_size=shape.hidden,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.kv_heads,
-        head_dim=shape.head_dim,
-        intermediate_size=shape.intermediate,
-        vocab_size=shape.vocab,
-        max_position_embeddings=shape.context,
-        tie_word_embeddings=shape.tied,
-        attn_implementation="sdpa",
-        use_cache=False,
-    )
+    sizes = {"hidden_size": shape.hidden, "intermediate_size": shape.intermediate, "vocab_size": shape.vocab}
+    heads = {"num_attention_heads": shape.heads, "num_key_value_heads": shape.kv_heads, "head_dim": shape.head_dim}
+    depth = {"num_hidden_layers": shape.layers, "max_position_embeddings": shape.context}
+    kinds = {"tie_word_embeddings": shape.tied, "attn_implementation": "sdpa", "use_cache": False}
+    config = AutoConfig.for_model(kind, **sizes, **heads, **depth, **kinds)
     with weights_in(torch.float32 if precision == MIXED else torch.bfloat16):
         model = AutoModelForCausalLM.from_config(config)
     if checkpointing:
@@ -129,7 +99,6 @@ def build(shape: Shape, kind: str, precision: str, adapter: bool, checkpointing:
 
 
 def allocate(model: Any) -> float:
-    """The peak of a forward and backward pass beside the weights."""
     ids = torch.zeros(ROWS, TOKENS, dtype=torch.long)
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     live = LiveBytes(iter([*model.parameters(), *model.buffers()]))
@@ -146,16 +115,10 @@ def allocate(model: Any) -> float:
 
 
 def predict(shape: Shape, precision: str, adapter: bool, checkpointing: bool) -> float:
-    """The same peak by `quince plan`'s arithmetic."""
-    step = Training(
-        shape=shape,
-        weight_bytes=4.0 if precision == MIXED else 2.0,
-        trainable=shape.lora_parameters(RANK) if adapter else shape.parameters,
-        passes=(Pass(shape, ROWS, TOKENS, precision, adapter, RANK),),
-        head=Head(SCORED),
-        checkpointing=checkpointing,
-        accumulates=False,
-    )
+    bytes_each, passes = 4.0 if precision == MIXED else 2.0, (Pass(shape, ROWS, TOKENS, precision, adapter, RANK),)
+    trainable = shape.lora_parameters(RANK) if adapter else shape.parameters
+    run = {"head": Head(SCORED), "checkpointing": checkpointing, "accumulates": False}
+    step = Training(shape=shape, weight_bytes=bytes_each, trainable=trainable, passes=passes, **run)
     return step.peak - step.static
 
 
@@ -167,7 +130,8 @@ def memory() -> Iterator[Measured]:
                 with FakeTensorMode(allow_non_fake_inputs=True):
                     measured = allocate(build(shape, kind, precision, adapter, checkpointing))
                 predicted = predict(shape, precision, adapter, checkpointing)
-                yield Measured(f"{name}, {layers} layers", mode, checkpointing, predicted, measured)
+                found = {"model": f"{name}, {layers} layers", "mode": mode, "checkpointing": checkpointing}
+                yield found | {"predicted": predicted, "measured": measured}
                 print(name, mode, checkpointing, f"{predicted / measured:.3f}", flush=True)
 
 
@@ -193,52 +157,40 @@ def disk() -> Iterator[Measured]:
             run(loaded)
             checkpoint, final = saved_bytes(loaded.recipe.model, shape_of("tiny"), loaded.recipe.launch)
             for what, predicted in (("checkpoint-1", checkpoint), ("model", final)):
-                found = [f for pattern in ONLY_TENSORS for f in Path(f"{folder}/{len(mode)}", what).glob(pattern)]
-                measured = sum(file.stat().st_size for file in found)
-                yield Measured(f"tiny, {what}", mode, False, predicted, measured)
+                files = [f for pattern in ONLY_TENSORS for f in Path(f"{folder}/{len(mode)}", what).glob(pattern)]
+                measured = sum(file.stat().st_size for file in files)
+                found = {"model": f"tiny, {what}", "mode": mode, "checkpointing": False}
+                yield found | {"predicted": predicted, "measured": measured}
 
 
-def page(peaks: list[Measured], saved: list[Measured]) -> str:
-    within = sum(abs(found.ratio - 1) <= 0.15 for found in [*peaks, *saved])
-    lines = [
-        "# What `quince plan` predicts",
-        "",
-        f"{DATE}, {HARDWARE}; `python scripts/bench/plan.py`. Deterministic: no seeds, no intervals.",
-        "",
-        f"Within 15 %: **{within} of {len(peaks) + len(saved)}**.",
-        "",
-        f"Peak of one forward and backward pass beside weights and optimizer, {ROWS} rows of {TOKENS} tokens with a",
-        f"mask, {SCORED} of them scored by TRL's fused output head. Measured: live storages on fake tensors of the",
-        "real shapes. **No GPU was there**: CUDA kernels, gaps of the allocator, NCCL and vLLM are not in here.",
-        "",
-        "| model | trained | checkpointing | predicted, GB | allocated, GB | ratio |",
-        "|---|---|---|---|---|---|",
-    ]
-    for found in peaks:
-        sizes = f"{found.predicted / 1e9:.2f} | {found.measured / 1e9:.2f}"
-        lines.append(
-            f"| {found.model} | {found.mode} | {'yes' if found.checkpointing else 'no'} | {sizes} | {found.ratio:.2f} |"
-        )
-    lines += [
-        "",
-        "Weights, gradients and moments in checkpoints and final models on disk, one real step of SFT.",
-        "",
-        "| files | trained | predicted, MB | on disk, MB | ratio |",
-        "|---|---|---|---|---|",
-    ]
-    for found in saved:
-        sizes = f"{found.predicted / 1e6:.2f} | {found.measured / 1e6:.2f}"
-        lines.append(f"| {found.model} | {found.mode} | {sizes} | {found.ratio:.2f} |")
-    return "\n".join(lines) + "\n"
+def measure() -> Results:
+    saved = list(disk())
+    return {"peaks": list(memory()), "disk": saved}
 
 
-def main() -> None:
-    saved, peaks = list(disk()), list(memory())
-    record = {"date": DATE, "hardware": HARDWARE, "command": "python scripts/bench/plan.py"}
-    record |= {"peaks": [asdict(found) for found in peaks], "disk": [asdict(found) for found in saved]}
-    write_atomic(OUT / "plan.json", json.dumps(record, indent=1) + "\n")
-    write_atomic(OUT / "plan.md", page(peaks, saved))
+def render(found: Results) -> str:
+    peaks, saved = found["peaks"], found["disk"]
+    ratios = [one["predicted"] / one["measured"] for one in (*peaks, *saved)]
+    within = sum(abs(ratio - 1) <= 0.15 for ratio in ratios)
 
+    def sizes(one: dict[str, Any], unit: float) -> list[str]:
+        numbers = (one["predicted"] / unit, one["measured"] / unit, one["predicted"] / one["measured"])
+        return [f"{number:.2f}" for number in numbers]
+
+    modes = [[one["model"], one["mode"], "yes" if one["checkpointing"] else "no", *sizes(one, 1e9)] for one in peaks]
+    files = [[one["model"], one["mode"], *sizes(one, 1e6)] for one in saved]
+    return f"""`quince plan` is within 15 % of what was allocated in {within} of {len(ratios)} cases (ratios
+{min(ratios):.2f} to
+{max(ratios):.2f}).
+**No GPU was there**: CUDA kernels, gaps of the allocator, NCCL and vLLM are not in these figures.
+
+{table(["model", "trained", "checkpointing", "predicted, GB", "allocated, GB", "ratio"], modes)}
+Weights, gradients and moments in checkpoints and final models on disk, one real step of SFT.
+
+{table(["files", "trained", "predicted, MB", "on disk, MB", "ratio"], files)}"""
+
+
+PAGE = Page("plan", "What `quince plan` predicts", render)
 
 if __name__ == "__main__":
-    main()
+    bench(PAGE, measure)

@@ -1,17 +1,15 @@
 """Packed SFT against TRL's padded batches: real tokens per CPU second, share of real tokens, and equal losses.
 
-Writes `docs/results/sft_packing.json` and `.md`: `python scripts/bench/sft_packing.py`.
+python scripts/bench/sft_packing.py
 """
 
 from __future__ import annotations
 
-import json
 import random
 import statistics
 import tempfile
-import time
 from collections.abc import Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,12 +17,12 @@ from quince.data.chat.renderer import read_template
 from quince.data.sources import load_demonstrations
 from quince.recipes.config.model import Model
 from quince.recipes.parts.models import load_policy, load_tokenizer
-from quince.recipes.run.run_folder import processor
 from quince.recipes.sft.examples import Example, make_dataset, make_examples, training_renderer
 from quince.recipes.sft.trainer import PackCollator, SftTrainer
+from quince.scripts.bench.pages import Page, Results, bench, in_turns, table
 from trl import SFTConfig, SFTTrainer
 
-RESULTS = Path(__file__).parents[2] / "docs" / "results"
+BASELINE = "TRL, padded batch of 8"
 SOURCES = {"function_calls": 1200, "sql_idioms": 300, "strategies": 300}
 ROUNDS = 5
 STEP_TOKENS = 4096
@@ -32,7 +30,6 @@ LENGTHS = (512, 1024, 2048)
 
 
 def examples() -> tuple[Any, list[Example]]:
-    """Conversations of very different lengths, shuffled."""
     tokenizer = load_tokenizer(Model(id="tiny"))
     tokenizer.padding_side = "right"
     tokenizer.chat_template = read_template("hermes_signatures")
@@ -46,23 +43,15 @@ def examples() -> tuple[Any, list[Example]]:
 
 
 def make_trainer(kind: type[SFTTrainer], tokenizer: Any, dataset: Any, folder: str, **options: Any) -> SFTTrainer:
-    arguments = SFTConfig(
-        output_dir=folder,
-        use_cpu=True,
-        bf16=False,
-        gradient_checkpointing=False,
-        report_to="none",
-        dataset_kwargs={"skip_prepare_dataset": True},
-        **options,
-    )
+    plain = {"use_cpu": True, "bf16": False, "gradient_checkpointing": False, "report_to": "none"}
+    arguments = SFTConfig(output_dir=folder, dataset_kwargs={"skip_prepare_dataset": True}, **plain, **options)
     model = load_policy(Model(id="tiny", dtype="float32"))
     return kind(model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer)
 
 
 def variants(tokenizer: Any, made: Sequence[Example], folder: str) -> dict[str, tuple[SFTTrainer, Any]]:
-    """Trainer and dataset by name."""
     padded = make_dataset(made, False, None, 0)
-    found = {"TRL, padded batch of 8": SFTTrainer, "padded batch of 8, loss on labels only": SftTrainer}
+    found = {BASELINE: SFTTrainer, "padded batch of 8, loss on labels only": SftTrainer}
     trainers = {
         name: (make_trainer(kind, tokenizer, padded, folder, max_length=None, per_device_train_batch_size=8), padded)
         for name, kind in found.items()
@@ -95,7 +84,6 @@ def batches(trainer: SFTTrainer, dataset: Any, tokens: int) -> list[tuple[dict[s
 
 
 def one_step(trainer: SFTTrainer, batch: dict[str, Any]) -> float:
-    """Loss and gradients of a batch, as a training step computes them."""
     trainer.model.train()
     count = (batch["labels"][:, 1:] != -100).sum()
     loss = trainer.compute_loss(trainer.model, dict(batch), num_items_in_batch=count)
@@ -104,111 +92,60 @@ def one_step(trainer: SFTTrainer, batch: dict[str, Any]) -> float:
     return float(loss.detach())
 
 
-def measure(trainers: dict[str, tuple[SFTTrainer, Any]], tokens: int) -> dict[str, dict[str, float]]:
+def rates(trainers: dict[str, tuple[SFTTrainer, Any]], tokens: int) -> dict[str, dict[str, float]]:
     """Real tokens per CPU second (the median of interleaved rounds) and the share of real tokens."""
     prepared = {name: batches(*pair, tokens) for name, pair in trainers.items()}
-    rates: dict[str, list[float]] = {name: [] for name in trainers}
-    for number in range(ROUNDS + 1):
-        for name, (trainer, _) in trainers.items():
-            start = time.process_time()
-            for batch, _ in prepared[name]:
-                one_step(trainer, batch)
-            spent = time.process_time() - start
-            if number:
-                rates[name].append(sum(real for _, real in prepared[name]) / spent)
-    slots = {name: sum(batch["input_ids"].numel() for batch, _ in made) for name, made in prepared.items()}
-    return {
-        name: {
-            "tokens_per_cpu_second": statistics.median(rates[name]),
-            "real_share": sum(real for _, real in prepared[name]) / slots[name],
+
+    def steps(name: str) -> None:
+        for batch, _ in prepared[name]:
+            one_step(trainers[name][0], batch)
+
+    seconds = in_turns(ROUNDS, **{name: partial(steps, name) for name in trainers})
+    found = {}
+    for name, made in prepared.items():
+        real, slots = sum(real for _, real in made), sum(batch["input_ids"].numel() for batch, _ in made)
+        found[name] = {
+            "tokens_per_cpu_second": statistics.median(real / spent for spent in seconds[name]),
+            "real_share": real / slots,
         }
-        for name in trainers
-    }
+    return found
 
 
-def loss_difference(tokenizer: Any, made: Sequence[Example], folder: str) -> float:
-    """Largest difference of one epoch's mean loss between packed and padded, in nats per token."""
-    losses = []
-    for packing, options in ((False, {"max_length": None}), (True, {"max_length": 1024, "packing": True})):
-        dataset = make_dataset(made, packing, 1024, 0)
-        trainer = make_trainer(SftTrainer, tokenizer, dataset, folder, per_device_train_batch_size=4, **options)
-        losses.append(mean_loss(trainer, dataset))
-    return abs(losses[0] - losses[1])
-
-
-def mean_loss(trainer: SFTTrainer, dataset: Any) -> float:
-    """Nats per learned token over a whole dataset."""
-    total = count = 0.0
-    trainer.model.eval()
-    for start in range(0, len(dataset), 4):
-        batch = trainer.data_collator([dataset[i] for i in range(start, min(start + 4, len(dataset)))])
-        with torch.no_grad():
-            total += float(trainer.compute_loss(trainer.model, dict(batch), num_items_in_batch=torch.tensor(1)))
-        count += int((batch["labels"][:, 1:] != -100).sum())
-    return total / count
-
-
-BASELINE = "TRL, padded batch of 8"
-TEXT = """# Packed SFT on a CPU
-
-Forward and backward passes of the tiny model over {conversations:,} conversations of {shortest} to {longest} tokens
-(median {median}; function calls, SQL, strategies), shuffled. Only real tokens count; {written:.0%} of them are learned.
-Rates are medians of {rounds} interleaved rounds of CPU time; steps hold about {step:,} tokens where they are packed.
-
-{table}
-
-Mean loss over 200 of the conversations, packed against padded: {difference:.1e} nats per token apart.
-
-- Padding is more than half of TRL's batch, and without a GPU TRL computes logits and entropy at every position; the
-  second row shows what it is worth to compute logits only where there is a label.
-- transformers keeps packed conversations apart by a mask of the whole pack, so that attention costs the square of the
-  pack's length: with that, short packs are best (512), as long as they fill up. TRL joins all packs of a batch into one
-  row, whose mask is larger still.
-- Attention by conversation (`recipes/sft/trainer.py`) computes each one alone: the rate does not depend on the length
-  of a pack, so `max_length` can be chosen for the longest conversation. SFT uses it on CPUs where all layers are plain
-  causal attention; on GPUs FlashAttention takes the boundaries, and other kernels the mask of each pack.
-
-{processor}, {threads} thread(s), torch {torch}. Made by `scripts/bench/sft_packing.py`.
-"""
-
-
-def page(record: dict[str, Any]) -> str:
-    """The results page."""
-    base = record["variants"][BASELINE]["tokens_per_cpu_second"]
-    rows = ["| batch | real tokens | tokens per CPU second | against TRL padded |", "|---|---|---|---|"]
-    for name, found in record["variants"].items():
-        rate = found["tokens_per_cpu_second"]
-        rows.append(f"| {name} | {found['real_share']:.1%} | {rate:,.0f} | **{rate / base:.2f}x** |")
-    return TEXT.format(
-        table="\n".join(rows),
-        difference=record["loss_difference"],
-        rounds=ROUNDS,
-        step=STEP_TOKENS,
-        **record["tokens"],
-        **{name: record[name] for name in ("conversations", "written", "processor", "threads", "torch")},
-    )
-
-
-def main() -> None:
+def measure() -> Results:
     torch.set_flush_denormal(True)
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     tokenizer, made = examples()
     lengths = sorted(len(example["input_ids"]) for example in made)
     with tempfile.TemporaryDirectory() as folder:
-        record = {
-            "processor": processor(),
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
+        return {
             "conversations": len(made),
             "written": sum(label >= 0 for row in made for label in row["labels"]) / sum(lengths),
             "tokens": {"shortest": lengths[0], "median": lengths[len(lengths) // 2], "longest": lengths[-1]},
-            "variants": measure(variants(tokenizer, made, folder), tokens=4 * STEP_TOKENS),
-            "loss_difference": loss_difference(tokenizer, made[:200], folder),
+            "variants": rates(variants(tokenizer, made, folder), tokens=4 * STEP_TOKENS),
         }
-    (RESULTS / "sft_packing.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "sft_packing.md").write_text(page(record), encoding="utf-8")
-    print(page(record))
 
+
+def render(found: Results) -> str:
+    rates, tokens = {name: one["tokens_per_cpu_second"] for name, one in found["variants"].items()}, found["tokens"]
+    base, best = rates[BASELINE], max(rates, key=lambda name: rates[name])
+    rows = [
+        [name, f"{one['real_share']:.1%}", f"{rates[name]:,.0f}", f"{rates[name] / base:.2f}x"]
+        for name, one in found["variants"].items()
+    ]
+    return f"""Packing trains on {rates[best] / base:.1f} times the real tokens per CPU second of TRL's padded batches
+({best}).
+Of the tokens in a padded batch of TRL {found["variants"][BASELINE]["real_share"]:.0%} are real.
+
+{table(["batch", "real tokens", "tokens per CPU second", "against TRL padded"], rows)}
+Forward and backward passes of the tiny model over {found["conversations"]:,} conversations of {tokens["shortest"]} to
+{tokens["longest"]} tokens (median {tokens["median"]}; function calls, SQL, strategies), shuffled. Only real tokens
+count;
+{found["written"]:.0%} of them are learned. Rates are medians of {ROUNDS} interleaved rounds of CPU time, one thread;
+steps hold about {STEP_TOKENS:,} tokens where they are packed."""
+
+
+PAGE = Page("sft_packing", "Packed SFT on a CPU", render, seeds=[0, 1])
 
 if __name__ == "__main__":
-    main()
+    bench(PAGE, measure)

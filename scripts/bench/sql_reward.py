@@ -1,11 +1,9 @@
 """What the SQL reward costs beside the pattern it replaces, and what its guards cost beside none.
 
-Peer: one HTTP request per sample to a scoring server on the loopback that runs the gold query again every time, as
-the reference implementation of DPH-RL does. Both sides judge the same completions on the same database, interleaved
-ABAB in one process; CPU seconds of client and server together; the median of the paired ratios. Writes
-`docs/results/sql_reward.{json,md}`.
-
     python scripts/bench/sql_reward.py
+
+Peer: one HTTP request per sample to a scoring server on the loopback that runs the gold query again every time, as
+the reference implementation of DPH-RL does. CPU seconds are those of client and server together.
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -27,14 +26,14 @@ from quince.rewards.sql_execution.query import run_query
 from quince.rewards.sql_execution.query_text import extract_sql
 from quince.rewards.sql_execution.sql_reward import SqlExecution
 from quince.rewards.sql_execution.sqlite_guard import Limits
+from quince.scripts.bench.pages import Page, Results, bench, in_turns, table
 
 ROUNDS = 9
 PROMPTS, GROUP = 40, 8
-RESULTS = Path(__file__).parents[2] / "docs" / "results"
+Samples = tuple[list[str], list[dict[str, Any]]]
 
 
 def make_database(path: Path) -> None:
-    """Two tables of 5,000 and 20,000 rows, the size of a larger Spider database."""
     rng = random.Random(0)
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE customer (id INTEGER PRIMARY KEY, name TEXT, city TEXT, age INTEGER)")
@@ -47,7 +46,7 @@ def make_database(path: Path) -> None:
     connection.close()
 
 
-def make_samples(database: Path, distinct: bool) -> tuple[list[str], list[dict[str, Any]]]:
+def make_samples(database: Path, distinct: bool) -> Samples:
     """Completions and rows: groups of 8 for each prompt, all different, or half of them repeated."""
     shapes = (
         "SELECT name FROM customer WHERE city = 'city {k}' AND age > {a}",
@@ -103,35 +102,24 @@ def score_by_http(port: int, completion: str, row: Mapping[str, Any]) -> float:
     return score
 
 
-def cpu_seconds(work: Callable[[], Any]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
-
-
 def paired(ours: Callable[[], Any], other: Callable[[], Any]) -> dict[str, float]:
-    """Medians of CPU seconds, and of the ratio other / ours, over interleaved rounds."""
-    ours(), other()
-    pairs = [(cpu_seconds(ours), cpu_seconds(other)) for _ in range(ROUNDS)]
-    return {
-        "ours_cpu_s": statistics.median(pair[0] for pair in pairs),
-        "other_cpu_s": statistics.median(pair[1] for pair in pairs),
-        "ratio": statistics.median(other / ours for ours, other in pairs),
-        "ratio_min": min(other / ours for ours, other in pairs),
-        "ratio_max": max(other / ours for ours, other in pairs),
-    }
+    seconds = in_turns(ROUNDS, ours=ours, other=other)
+    ratios = [theirs / own for own, theirs in zip(seconds["ours"], seconds["other"], strict=True)]
+    found = {f"{name}_cpu_s": statistics.median(each) for name, each in seconds.items()}
+    return found | {"ratio": statistics.median(ratios), "ratio_min": min(ratios), "ratio_max": max(ratios)}
 
 
-def measure(database: Path) -> dict[str, dict[str, float]]:
-    """All comparisons by name."""
-    connection = bare_connection(str(database))
-    handler = type("BoundScorer", (Scorer,), {"database": connection})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+def compare(database: Path) -> dict[str, dict[str, float]]:
+    connection, reward, results = bare_connection(str(database)), SqlExecution(), {}
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundScorer", (Scorer,), {"database": connection}))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    results = {}
     for name, distinct in (("all different", True), ("half repeated", False)):
         samples = make_samples(database, distinct)
-        results |= compare_patterns(name, samples, connection, server.server_port)
+        judge = partial(_judge, reward, samples)
+        by_http = partial(_by_http, server.server_port, samples)
+        if judge() != by_http():
+            raise SystemExit("the patterns disagree on a score, so their costs are not comparable")
+        results[f"HTTP and gold re-run per sample / ours, {name}"] = paired(judge, by_http)
     server.shutdown()
     queries = [extract_sql(text) for text in make_samples(database, True)[0]]
     limits = Limits(5.0, 100_000, 64 * 2**20)
@@ -142,57 +130,35 @@ def measure(database: Path) -> dict[str, dict[str, float]]:
     return results
 
 
-def compare_patterns(
-    name: str, samples: tuple[list[str], list[dict[str, Any]]], connection: sqlite3.Connection, port: int
-) -> dict[str, dict[str, float]]:
-    """The reward beside HTTP with gold re-run, and beside gold re-run alone."""
-    reward = SqlExecution()
-
-    def judge() -> list[float | None]:
-        return [verdict.value for verdict in reward.judge_batch(*samples)]
-
-    def by_http() -> list[float]:
-        return [score_by_http(port, completion, row) for completion, row in zip(*samples, strict=True)]
-
-    def rerun() -> list[bool]:
-        return [
-            set(connection.execute(extract_sql(completion)).fetchall())
-            == set(connection.execute(row["gold_sql"]).fetchall())
-            for completion, row in zip(*samples, strict=True)
-        ]
-
-    if not judge() == by_http() == rerun():
-        raise SystemExit("the patterns disagree on a score, so their costs are not comparable")
-    return {
-        f"HTTP and gold re-run per sample / ours, {name}": paired(judge, by_http),
-        f"gold re-run in process / ours, {name}": paired(judge, rerun),
-    }
+def _judge(reward: SqlExecution, samples: Samples) -> list[float | None]:
+    return [verdict.value for verdict in reward.judge_batch(*samples)]
 
 
-def write(results: dict[str, dict[str, float]]) -> None:
-    lines = [
-        "# Cost of the SQL reward",
-        "",
-        f"CPU seconds for {PROMPTS} prompts × {GROUP} samples on a database of 5,000 + 20,000 rows, client and server",
-        f"together, {ROUNDS} interleaved rounds; the ratio is the median of the paired ratios. Higher is better for us",
-        "in the first four rows; the last row is the price of the guards.",
-        "",
-        "| comparison | denominator, s | numerator, s | ratio | range |",
-        "|---|---|---|---|---|",
-    ]
-    for name, r in results.items():
-        lines.append(
-            f"| {name} | {r['ours_cpu_s']:.3f} | {r['other_cpu_s']:.3f} | **{r['ratio']:.2f}** "
-            f"| {r['ratio_min']:.2f} to {r['ratio_max']:.2f} |"
-        )
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / "sql_reward.md").write_text("\n".join([*lines, "", "Made by `scripts/bench/sql_reward.py`.", ""]))
-    (RESULTS / "sql_reward.json").write_text(json.dumps(results, indent=2) + "\n")
-    print("\n".join(lines))
+def _by_http(port: int, samples: Samples) -> list[float]:
+    return [score_by_http(port, completion, row) for completion, row in zip(*samples, strict=True)]
 
 
-if __name__ == "__main__":
+def measure() -> Results:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "shop.sqlite"
         make_database(path)
-        write(measure(path))
+        return {"comparisons": compare(path)}
+
+
+def render(found: Results) -> str:
+    rows = []
+    for name, one in found["comparisons"].items():
+        cells = [f"{one['ours_cpu_s']:.3f}", f"{one['other_cpu_s']:.3f}", f"{one['ratio']:.2f}"]
+        rows.append([name, *cells, f"{one['ratio_min']:.2f} to {one['ratio_max']:.2f}"])
+    http, guard = (next(one for name, one in found["comparisons"].items() if word in name) for word in ("HTTP", "bare"))
+    return f"""The SQL reward judges {http["ratio"]:.2f} times as many completions per CPU second as a scoring server
+that runs
+the gold query again for each. Its guards cost {guard["ratio"]:.2f} times a connection without them.
+
+{table(["comparison", "denominator, s", "numerator, s", "ratio", "range"], rows)}"""
+
+
+PAGE = Page("sql_reward", "Cost of the SQL reward", render, seeds=[0])
+
+if __name__ == "__main__":
+    bench(PAGE, measure)

@@ -1,17 +1,13 @@
 """Kill a training at random moments of saving, resume it, kill it again: what is left each time, and at the end.
 
-    python scripts/bench/survival.py                      50 SIGKILLs and 20 SIGTERMs; writes docs/results/survival.*
-    python scripts/bench/survival.py --kills 4 --stops 2 --out FOLDER
+    python scripts/bench/survival.py                      # 50 SIGKILLs and 20 SIGTERMs
 
-A toy model saves after every step, in a process of its own that is forked from this one, so that no time goes into
-imports. Each process resumes from what the one before left behind.
+A toy model saves after every step, in a process forked from this one; each resumes from what the one before left.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 import os
 import random
 import signal
@@ -24,13 +20,12 @@ from typing import Any
 import torch
 from quince.eval.measure.statistics import wilson
 from quince.recipes.run.checkpoints import STAGING, newest_whole_checkpoint, sorted_checkpoints
-from quince.recipes.run.run_folder import processor
 from quince.recipes.run.survival import Survives
 from quince.recipes.run.training import train
+from quince.scripts.bench.pages import Page, Results, bench, table
 from safetensors.torch import load_file
 from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainerCallback, TrainingArguments
 
-RESULTS = Path(__file__).parents[2] / "docs" / "results"
 SEED = 0
 MICRO_BATCHES = 4
 
@@ -44,19 +39,10 @@ def toy_trainer(folder: Path, **options: Any) -> Toy:
     torch.manual_seed(SEED)
     sizes = {"vocab_size": 64, "n_positions": 16, "n_embd": 32, "n_layer": 2, "n_head": 2}
     rows = [{"input_ids": row, "labels": row} for row in torch.randint(64, (64, 16))]
-    settings: dict[str, Any] = {
-        "max_steps": 100_000,
-        "lr_scheduler_type": "constant",
-        "per_device_train_batch_size": 1,
-        "gradient_accumulation_steps": MICRO_BATCHES,
-        "save_steps": 1,
-        "save_total_limit": 2,
-        "logging_steps": 1,
-        "logging_nan_inf_filter": False,
-        "report_to": "none",
-        "use_cpu": True,
-        "disable_tqdm": True,
-    }
+    batch = {"per_device_train_batch_size": 1, "gradient_accumulation_steps": MICRO_BATCHES, "max_steps": 100_000}
+    saving = {"save_steps": 1, "save_total_limit": 2, "logging_steps": 1, "logging_nan_inf_filter": False}
+    plain = {"lr_scheduler_type": "constant", "report_to": "none", "use_cpu": True, "disable_tqdm": True}
+    settings: dict[str, Any] = batch | saving | plain
     arguments = TrainingArguments(output_dir=str(folder), seed=SEED, **settings | options)
     return Toy(model=GPT2LMHeadModel(GPT2Config(**sizes)), args=arguments, train_dataset=rows)
 
@@ -70,10 +56,6 @@ class Reports(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Say from which step on."""
         os.write(self.pipe, f"began {state.global_step}\n".encode())
-
-    def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Say that a micro-batch is done."""
-        os.write(self.pipe, b"micro\n")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Say which step is done; its checkpoint comes next."""
@@ -119,7 +101,6 @@ class Child:
 
 
 def _train(folder: Path, pipe: int) -> int:
-    """What a child does; returns its exit code."""
     try:
         checkpoint = str(newest_whole_checkpoint(folder)) if sorted_checkpoints(folder) else None
         trainer = toy_trainer(folder)
@@ -134,7 +115,6 @@ def _train(folder: Path, pipe: int) -> int:
 
 
 def steps_in(lines: list[str]) -> list[int]:
-    """The steps that were done, by the lines of a child."""
     return [int(line.split()[1]) for line in lines if line.startswith("step")]
 
 
@@ -159,16 +139,11 @@ def stop_once(folder: Path, draws: random.Random, spread: float) -> dict[str, An
     code, rest = child.end(signal.SIGTERM)
     newest = int(newest_whole_checkpoint(folder).name.removeprefix("checkpoint-"))
     done = steps_in(rest)
-    return {
-        "exit_code": code,
-        "seconds": time.monotonic() - started,
-        "lost_steps": max(done, default=newest) - newest,
-        "newest": newest,
-    }
+    lost = max(done, default=newest) - newest
+    return {"exit_code": code, "seconds": time.monotonic() - started, "lost_steps": lost, "newest": newest}
 
 
 def calibrate(folder: Path) -> float:
-    """Median seconds of a step with its checkpoint."""
     child = Child(folder)
     child.until("began")
     times = []
@@ -190,8 +165,8 @@ def same_as_straight(folder: Path, other: Path) -> bool:
     return all(torch.equal(one[name], two[name]) for name in two)
 
 
-def measure(kills: int, stops: int) -> dict[str, Any]:
-    """All kills, then all stops, in one folder."""
+def measure(kills: int = 50, stops: int = 20) -> Results:
+    torch.set_num_threads(1)
     draws = random.Random(SEED)
     with tempfile.TemporaryDirectory() as place:
         folder, other = Path(place, "run"), Path(place, "straight")
@@ -214,62 +189,32 @@ def measure(kills: int, stops: int) -> dict[str, Any]:
     }
 
 
-TEXT = """# A training that is killed
-
-A toy model ({micro} micro-batches a step, a checkpoint after every step) is killed and resumed again and again in one
-run folder. SIGKILL comes at a random moment of the {milliseconds:.0f} ms that a step with its checkpoint takes, from
-when the checkpoint is due.
-
-| | |
-|---|---|
-| SIGKILLs, of them while a checkpoint was being written | {kills}, {while_saving} |
-| resumed from a whole checkpoint | **{resumed} of {kills}** ({low:.1%} to 100 %, Wilson, 95 %) |
-| most steps lost (checkpoints are one step apart) | **{most_steps_lost}** |
-| SIGTERMs that left a whole checkpoint and exit code 75 | **{clean} of {stops}** |
-| seconds from SIGTERM to the end, median and longest | {median:.2f}, {longest:.2f} |
-| most steps lost to a SIGTERM | {lost} |
-| weights after {steps} steps and {ends} interruptions, against a run left alone | **{same}** |
-
-{processor}, two cores shared with other work, torch {torch} on the CPU, seed {seed}, {date}. Made by
-`python scripts/bench/survival.py`.
-"""
-
-
-def page(record: dict[str, Any]) -> str:
-    """The results page."""
-    stops, kills = record["stops"], record["kills"]
+def render(found: Results) -> str:
+    stops, kills = found["stops"], found["kills"]
     seconds = [one["seconds"] for one in stops]
-    return TEXT.format(
-        micro=MICRO_BATCHES,
-        milliseconds=1000 * record["step_seconds"],
-        kills=len(kills),
-        low=wilson(record["resumed"], len(kills), 0.95).low,
-        clean=sum(one["exit_code"] == 75 and one["lost_steps"] == 0 for one in stops),
-        stops=len(stops),
-        median=statistics.median(seconds),
-        longest=max(seconds),
-        lost=max(one["lost_steps"] for one in stops),
-        steps=stops[-1]["newest"],
-        ends=len(kills) + len(stops),
-        same="equal to the last bit" if record["equal_to_undisturbed"] else "DIFFERENT",
-        seed=SEED,
-        **{name: record[name] for name in ("while_saving", "resumed", "most_steps_lost", "processor", "torch", "date")},
-    )
+    clean = sum(one["exit_code"] == 75 and one["lost_steps"] == 0 for one in stops)
+    low = wilson(found["resumed"], len(kills)).low
+    same = "equal to the last bit" if found["equal_to_undisturbed"] else "DIFFERENT"
+    last, most = stops[-1]["newest"], found["most_steps_lost"]
+    resumed = f"**{found['resumed']} of {len(kills)}** ({low:.1%} to 100 %, Wilson, 95 %)"
+    rows = {
+        "SIGKILLs, of them while a checkpoint was being written": f"{len(kills)}, {found['while_saving']}",
+        "resumed from a whole checkpoint": resumed,
+        "most steps lost (checkpoints are one step apart)": most,
+        "SIGTERMs that left a whole checkpoint and exit code 75": f"{clean} of {len(stops)}",
+        "seconds from SIGTERM to the end, median and longest": f"{statistics.median(seconds):.2f}, {max(seconds):.2f}",
+        "most steps lost to a SIGTERM": max(one["lost_steps"] for one in stops),
+        f"weights after {last} steps and {len(kills) + len(stops)} interruptions, against a run left alone": same,
+    }
+    return f"""Of {len(kills)} trainings killed by SIGKILL {found["resumed"]} resume from a whole checkpoint, with at
+most
+{most} step{"s" * (most != 1)} lost.
+After all interruptions the weights are {same.lower()} beside those of a run left alone.
+
+{table(["measured", "figure"], list(rows.items()))}"""
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--stops", type=int, default=20)
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    about = {"date": time.strftime("%Y-%m-%d"), "processor": processor(), "torch": torch.__version__}
-    record = about | measure(given.kills, given.stops)
-    (given.out / "survival.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    (given.out / "survival.md").write_text(page(record), encoding="utf-8")
-    print(page(record))
-
+PAGE = Page("survival", "A training that is killed", render, seeds=[SEED])
 
 if __name__ == "__main__":
-    main()
+    bench(PAGE, measure)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "bench"))
-import board as bench
-from chromium import find_chromium, new_page
 from quince.eval.board import build_board
 from quince.recipes.run.report import write_report
+from quince.scripts.bench import board as bench
+from quince.scripts.bench.chromium import find_chromium, new_page
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_chromium() is None, reason="needs Chromium")]
 

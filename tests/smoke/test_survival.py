@@ -16,12 +16,10 @@ from quince.recipes.run.disk import DiskFullError, checkpoint_bytes
 from quince.recipes.run.finite import NotFiniteError
 from quince.recipes.run.stopping import Stopped
 from quince.recipes.run.training import train
+from quince.scripts.bench import survival
+from quince.scripts.bench.survival import MICRO_BATCHES, toy_trainer
 from safetensors.torch import load_file
 from transformers import TrainerCallback
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "bench"))
-import survival
-from survival import MICRO_BATCHES, toy_trainer
 
 pytestmark = pytest.mark.slow
 

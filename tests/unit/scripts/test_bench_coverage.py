@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import copy
-import json
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "scripts" / "bench"))
-import coverage_required
-from coverage_claims import CLAIMS, claims_text, with_earlier
-from coverage_page import required
-from coverage_required import crossing, law, sizes_to_try
+from quince.scripts.bench.coverage import required
+from quince.scripts.bench.coverage.claims import TABLE, claims_text, judged
+from quince.scripts.bench.coverage.required import crossing, law, sizes_to_try
+from quince.scripts.bench.coverage.study import with_earlier
 
 
 def result(study: str, rows: int, right: dict[str, float], gap: float = 0.3, flipped: float = 1.0) -> dict:
@@ -52,12 +47,12 @@ GOOD = [
 
 
 def verdicts(results):
-    return [judge(results)[0] for judge in CLAIMS.values()]
+    return [holds for _, holds, _ in judged(results)]
 
 
 def test_all_claims_hold_where_they_should():
     assert all(verdicts(GOOD))
-    assert claims_text(GOOD).count("**holds**") == len(CLAIMS)
+    assert claims_text(GOOD).count("**holds**") == len(TABLE["claims"])
 
 
 @pytest.mark.parametrize(
@@ -85,8 +80,8 @@ def test_a_claim_that_fails_is_said_to(place, change, claim):
 
 
 def test_what_was_not_run_is_not_measured():
-    assert verdicts([]) == [None] * len(CLAIMS)
-    assert claims_text([]).count("not measured") == len(CLAIMS)
+    assert verdicts([]) == [None] * len(TABLE["claims"])
+    assert claims_text([]).count("not measured") == len(TABLE["claims"])
 
 
 def walk(guess: float, needed: float) -> list[int]:
@@ -127,10 +122,10 @@ def test_only_wide_brackets_are_halved(tmp_path, monkeypatch):
     wide, near = [model(16, 400, 30), model(16, 500, 99)], [model(24, 400, 90), model(24, 500, 99)]
     halved = [model(28, 400, 30), model(28, 447, 40), model(28, 500, 99)]
     asked = []
-    monkeypatch.setattr(coverage_required, "collect", lambda runs: [*wide, *near, *halved, model(32, 500, 99)])
-    monkeypatch.setattr(coverage_required, "trained", lambda *where: asked.append(where[-3:]) or (0, 0))
+    monkeypatch.setattr(required, "collect", lambda runs: [*wide, *near, *halved, model(32, 500, 99)])
+    monkeypatch.setattr(required, "trained", lambda *where: asked.append(where[-3:]) or (0, 0))
     for values in (16, 20, 24, 28, 32):
-        coverage_required.halve(tmp_path, "two_hop", values, 0)
+        required.halve_point(tmp_path, "two_hop", values, 0)
     assert asked == [(16, 0, 447)]
 
 
@@ -146,26 +141,24 @@ def test_the_law_of_required_rows():
     assert law(models[:2], "two_hop")["exponent"] is None
 
 
-def test_the_page_shows_required_rows_and_their_law(tmp_path):
+def test_the_page_shows_required_rows_and_their_law():
     points = [(8, 0, 128.0), (8, 1, 128.0), (16, 0, 512.0), (24, 0, None)]
     span = {"estimate": 2.0, "low": 1.9, "high": 2.1}
     measured = {"points": points, "exponent": span, "r_squared": 1.0, "paper_trained": 2.26}
     unknown = {"points": [], "exponent": None, "r_squared": None, "paper_trained": 2.58}
-    file = tmp_path / "coverage_required.json"
-    file.write_text(json.dumps({"laws": {"two_hop": measured, "three_hop": unknown}}))
-    text = required(file)
+    text = required.render({"laws": {"two_hop": measured, "three_hop": unknown}})
+    assert "to the power of\n2.00 for two hop." in text
     assert "| two hop | 2.00 [1.90, 2.10] | 1.000 | 2.00, 2.25, 2.33 | 2.26 |" in text
     assert "| three hop | not measured | - | - | 2.58 |" in text
     assert "| two hop | 8 | 128, 128 | 1.5, 1.5 | 0 |" in text
     assert "| two hop | 24 | - | - | 1 |" in text
 
 
-def test_earlier_results_stay_unless_they_were_measured_again(tmp_path):
+def test_earlier_results_stay_unless_they_were_measured_again():
     def of(study: str, seed: int, steps: int) -> dict:
         return {"study": study, "steps": steps, "data": {"task": {"seed": seed, "rows": 3000}}}
 
-    file = tmp_path / "coverage.json"
-    assert with_earlier([of("two_hop", 0, 2)], file) == [of("two_hop", 0, 2)]
-    file.write_text(json.dumps([of("two_hop", 0, 1), of("two_hop", 1, 1)]))
-    found = with_earlier([of("two_hop", 0, 2), of("symmetric", 0, 2)], file)
+    assert with_earlier([of("two_hop", 0, 2)], []) == [of("two_hop", 0, 2)]
+    earlier = [of("two_hop", 0, 1), of("two_hop", 1, 1)]
+    found = with_earlier([of("two_hop", 0, 2), of("symmetric", 0, 2)], earlier)
     assert found == [of("two_hop", 0, 2), of("two_hop", 1, 1), of("symmetric", 0, 2)]

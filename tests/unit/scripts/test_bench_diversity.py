@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-import sys
-from datetime import date
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "scripts" / "bench"))
-
-from diversity_claims import best_of_both, choose, gain_of_grpo, judge, loss_of_grpo
-from diversity_frontiers import comparisons, match_of_controls, matches
-from diversity_report import describe, judge_claims
-from diversity_statistics import (
+from quince.eval.measure.statistics import Interval
+from quince.scripts.bench.diversity import page
+from quince.scripts.bench.diversity.claims import (
+    best_of_both,
+    choose,
+    comparisons,
+    gain_of_grpo,
+    judge,
+    loss_of_grpo,
+    match_of_controls,
+    matches,
+)
+from quince.scripts.bench.diversity.resampling import (
     METRICS,
     SUITES,
     ResultsError,
@@ -26,7 +29,7 @@ from diversity_statistics import (
     read_settings,
     resample,
 )
-from quince.eval.measure.statistics import Interval
+from quince.scripts.bench.diversity.runs import report, summarise
 
 PROBLEMS = 40
 NOISE = np.random.default_rng(0).normal(0, 0.02, (20, PROBLEMS))
@@ -35,7 +38,7 @@ NOISE = np.random.default_rng(0).normal(0, 0.02, (20, PROBLEMS))
 def setting(method, pass1, pass16, weight=None, seeds=(0, 1, 2), noise=0.0):
     """A setting with these means; `pass16` is one number, or one a suite."""
     by_suite = pass16 if isinstance(pass16, tuple) else (pass16,) * len(SUITES)
-    centred = NOISE[[s + len(method) for s in seeds]] * noise
+    centred = NOISE[[(s + len(method)) % len(NOISE) for s in seeds]] * noise
     centred = centred - centred.mean()
     values = {
         suite: {name: (pass1 if name == "pass@1" else height) + centred for name in METRICS}
@@ -209,25 +212,34 @@ def test_sweeps_without_a_common_range_are_not_compared():
 
 
 def test_the_base_alone_gives_a_report_that_says_so():
-    claims = judge_claims([BASE], comparisons([BASE]))
-    assert [claim.verdict for claim in claims] == ["not shown"] * 4
-    about = describe([BASE], [("base", None, 0), ("GRPO", None, 0)], 64, date(2026, 1, 1))
-    assert about["missing_runs"] == ["GRPO seed 0"]
+    found = summarise([BASE], [("base", None, 0), ("GRPO", None, 0)])
+    assert [claim["verdict"] for claim in found["claims"]] == ["not shown"] * 4
+    assert found["missing_runs"] == ["GRPO seed 0"]
 
 
-def test_report_writes_all_three_files(tmp_path):
+def test_the_report_has_settings_claims_page_and_picture(tmp_path):
     pytest.importorskip("matplotlib")
-    from diversity_report import report
-
     write_runs(tmp_path / "results", methods={"base": 0.4, "GRPO": 0.6, "DPH-F": 0.55}, seeds=(0,))
-    report(tmp_path / "results", tmp_path / "out")
-    found = json.loads((tmp_path / "out" / "diversity.json").read_text())
+    found = report(tmp_path / "results")
     grpo = next(row for row in found["settings"] if row["setting"] == "GRPO")
     assert grpo["suites"]["in_domain"]["pass@1"]["minus_base"] == pytest.approx([0.2, 0.2, 0.2])
     assert len(found["claims"]) == 4
-    page = (tmp_path / "out" / "diversity.md").read_text()
-    assert "**Partial:**" in page and "**Few seeds:** with 1" in page and "nan" not in page
-    assert (tmp_path / "out" / "diversity.png").stat().st_size > 10_000
+    assert [stamp["commit"] for stamp in found.pop("stamps")] == [None] * 3
+    found["provenance"] = {"seeds": found.pop("seeds")}
+    text = page.render(json.loads(json.dumps(found)))
+    assert "**Partial:**" in text and "**Few seeds:** with 1" in text and "nan" not in text
+    page.draw(found, tmp_path)
+    assert (tmp_path / "diversity.png").stat().st_size > 10_000
+
+
+def test_a_control_is_told_from_its_namesake():
+    """Both replay-SFT and "replay-SFT, wide store" are controls; each is named with its own places."""
+    wide = frontier("replay-SFT, wide store", -0.05)
+    settings = [BASE, GRPO, *frontier("replay-SFT", 0.0), *wide, *frontier("DPH-F", 0.0)]
+    text = page.render(summarise(settings, []) | {"provenance": {"seeds": [0, 1, 2]}})
+    words = "at the highest common Pass@1: "
+    assert f"- **replay-SFT** {words}matches DPH (within 2 points, or better): in-domain, cross-domain" in text
+    assert f"- **replay-SFT, wide store** {words}is behind DPH: in-domain, cross-domain" in text
 
 
 def write_runs(folder, methods, seeds):

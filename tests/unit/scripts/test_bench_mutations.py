@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "scripts" / "bench"))
-import mutations
-from mutations import ROOT
+from quince.scripts.bench import mutations
+from quince.scripts.bench.pages import ROOT
 
 
 def test_every_bug_can_be_planted_and_names_its_tests():

@@ -1,18 +1,14 @@
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from quince.eval.compression import measures
 from quince.eval.compression.latency import Timing
 from quince.eval.compression.results import CAPSULE, FULL, NONE, RANDOM_FACTS, SWAPPED, Results
 from quince.eval.compression.seeds import SeedsError, over_seeds, pool
-
-SCRIPT = Path(__file__).parents[4] / "scripts" / "bench" / "compression.py"
+from quince.scripts.bench.compression import capsules
 
 
 def run(right: float, written: int = 12, grounded: float | None = 1.0, seconds: float = 2.0) -> Results:
@@ -58,16 +54,7 @@ def test_runs_of_other_passages_are_refused():
         pool([run(0.5), replace(run(0.5), ids=[str(i) for i in range(1, 9)])])
 
 
-@pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("bench_compression", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_page_says_what_held(script, tmp_path):
+def test_the_page_says_what_held(tmp_path):
     runs = {
         "grpo_0": run(0.95),
         "grpo_1": run(0.85),
@@ -83,18 +70,16 @@ def test_the_page_says_what_held(script, tmp_path):
         file = tmp_path / "runs" / name / "compression" / "analysis.json"
         file.parent.mkdir(parents=True)
         file.write_text(json.dumps({"settings_hash": "x", "data": results.as_dict()}))
-    script.main([str(tmp_path / "runs"), "--out", str(tmp_path / "out")])
-    text = (tmp_path / "out" / "compression.md").read_text(encoding="utf-8")
-    held = {
-        aim["what"]: aim["held"] for aim in json.loads((tmp_path / "out" / "compression" / "summary.json").read_text())
-    }
+    found = capsules.report(tmp_path / "runs", tmp_path / "out")
+    text = capsules.render(found)
+    held = {aim["what"]: aim["held"] for aim in found["aims"]}
     assert held.pop("paper mode: right, %") is None
     assert all(held.values())
     assert "| grpo | 2 | 90.0 [90.0, 90.0] | 85.0 to 95.0 |" in text.replace("\\", "")
     assert (tmp_path / "out" / "compression" / "compression_tiny_1_1.svg").is_file()
 
 
-def test_what_does_not_hold_is_said(script):
-    short = {aim.what: aim.held for aim in script.main_aims(run(0.6, written=14))}
+def test_what_does_not_hold_is_said():
+    short = {aim.what: aim.held for aim in capsules.main_aims(run(0.6, written=14))}
     assert short["length cut, %"] and not short["capsules written over the budget, %"]
     assert not short["right minus random facts, reader a, points"]
