@@ -9,7 +9,6 @@ import yaml
 
 from ....data.cache import write_atomic
 from ...config.language.errors import RecipeError
-from ...config.model import QloraAdapter
 from ...config.rlvr import RlvrRecipe
 from ...config.trainer_arguments import trainer_value
 from ...methods.divergences import RehearsalTerm
@@ -85,7 +84,7 @@ def exportable(loaded: LoadedRecipe[Recipe]) -> RlvrRecipe:
         "trainer.max_steps · verl needs a number of steps": steps < 1,
         "objective · only policy_gradient": recipe.objective.kind != "policy_gradient",
         "readers · rewards that ask a model are not exported": bool(recipe.readers),
-        "model.adapter · qlora is not exported": isinstance(recipe.model.adapter, QloraAdapter),
+        "model.adapter · qlora is not exported": recipe.model.adapter.kind == "qlora",
         "model.chat_template · save it with the tokenizer instead": recipe.model.chat_template is not None,
     }
     if found := [f"  {reason}" for reason, holds in reasons.items() if holds]:

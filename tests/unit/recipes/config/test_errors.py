@@ -250,7 +250,9 @@ def test_only_rank_zero_speaks(env, speaks, monkeypatch):
     assert is_rank_zero() == speaks
 
 
-SEVERAL = "rewards=[{kind: sql_execution}, {kind: custom, path: 'quince.rewards.answers.text:ExactMatch'}]"
+SEVERAL = (
+    "rewards=[{kind: sql_execution}, {kind: custom, path: 'quince.rewards.answers.text:Format', options: {pattern: x}}]"
+)
 
 
 def test_the_verifier_is_named_where_several_rewards_could_say_what_is_correct(tmp_path):
