@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, SupportsIndex
+from typing import Any, ClassVar, SupportsIndex
 
 from ..data.user_code import described, place_of
 from .base import Reward, Verdict, as_verdict, error_verdict, finished
@@ -105,6 +105,11 @@ class FunctionReward(_Own):
     accepted: frozenset[str] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def reads_all(self) -> bool:  # type: ignore[override]  # it depends on the function
+        """Whether the function takes any column."""
+        return self.accepted is None
+
     def judge(self, completion: str, row: Mapping[str, Any]) -> Verdict:
         """See the base."""
         return self.judge_batch([completion], [row])[0]
@@ -144,6 +149,8 @@ class FunctionReward(_Own):
 @dataclass(frozen=True)
 class JudgeReward(_Own):
     """A judge of one completion and its row."""
+
+    reads_all: ClassVar[bool] = True
 
     options: Mapping[str, Any] = field(default_factory=dict)
 

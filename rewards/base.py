@@ -48,6 +48,7 @@ class Reward:
         columns: Row columns that `judge` needs. A row in which one is `None` is skipped, so that one run
             can mix tasks.
         optional: Row columns that `judge` reads where they are there.
+        reads_all: Whether it may read any column, so that none is left out.
         range: Lowest and highest value.
         patience_s: Seconds after which a `judge` that has not returned has failed.
     """
@@ -55,6 +56,7 @@ class Reward:
     name: ClassVar[str]
     columns: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[tuple[str, ...]] = ()
+    reads_all: ClassVar[bool] = False
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     patience_s: ClassVar[float] = 10.0
 

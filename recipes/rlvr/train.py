@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...data.rows import Row, RowError
 from ..config.rlvr import verifiers
 from ..methods.divergences import RehearsalTerm
+from ..parts.build_rewards import build_rewards, columns_read
 from ..parts.load_rows import load_sources, load_training_and_old
 from ..run.training import run_training, trainer_options
 
@@ -39,7 +40,6 @@ def run(loaded: LoadedRecipe[RlvrRecipe], resume: bool = False) -> Path:
 def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
     """Put rows, rewards, policy, store and divergence together."""
     from ...eval.engines.transformers import stop_token_ids
-    from ..parts.build_rewards import build_rewards
     from ..parts.models import adapter_config, load_policy, load_tokenizer
     from ..parts.optimizer import make_optimizer
     from ..parts.readers import with_readers
@@ -134,8 +134,7 @@ def dataset(rows: Sequence[Row], rewards: Sequence[Reward]) -> Any:
     """
     from datasets import Dataset
 
-    read = (name for reward in rewards for name in (*reward.columns, *reward.optional))
-    columns = {"id", "task", "prompt", "tools", *read}
+    columns = {"id", "task", "prompt", "tools", *columns_read(rewards, rows)}
     return Dataset.from_list([{name: row.get(name) for name in sorted(columns)} for row in rows])
 
 

@@ -94,7 +94,7 @@ def exportable(loaded: LoadedRecipe[Recipe]) -> RlvrRecipe:
 
 def write_tables(recipe: RlvrRecipe, folder: Path, group: int) -> bool:
     """Write prompts, and stored answers where the recipe rehearses; whether it does."""
-    from ...parts.build_rewards import build_rewards
+    from ...parts.build_rewards import build_rewards, columns_read
     from ...parts.load_rows import load_training_and_old
     from ...rlvr.split import ensure_split, needs_split
     from ...rlvr.store import RehearsalStore
@@ -103,7 +103,7 @@ def write_tables(recipe: RlvrRecipe, folder: Path, group: int) -> bool:
     rows, old = load_training_and_old(recipe)
     if any(row.get("tools") for row in (*rows, *old)):
         raise RecipeError("data · rows with tools of their own · verl has one list of tools for a run")
-    columns = sorted({name for reward in build_rewards(recipe.rewards) for name in (*reward.columns, *reward.optional)})
+    columns = sorted(columns_read(build_rewards(recipe.rewards), rows) - {"id", "task", "prompt"})
     split = ensure_split(recipe, [*rows, *old]) if needs_split(recipe) else None
     write_prompts(folder / PROMPTS, rows if split is None else split.training_rows(rows), columns, group)
     if split is None or not isinstance(recipe.divergence, RehearsalTerm):

@@ -134,6 +134,17 @@ def test_what_is_no_reward_is_an_error_that_names_it_and_the_line(found, words):
         assert verdict.detail.startswith(__file__) or os.path.basename(__file__) in verdict.detail
 
 
+@pytest.mark.parametrize(
+    ("found", "kept"), [(judge, True), (trl, True), (trl_without_kwargs, False), (PlainJudge, True)]
+)
+def test_training_keeps_the_columns_that_a_reward_may_read(found, kept):
+    from quince.recipes.rlvr.train import dataset
+
+    rows = [{"id": "a", "task": "t", "prompt": [{"role": "user", "content": "?"}], "answer": "5", "other": "x"}]
+    columns = dataset(rows, [adapted(found, {}, "own:found")]).column_names
+    assert ("other" in columns) == kept and "answer" in columns
+
+
 class Nothing:
     pass
 
