@@ -70,7 +70,7 @@ class Entry:
     @property
     def not_judged(self) -> float:
         """Share of samples without a verdict."""
-        judged = ("outcome/correct", "outcome/wrong", "outcome/unparseable")
+        judged = ("outcome/correct", "outcome/wrong", "outcome/unparseable", "outcome/timeout")
         return 1 - sum(self.record.metrics[name].interval.estimate for name in judged)
 
 

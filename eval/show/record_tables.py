@@ -30,7 +30,7 @@ LABELS = {
     REFERENCE_MODEL: "KL(reference ‖ model), nats an answer",
     "truncated": "Cut off at the length limit",
     "outcome/unparseable": "Unreadable answers",
-    "outcome/timeout": "Not judged: time-out",
+    "outcome/timeout": "Wrong: over a limit of time or memory",
     "outcome/error": "Not judged: judge failed",
     "outcome/skipped": "Not judged: skipped",
 }

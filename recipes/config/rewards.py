@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from ...rewards import base
 from ...rewards.adapt import adapted
@@ -82,7 +84,15 @@ def reward_schema(kind: str, cls: type[base.Reward]) -> type[RewardSpec]:
     """The schema of a reward: the fields of its dataclass, whose own checks are made too."""
 
     def made(spec: RewardSpec) -> RewardSpec:
-        cls(**spec.arguments())
+        options = spec.arguments()
+        try:
+            cls(**options)
+        except ValueError as error:
+            words = re.split(r"\W+", str(error))
+            field = next((word for word in words if word in options), None)
+            problem = PydanticCustomError("value_error", "{error}", {"error": str(error)})
+            detail = InitErrorDetails(type=problem, loc=() if field is None else (field,), input=options)
+            raise ValidationError.from_exception_data(kind, [detail]) from error
         return spec
 
     checked = {"made": model_validator(mode="after")(made)}

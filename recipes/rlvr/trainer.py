@@ -189,8 +189,7 @@ class RlvrTrainer(FitsMemory, Survives, GRPOTrainer):
         if self.verifiers:
             self.log_metric("reward/correct", groups[1].nanmean().item())
             for k in () if self.model.training else self.held_out_ks:
-                for value in passes_at_k(groups[1].view(-1, self.group_size), k):
-                    self.log_metric(f"pass@{k}", value)  # one by one: batches may hold different numbers of prompts
+                self._metrics["eval"][f"pass@{k}"] += passes_at_k(groups[1].view(-1, self.group_size), k)
         advantages = self.advantage(*(values.view(-1, self.group_size) for values in groups)).reshape(-1)
         first = self.accelerator.process_index * len(inputs)
         output["advantages"] = advantages[first : first + len(inputs)]
