@@ -357,14 +357,14 @@ class RlvrTrainer(FitsMemory, Survives, GRPOTrainer):
         weight = 0.0 if adaptive and self._last_world_entropy > args.entropy_target else self.entropy_coef
         if adaptive and self.model.training:
             seen = torch.stack([(entropies * mask).sum(), mask.sum()]).detach()
-            window = seen if self._entropy_window_stats is None else self._entropy_window_stats + seen
+            earlier = self._entropy_window_stats
+            self._entropy_window_stats = seen if earlier is None else earlier + seen
             if self.accelerator.sync_gradients:
-                total, tokens = self.accelerator.reduce(window)
-                window, self._last_world_entropy = None, (total / tokens.clamp(min=1)).item()
+                total, tokens = self.accelerator.reduce(self._entropy_window_stats)
+                self._entropy_window_stats, self._last_world_entropy = None, (total / tokens.clamp(min=1)).item()
                 change = args.entropy_coef_delta * (1 if self._last_world_entropy <= args.entropy_target else -1)
                 low, high = args.entropy_coef_min, args.entropy_coef_max
                 self.entropy_coef = min(max(self.entropy_coef + change, low), high)
-            self._entropy_window_stats = window
         self.log_metric("entropy_coef", weight)
         return weight * objective.entropy_bonus(entropies, mask, self.accumulation)
 
