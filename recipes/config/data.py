@@ -47,11 +47,11 @@ class Source(Section):
 
     def conflicts(self, field: str) -> Iterator[Conflict]:
         """What is wrong with it although each value is right; `field` is where it stands."""
-        path = getattr(self, "path", None)
-        if not isinstance(path, str):
+        path, root = getattr(self, "path", None), getattr(self, "root", None)
+        if path is None and root is None:
             return
         try:
-            file = data_path(path, self.split, getattr(self, "root", None))
+            file = data_path(path or "", self.split, root)
         except RowError as error:
             yield Conflict((f"{field}.root",), str(error), "an existing folder")
             return
