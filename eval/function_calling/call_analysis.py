@@ -48,9 +48,9 @@ def write_entries(suites: Mapping[str, Sequence[Entry]], out: Path, title: str =
 
 _INTRODUCTION = (
     "One greedy answer a row. An answer is right when all of it is: format, decision (call, ask, refuse, answer), "
-    "every call and argument, and the language of its text. Shares are in percent with Wilson's 95 % interval; "
-    "differences are paired, with Newcombe's interval and McNemar's exact p. The trivial baselines say nothing, call "
-    "the first tool, follow shared words, or draw at random."
+    "every call and argument, and the language of its text. Shares are in percent with 95 % intervals; "
+    "differences are paired by row. The trivial baselines say nothing, call the first tool, follow shared words, or "
+    "draw at random."
 )
 
 

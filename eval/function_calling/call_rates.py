@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..measure.statistics import Interval, wilson
+from ..measure.statistics import Interval, proportion
 from .cases import DECISIONS, Case
 
 SCENARIOS = (
@@ -49,8 +49,8 @@ class Share:
 
     @property
     def interval(self) -> Interval | None:
-        """With Wilson's 95 % interval; None of nothing."""
-        return wilson(self.right, self.of) if self.of else None
+        """With its 95 % interval; None of nothing."""
+        return proportion(self.right, self.of) if self.of else None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..measure.statistics import Interval, paired_shares
+from ..measure.statistics import Interval, paired_difference
 from ..show.record_tables import number, p_text, spread
 from ..show.tables import Grid
 from .call_rates import Report, Share, below_baselines, f1_scores
@@ -20,7 +20,7 @@ class Change:
         only_base: Rows that only the base gets right.
         only_other: Rows that only the other model gets right.
         rows: Rows in both reports.
-        difference: Share of the other minus share of the base, Newcombe's interval, McNemar's exact p-value.
+        difference: Share of the other minus share of the base, paired by row.
     """
 
     only_base: int
@@ -60,7 +60,7 @@ def _change(pairs: Sequence[tuple[bool, bool]]) -> Change | None:
     base, other = zip(*pairs, strict=True)
     lost = sum(a and not b for a, b in pairs)
     won = sum(b and not a for a, b in pairs)
-    return Change(lost, won, len(pairs), paired_shares(base, other))
+    return Change(lost, won, len(pairs), paired_difference(base, other))
 
 
 ALL = "all"

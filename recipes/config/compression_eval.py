@@ -11,7 +11,7 @@ from ...data.options import Positive, Weight
 from .compression import Reader
 from .data import DataSource, numbered, source_conflicts
 from .language.errors import Conflict
-from .language.section import Options, RecipeBase, Section
+from .language.section import FolderName, Options, RecipeBase, Section
 from .model import Engine, Model, TransformersEngine
 
 COLUMNS = ("passage", "budget", "questions")
@@ -56,7 +56,7 @@ class CompressionEvalRecipe(RecipeBase):
     kind: Literal["compression_eval"]
     seed: int = Field(0, ge=0)
     """Of random facts and random sentences."""
-    suite: str = Field("compression", pattern=r"^[A-Za-z0-9_.-]+$")
+    suite: FolderName = "compression"
     """Name of this set of passages on the board."""
     model: Model
     """The compressor."""

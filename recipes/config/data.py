@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ...data.files import data_path, jsonl
+from ...data.files import jsonl, source_file
 from ...data.options import Positive, PositiveFloat
 from ...data.rows import Row, RowError, check_rows
 from ...data.sources import DEMONSTRATIONS, SOURCES, load_demonstrations, load_rows
@@ -51,7 +51,7 @@ class Source(Section):
         if path is None and root is None:
             return
         try:
-            file = data_path(path or "", self.split, root)
+            file = source_file(path or "", self.split, root)
         except RowError as error:
             yield Conflict((f"{field}.root",), str(error), "an existing folder")
             return

@@ -11,7 +11,7 @@ from ...data.options import Positive, PositiveFloat, Share
 from .compression import Reader, reader_conflicts
 from .data import DataSource, numbered
 from .language.errors import Conflict
-from .language.section import RecipeBase, Section
+from .language.section import FolderName, LongPrompts, RecipeBase, Section
 from .model import Engine, Model, TransformersEngine
 from .rewards import Reward, judging_conflicts
 
@@ -49,7 +49,8 @@ class Holdout(Section):
 class Suite(Section):
     """Questions, a judge, and how often each question is answered."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    name: FolderName
+    """Of its folder in `output_dir`."""
     data: list[DataSource] = Field(min_length=1)
     reward: Reward
     sampling: Sampling = Sampling()
@@ -136,6 +137,10 @@ class EvalRecipe(RecipeBase):
     """Folder of the records to compare with, problem by problem."""
     limit: Positive | None = None
     """Only the first rows of each suite."""
+    max_unjudgeable: Share = 0.1
+    """Share of a suite's rows that may be left out because their own gold answer is not judged right."""
+    long_prompts: LongPrompts = "refuse"
+    """What to do with prompts that leave no room for an answer in the model's context."""
 
     def conflicts(self) -> Iterator[Conflict]:
         """Nothing to evaluate, names that come twice, and rewards that do not fit their rows or lack a reader."""
@@ -150,5 +155,6 @@ class EvalRecipe(RecipeBase):
         yield from reader_conflicts(rewards, bool(self.readers), self.encoder is not None)
         for index, suite in enumerate(self.suites):
             yield from suite.conflicts(f"suites.{index}")
-            if suite.name in [other.name for other in self.suites[:index]]:
+            # Some file systems take capitals for small letters.
+            if suite.name.casefold() in [other.name.casefold() for other in self.suites[:index]]:
                 yield Conflict((f"suites.{index}.name",), f"a second suite {suite.name!r}", "names that differ")

@@ -15,7 +15,7 @@ from ..methods.options import schema_of
 from .compression import Objective, PolicyGradient, Reader, reader_conflicts
 from .data import DataSource, HeldOut, numbered
 from .language.errors import Conflict
-from .language.section import Options, RecipeBase, Section
+from .language.section import LongPrompts, Options, RecipeBase, Section
 from .model import AdamW, Engine, Launch, Model, Optimizer, TransformersEngine
 from .rewards import Reward, judging_conflicts
 from .shapes import shape_of
@@ -105,6 +105,10 @@ class RlvrRecipe(RecipeBase):
     that fit one device, without gradient checkpointing."""
     max_grader_errors: Share = 0.05
     """Share of judgements, over the last ten rollout batches, that may fail before the run stops; 1 never stops."""
+    max_unjudgeable: Share = 0.1
+    """Share of the rows that may be left out because their own gold answer is not judged right."""
+    long_prompts: LongPrompts = "refuse"
+    """What to do with prompts that leave no room for an answer in the model's context."""
     launch: Launch = Launch()
     trainer: Options = Field(default_factory=dict)
     """Fields of TRL's `GRPOConfig` under their own names."""

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 from ...data.rows import Row, RowError
 from ..config.rlvr import verifiers
 from ..methods.divergences import RehearsalTerm
-from ..parts.build_rewards import build_rewards, columns_read
-from ..parts.load_rows import load_sources, load_training_and_old
 from ..run.training import run_training, trainer_options
 
 if TYPE_CHECKING:
@@ -40,22 +38,23 @@ def run(loaded: LoadedRecipe[RlvrRecipe], resume: bool = False) -> Path:
 def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
     """Put rows, rewards, policy, store and divergence together."""
     from ...eval.engines.transformers import stop_token_ids
+    from ..parts.build_rewards import build_rewards, with_readers
+    from ..parts.load_rows import load_sources
     from ..parts.models import adapter_config, load_policy, load_tokenizer
     from ..parts.optimizer import make_optimizer
-    from ..parts.readers import with_readers
     from ..run.held_out import KeepsBest
     from ..run.run_folder import MetricsFile
-    from .samples import SamplesFile
-    from .split import ensure_split, needs_split
+    from .samples import RequireJudged, SamplesFile
+    from .split import ensure_split, load_tried, needs_split
 
     recipe: RlvrRecipe = loaded.recipe
     folder = Path(recipe.output_dir)
-    rows, old = load_training_and_old(recipe)
-    split = ensure_split(recipe, [*rows, *old]) if needs_split(recipe) else None
-    trained = rows if split is None else split.training_rows(rows)
     arguments = trainer_arguments(recipe)
-    check_enough(len(trained), arguments)
     tokenizer = load_tokenizer(recipe.model)
+    rows = load_tried(recipe, tokenizer)
+    split = ensure_split(recipe, rows.everything, rows.good, rows.longest) if needs_split(recipe) else None
+    trained = rows.train if split is None else split.training_rows(rows.train)
+    check_enough(len(trained), arguments)
     policy = load_policy(recipe.model)
     rewards = with_readers(build_rewards(recipe.rewards), recipe, sorted(stop_token_ids(policy, tokenizer)))
     trainer = trainer_class(recipe.objective)(
@@ -75,8 +74,10 @@ def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
         max_grader_errors=recipe.max_grader_errors,
         share_prompts=recipe.share_prompts,
         held_out_ks=recipe.held_out.ks if recipe.held_out else (),
+        longest_prompt=rows.longest,
     )
     trainer.add_callback(SamplesFile(folder, trainer))
+    trainer.add_callback(RequireJudged(trainer))
     if recipe.held_out is not None and recipe.held_out.keep_best:
         figure = f"eval_pass@{recipe.held_out.ks[0]}" if verifiers(recipe) else "eval_reward"
         trainer.add_callback(KeepsBest(trainer, folder, figure, higher=True))
@@ -133,6 +134,8 @@ def dataset(rows: Sequence[Row], rewards: Sequence[Reward]) -> Any:
     Columns that no reward reads are left out: sources differ in them, and Arrow would fill the gaps with nulls.
     """
     from datasets import Dataset
+
+    from ..parts.build_rewards import columns_read
 
     columns = {"id", "task", "prompt", "tools", *columns_read(rewards, rows)}
     return Dataset.from_list([{name: row.get(name) for name in sorted(columns)} for row in rows])

@@ -43,6 +43,7 @@ class RlvrTrainer(FitsMemory, Survives, GRPOTrainer):
         max_grader_errors: Share of judgements that may fail, see `GraderWatch`.
         share_prompts: Read each prompt of a training batch once.
         held_out_ks: The k of each Pass@k of an evaluation.
+        longest_prompt: Tokens that prompts are cut to on their left, or None.
     """
 
     phases = ("data", "generate", "reward", "reference", "policy", "rehearsal", "backward", "update", "sync")
@@ -63,6 +64,7 @@ class RlvrTrainer(FitsMemory, Survives, GRPOTrainer):
         max_grader_errors: float = 0.05,
         share_prompts: bool = False,
         held_out_ks: Sequence[int] = (),
+        longest_prompt: int | None = None,
         **kwargs: Any,
     ) -> None:
         self.judges = [Judge(reward, lambda: self.clock.phase("reward")) for reward in reward_funcs]
@@ -82,7 +84,7 @@ class RlvrTrainer(FitsMemory, Survives, GRPOTrainer):
         self.rollout_generator = self.divergence.rollout_generator() if acts else None
         self.rollout_weight: float = getattr(self.divergence, "weight", 0.0)
         self.graders = GraderWatch(max_grader_errors)
-        self.share_prompts, self.held_out_ks = share_prompts, held_out_ks
+        self.share_prompts, self.held_out_ks, self.longest_prompt = share_prompts, held_out_ks, longest_prompt
         # A completion with advantage 0 may still be pulled by an entropy bonus or a divergence on rollouts, and counts
         # in the quantile of entropies.
         others = acts or self._entropy_bonus_enabled or self.top_entropy_quantile < 1
@@ -133,7 +135,8 @@ class RlvrTrainer(FitsMemory, Survives, GRPOTrainer):
         """
         with self.clock.phase("generate"):
             pairs = list(zip(self.rows, prompts, strict=True))
-            ids = [prompt.ids for prompt in self.renderer.render_all(pairs, add_generation_prompt=True)]
+            rendered = self.renderer.render_all(pairs, add_generation_prompt=True)
+            ids = [prompt.ids[-(self.longest_prompt or 0) :] for prompt in rendered]
             log_probs = None
             if self.use_engine:
                 model = self.accelerator.unwrap_model(self.model_wrapped)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...data.cache import one_writer
 from ..config.language.errors import RecipeError, is_rank_zero
 
 if TYPE_CHECKING:
@@ -26,19 +28,26 @@ def run_training(loaded: LoadedRecipe[R], resume: bool, build: Callable[[LoadedR
     Raises:
         CheckpointError: `resume` without a whole checkpoint.
         DiskFullError: A checkpoint would not fit.
+        FileError: Another process trains into the folder.
         RecipeError: The recipe needs a library that is not installed.
         Stopped: SIGTERM or SIGINT came; a whole checkpoint is there.
     """
     from ..parts.rendezvous import stay_local
-    from .checkpoints import newest_whole_checkpoint, set_aside
     from .progress import quiet_libraries
-    from .report import write_report
-    from .run_folder import MODEL_FOLDER, is_finished, open_run_folder
 
     check_installed(loaded.recipe)
     stay_local(loaded.recipe)
     quiet_libraries()
     folder = Path(loaded.recipe.output_dir)
+    with one_writer(folder) if is_rank_zero() else nullcontext():
+        return _run_in(folder, loaded, resume, build)
+
+
+def _run_in(folder: Path, loaded: LoadedRecipe, resume: bool, build: Callable[[LoadedRecipe], Trainer]) -> Path:
+    from .checkpoints import newest_whole_checkpoint, set_aside
+    from .report import write_report
+    from .run_folder import MODEL_FOLDER, is_finished, open_run_folder
+
     if is_finished(loaded):
         print(f"{folder} is finished; delete it to train again")
         return folder

@@ -2,7 +2,8 @@
 
 The rules of `ast_checker` of bfcl-eval 2026.3.23 (single turns, calls as JSON), written anew: `function_call` judges
 by stricter rules, for which see `docs/results/function_call_oracle.md`. What BFCL accepts by accident is accepted here
-too, and what makes its checker raise is wrong here. `scripts/bench/function_calls/bfcl_reward.py` compares both on every question.
+too, and what makes its checker raise is wrong here. `scripts/bench/function_calls/bfcl_reward.py` compares both on
+every question.
 """
 
 from __future__ import annotations

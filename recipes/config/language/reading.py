@@ -66,7 +66,7 @@ def read_file(path: Path) -> tuple[Entry, list[Problem]]:
     """
     shown = display_path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         return Entry({}, shown), [Problem(shown, "", f"cannot be read ({error})", "a UTF-8 text file")]
     return read_text(text, shown)
