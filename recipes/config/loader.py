@@ -36,12 +36,17 @@ SCHEMAS: dict[str, type[Recipe]] = {
 }
 
 
-def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> LoadedRecipe[Recipe]:
+LAUNCH = "the launch"
+"""Origin of a number of processes that nobody wrote down."""
+
+
+def load_recipe(name_or_path: str, overrides: Sequence[str] = (), processes: int | None = None) -> LoadedRecipe[Recipe]:
     """Load and check a recipe without importing torch.
 
     Args:
         name_or_path: A name in the library (`rlvr/tiny_grpo`) or a YAML file.
         overrides: `section.field=value` arguments, applied after inheritance.
+        processes: `launch.processes` of a recipe that does not say it.
 
     Raises:
         RecipeErrors: With every problem of the recipe, not only the first.
@@ -52,7 +57,7 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> LoadedRecip
     name = recipe_name(path)
     # A file that could not be read is no reason to miss its fields.
     unread = any(problem.field in ("", "extends") for problem in problems)
-    tree = _with_output_dir(Entry(merge(tree, changes).value, tree.origin), name)
+    tree = _with_processes(_with_output_dir(Entry(merge(tree, changes).value, tree.origin), name), processes)
     problems += more
     if _kind(tree) == "pipeline":
         tree, more = with_stages(tree, lambda stage: _over_parents(stage, path, ()))
@@ -103,6 +108,12 @@ def _with_output_dir(tree: Entry, name: str) -> Entry:
     if written is not None and written.value is not None:
         return tree
     return Entry(tree.value | {"output_dir": Entry(f"runs/{name}", "the recipe's name")}, tree.origin)
+
+
+def _with_processes(tree: Entry, processes: int | None) -> Entry:
+    if processes is None or _kind(tree) not in ("rlvr", "sft", "dpo", "pretrain"):
+        return tree
+    return merge(Entry({"launch": Entry({"processes": Entry(processes, LAUNCH)}, LAUNCH)}, LAUNCH), tree)
 
 
 def _check(tree: Entry, own_file: str) -> tuple[Recipe | None, list[Problem]]:

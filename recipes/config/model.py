@@ -73,6 +73,12 @@ class Launch(Section):
         if config is not None and accelerate_config(config) is None:
             yield Conflict(("launch.accelerate_config",), f"no such file {config!r}", "a path, or a shipped name")
 
+    def optimizer_conflicts(self, optimizer: Optimizer) -> Iterator[Conflict]:
+        """An optimizer of whole matrices with weights in shards."""
+        if optimizer.kind == "muon" and self.accelerate_config in ("fsdp2", "zero2", "zero3"):
+            found = f"`muon`, which takes whole matrices, with shards by `{self.accelerate_config}`"
+            yield Conflict(("optimizer.kind", "launch.accelerate_config"), found, "optimizer: {kind: adamw}, or ddp")
+
 
 class TransformersEngine(Section):
     """Generation with transformers in this process."""

@@ -117,6 +117,7 @@ class RlvrRecipe(RecipeBase):
         """Numbers that do not fit together, rewards that do not fit their rows, files that are not there."""
         yield from self.model.conflicts()
         yield from self.launch.conflicts()
+        yield from self.launch.optimizer_conflicts(self.optimizer)
         for check in _CHECKS:
             yield from check(self)
         rewards = {f"rewards.{index}": reward for index, reward in enumerate(self.rewards)}

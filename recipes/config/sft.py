@@ -67,6 +67,7 @@ class SftRecipe(TuningRecipe):
     def conflicts(self) -> Iterator[Conflict]:
         """See the base; also optimizers and orders that exclude each other."""
         yield from super().conflicts()
+        yield from self.launch.optimizer_conflicts(self.optimizer)
         held_out = numbered("held_out.data", self.held_out.data if self.held_out else [])
         yield from source_conflicts(numbered("data", self.data) | numbered("first", self.first) | held_out)
         strategy = self.trainer.get("train_sampling_strategy")

@@ -1,8 +1,7 @@
 """GRPO with the pieces of DPH-RL on TRL's `GRPOTrainer`, which generates, keeps buffers and runs the loop.
 
-Ours are the objective (`objective.py`), any advantage, masking of completions that were not judged, rehearsal in
-forward passes of its own, divergences on rollouts with the estimator named, exact resume in the middle of a rollout
-buffer, and whole checkpoints. The methods of TRL that this overrides stand in `docs/trl_overrides.md`.
+Ours are the objective, any advantage, masking of completions that were not judged, rehearsal in forward passes of its
+own, divergences on rollouts, and exact resume. The methods of TRL that this overrides: `docs/trl_overrides.md`.
 """
 
 from __future__ import annotations
@@ -38,8 +37,7 @@ class RlvrTrainer(FitsMemory, Survives, GRPOTrainer):
         advantage: With its options.
         verifiers: Indices of the rewards whose verdicts say what is correct.
         rehearsal: The store and its divergence, or None.
-        divergence: Read where it acts on rollouts; the trainer arguments must then have `beta > 0`, so that TRL keeps a
-            reference model.
+        divergence: Where it acts on rollouts, the arguments need `beta > 0`, so that TRL keeps a reference model.
         max_grader_errors: Share of judgements that may fail, see `GraderWatch`.
         share_prompts: Read each prompt of a training batch once.
         held_out_ks: The k of each Pass@k of an evaluation.
@@ -194,8 +192,7 @@ class RlvrTrainer(FitsMemory, Survives, GRPOTrainer):
             for k in () if self.model.training else self.held_out_ks:
                 self._metrics["eval"][f"pass@{k}"] += passes_at_k(groups[1].view(-1, self.group_size), k)
         advantages = self.advantage(*(values.view(-1, self.group_size) for values in groups)).reshape(-1)
-        first = self.accelerator.process_index * len(inputs)
-        output["advantages"] = advantages[first : first + len(inputs)]
+        output["advantages"] = advantages.view(-1, len(inputs))[self.accelerator.process_index]
         logged = self._logs["advantages"]  # TRL has just logged its own
         for _ in range(min(len(advantages), len(logged))):
             logged.pop()
