@@ -16,7 +16,7 @@ from transformers import Trainer
 ROOT = Path(__file__).parents[4]
 PAGE = ROOT / "docs" / "trl_overrides.md"
 LIBRARIES = {"trl": trl, "transformers": transformers}
-for family in ("dpo.train", "pretrain.train", "rlvr.capsulator", "sft.trainer"):
+for family in ("coverage.train_probe", "dpo.train", "pretrain.train", "rlvr.capsulator", "sft.trainer"):
     import_module(f"quince.recipes.{family}")
 
 
