@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from yaml.error import MarkedYAMLError
 
-from .errors import Problem
+from .errors import Problem, show_value
 from .tree import COMMAND_LINE, Entry
 
 _BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
@@ -29,6 +29,7 @@ _RESOLVERS = (("bool", _BOOL), ("int", _INT), ("float", _FLOAT), ("null", _NULL)
 
 LONGEST = 100_000
 """Characters of a recipe; the longest of the library has 40,000 with all defaults. More would take PyYAML seconds."""
+TOO_DEEP = "nested too deeply"
 DEEPEST = 50
 """Levels of nesting; every later step walks the tree by recursion."""
 
@@ -43,7 +44,7 @@ class CoreLoader(yaml.SafeLoader):
         """The next node; nesting that is too deep is an error of the text."""
         self.depth += 1
         if self.depth > DEEPEST:
-            raise MarkedYAMLError(None, None, f"more than {DEEPEST} levels of nesting", self.peek_event().start_mark)
+            raise MarkedYAMLError(None, None, TOO_DEEP, self.peek_event().start_mark)
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -78,7 +79,7 @@ def read_text(text: str, shown: str) -> tuple[Entry, list[Problem]]:
     if len(text) > LONGEST:
         return empty, [Problem(shown, "", f"{len(text):,} characters", f"a recipe of at most {LONGEST:,}")]
     if _brackets(text) > 4 * DEEPEST:  # PyYAML's time grows with the square of open brackets
-        return empty, [Problem(shown, "", "hundreds of open brackets", f"at most {DEEPEST} levels of nesting")]
+        return empty, [Problem(f"{shown}:1", "", TOO_DEEP, f"at most {DEEPEST} levels")]
     problems: list[Problem] = []
     try:
         node = CoreLoader(text).get_single_node()
@@ -100,8 +101,11 @@ def read_overrides(overrides: list[str]) -> tuple[Entry, list[Problem]]:
     for text in overrides:
         name, equals, raw = text.partition("=")
         keys = name.strip().split(".")
-        if not equals or not all(keys) or max(len(keys), _brackets(raw)) > DEEPEST or len(raw) > LONGEST:
+        if not equals or not all(keys) or len(keys) > DEEPEST or len(raw) > LONGEST:
             problems.append(Problem(COMMAND_LINE, text[:200], "not an override", "`section.field=value`"))
+            continue
+        if _brackets(raw) > DEEPEST:
+            problems.append(Problem(COMMAND_LINE, name, TOO_DEEP, f"at most {DEEPEST} levels"))
             continue
         try:
             node = CoreLoader(raw).get_single_node()
@@ -192,7 +196,7 @@ class _Builder:
                 return int(node.value)
             return self.scalars.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
-            self._problem(node, path, f"found {node.value!r}", f"a plain value ({error})")
+            self._problem(node, path, show_value(node.value), f"a plain value ({error})"[:200])
             return None
 
     def _origin(self, node: yaml.Node) -> str:
