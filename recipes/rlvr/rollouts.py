@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -81,7 +82,9 @@ def can_use_engine(args: GRPOConfig) -> bool:
     TRL's own way prefills every prompt once per completion and decodes until the longest completion ends; the engine
     prefills a group once and drops finished rows.
     """
-    other = args.use_vllm or args.use_transformers_continuous_batching
+    # Accelerate tells of FSDP only once the trainer has prepared itself.
+    sharded = args.fsdp or os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
+    other = args.use_vllm or args.use_transformers_continuous_batching or sharded
     plain = all(getattr(args, name, None) in values for name, values in PLAIN_SAMPLING.items())
     return not other and plain and args.distributed_state.distributed_type in WHOLE_MODEL
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from ...rewards.base import Reward
     from ..config.loader import LoadedRecipe
     from ..config.rlvr import RlvrRecipe
+    from .rehearsal import Rehearsal
     from .split import SplitResult
-    from .store import Rehearsal
     from .trainer import RlvrTrainer
 
 
@@ -143,16 +143,20 @@ def dataset(rows: Sequence[Row], rewards: Sequence[Reward]) -> Any:
 
 def make_rehearsal(recipe: RlvrRecipe, split: SplitResult | None, policy: Any, tokenizer: Any) -> Rehearsal | None:
     """The rehearsal term, its store checked against the policy that training starts from; or None."""
+    from accelerate.utils import broadcast_object_list
+
     from ..parts.fingerprint import model_fingerprint, tokenizer_fingerprint
-    from .store import Origin, Rehearsal, RehearsalStore
+    from ..parts.models import whole_weights
+    from .rehearsal import Rehearsal
+    from .store import Origin, RehearsalStore
 
     if split is None or not isinstance(recipe.divergence, RehearsalTerm):
         return None
     store = RehearsalStore(split.store)
     dtype = str(policy.dtype).removeprefix("torch.")
-    store.require(
-        Origin(recipe.model.id, model_fingerprint(policy), tokenizer_fingerprint(tokenizer), dtype, sampling={})
-    )
+    with whole_weights(policy):
+        (weights,) = broadcast_object_list([model_fingerprint(policy)])
+    store.require(Origin(recipe.model.id, weights, tokenizer_fingerprint(tokenizer), dtype, sampling={}))
     section = recipe.rehearsal
     return Rehearsal(store, recipe.divergence, tokenizer.pad_token_id, section.batch_size, section.seed)
 

@@ -20,16 +20,16 @@ from trl import GRPOTrainer
 from ...data.chat.renderer import Renderer
 from ..methods.advantages import Advantage
 from ..methods.divergences import Divergence, NoDivergence
-from ..run.survival import Survives
+from ..run.trainer_base import TrainerBase
 from . import objective, rollouts
 from .judging import GraderWatch, Judge, judged, passes_at_k
 from .memory import FitsMemory, is_memory_full
+from .rehearsal import MeasuresReference, MicroBatch, Rehearsal
 from .rollouts import Batch
 from .shared_prompts import shared_log_probs
-from .store import MicroBatch, Rehearsal, StoreError
 
 
-class RlvrTrainer(FitsMemory, Survives, GRPOTrainer):
+class RlvrTrainer(FitsMemory, TrainerBase, GRPOTrainer):
     """`GRPOTrainer` with our advantages, rehearsal and divergences.
 
     Args:
@@ -68,6 +68,8 @@ class RlvrTrainer(FitsMemory, Survives, GRPOTrainer):
         self.judges = [Judge(reward, lambda: self.clock.phase("reward")) for reward in reward_funcs]
         kwargs["rollout_func"] = lambda prompts, _: self.generate(prompts)
         super().__init__(*args, reward_funcs=self.judges, **kwargs)
+        if rehearsal is not None:
+            self.add_callback(MeasuresReference(self._measure_reference))
         if self.use_vllm:
             self.vllm_generation.sync_weights = self.clock.phase("sync")(self.vllm_generation.sync_weights)
         self.settings = objective.PolicySettings.read(partial(getattr, self.args))
@@ -89,9 +91,7 @@ class RlvrTrainer(FitsMemory, Survives, GRPOTrainer):
         self.skip_zero_variance = advantage.skip_zero_variance and not others
 
     def train(self, resume_from_checkpoint: Any = None, **kwargs: Any) -> Any:
-        """Measure the reference, or restore the rollout buffer of a checkpoint, and train."""
-        if self.rehearsal is not None:
-            self._measure_reference(self.rehearsal, resumed=bool(resume_from_checkpoint))
+        """Restore the rollout buffer of a checkpoint, and train."""
         if resume_from_checkpoint:
             folder = Path(resume_from_checkpoint)
             done = TrainerState.load_from_json(str(folder / "trainer_state.json")).global_step
@@ -118,8 +118,6 @@ class RlvrTrainer(FitsMemory, Survives, GRPOTrainer):
             shuffle=self.shuffle_dataset,
             seed=self.args.seed,
         )
-
-    # --- rollouts and advantages ------------------------------------------------------------------------------------
 
     @property
     def group_size(self) -> int:
@@ -208,8 +206,6 @@ class RlvrTrainer(FitsMemory, Survives, GRPOTrainer):
                     self.model, *rows, tokens, self.args.per_device_train_batch_size
                 )[0]
         return output["old_per_token_logps"]
-
-    # --- objective --------------------------------------------------------------------------------------------------
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
         """Forward and backward pass of a micro-batch, in as many pieces as memory asks for."""
@@ -333,22 +329,27 @@ class RlvrTrainer(FitsMemory, Survives, GRPOTrainer):
             logits = model(input_ids=ids, attention_mask=mask, logits_to_keep=tokens + 1).logits
         return torch.log_softmax(logits[:, :-1].float() / self.temperature, -1)
 
-    def _measure_reference(self, store: Rehearsal, resumed: bool) -> None:
-        """Compute log π_ref of the store before training, on the main process; a resumed run reads the file."""
-        file = Path(self.args.output_dir) / "reference.safetensors"
-        device, was_training = self.accelerator.device, self.model.training
+    def _measure_reference(self, resumed: bool) -> None:
+        """Measure log π_ref of the store, or take up what the run measured when it began."""
+        assert self.rehearsal is not None
+        store, accelerator, was_training = self.rehearsal, self.accelerator, self.model.training
 
         def log_probs(ids: Tensor, mask: Tensor, tokens: int) -> Tensor:
+            device = accelerator.device
             with torch.no_grad():
-                return self._stored_log_probs(store, self.model.to(device), ids.to(device), mask.to(device), tokens)
+                return self._stored_log_probs(store, self.model, ids.to(device), mask.to(device), tokens)
 
         self.model.eval()
-        with self.accelerator.main_process_first():
-            if resumed and not file.exists():
-                raise StoreError(f"{file} · missing · only the initial policy can make it · start without --resume")
-            if not resumed and self.accelerator.is_main_process:
-                file.unlink(missing_ok=True)  # of an earlier run in this folder
-            store.measure_reference(file, log_probs, self.args.per_device_train_batch_size)
+        file, size = Path(self.args.output_dir) / "reference.safetensors", self.args.per_device_train_batch_size
+        store.measure_reference(
+            file,
+            log_probs,
+            size,
+            resumed,
+            accelerator.process_index,
+            accelerator.num_processes,
+            accelerator.wait_for_everyone,
+        )
         self.model.train(was_training)
 
     def _entropy_bonus(self, entropies: Tensor, mask: Tensor) -> Tensor:
@@ -384,8 +385,6 @@ class RlvrTrainer(FitsMemory, Survives, GRPOTrainer):
         with self.accelerator.autocast():
             entropy = kwargs.get("compute_entropy", False)
             return *shared_log_probs(model, ids, mask, tokens, self.temperature, entropy), None
-
-    # --- log --------------------------------------------------------------------------------------------------------
 
     def _log_policy(self, batch: objective.Rollouts, entropies: Tensor) -> None:
         low, high = objective.clipped(self.settings, batch)

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from quince.recipes.methods.advantages import Group
 from quince.recipes.methods.divergences import ForwardKL
-from quince.recipes.rlvr.store import Origin, Rehearsal, RehearsalRow, RehearsalStore, write_store
+from quince.recipes.rlvr.rehearsal import Rehearsal
+from quince.recipes.rlvr.store import Origin, RehearsalRow, RehearsalStore, write_store
 from quince.recipes.rlvr.trainer import RlvrTrainer
 from quince.scripts.bench.pages import Page, Results, bench, table
 from trl import GRPOConfig, GRPOTrainer
