@@ -13,6 +13,7 @@ from transformers import TrainerCallback
 
 from ...data.cache import write_atomic
 from ..config.trainer_arguments import trainer_value
+from .training import save_gathered
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainerControl, TrainerState, TrainingArguments
@@ -78,7 +79,10 @@ class KeepsBest(TrainerCallback):
         if state.is_world_process_zero:
             shutil.rmtree(staged, ignore_errors=True)
         self.trainer.accelerator.wait_for_everyone()
-        self.trainer.save_model(str(staged))
+        if getattr(self.trainer, "is_fsdp_enabled", False):
+            save_gathered(self.trainer, staged, None)
+        else:
+            self.trainer.save_model(str(staged))
         if state.is_world_process_zero:
             (staged / "training_args.bin").unlink(missing_ok=True)
             shutil.rmtree(target, ignore_errors=True)
