@@ -1,17 +1,17 @@
-"""Interchange interventions: does a state at one place carry the intermediate value that the answer is made from?
+"""Interchange interventions: does the state at one place carry the intermediate value that the answer depends on?
 
-After the causal tracing of arXiv 2505.20278: for an input x with answer t take a donor x' that differs in one slot, so
-that its bridge value and its answer t' are others; copy the donor's residual state at one layer and position into the
-run on x, and see whether the model now says t'. Layer l is the residual stream after l blocks, as in `representations`.
+After the causal tracing of arXiv 2505.20278: for an input x with answer t take a donor x' that differs in one slot and
+has another bridge value and another answer t'; copy the donor's residual state at one layer and position into the run
+on x, and see whether the model now answers t'. Layer l is the residual stream after l blocks, as in `representations`.
 
-We differ from the reference's script where it selects: it drops an item if any layer overshoots, and items that prefer
-t' already; here every item counts, except that `prob` needs a donor that moves the probability at all.
+The reference's script drops items where any layer overshoots or where the model prefers t' already. Here every item
+counts, except that `prob` needs a donor that changes the probability at all.
 """
 
 from __future__ import annotations
 
-import contextlib
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,29 +20,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...data.compositional.generate import Compositions, Rows, types_of
-from .representations import blocks_of, entering
+from .representations import blocks_of, entering, inference, recorded_states
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedModel
 
 SMALLEST_CHANGE = 1e-3
-"""Least change of the probability of t' from x to x' for which a share of it means something."""
+"""Least change of the probability of t' between x and x' for which `effect` is defined."""
 NEAR_TOP = 5
 """`near_top` counts ranks up to this, from 0, as the reference does."""
 
 
 @dataclass(frozen=True)
 class Donors:
-    """Inputs with donors for some of them.
-
-    Attributes:
-        rows: Which of the given rows have a donor, `[items]`.
-        base: Their inputs, `[items, slots]`.
-        base_answers: `[items]`.
-        donors: `[items, slots]`.
-        donor_answers: `[items]`.
-    """
+    """The rows that have a donor, `[items]` indices, with inputs `[items, slots]` and answers `[items]` of both."""
 
     rows: NDArray[np.int64]
     base: NDArray[np.int64]
@@ -54,15 +46,15 @@ class Donors:
 def find_donors(
     data: Compositions, rows: Rows, slot: int, hop: int = 0, same_bridge: bool = False, seed: int = 0
 ) -> Donors:
-    """Draw a donor for each row: one slot differs, all its primitives were used in training.
+    """Draw a donor for each row that has one: it differs in one slot, and training used all its primitives.
 
     Args:
         data: Tables, and which of their entries training used.
         rows: Inputs to find donors for.
         slot: The slot that differs.
-        hop: Table whose result has to differ.
-        same_bridge: Donors with the same result at `hop` instead (a control: swapping them should change nothing). The
-            answers of base and donor may then be equal.
+        hop: Table whose result must differ.
+        same_bridge: Instead take donors with the same result at `hop`, whose answer may be equal too: a control, in
+            which swapping should change nothing.
         seed: Of the draw among the possible donors.
     """
     values, family = data.task.values, data.task.program
@@ -74,28 +66,22 @@ def find_donors(
     results = results.reshape(len(rows), values, -1)
     equal = results[:, :, hop] == rows.results[:, hop, None]
     usable &= equal if same_bridge else ~equal & (results[:, :, -1] != rows.answers[:, None])
-    lots = np.where(usable, np.random.default_rng(seed).random(usable.shape), -1.0)
-    chosen = lots.argmax(axis=1)
     items = np.flatnonzero(usable.any(axis=1))
-    return Donors(
-        rows=items,
-        base=rows.inputs[items],
-        base_answers=rows.answers[items],
-        donors=inputs[items, chosen[items]],
-        donor_answers=results[items, chosen[items], -1],
-    )
+    chosen = np.where(usable, np.random.default_rng(seed).random(usable.shape), -1.0).argmax(axis=1)[items]
+    answers = rows.answers[items], results[items, chosen, -1]
+    return Donors(items, rows.inputs[items], answers[0], inputs[items, chosen], answers[1])
 
 
 @dataclass(frozen=True)
 class Interchange:
-    """What an interchange did, one value an item.
+    """Effects of an interchange, one value per item.
 
     Attributes:
-        effect: `prob`: (p_patched(t') - p_x(t')) / (p_x'(t') - p_x(t')); NaN where the donor does not move it.
+        effect: `prob`: (p_patched(t') - p_x(t')) / (p_x'(t') - p_x(t')); NaN where the donor does not change p(t').
         flipped: The patched answer is t' and the unpatched one was not.
         overtaken: `rank`: t' ranks above t after the patch.
         near_top: `rank`: t' ranks at most `NEAR_TOP`.
-        kept: The patched answer is the unpatched one; what a control looks at.
+        kept: Patched and unpatched answer are equal, as they should be in a control.
     """
 
     effect: NDArray[np.float64]
@@ -124,21 +110,17 @@ class Interchange:
     def by_cutoff(self, cutoffs: ArrayLike, edges: Sequence[int] = (3, 4)) -> dict[str, dict[str, float]]:
         """Summaries by k-cutoff of the base row; the edges 3 and 4 give the reference's bins k < 3, k = 3, k > 3."""
         cutoffs = np.asarray(cutoffs)
-        bounds = [(None, edges[0]), *itertools.pairwise(edges), (edges[-1], None)]
         bins = {}
-        for low, high in bounds:
-            inside = np.ones(len(cutoffs), dtype=bool)
-            inside &= cutoffs >= low if low is not None else True
-            inside &= cutoffs < high if high is not None else True
-            name = f"k < {high}" if low is None else f"k >= {low}" if high is None else f"{low} <= k < {high}"
-            bins[name] = self.summary(inside)
+        for low, high in itertools.pairwise((-math.inf, *edges, math.inf)):
+            name = f"k < {high}" if low < edges[0] else f"k >= {low}" if high > edges[-1] else f"{low} <= k < {high}"
+            bins[name] = self.summary((cutoffs >= low) & (cutoffs < high))
         return bins
 
 
 class Interchanger:
     """Copies the donors' state at one place into the runs on the base inputs; the answer is the next token.
 
-    Base and donors run once, when it is made, and the patched run once for each place.
+    Base and donors run once, at construction; the patched run happens once per place.
     """
 
     def __init__(
@@ -160,14 +142,11 @@ class Interchanger:
         self._model, self._blocks = model, blocks_of(model)
         self._base, given = torch.as_tensor(np.asarray(base)), torch.as_tensor(np.asarray(donors))
         if self._base.shape != given.shape:
-            found = f"base {tuple(self._base.shape)} and donors {tuple(given.shape)} differ in shape"
-            raise ValueError(f"interchange: {found}")
+            shapes = f"base {tuple(self._base.shape)} and donors {tuple(given.shape)}"
+            raise ValueError(f"interchange: {shapes} differ in shape")
         self._answers = tuple(np.asarray(answer) for answer in answers)
-        self._states: list[Tensor] = []
         self._plain = self._run(self._base)
-        with contextlib.ExitStack() as hooks:
-            for block in self._blocks:
-                hooks.callback(block.register_forward_pre_hook(self._keep, with_kwargs=True).remove)
+        with recorded_states(model) as self._states:
             self._given = self._run(given)
 
     def __call__(self, layer: int, position: int) -> Interchange:
@@ -197,21 +176,13 @@ class Interchanger:
             handle.remove()
         return _compare(self._plain, self._given, patched, *self._answers)
 
-    def _keep(self, module: nn.Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
-        self._states.append(entering(arguments, options).clone())
-
     def _run(self, tokens: Tensor) -> NDArray[np.float64]:
         """Probabilities of the next token, `[items, tokens]`."""
         import torch
 
-        was_training = self._model.training
-        self._model.eval()
-        try:
-            with torch.inference_mode():
-                logits = self._model(input_ids=tokens.to(self._model.device)).logits[:, -1]
-                return torch.softmax(logits.double(), dim=-1).cpu().numpy()
-        finally:
-            self._model.train(was_training)
+        with inference(self._model):
+            logits = self._model(input_ids=tokens.to(self._model.device)).logits[:, -1]
+            return torch.softmax(logits.double(), dim=-1).cpu().numpy()
 
 
 def _compare(

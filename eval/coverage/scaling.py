@@ -1,9 +1,9 @@
 """How many rows a composition needs: power laws of N against |X|, and the planner's kappa.
 
 arXiv 2505.20278 bounds the rows of two-hop composition by N ~ n^c with c = 2.5 - 0.5 / k, and measures exponents by
-training. The planner is a closed form beside it: with a share p of all fragments in use, a fragment stands in
-m = N / (p n^2) of p n contexts, so two fragments of one bridge value share kappa = m^2 / (p n) = N^2 / (p^3 n^5) of
-them on average.
+training. The planner is a closed form beside it: with a share p of all fragments in use, a fragment occurs in
+m = N / (p n^2) of p n contexts, so two fragments of one bridge value share kappa = m^2 / (p n) = N^2 / (p^3 n^5)
+contexts on average.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import linregress
 from scipy.stats import t as student
 
 from ..measure.statistics import Interval, StatisticsError
@@ -52,13 +53,13 @@ def rows_for(wanted: float, values: int, seen: float = 0.7) -> float:
 
 
 def shared_contexts(inputs: ArrayLike, bridge: ArrayLike, fragment: Sequence[int]) -> float:
-    """Kappa as it is in a data set: mean contexts shared by two fragments that have the same bridge value.
+    """Kappa measured on a data set: mean contexts shared by two fragments with the same bridge value.
 
-    For any family: the context is whatever is not in the fragment.
+    Works for any family: the context is the rest of the input.
 
     Args:
         inputs: Training rows `[rows, slots]`, without repeats.
-        bridge: What the fragment's table gives, `[rows]`.
+        bridge: Result of the fragment's table, `[rows]`.
         fragment: Slots of the fragment.
 
     Returns:
@@ -104,20 +105,13 @@ def fit_power_law(values: ArrayLike, rows: ArrayLike, level: float = 0.95) -> Po
         StatisticsError: Fewer than three measurements, one |X| only, or a number that has no logarithm.
     """
     x, y = np.asarray(values, dtype=np.float64), np.asarray(rows, dtype=np.float64)
-    if len(x) < 3 or len(np.unique(x)) < 2 or not (np.isfinite(y).all() and (x > 0).all() and (y > 0).all()):
+    usable = bool(np.isfinite(y).all() and (x > 0).all() and (y > 0).all())
+    if len(x) < 3 or len(np.unique(x)) < 2 or not usable:
         raise StatisticsError(
             f"power law: {len(x)} measurements at {len(np.unique(x))} numbers of values, all above 0 and finite: "
-            f"{bool(np.isfinite(y).all() and (y > 0).all())}; at least three at two are needed"
+            f"{usable}; at least three at two are needed"
         )
-    x, y = np.log(x), np.log(y)
-    spread = ((x - x.mean()) ** 2).sum()
-    slope = float(((x - x.mean()) * (y - y.mean())).sum() / spread)
-    offset = float(y.mean() - slope * x.mean())
-    left = float(((y - offset - slope * x) ** 2).sum())
-    half = float(student.ppf(0.5 + level / 2, len(x) - 2) * np.sqrt(left / (len(x) - 2) / spread))
-    total = float(((y - y.mean()) ** 2).sum())
-    return PowerLaw(
-        exponent=Interval(slope, slope - half, slope + half, level),
-        factor=float(np.exp(offset)),
-        r_squared=1.0 - left / total if total else 1.0,
-    )
+    fit = linregress(np.log(x), np.log(y))
+    slope, half = float(fit.slope), float(student.ppf(0.5 + level / 2, len(x) - 2) * fit.stderr)
+    explained = float(fit.rvalue**2) if np.ptp(y) else 1.0
+    return PowerLaw(Interval(slope, slope - half, slope + half, level), float(np.exp(fit.intercept)), explained)

@@ -119,8 +119,8 @@ def plan(
 ) -> None:
     """The cheapest rows that pin down more requests: instructions to write them, or rows of a pool."""
     from ...eval.probe.probe_page import write_report
-    from ...eval.probe.prompts import prompts
     from ...eval.probe.repair import plan as make_plan
+    from ...eval.probe.repair import prompts
     from ...eval.probe.slot_analysis import analyse as judge_all
     from ...eval.probe.slot_analysis import read_sets
     from ...eval.probe.summary import plan_summary, summary
@@ -128,7 +128,7 @@ def plan(
     train, requests, pooled = read_sets(data, schema, test, pool, holdout, seed)
     found = judge_all(train, requests, k, agreement)
     made = make_plan(found, rows, pooled)
-    _write_rows(out / "plan.jsonl", prompts(made, found.train.codes))
+    _write_rows(out / "plan.jsonl", prompts(made))
     if pooled is not None:
         chosen = [addition.pool for addition in made.additions if addition.pool is not None]
         _write_rows(out / "rows.jsonl", [pooled.placed[row].row for row in dict.fromkeys(chosen)])
