@@ -78,7 +78,8 @@ def _shares(component: Component, subset: Subset) -> list[tuple[tuple[int, int],
         alone = _alike_alone(component, subset[i])
         values = zip(ends[0][:, i].tolist(), ends[1][:, i].tolist(), strict=True)
         chosen = same[:, j] & ~np.array([tuple(sorted(pair)) in alone for pair in values], dtype=bool)
-        found.append(tuple((int(like[part].sum()), int(part.sum())) for part in (chosen, both_differ)))
+        same_j, different = ((int(like[part].sum()), int(part.sum())) for part in (chosen, both_differ))
+        found.append((same_j, different))
     return found
 
 

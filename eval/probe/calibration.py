@@ -85,16 +85,6 @@ def read_answers(folders: Sequence[Path]) -> tuple[str, dict[str, Reply]]:
     return models[0], {name: reply for name, reply in answers if reply is not None}
 
 
-def pooled(runs: Sequence[Mapping[str, Reply]]) -> dict[str, Reply]:
-    """Replies of several models (seeds, say) as samples of one model, for requests that all of them answered."""
-    made = {}
-    for name in (name for name in runs[0] if all(name in run for run in runs)):
-        own = [run[name] for run in runs]
-        texts = tuple((text, share / len(runs)) for reply in own for text, share in reply.texts)
-        made[name] = Reply(sum(reply.accuracy for reply in own) / len(runs), texts)
-    return made
-
-
 def calibrate(found: Analysis, model: str, answers: Mapping[str, Reply]) -> Calibration:
     """Compare verdicts with a model's accuracy.
 

@@ -120,7 +120,7 @@ class Reasons:
     def _noisy(self, query: tuple[int, ...]) -> Way:
         routes = self._router.routes(query)
         if not routes:
-            return (), (), ("no value that occurs in its place behaves like any of its values",)
+            return (), (), ("no training row can be reached by one substitution of equivalent values",)
         best = routes[0]
         witnesses = self._router.witnesses(best)
         step = self._step(best.subset, best.source, best.target, best.agree, best.disagree, witnesses)
@@ -147,7 +147,7 @@ class Reasons:
         if not attempt.seen:
             return f"no training row has {said}"
         if attempt.target is None:
-            return f"no training row differs only in {said} and shares a context with it"
+            return f"no training row that is otherwise equal has values that behave like {said}"
         other, agree, disagree = self._said(attempt.subset, attempt.target), attempt.agree, attempt.disagree
         return f"{said} and {other} share {agree + disagree} contexts: {agree} with equal outputs, {disagree} unequal"
 
