@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any, ClassVar, Literal, get_args
+
+from ..data import limits
 
 Outcome = Literal["correct", "wrong", "unparseable", "timeout", "error", "skipped"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -25,15 +23,20 @@ class Verdict:
 
     Attributes:
         value: The reward; `None` means "not judged" and is masked by the trainer, never read as 0.
-        outcome: `correct`, `wrong`, `unparseable` (the answer cannot be read: worth the low end of the
-            range), `timeout` (out of time or memory: not judged), `error` (the judge failed: not judged),
-            or `skipped` (the row cannot be judged at all, for example an empty or unreadable gold answer).
+        outcome: `correct`, `wrong`, `unparseable` (the answer cannot be read) or `timeout` (the answer ran into a
+            limit of time, memory, depth or size): both are worth the low end of the range. `error` (the judge or
+            the gold answer failed) and `skipped` (the row cannot be judged at all, for example because its gold
+            answer is empty) are not judged.
         detail: One short line for people.
     """
 
     value: float | None
     outcome: Outcome
     detail: str = ""
+
+
+class AnswerLimit(Exception):
+    """The answer ran into a limit of time, memory, depth or size; raised by a judge, it becomes a `timeout` verdict."""
 
 
 class Reward:
@@ -45,7 +48,7 @@ class Reward:
             can mix tasks.
         optional: Row columns that `judge` reads where they are there.
         range: Lowest and highest value.
-        patience_s: Seconds after which a `judge` that has not returned has failed.
+        patience_s: Seconds that `judge` may compute; an answer that takes longer is a `timeout`.
     """
 
     name: ClassVar[str]
@@ -60,7 +63,11 @@ class Reward:
         return self.name
 
     def judge(self, completion: str, row: Mapping[str, Any]) -> Verdict:
-        """Judge one completion. What it raises becomes an `error` verdict in `judge_batch`."""
+        """Judge one completion.
+
+        In `judge_batch`, `AnswerLimit`, `MemoryError` and `RecursionError` become a `timeout` verdict, and whatever
+        else it raises becomes an `error`.
+        """
         raise NotImplementedError
 
     def judge_batch(self, completions: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Verdict]:
@@ -70,6 +77,18 @@ class Reward:
     def canonical(self, completion: str, row: Mapping[str, Any]) -> str | None:
         """Identity of the solution for diversity metrics: equal strings are one solution, `None` is none."""
         return completion.strip() or None
+
+    def gold_completion(self, row: Mapping[str, Any]) -> str | None:
+        """A completion that this reward judges `correct`, made from the row's gold; `None` where there is none."""
+        return None
+
+    def near_misses(self, row: Mapping[str, Any]) -> list[str]:
+        """Completions that are almost the gold one and that this reward must not judge `correct`."""
+        return []
+
+    def over_limit(self, detail: str) -> Verdict:
+        """The verdict on an answer that ran into a limit: `timeout`, worth the low end of the range."""
+        return Verdict(self.range[0], "timeout", detail[:200])
 
     def __call__(self, prompts: Sequence[Any], completions: Sequence[Any], **columns: Any) -> list[float | None]:
         """Rewards as TRL wants them: one float or `None` per completion.
@@ -109,7 +128,8 @@ class Reward:
         """The `skipped` verdict of a row that lacks a column this reward needs (a row of another task)."""
         for column in self.columns:
             if row.get(column) is None:
-                return Verdict(None, "skipped", f"the row has no {column}")
+                where = f"row {row.get('id', '?')} · no {column} · reward {self.name} reads it"
+                return Verdict(None, "skipped", f"{where} · give the row one, or leave it to another reward")
         return None
 
     def _judge_or_error(self, completion: str, row: Mapping[str, Any]) -> Verdict:
@@ -120,33 +140,15 @@ class Reward:
         try:
             with time_limit(self.patience_s):
                 return self.judge(completion, row)
+        except (AnswerLimit, MemoryError, RecursionError) as error:
+            return self.over_limit(str(error) or type(error).__name__)
         except Exception as error:
             return error_verdict(self.name, row, error)
 
 
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raise `TimeoutError` in a block that takes longer; does nothing outside the main thread, which gets no signals.
-
-    Ends Python code and regular expressions. Native code that may never return belongs into `rewards.workers`.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ring(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError(f"no judgement within {seconds:g} s")
-
-    handler, started = signal.signal(signal.SIGALRM, ring), time.monotonic()
-    left, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        # What someone else had set goes on as if nothing had been.
-        after = max(left - (time.monotonic() - started), 1e-3) if left else 0.0
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, handler)
-        signal.setitimer(signal.ITIMER_REAL, after, interval)
+def time_limit(seconds: float) -> AbstractContextManager[None]:
+    """Raise `AnswerLimit` in a block that takes longer; work that may never return belongs into `rewards.workers`."""
+    return limits.time_limit(seconds, AnswerLimit(f"no judgement within {seconds:g} s"))
 
 
 def error_verdict(name: str, row: Mapping[str, Any], error: Exception) -> Verdict:

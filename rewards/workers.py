@@ -28,15 +28,16 @@ from typing import Any
 
 _START_SECONDS = 120.0  # the first import of SymPy on a loaded machine; not counted in any task's deadline
 _ORPHAN_SECONDS = 2.0  # a task outlives its deadline by this only if the process that would kill it is gone
+_CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT)  # how C code ends when stack or memory is used up
 _PASSED_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
 
 
 class TaskTimeout(Exception):
-    """The task ran out of its time or memory."""
+    """The task ran into its limit of time, memory or depth: the doing of whoever wrote the task's answer."""
 
 
 class TaskFailed(Exception):
-    """The handler raised, or its process died."""
+    """The handler raised, or its process was ended from outside: nobody's answer is at fault."""
 
 
 class Worker:
@@ -62,8 +63,8 @@ class Worker:
         """Reply of the handler to `task` (both JSON values).
 
         Raises:
-            TaskTimeout: Not done after `timeout_s` seconds, or out of memory; the work was killed.
-            TaskFailed: The handler raised, or its process died.
+            TaskTimeout: Not done after `timeout_s` seconds, or out of memory or stack; the work was killed.
+            TaskFailed: The handler raised, or its process was ended from outside.
         """
         try:
             self._await_ready()
@@ -76,10 +77,10 @@ class Worker:
             raise TaskTimeout(f"killed after {timeout_s:g} s")
         if "result" in reply:
             return reply["result"]
+        if "limit" in reply:
+            self._pid = None  # the process ended, and another takes its place
+            raise TaskTimeout(reply["limit"])
         self._pid = reply.get("ready", self._pid)
-        if reply.get("memory"):
-            self._pid = None  # the process gave up after its reply, and another takes its place
-            raise TaskTimeout("out of memory")
         raise TaskFailed(reply.get("error", "the grading process died"))
 
     @property
@@ -110,7 +111,9 @@ class Worker:
         self._send({"id": self._task, "task": task, "seconds": timeout_s})
         while True:
             reply = self._read(deadline)
-            if reply is None or reply.get("id") == self._task or reply.get("ready", self._pid) != self._pid:
+            if reply is None or reply.get("id") == self._task:
+                return reply
+            if reply.get("died") == self._pid or reply.get("ready", self._pid) != self._pid:
                 return reply
 
     def _kill(self) -> None:
@@ -224,8 +227,11 @@ def main(target: str, memory_bytes: int) -> None:
         if child == 0:
             _work(handler, output, memory_bytes)
             os._exit(0)
-        if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0:
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if code == 0:
             return
+        if -code in _CRASHES:
+            _write(output, {"died": child, "limit": f"the grading process crashed ({signal.Signals(-code).name})"})
 
 
 def _work(handler: Callable[[Any], Any], output: int, memory_bytes: int) -> None:
@@ -243,7 +249,7 @@ def _work(handler: Callable[[Any], Any], output: int, memory_bytes: int) -> None
             reply = _reply(handler, message["task"])
             signal.setitimer(signal.ITIMER_REAL, 0)
             _write(output, {"id": message["id"]} | reply)
-            if "memory" in reply:
+            if "limit" in reply:
                 os._exit(1)
 
 
@@ -258,7 +264,9 @@ def _reply(handler: Callable[[Any], Any], task: Any) -> dict[str, Any]:
     try:
         return {"result": handler(task)}
     except MemoryError:
-        return {"memory": True}
+        return {"limit": "out of memory"}
+    except RecursionError:
+        return {"limit": "nested too deeply"}
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"[:500]}
 

@@ -91,21 +91,21 @@ def flat(tree: Tree) -> str:
     """Text with parentheses only where they change the meaning."""
     if isinstance(tree, int):
         return str(tree)
-    operator, left, right = tree
-    texts = [flat(left), flat(right)]
-    for side, child in enumerate((left, right)):
-        inner = child[0] if isinstance(child, tuple) else ""
-        if inner in ("+", "-") and (operator == "*" or (side == 1 and operator == "-")):
+    texts = [flat(part) for part in tree[1:]]
+    for side, part in enumerate(tree[1:]):
+        inner = part[0] if isinstance(part, tuple) else ""
+        tight = tree[0] in "*/" or len(tree) == 2 or (side == 1 and tree[0] == "-")
+        if (inner and inner in "+-" and tight) or (inner and side == 1 and tree[0] == "/"):
             texts[side] = f"({texts[side]})"
-    return f"{texts[0]} {operator} {texts[1]}"
+    return f" {tree[0]} ".join(texts) if len(tree) == 3 else f"-{texts[0]}"
 
 
 def nested(tree: Tree) -> str:
     """Text with every inner operation in parentheses."""
     if isinstance(tree, int):
         return str(tree)
-    texts = [nested(child) if isinstance(child, int) else f"({nested(child)})" for child in tree[1:]]
-    return f"{texts[0]} {tree[0]} {texts[1]}"
+    texts = [nested(part) if isinstance(part, int) else f"({nested(part)})" for part in tree[1:]]
+    return f" {tree[0]} ".join(texts) if len(tree) == 3 else f"-{texts[0]}"
 
 
 def _reachable(numbers: list[int]) -> dict[int, set[Node]]:
@@ -143,7 +143,7 @@ def _puzzle(split: str, rng: random.Random) -> tuple[list[int], int, Tree]:
         numbers = [rng.randint(1, LARGEST) for _ in range(rng.choice((3, 4)))]
         used = rng.sample(numbers, rng.randint(2, len(numbers)))
         tree = _random_tree(used, rng)
-        target = value(tree)
+        target = int(value(tree))
         if target in TARGETS and target not in numbers and _split_of(numbers, target) == split:
             return numbers, target, tree
 
@@ -171,7 +171,7 @@ def _mistaken(tree: Tree, numbers: list[int], target: int, rng: random.Random) -
 
 
 def _changed(tree: Tree, numbers: list[int], rng: random.Random) -> Tree:
-    if isinstance(tree, int):
+    if isinstance(tree, int) or len(tree) == 2:
         return tree if rng.random() < 0.7 else rng.choice(numbers)
     operator = tree[0] if rng.random() < 0.7 else rng.choice("+-*")
     return (operator, _changed(tree[1], numbers, rng), _changed(tree[2], numbers, rng))

@@ -1,23 +1,24 @@
 """Arithmetic expressions of countdown: parsing without ``eval``, and a normal form to count solutions.
 
-Grammar: ``sum = product (("+" | "-") product)*``, ``product = atom ("*" atom)*``, ``atom = number |
-"(" sum ")"``. There is no unary minus and no division.
+Grammar: ``sum = product (("+" | "-") product)*``, ``product = atom (("*" | "/") atom)*``, ``atom = number |
+"-" atom | "(" sum ")"``. Values are exact; an expression that divides by zero has none.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TypeAlias
+from fractions import Fraction
+from typing import Any, TypeAlias
 
 MAX_LENGTH = 200  # characters; bounds the depth of the recursion as well
 MAX_DIGITS = 6
 
-# int, or (operator, left, right)
-Tree: TypeAlias = "int | tuple[str, Tree, Tree]"
-# A normal form without sign: a number, ("*", factors) or ("+", signed terms); see `normalise`.
-Node: TypeAlias = "int | tuple[str, tuple]"
+# int, (operator, left, right), or ("-", operand)
+Tree: TypeAlias = "int | tuple[str, Tree, Tree] | tuple[str, Tree]"
+# A normal form without sign: a number, ("*", factors), ("/", (divisor,)) or ("+", signed terms); see `normalise`.
+Node: TypeAlias = "int | tuple[str, tuple[Any, ...]]"
 
-_TOKEN = re.compile(r"\s*([0-9]+|[-+*()])")
+_TOKEN = re.compile(r"\s*([0-9]+|[-+*/()])")
 
 
 class ExpressionError(ValueError):
@@ -35,32 +36,41 @@ def parse(text: str) -> Tree:
     tokens = _tokens(text.strip())
     tree, end = _sum(tokens, 0)
     if end != len(tokens):
-        raise ExpressionError(f"expression · found {tokens[end]!r} at token {end + 1} · expected + - * or the end")
+        raise ExpressionError(f"expression · found {tokens[end]!r} at token {end + 1} · expected + - * / or the end")
     return tree
 
 
-def value(tree: Tree) -> int:
-    """The number that an expression stands for."""
+def value(tree: Tree) -> int | Fraction:
+    """The number that an expression stands for.
+
+    Raises:
+        ExpressionError: If it divides by zero.
+    """
     if isinstance(tree, int):
         return tree
+    if len(tree) == 2:
+        return -value(tree[1])
     left, right = value(tree[1]), value(tree[2])
+    if tree[0] == "/":
+        return _quotient(left, right)
     return left + right if tree[0] == "+" else left - right if tree[0] == "-" else left * right
 
 
 def leaves(tree: Tree) -> list[int]:
     """Numbers of an expression from left to right."""
-    return [tree] if isinstance(tree, int) else leaves(tree[1]) + leaves(tree[2])
+    return [tree] if isinstance(tree, int) else [leaf for part in tree[1:] for leaf in leaves(part)]
 
 
 def canonical(text: str) -> str:
     """Normal form of an expression: two answers are the same solution when theirs are equal.
 
     Order and grouping of sums and of products do not matter, nor how minus signs are distributed:
-    ``12 - (7 - 3)``, ``3 + 12 - 7`` and ``(12 - 7) + 3`` are one solution. Nothing is computed or
+    ``12 - (7 - 3)``, ``3 + 12 - 7`` and ``(12 - 7) + 3`` are one solution, as are ``8 / 4 / 2`` and
+    ``8 / (2 * 4)``. Nothing is computed or
     multiplied out: ``2 * (3 + 4)`` and ``2 * 3 + 2 * 4`` are two.
 
     Raises:
-        ExpressionError: As ``parse``.
+        ExpressionError: As ``parse`` and ``value``.
     """
     sign, node = normalise(parse(text))
     return ("-" if sign < 0 else "") + show(node)
@@ -70,9 +80,12 @@ def normalise(tree: Tree) -> tuple[int, Node]:
     """Sign and unsigned normal form of an expression; the value is sign · value of the node."""
     if isinstance(tree, int):
         return 1, tree
+    if len(tree) == 2:
+        sign, node = normalise(tree[1])
+        return -sign, node
     operator, (left_sign, left), (right_sign, right) = tree[0], normalise(tree[1]), normalise(tree[2])
-    if operator == "*":
-        return left_sign * right_sign, multiply(left, right)
+    if operator in "*/":
+        return left_sign * right_sign, multiply(left, right if operator == "*" else _inverse(right))
     return add(left_sign, left, right_sign if operator == "+" else -right_sign, right)
 
 
@@ -98,13 +111,15 @@ def add(left_sign: int, left: Node, right_sign: int, right: Node) -> tuple[int, 
     return sign, ("+", ordered)
 
 
-def node_value(node: Node) -> int:
+def node_value(node: Node) -> int | Fraction:
     """The number that an unsigned node stands for."""
     if isinstance(node, int):
         return node
+    if node[0] == "/":
+        return _quotient(1, node_value(node[1][0]))
     if node[0] == "+":
         return sum(sign * node_value(term) for sign, term in node[1])
-    result = 1
+    result: int | Fraction = 1
     for factor in node[1]:
         result *= node_value(factor)
     return result
@@ -114,10 +129,34 @@ def show(node: Node) -> str:
     """Text of a node: a sum as left-to-right terms, a sum within a product in parentheses."""
     if isinstance(node, int):
         return str(node)
+    if node[0] == "/":
+        return "1 / " + _factor(node[1][0])
     if node[0] == "*":
-        return " * ".join(f"({show(f)})" if _is(f, "+") else show(f) for f in node[1])
+        above = " * ".join(_factor(part) for part in node[1] if not _is(part, "/"))
+        return (above or "1") + "".join(" / " + _factor(part[1][0]) for part in node[1] if _is(part, "/"))
     text = "".join((" + " if sign > 0 else " - ") + show(term) for sign, term in node[1])
     return text.removeprefix(" + ")
+
+
+def _quotient(left: int | Fraction, right: int | Fraction) -> int | Fraction:
+    if right == 0:
+        raise ExpressionError("expression · divides by zero")
+    result = Fraction(left) / Fraction(right)
+    return int(result) if result.denominator == 1 else result
+
+
+def _inverse(node: Node) -> Node:
+    """One over a node: of a product factor by factor, of an inverse what it inverts."""
+    if isinstance(node, tuple) and node[0] == "*":
+        return ("*", tuple(_inverse(factor) for factor in node[1]))
+    if isinstance(node, tuple) and node[0] == "/":
+        inverted: Node = node[1][0]
+        return inverted
+    return ("/", (node,))
+
+
+def _factor(node: Node) -> str:
+    return f"({show(node)})" if _is(node, "+") else show(node)
 
 
 def _tokens(text: str) -> list[str]:
@@ -126,7 +165,7 @@ def _tokens(text: str) -> list[str]:
         match = _TOKEN.match(text, position)
         if match is None:
             raise ExpressionError(
-                f"expression · found {text[position]!r} at character {position + 1} · use numbers + - * ( )"
+                f"expression · found {text[position]!r} at character {position + 1} · use numbers + - * / ( )"
             )
         if len(match[1]) > MAX_DIGITS:
             raise ExpressionError(f"expression · found {match[1][:9]}… · at most {MAX_DIGITS} digits")
@@ -146,9 +185,10 @@ def _sum(tokens: list[str], start: int) -> tuple[Tree, int]:
 
 def _product(tokens: list[str], start: int) -> tuple[Tree, int]:
     tree, position = _atom(tokens, start)
-    while position < len(tokens) and tokens[position] == "*":
+    while position < len(tokens) and tokens[position] in "*/":
+        operator = tokens[position]
         right, position = _atom(tokens, position + 1)
-        tree = ("*", tree, right)
+        tree = (operator, tree, right)
     return tree, position
 
 
@@ -156,8 +196,11 @@ def _atom(tokens: list[str], position: int) -> tuple[Tree, int]:
     found = tokens[position] if position < len(tokens) else "the end"
     if found.isdigit():
         return int(found), position + 1
+    if found == "-":
+        tree, position = _atom(tokens, position + 1)
+        return ("-", tree), position
     if found != "(":
-        raise ExpressionError(f"expression · found {found!r} at token {position + 1} · expected a number or (")
+        raise ExpressionError(f"expression · found {found!r} at token {position + 1} · expected a number, - or (")
     tree, position = _sum(tokens, position + 1)
     if position >= len(tokens) or tokens[position] != ")":
         raise ExpressionError(f"expression · a parenthesis is open at token {position} · close it with )")
@@ -168,7 +211,7 @@ def _is(node: Node, kind: str) -> bool:
     return isinstance(node, tuple) and node[0] == kind
 
 
-def _parts(node: Node, kind: str) -> tuple:
+def _parts(node: Node, kind: str) -> tuple[Any, ...]:
     return node[1] if isinstance(node, tuple) and node[0] == kind else (node,)
 
 

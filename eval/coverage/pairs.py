@@ -112,7 +112,7 @@ def all_pairs(
 def pairs_of(
     observations: Observations, subsets: Sequence[Subset] | None, pairs: PairsBySubset | None, caps: Caps
 ) -> PairsBySubset:
-    """Pairs of the given subsets, computed where `pairs` lacks them; without `subsets`, all that `pairs` has, or all."""
+    """Pairs of the given subsets, computed where `pairs` lacks them; without `subsets`, all of `pairs`, or all."""
     if subsets is None:
         return all_pairs(observations, None, caps) if pairs is None else pairs
     known = pairs or {}

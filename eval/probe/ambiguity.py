@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from ..coverage.observations import IntArray, Subset, context_of
-from ..measure.statistics import wilson
+from ..measure.statistics import proportion
 from .components import Component
 from .noise import alike
 
@@ -54,7 +54,7 @@ def flags(component: Component, names: list[str]) -> list[Flag]:
         for j, (same, different) in enumerate(_shares(component, subset)):
             if min(same[1], different[1]) < LEAST_PAIRS or not same[0]:
                 continue
-            if wilson(*same).low > RATIO * wilson(*different).high:
+            if proportion(*same).low > RATIO * proportion(*different).high:
                 slot, other = (names[component.slots[subset[place]]] for place in (j, 1 - j))
                 shares = [(equivalent / pairs, pairs) for equivalent, pairs in (same, different)]
                 found.append(Flag(component.name, slot, other, *shares))

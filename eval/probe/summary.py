@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..measure.statistics import wilson
+from ..measure.statistics import proportion
 from .ambiguity import flags
 from .calibration import Calibration
 from .components import LARGEST_K, Component, components
@@ -61,8 +62,13 @@ def plan_summary(made: Plan) -> dict[str, Any]:
 
 def calibration_summary(made: Calibration) -> dict[str, Any]:
     """A model's accuracy by verdict: of whole answers, and under `parts` output by output."""
-    plain = asdict(made)
+    plain = asdict(made, dict_factory=_finite)
     return plain.pop("whole") | plain
+
+
+def _finite(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Fields with None for infinite ends of intervals, which JSON does not have."""
+    return {name: None if value in (math.inf, -math.inf) else value for name, value in pairs}
 
 
 def _output(found: Analysis, place: int, names: Sequence[str]) -> dict[str, Any]:
@@ -155,6 +161,6 @@ def _growth(found: Analysis) -> list[dict[str, Any]]:
             parts = components(found.train.take(np.sort(order[:size])), like=found.components)
             verdicts = tuple(judge(part, found.test.inputs, sweep=False) for part in parts)
             worst = Analysis(found.train, found.test, tuple(parts), verdicts).worst
-        good = wilson(int((worst <= DETERMINED).sum()), len(worst))
+        good = proportion(int((worst <= DETERMINED).sum()), len(worst))
         made.append({"rows": size, "determined": good.as_dict(), "seen": float((worst == SEEN).mean())})
     return made

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from ...rewards.answers.text import Format as FormatReward
 from .language.section import Options, Positive, PositiveFloat, Section, Weight
 
 
@@ -20,10 +21,6 @@ class RewardSpec(Section):
     kind: str
     weight: float = 1.0
     """Factor of this reward in the sum of rewards."""
-
-    def arguments(self) -> dict[str, Any]:
-        """The keyword arguments for `quince.rewards.registry.make_reward(kind, ...)`."""
-        return self.model_dump(exclude={"kind", "weight"})
 
 
 class SqlExecution(RewardSpec):
@@ -47,36 +44,53 @@ class SqlExecution(RewardSpec):
     """For training: the order of rows counts wherever gold has an ORDER BY, and empty gold results are not judged."""
 
 
+AnswerFormat = Literal["auto", "boxed", "hashes", "answer_line", "tag", "last_number"]
+
+
 class Math(RewardSpec):
-    """1 if math-verify finds the final answer equal to the gold one."""
+    """1 if the final answer is mathematically equal to the gold one."""
 
     columns = ("answer",)
     kind: Literal["math"]
+    answer_format: AnswerFormat = "auto"
+    r"""Where the final answer stands, the last one counting: `boxed` (`\boxed{}`), `hashes` (`####`), `answer_line`
+    (`Answer:`), `tag` (`<answer>`), `last_number`, or `auto`: whichever of the first four comes last."""
     timeout_s: PositiveFloat = 3.0
-    """Deadline of an answer; out of time is not judged."""
+    """Deadline of an answer; one that takes longer is wrong."""
     workers: Positive = 2
     """Processes that judge side by side."""
 
 
 class CountdownReward(RewardSpec):
-    """1 if the expression uses each number at most once and reaches the target."""
+    """1 if the expression (`+ - * /`) uses each number at most once and reaches the target."""
 
     columns = ("numbers", "target")
     kind: Literal["countdown"]
+    use_all: bool = False
+    """Every number must be used, as in the game of 24."""
+    answer_format: Literal["auto", "boxed", "hashes", "answer_line", "tag"] = "auto"
+    """Where the expression stands, as for `math`; `auto` takes the last line where no format is met."""
 
 
 class ExactMatch(RewardSpec):
-    """1 if the answer is one of the accepted ones."""
+    """1 if the answer is one of the accepted texts or numbers."""
 
     columns = ("accepted",)
     kind: Literal["exact_match"]
 
 
 class Format(RewardSpec):
-    """1 if the whole answer matches a regular expression."""
+    """1 if the whole completion matches a regular expression."""
 
     kind: Literal["format"]
     pattern: str
+    """In RE2's syntax: any pattern takes linear time, none looks around or back."""
+
+    @field_validator("pattern")
+    @classmethod
+    def _runs(cls, pattern: str) -> str:
+        FormatReward(pattern)
+        return pattern
 
 
 class Length(RewardSpec):

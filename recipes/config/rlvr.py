@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 from .compression import Objective, PolicyGradient, Reader
 from .data import DataSource
 from .engine import Engine, TransformersEngine
-from .language.section import Options, Positive, PositiveFloat, Section, Share, Weight
+from .language.section import LongPrompts, Options, Positive, PositiveFloat, Section, Share, Weight
 from .model import Launch, Model
 from .optimizer import AdamW, Optimizer
 from .rewards import Reward
@@ -248,6 +248,10 @@ class RlvrRecipe(Section):
     that fit one device, without gradient checkpointing."""
     max_grader_errors: Share = 0.05
     """Share of judgements, over the last ten rollout batches, that may fail before the run stops; 1 never stops."""
+    max_unjudgeable: Share = 0.1
+    """Share of the rows that may be left out because their own gold answer is not judged right."""
+    long_prompts: LongPrompts = "refuse"
+    """What to do with prompts that leave no room for an answer in the model's context."""
     launch: Launch = Launch()
     trainer: Options = Field(default_factory=dict)
     """Fields of TRL's `GRPOConfig` under their own names."""

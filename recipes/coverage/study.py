@@ -16,7 +16,7 @@ import numpy as np
 import yaml
 
 from ...data.cache import write_atomic
-from ...eval.measure.statistics import wilson
+from ...eval.measure.statistics import proportion
 from ..config.language.reading import CoreDumper
 
 if TYPE_CHECKING:
@@ -62,14 +62,14 @@ def _dress(axes: Axes, title: str, label: str) -> None:
 
 
 def _by_cutoff(axes: Axes, results: Sequence[Result]) -> None:
-    """Accuracy on held-out compositions of known primitives, with Wilson intervals over the rows of all seeds."""
+    """Accuracy on held-out compositions of known primitives, with 95 % intervals over the rows of all seeds."""
     _dress(axes, "Compositions of known primitives", "k-cutoff: evidence that covers the composition")
     for number, (rows, seeds) in enumerate(_by_size(results).items()):
         counts: dict[int, np.ndarray] = {}
         for result in seeds:
             for k, pair in result["by_cutoff"].items():
                 counts[int(k)] = counts.get(int(k), np.zeros(2, dtype=int)) + pair
-        bins = {k: wilson(*map(int, pair)) for k, pair in sorted(counts.items()) if pair[1] >= SMALLEST_BIN}
+        bins = {k: proportion(*map(int, pair)) for k, pair in sorted(counts.items()) if pair[1] >= SMALLEST_BIN}
         shares = np.array([[share.estimate, share.low, share.high] for share in bins.values()]).reshape(-1, 3).T
         colour = COLOURS[number % len(COLOURS)]
         axes.plot(list(bins), shares[0], color=colour, marker="o", markersize=4, linewidth=1.8, label=f"N = {rows:,}")

@@ -58,11 +58,13 @@ def show_data(loaded: LoadedRecipe[Recipe], rows: int) -> None:
     if isinstance(recipe, PipelineRecipe):
         raise AssertionError("a pipeline is shown stage by stage")
     tokenizer = _tokenizer(recipe)
-    for row, _ in _examples(recipe, rows):
+    for row, sections in _examples(recipe, rows):
         prompt = render_prompt(row, tokenizer, **_template_options(recipe))
         console.print(Text(f"{row['task']} {row['id']}: {len(prompt)} prompt tokens", style="bold"))
         text = Text(tokenizer.decode(prompt), style="dim")
-        console.print(text.append(gold_answer(row) or "", style="not dim green"))
+        console.print(
+            text.append(gold_answer(row, [build_reward(section) for section in sections]) or "", style="not dim green")
+        )
         others = {name: value for name, value in row.items() if name not in ("id", "task", "prompt")}
         console.print(Text(f"for rewards: {json.dumps(others, ensure_ascii=False, default=str)}\n", style="blue"))
 
@@ -89,7 +91,7 @@ def show_rewards(loaded: LoadedRecipe[Recipe], rows: int, samples: int = 0, mode
     table = Table("row", "answer", "reward", "value", "outcome", "detail", box=None)
     for number, ((row, _), rewards) in enumerate(zip(examples, judges, strict=True), start=1):
         for reward in rewards:
-            for name, answer in trial_answers(row).items():
+            for name, answer in trial_answers(row, rewards).items():
                 verdict = reward.judge_batch([answer], [row])[0]
                 table.add_row(f"{number} {row['task']}", name, reward.name, *cells(verdict))
     console = Console(highlight=False)
@@ -106,7 +108,7 @@ def _judges(recipe: RlvrRecipe | EvalRecipe, sections: Sequence[Sequence[Any]], 
     found = {id(section): section for group in sections for section in group}
     rewards = [build_reward(section) for section in found.values()]
     if reads and recipe.readers:
-        from ..parts.readers import with_readers
+        from ..parts.build_rewards import with_readers
 
         rewards = with_readers(rewards, recipe, ())
     made = dict(zip(found, rewards, strict=True))

@@ -11,10 +11,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..run.survival import Survives
+from ..run.trainer_base import TrainerBase
 
 
-class KeepsRollouts(Survives):
+class KeepsRollouts(TrainerBase):
     """Mixin for a `GRPOTrainer`: whole checkpoints that hold the rollouts which later steps still train on."""
 
     def save_extra_state(self, folder: Path) -> None:

@@ -8,6 +8,7 @@ with them the whole run, are the same for any number of processes and after any 
 from __future__ import annotations
 
 import hashlib
+import os
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,9 @@ PLAIN_SAMPLING = {"top_k": (0, None), "min_p": (None,), "repetition_penalty": (1
 
 def can_use_engine(args: GRPOConfig) -> bool:
     """True if rollouts can come from the engine: no vLLM, no sharded weights, nothing but temperature and top-p."""
-    other = args.use_vllm or args.use_transformers_continuous_batching
+    # Accelerate tells of FSDP only once the trainer has prepared itself.
+    sharded = args.fsdp or os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
+    other = args.use_vllm or args.use_transformers_continuous_batching or sharded
     plain = all(getattr(args, name, None) in values for name, values in PLAIN_SAMPLING.items())
     return not other and plain and args.distributed_state.distributed_type in WHOLE_MODEL
 

@@ -7,14 +7,14 @@ rows are one ninth of a joint batch, so its η acts like about η/8 here: to rep
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -119,28 +119,43 @@ class Rehearsal:
         self._generator = settings.generator()
         self._reference = None
 
-    def measure_reference(self, file: Path, log_probs: LogProbs, batch_size: int) -> None:
+    def measure_reference(
+        self,
+        file: Path,
+        log_probs: LogProbs,
+        batch_size: int,
+        rank: int = 0,
+        world: int = 1,
+        wait: Callable[[], None] = lambda: None,
+    ) -> None:
         """Compute log π_ref with the training forward pass, or read what an interrupted run computed.
 
         Doing it here and not in the sampling engine makes u = 1 at the first step, whatever the engine's kernels or
-        precision. Must run before the first optimizer step of a run; a resumed run reads the file.
+        precision. Must run before the first optimizer step of a run; a resumed run reads the file. Each process
+        measures a part of the rows, in as many forward passes as every other: sharded weights ask for that.
 
         Args:
-            file: Where the run keeps them.
+            file: Where the run keeps them, on a file system that all processes share.
             log_probs: The training forward pass, without gradient.
             batch_size: Rows a forward pass.
+            rank: Of this process.
+            world: Number of processes.
+            wait: For all processes.
         """
         if not file.exists():
-            flat: list[np.ndarray] = []
-            ids: list[np.ndarray] = []
-            for batch in self._in_order(batch_size):
-                values, tokens = self._reference_of(batch, log_probs)
-                for row_values, row_tokens, row_mask in zip(values, tokens, batch.mask.bool(), strict=True):
-                    flat.append(row_values[row_mask].float().cpu().numpy())
-                    ids.append(row_tokens[row_mask].to(torch.int32).cpu().numpy())
-            staged = file.with_suffix(".partial")
-            save_file({"log_probs": np.concatenate(flat), "token_ids": np.concatenate(ids)}, staged)
-            staged.replace(file)
+            each = batch_size * -(-len(self.store) // (batch_size * world))
+            first = range(rank * each, (rank + 1) * each, batch_size)
+            measured = [self._measured(start, batch_size, log_probs) for start in first]
+            parts = [file.with_suffix(f".{number}.partial") for number in range(world)]
+            _save_joined(measured, parts[rank])
+            wait()
+            if rank == 0:
+                staged = file.with_suffix(".partial")
+                _save_joined([load_file(part) for part in parts], staged)
+                staged.replace(file)
+                for part in parts:
+                    part.unlink()
+            wait()
         self._reference = safe_open(file, framework="numpy")
 
     def batch(self, share: Share) -> RehearsalBatch:
@@ -182,9 +197,16 @@ class Rehearsal:
         """True if the estimator needs log-probs of the whole vocabulary."""
         return self.settings.estimator != "sampled"
 
-    def _in_order(self, batch_size: int) -> Iterator[RehearsalBatch]:
-        for start in range(0, len(self.store), batch_size):
-            yield self._padded(list(range(start, min(start + batch_size, len(self.store)))), items=1)
+    def _measured(self, start: int, count: int, log_probs: LogProbs) -> dict[str, np.ndarray]:
+        """Of up to `count` rows: log π_ref `[tokens, ...]`, and the tokens they are of; of none past the last row."""
+        rows = range(start, min(start + count, len(self.store)))
+        batch = self._padded(list(rows) or [0], items=1)
+        values, tokens = self._reference_of(batch, log_probs)
+        mask = batch.mask.bool() & bool(rows)
+        return {
+            "log_probs": values.cpu()[mask].float().numpy(),
+            "token_ids": tokens.cpu()[mask].to(torch.int32).numpy(),
+        }
 
     def _reference_of(self, batch: RehearsalBatch, log_probs: LogProbs) -> tuple[Tensor, Tensor]:
         values = log_probs(batch.input_ids, batch.attention_mask, batch.mask.shape[1])
@@ -216,6 +238,10 @@ class Rehearsal:
         values, ids = self._reference.get_slice("log_probs"), self._reference.get_slice("token_ids")
         spans = [self.store.span(index) for index in indices]
         return pad([values[a:b] for a, b in spans], 0.0), pad([ids[a:b] for a, b in spans], 0).long()
+
+
+def _save_joined(parts: list[dict[str, np.ndarray]], file: Path) -> None:
+    save_file({name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, file)
 
 
 def pad(arrays: list[np.ndarray], value: float, left: bool = False) -> Tensor:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from transformers import TrainerCallback
 
 from .rehearsal import StoreError
 from .rehearsal_loss import Rehearsal, Share
 
 if TYPE_CHECKING:
+    from transformers import TrainerControl, TrainerState, TrainingArguments
     from trl import GRPOTrainer
 
     _Base = GRPOTrainer
@@ -22,30 +24,50 @@ FIRST_STEP_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16:
 """Largest mean |log u| (nats) before the first step; only kernels and padding may differ from the reference pass."""
 
 
+class MeasuresReference(TrainerCallback):
+    """Has a trainer measure the reference once its model is prepared, and whole on all processes or sharded."""
+
+    def __init__(self, trainer: Rehearses) -> None:
+        self.trainer = trainer
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """The first step is still to come, or a checkpoint has just been loaded."""
+        self.trainer.measure_reference(resumed=state.global_step > 0)
+
+
 class Rehearses(_Base):
     """Mixin for a `GRPOTrainer` with a `rehearsal`: a store and its divergence, or None."""
 
     rehearsal: Rehearsal | None
     _checked_first_step = False
 
-    def _inner_training_loop(self, *args: Any, **kwargs: Any) -> Any:
-        if self.rehearsal is not None:
-            file = Path(self.args.output_dir) / "reference.safetensors"
-            resumed = kwargs.get("resume_from_checkpoint") is not None
-            with self.accelerator.main_process_first():
-                if resumed and not file.exists():
-                    raise StoreError(f"{file} · missing · only the initial policy can make it · start without --resume")
-                if not resumed and self.accelerator.is_main_process:
-                    file.unlink(missing_ok=True)  # of an earlier run in this folder
-                self.rehearsal.measure_reference(file, self._reference_log_probs, self.args.per_device_train_batch_size)
-        return super()._inner_training_loop(*args, **kwargs)
+    def measure_reference(self, resumed: bool) -> None:
+        """Measure log π_ref of the stored answers, or take up what the run measured when it began.
+
+        Raises:
+            StoreError: A resumed run lacks it.
+        """
+        file = Path(self.args.output_dir) / "reference.safetensors"
+        if resumed and not file.exists():
+            raise StoreError(f"{file} · missing · only the initial policy can make it · start without --resume")
+        if not resumed and self.accelerator.is_main_process:
+            file.unlink(missing_ok=True)  # of an earlier run in this folder
+        self.accelerator.wait_for_everyone()
+        self.rehearsal.measure_reference(
+            file,
+            self._reference_log_probs,
+            self.args.per_device_train_batch_size,
+            self.accelerator.process_index,
+            self.accelerator.num_processes,
+            self.accelerator.wait_for_everyone,
+        )
 
     def _reference_log_probs(self, ids: Tensor, mask: Tensor, tokens: int) -> Tensor:
         was_training = self.model.training
         self.model.eval()
         device = self.accelerator.device
         with torch.no_grad():
-            values = self._rehearsal_log_probs(self.model.to(device), ids.to(device), mask.to(device), tokens)
+            values = self._rehearsal_log_probs(self.model, ids.to(device), mask.to(device), tokens)
         self.model.train(was_training)
         return values
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...data.rows import Row, RowError
-from ..parts.load_rows import load_training_and_old
 from ..run.training import run_training, trainer_options
 from . import divergences
 from .advantages import Advantage, dr_grpo, focal, group, leave_one_out, pass_at_k, pkpo, w_reinforce
@@ -39,22 +38,21 @@ def run(loaded: LoadedRecipe[RlvrRecipe], resume: bool = False) -> Path:
 def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
     """Put rows, rewards, policy, store and divergence together."""
     from ...eval.engines.transformers import stop_token_ids
-    from ..parts.build_rewards import build_rewards
+    from ..parts.build_rewards import build_rewards, with_readers
     from ..parts.models import adapter_config, load_policy, load_tokenizer
     from ..parts.optimizer import make_optimizer
-    from ..parts.readers import with_readers
     from ..run.run_folder import MetricsFile
-    from .samples import SamplesFile
-    from .split import ensure_split, needs_split
+    from .samples import RequireJudged, SamplesFile
+    from .split import ensure_split, load_tried, needs_split
 
     recipe: RlvrRecipe = loaded.recipe
     folder = Path(recipe.output_dir)
-    rows, old = load_training_and_old(recipe)
-    split = ensure_split(recipe, [*rows, *old]) if needs_split(recipe) else None
-    trained = rows if split is None else split.training_rows(rows)
     arguments = trainer_arguments(recipe)
-    check_enough(len(trained), arguments)
     tokenizer = load_tokenizer(recipe.model)
+    rows = load_tried(recipe, tokenizer)
+    split = ensure_split(recipe, rows.everything, rows.good, rows.longest) if needs_split(recipe) else None
+    trained = rows.train if split is None else split.training_rows(rows.train)
+    check_enough(len(trained), arguments)
     policy = load_policy(recipe.model)
     rewards = with_readers(build_rewards(recipe.rewards), recipe, stop_token_ids(policy, tokenizer))
     trainer = trainer_class(recipe.objective)(
@@ -73,9 +71,11 @@ def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
         rehearsal=make_rehearsal(recipe, split, policy, tokenizer),
         rollout_divergence=make_rollout_divergence(recipe.divergence),
         max_grader_errors=recipe.max_grader_errors,
+        longest_prompt=rows.longest,
     )
     trainer.shares_prompts = recipe.share_prompts
     trainer.add_callback(SamplesFile(folder, trainer))
+    trainer.add_callback(RequireJudged(trainer))
     return trainer
 
 
@@ -167,7 +167,10 @@ def make_rollout_divergence(divergence: Any) -> RolloutDivergence | None:
 
 def make_rehearsal(recipe: RlvrRecipe, split: SplitResult | None, policy: Any, tokenizer: Any) -> Rehearsal | None:
     """The rehearsal term, its store checked against the policy that training starts from; or None."""
+    from accelerate.utils import broadcast_object_list
+
     from ..parts.fingerprint import model_fingerprint, tokenizer_fingerprint
+    from ..parts.models import whole_weights
     from .rehearsal import Origin, RehearsalStore
     from .rehearsal_loss import Rehearsal, RehearsalSettings
 
@@ -176,9 +179,9 @@ def make_rehearsal(recipe: RlvrRecipe, split: SplitResult | None, policy: Any, t
         return None
     store = RehearsalStore(split.store)
     dtype = str(policy.dtype).removeprefix("torch.")
-    store.require(
-        Origin(recipe.model.id, model_fingerprint(policy), tokenizer_fingerprint(tokenizer), dtype, sampling={})
-    )
+    with whole_weights(policy):
+        (weights,) = broadcast_object_list([model_fingerprint(policy)])
+    store.require(Origin(recipe.model.id, weights, tokenizer_fingerprint(tokenizer), dtype, sampling={}))
     given = divergence.model_dump(exclude={"on", "top_k"}) | recipe.rehearsal.model_dump(exclude={"data"})
     settings = RehearsalSettings(**given, top_k=getattr(divergence, "top_k", None) or 20)
     return Rehearsal(store, settings, tokenizer.pad_token_id)

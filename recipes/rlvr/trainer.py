@@ -27,7 +27,7 @@ from .graders import GraderWatch
 from .memory import FitsMemory
 from .prompt_order import EpochSampler
 from .rehearsal_loss import Rehearsal
-from .rehearsing import Rehearses
+from .rehearsing import MeasuresReference, Rehearses
 from .shared_prompts import SharesPrompts
 
 
@@ -55,6 +55,7 @@ class RlvrTrainer(Rehearses, FitsMemory, KeepsRollouts, SharesPrompts, GRPOTrain
         rehearsal: The store and its divergence, or None.
         rollout_divergence: Or None; the trainer arguments must then have `beta > 0` so that TRL keeps a reference.
         max_grader_errors: Share of judgements that may fail, see `GraderWatch`.
+        longest_prompt: Tokens that prompts are cut to on their left, or None.
     """
 
     phases = ("data", "generate", "reward", "reference", "policy", "rehearsal", "backward", "update", "sync")
@@ -70,10 +71,13 @@ class RlvrTrainer(Rehearses, FitsMemory, KeepsRollouts, SharesPrompts, GRPOTrain
         rehearsal: Rehearsal | None = None,
         rollout_divergence: RolloutDivergence | None = None,
         max_grader_errors: float = 0.05,
+        longest_prompt: int | None = None,
         **kwargs: Any,
     ) -> None:
         if generation.can_use_engine(kwargs["args"]):
             kwargs["rollout_func"] = generation.engine_rollouts
+        if rehearsal is not None:
+            kwargs["callbacks"] = [MeasuresReference(self), *kwargs.get("callbacks", ())]
         super().__init__(*args, **kwargs)
         if self.use_vllm:
             self.vllm_generation.sync_weights = self.clock.phase("sync")(self.vllm_generation.sync_weights)
@@ -85,6 +89,7 @@ class RlvrTrainer(Rehearses, FitsMemory, KeepsRollouts, SharesPrompts, GRPOTrain
         self.rehearsal = rehearsal
         self.rollout_divergence = rollout_divergence
         self.graders = GraderWatch(max_grader_errors)
+        self.longest_prompt = longest_prompt
         # A completion with advantage 0 may still be pulled by an entropy bonus or a divergence on rollouts.
         self.skip_zero_variance = skip_zero_variance and not rollout_divergence and not self._entropy_bonus_enabled
         self.reserve = Reserve(self, dynamic_sampling_rounds) if dynamic_sampling_rounds else None
@@ -110,7 +115,7 @@ class RlvrTrainer(Rehearses, FitsMemory, KeepsRollouts, SharesPrompts, GRPOTrain
         """Prompt ids, each row with its own tools, and as in evaluation; TRL knows one list of tools for all rows."""
         pairs = list(zip(self._rows, prompts, strict=True))
         rendered = self.renderer.render_all(pairs, add_generation_prompt=True)
-        return [prompt.ids for prompt in rendered], None, {}
+        return [prompt.ids[-(self.longest_prompt or 0) :] for prompt in rendered], None, {}
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         self.generations = 0

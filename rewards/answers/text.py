@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
+import re2
+
 from ..base import Reward, Verdict
+from .final_answer import after_thought
 
 
 @dataclass(frozen=True)
 class ExactMatch(Reward):
-    """1.0 when the completion, stripped of outer white space, is one of the row's `accepted` strings.
+    """1.0 when the completion, without its thought and outer white space, is one of the row's `accepted` texts.
 
-    `accepted` is a JSON string: a list of strings. An empty list is `skipped`: nothing could be right.
+    `accepted` is a list of texts or numbers, the same as JSON, or one text or number; 5 and 5.0 are one number. An
+    empty list is `skipped`: nothing could be right. A thought that does not end is `wrong`.
     """
 
     name: ClassVar[str] = "exact_match"
@@ -23,36 +27,43 @@ class ExactMatch(Reward):
 
     def judge(self, completion: str, row: Mapping[str, Any]) -> Verdict:
         """See the class."""
-        accepted = _string_list(row["accepted"])
+        accepted = _accepted(row)
         if not accepted:
             return Verdict(None, "skipped", "no accepted completion")
-        if completion.strip() in (text.strip() for text in accepted):
+        answer = after_thought(completion)
+        if answer is not None and answer.strip() in (text.strip() for text in accepted):
             return Verdict(1.0, "correct")
         return Verdict(0.0, "wrong")
+
+    def gold_completion(self, row: Mapping[str, Any]) -> str | None:
+        """The first accepted text."""
+        return next(iter(_accepted(row)), None)
+
+    def near_misses(self, row: Mapping[str, Any]) -> list[str]:
+        """The first accepted text without its last character, and with one more."""
+        accepted = _accepted(row)
+        wrong = [text for gold in accepted[:1] for text in (gold.strip()[:-1], gold.strip() + "x")]
+        return [text for text in wrong if text.strip() not in {other.strip() for other in accepted}]
 
 
 @dataclass(frozen=True)
 class Format(Reward):
-    r"""1.0 when the whole completion matches `pattern` (Python `re`, dot matches newlines), else 0.0.
+    r"""1.0 when the whole completion matches `pattern` (syntax of RE2, dot matches line breaks), else 0.0.
 
-    Example: `(?:(?!</think>).)*</think>.*\\boxed\{.*` asks for a closed thought and then a box. Patterns
-        come from the recipe and are trusted; avoid nested unbounded repeats, which backtrack without limit.
+    Example: `<think>.*?</think>.*\\boxed\{.*` asks for a closed thought and then a box. RE2 takes time linear in the
+    completion for any pattern; it has no look-around and no back-references.
     """
 
     pattern: str
     name: ClassVar[str] = "format"
 
     def __post_init__(self) -> None:
-        try:
-            re.compile(self.pattern)
-        except re.error as error:
-            raise ValueError(
-                f"reward format · pattern {self.pattern!r} is not a regular expression · {error}"
-            ) from None
+        _compiled(self.pattern)
 
     def judge(self, completion: str, row: Mapping[str, Any]) -> Verdict:
         """See the class."""
-        if re.fullmatch(self.pattern, completion, re.DOTALL):
+        # RE2 reads UTF-8, which has no lone surrogates.
+        if _compiled(self.pattern).fullmatch(completion.encode(errors="replace").decode()):
             return Verdict(1.0, "correct")
         return Verdict(0.0, "wrong")
 
@@ -88,8 +99,35 @@ class Length(Reward):
         return Verdict(value + 0.0, "correct" if excess <= 0 else "wrong", f"{len(token_ids)} tokens")
 
 
-def _string_list(text: str) -> list[str]:
-    value = json.loads(text)
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ValueError(f"column accepted · {text[:60]!r} · must be a JSON list of strings")
-    return value
+@lru_cache(maxsize=64)
+def _compiled(pattern: str) -> Any:
+    options = re2.Options()
+    options.dot_nl, options.log_errors = True, False
+    try:
+        return re2.compile(pattern, options)
+    except (re2.error, UnicodeEncodeError) as error:
+        reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
+        raise ValueError(
+            f"reward format · pattern {pattern!r} is not a regular expression of RE2 · {reason} · "
+            "close what is open, and write it without look-around and back-references"
+        ) from None
+
+
+def _accepted(row: Mapping[str, Any]) -> list[str]:
+    """The accepted texts of a row; a whole number in both of its spellings."""
+    value = row.get("accepted")
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = [value]
+    values = list(value) if isinstance(value, list | tuple) else [value]
+    texts: list[str] = []
+    for item in values:
+        if isinstance(item, float | int) and not isinstance(item, bool):
+            texts += dict.fromkeys((str(int(item)) if item == int(item) else str(item), str(float(item))))
+        elif isinstance(item, str):
+            texts.append(item)
+        elif item is not None:
+            raise ValueError(f"column accepted · found {str(item)[:60]} · give a list of texts or numbers")
+    return texts

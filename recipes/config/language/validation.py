@@ -15,7 +15,8 @@ Path = tuple[str, ...]
 
 
 # Stand-ins for required sections that are wrong; they need no columns and so raise no findings.
-_SOURCE = {"kind": "jsonl", "path": "?"}
+STAND_IN = "?"
+_SOURCE = {"kind": "jsonl", "path": STAND_IN}
 _REWARD = {"kind": "format", "pattern": "."}
 _STAND_INS: dict[str, Any] = {
     "output_dir": "?",

@@ -87,21 +87,21 @@ def check_exportable(name: str, recipe: Any) -> None:
 def write_tables(recipe: RlvrRecipe, folder: Path, group: int) -> bool:
     """Write prompts, and stored answers where the recipe rehearses; whether it does."""
     from ...parts.build_rewards import build_rewards
-    from ...parts.load_rows import load_training_and_old
+    from ...parts.models import load_tokenizer
     from ...rlvr.rehearsal import RehearsalStore
-    from ...rlvr.split import ensure_split, needs_split
+    from ...rlvr.split import ensure_split, load_tried, needs_split
     from .parquet_rows import write_prompts, write_store
 
-    rows, old = load_training_and_old(recipe)
-    if any(row.get("tools") for row in (*rows, *old)):
+    rows = load_tried(recipe, load_tokenizer(recipe.model))
+    if any(row.get("tools") for row in rows.good):
         raise RecipeError("data · rows with tools of their own · verl has one list of tools for a run")
     columns = sorted({name for reward in build_rewards(recipe.rewards) for name in (*reward.columns, *reward.optional)})
-    split = ensure_split(recipe, [*rows, *old]) if needs_split(recipe) else None
-    write_prompts(folder / PROMPTS, rows if split is None else split.training_rows(rows), columns, group)
+    split = ensure_split(recipe, rows.everything, rows.good, rows.longest) if needs_split(recipe) else None
+    write_prompts(folder / PROMPTS, rows.train if split is None else split.training_rows(rows.train), columns, group)
     if split is None or not isinstance(recipe.divergence, RehearsalTerm):
         return False
     store = RehearsalStore(split.store)
-    write_store(folder / STORED, store, {row["id"]: row for row in (*rows, *old)}, columns)
+    write_store(folder / STORED, store, {row["id"]: row for row in rows.good}, columns)
     return True
 
 

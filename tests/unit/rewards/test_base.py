@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
-from quince.rewards.base import OUTCOMES, Reward, Verdict, completion_text
+from quince.rewards.base import OUTCOMES, AnswerLimit, Reward, Verdict, completion_text
 from quince.rewards.registry import REWARDS, make_reward, reward_class
 
 
@@ -23,6 +23,20 @@ class Fragile(Reward):
 def test_a_judge_that_raises_masks_its_sample_only():
     values = Fragile()(["p"] * 3, ["a", "boom", "x"], answer=["a", "a", "a"])
     assert values == [1.0, None, 0.0]
+
+
+@dataclass(frozen=True)
+class Limited(Reward):
+    name: ClassVar[str] = "limited"
+    range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+
+    def judge(self, completion, row):
+        raise {"limit": AnswerLimit, "memory": MemoryError, "depth": RecursionError, "io": TimeoutError}[completion]
+
+
+def test_a_limit_that_the_answer_ran_into_is_the_low_end_and_a_failure_is_nothing():
+    verdicts = Limited().judge_batch(["limit", "memory", "depth", "io"], [{}] * 4)
+    assert [(v.value, v.outcome) for v in verdicts] == [(-1.0, "timeout")] * 3 + [(None, "error")]
 
 
 def test_a_row_of_another_task_is_skipped():

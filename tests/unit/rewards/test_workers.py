@@ -70,6 +70,18 @@ def test_out_of_memory_is_a_time_out_and_not_an_answer():
     pool.close()
 
 
+@pytest.mark.parametrize(("target", "task"), [("copy:deepcopy", "deep"), ("faulthandler:_sigsegv", True)])
+def test_out_of_stack_is_the_task_s_limit_and_the_next_one_is_served(target, task):
+    if task == "deep":
+        for _ in range(900):
+            task = [task]
+    pool = WorkerPool(target, size=1, memory_bytes=MEMORY)
+    for _ in range(2):
+        with pytest.raises(TaskTimeout, match=r"deep|SIGSEGV"):
+            pool.run(task, 10.0)
+    pool.close()
+
+
 def test_a_handler_that_cannot_be_imported_says_so():
     pool = WorkerPool("quince.no_such_module:grade", size=1, memory_bytes=MEMORY)
     with pytest.raises(TaskFailed, match="no_such_module"):

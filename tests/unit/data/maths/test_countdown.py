@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import operator
 from collections import Counter
+from fractions import Fraction
 from itertools import permutations
 
 import pytest
@@ -12,7 +14,7 @@ from quince.data.rows import RowError
 
 TREES = st.recursive(
     st.integers(1, 20),
-    lambda inner: st.tuples(st.sampled_from("+-*"), inner, inner),
+    lambda inner: st.tuples(st.sampled_from("+-*/"), inner, inner) | st.tuples(st.just("-"), inner),
     max_leaves=5,
 )
 
@@ -30,13 +32,38 @@ def all_trees(numbers: tuple[int, ...]) -> list[Tree]:
     ]
 
 
+def exact(tree: Tree) -> Fraction | None:
+    """The value by Python's fractions; None where it divides by zero."""
+    if isinstance(tree, int):
+        return Fraction(tree)
+    parts = [exact(part) for part in tree[1:]]
+    if None in parts or (tree[0] == "/" and parts[1] == 0):
+        return None
+    if len(parts) == 1:
+        return -parts[0]
+    return {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}[tree[0]](*parts)
+
+
+@given(TREES)
+def test_values_are_exact(tree: Tree) -> None:
+    expected = exact(tree)
+    if expected is None:
+        with pytest.raises(ExpressionError, match="divides by zero"):
+            value(tree)
+        return
+    found = value(tree)
+    assert found == expected and isinstance(found, int) == (expected.denominator == 1)
+
+
 @given(TREES)
 def test_both_styles_keep_value_numbers_and_normal_form(tree: Tree) -> None:
     texts = (countdown.flat(tree), countdown.nested(tree))
     for text in texts:
         parsed = parse(text)
-        assert value(parsed) == value(tree)
         assert leaves(parsed) == leaves(tree)
+        assert exact(parsed) == exact(tree)
+    if exact(tree) is None:
+        return
     assert canonical(texts[0]) == canonical(texts[1])
 
 
@@ -45,9 +72,11 @@ def test_swapping_commuting_sides_keeps_the_normal_form(tree: Tree) -> None:
     def mirrored(tree: Tree) -> Tree:
         if isinstance(tree, int):
             return tree
-        left, right = mirrored(tree[1]), mirrored(tree[2])
-        return (tree[0], left, right) if tree[0] == "-" else (tree[0], right, left)
+        parts = [mirrored(part) for part in tree[1:]]
+        return (tree[0], *(parts if tree[0] in "-/" else reversed(parts)))
 
+    if exact(tree) is None:
+        return
     assert canonical(countdown.nested(tree)) == canonical(countdown.nested(mirrored(tree)))
 
 
@@ -60,6 +89,11 @@ def test_swapping_commuting_sides_keeps_the_normal_form(tree: Tree) -> None:
         ("(7 - 3) * (5 - 2)", "(3 - 7) * (2 - 5)", True),
         ("20 - (3 - 7) * 2", "20 + 2 * (7 - 3)", True),
         ("2 * (3 + 4)", "2 * 3 + 2 * 4", False),
+        ("8 / 4 / 2", "8 / (2 * 4)", True),
+        ("8 / (4 / 2)", "2 * 8 / 4", True),
+        ("-(3 - 7) / 2", "(7 - 3) / 2", True),
+        ("3 + -4", "3 - 4", True),
+        ("8 / 4", "4 / 8", False),
         ("3 + 4", "3 * 4", False),
         ("5 - 3", "3 - 5", False),
         ("4 + 4", "8", False),
@@ -71,7 +105,7 @@ def test_normal_forms(one: str, other: str, same: bool) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "3 +", "+ 3", "-3", "(3", "3)", "3 4", "3 / 4", "3 ** 4", "__import__('os')", "1e9", "3.5", "²", "٣",
+    ["", "3 +", "+ 3", "-", "(3", "3)", "3 4", "3 /", "3 // 4", "3 ** 4", "__import__('os')", "1e9", "3.5", "²", "٣",
      "1" * 7, "1" * 201, "(" * 300],
 )  # fmt: skip
 def test_what_is_not_an_expression_is_refused(text: str) -> None:

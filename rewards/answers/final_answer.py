@@ -1,0 +1,94 @@
+r"""Where the final answer stands in a completion.
+
+The thought comes first: what stands inside `<think>` is never the answer, and a thought that does not end leaves
+none. Of what follows, the last mark of the asked format counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Literal, get_args
+
+from ...data.maths.boxed import last_boxed
+
+AnswerFormat = Literal["auto", "boxed", "hashes", "answer_line", "tag", "last_number"]
+ANSWER_FORMATS: tuple[AnswerFormat, ...] = get_args(AnswerFormat)
+
+_THOUGHT = re.compile(r"<(/?)think(?:ing)?>")
+_HASHES = re.compile(r"####[ \t]*(\S[^\n]*)")
+_LINE = re.compile(r"(?<![A-Za-z])(?:final\s+)?answer(?:\s+is)?[*_]{0,2}[ \t]*:[*_ \t]*(\S[^\n]*)", re.IGNORECASE)
+_TAG = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL)
+_NUMBER = re.compile(r"[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:/\d+)?|[-−]?\.\d+")
+_WRITTEN: dict[AnswerFormat, str] = {
+    "auto": "\\boxed{GOLD}",
+    "boxed": "\\boxed{GOLD}",
+    "hashes": "#### GOLD",
+    "answer_line": "Answer: GOLD",
+    "tag": "<answer>GOLD</answer>",
+    "last_number": "GOLD",
+}
+
+
+def check_format(value: str, reward: str) -> None:
+    """Refuse a format that there is not.
+
+    Raises:
+        ValueError: With what is allowed.
+    """
+    if value not in ANSWER_FORMATS:
+        raise ValueError(f"reward {reward} · answer_format {value!r} · allowed: {', '.join(ANSWER_FORMATS)}")
+
+
+def after_thought(completion: str) -> str | None:
+    """What follows the last thought; None where the last one has not ended."""
+    marks = list(_THOUGHT.finditer(completion))
+    if not marks:
+        return completion
+    return completion[marks[-1].end() :] if marks[-1][1] else None
+
+
+def final_answer(completion: str, answer_format: AnswerFormat = "auto") -> str | None:
+    r"""The final answer as it is written, or None.
+
+    `boxed` takes the last `\boxed{}`, `hashes` the line after the last `####` (GSM8K), `answer_line` the line after
+    the last `Answer:`, `tag` the last `<answer>` element, `last_number` the last number. `auto` takes whichever mark
+    of the first four comes last. A box inside a line or an element is opened.
+    """
+    text = after_thought(completion)
+    if text is None:
+        return None
+    if answer_format != "auto":
+        return _FINDERS[answer_format](text)
+    starts = {name: _start(text, name) for name in ("boxed", "hashes", "answer_line", "tag")}
+    name, start = max(starts.items(), key=lambda item: item[1])
+    return _FINDERS[name](text) if start >= 0 else None
+
+
+def written(answer: str, answer_format: AnswerFormat) -> str:
+    """A completion that gives an answer in a format."""
+    return _WRITTEN[answer_format].replace("GOLD", answer)
+
+
+def _start(text: str, name: str) -> int:
+    if name == "boxed":
+        return text.rfind("\\boxed") if last_boxed(text) is not None else -1
+    return max((match.start() for match in _PATTERNS[name].finditer(text)), default=-1)
+
+
+def _last(pattern: re.Pattern[str]) -> Callable[[str], str | None]:
+    def find(text: str) -> str | None:
+        found = pattern.findall(text)
+        if not found:
+            return None
+        boxed = last_boxed(found[-1])
+        return (found[-1] if boxed is None else boxed).strip().removesuffix("**")
+
+    return find
+
+
+_PATTERNS = {"hashes": _HASHES, "answer_line": _LINE, "tag": _TAG, "last_number": _NUMBER}
+_FINDERS: dict[str, Callable[[str], str | None]] = {
+    "boxed": last_boxed,
+    **{name: _last(pattern) for name, pattern in _PATTERNS.items()},
+}
