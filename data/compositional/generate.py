@@ -147,11 +147,7 @@ def types_of(entries: Ints, used: Sequence[Mask]) -> Ints:
     """The type of each row: 0 if training used all of its primitives, else 1 + the bits of those it used.
 
     The first table is the highest bit, so that of two tables type 1 is none, 2 only the second and 3 only the first
-    (section 2 of the paper's data description).
-
-    Args:
-        entries: `[rows, hops]`, from `Family.keys`.
-        used: One mask for each table.
+    (section 2 of the paper's data description). `entries` are those of `Family.keys`, `[rows, hops]`.
     """
     bits = np.zeros(len(entries), dtype=np.int64)
     for hop, mask in enumerate(used):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .observations import IntArray, Observations, Subset, as_queries, common_sizes, context_of, find_keys, row_keys
-from .pairs import DEFAULT_CAPS, Caps, Pairs, PairsBySubset, pairs_of
+from .pairs import DEFAULT_CAPS, Caps, Pairs, PairsBySubset, distinct_at, pairs_of
 from .search import Hubs, Linkage, components
 
 SEEN = int(np.iinfo(np.int32).max)
@@ -159,12 +159,8 @@ def agglomerate(observations: Observations, pairs: Pairs, k: int) -> Classes:
 
 def _maps(observations: Observations, pairs: Pairs) -> list[dict[int, int]]:
     """Map from context to output of each fragment."""
-    inputs = observations.inputs
-    within = [observations.sizes[slot] for slot in pairs.subset]
-    fragment = find_keys(row_keys(inputs[:, pairs.subset], within), row_keys(pairs.fragments, within))
-    positions = context_of(pairs.subset, observations.slots)
-    keys = row_keys(inputs[:, positions], [observations.sizes[slot] for slot in positions])
-    context = np.unique(keys, return_inverse=True)[1]
+    fragment = distinct_at(observations, pairs.subset)[1]
+    context = distinct_at(observations, context_of(pairs.subset, observations.slots))[1]
     maps: list[dict[int, int]] = [{} for _ in pairs.fragments]
     for index, seen, output in zip(fragment.tolist(), context.tolist(), observations.outputs.tolist(), strict=True):
         maps[index][seen] = output

@@ -21,21 +21,6 @@ Verdict = Literal["seen", "covered", "determined", "ambiguous", "new-primitive",
 
 
 @dataclass(frozen=True)
-class Path:
-    """Substitutions from the query to an observed row.
-
-    Attributes:
-        row: The observed row.
-        label: Its output.
-        steps: The substitutions in order.
-    """
-
-    row: int
-    label: int
-    steps: tuple[Step, ...]
-
-
-@dataclass(frozen=True)
 class Explanation:
     """A verdict on one query.
 
@@ -47,7 +32,7 @@ class Explanation:
             path may give another one: covered does not mean determined.
         row: The observed row at the end of the steps, if there is one.
         steps: Substitutions from the query to `row`.
-        against: For an ambiguous query, a path for each output.
+        against: For an ambiguous query, an explanation of each output.
         missing: For a query that is not reached, the best attempt of each subset, best first.
         stopped: The closure search hit `Caps.vertices`, so an `uncovered` query may in fact be covered.
     """
@@ -56,7 +41,7 @@ class Explanation:
     label: int | None = None
     row: int | None = None
     steps: tuple[Step, ...] = ()
-    against: tuple[Path, ...] = ()
+    against: tuple[Explanation, ...] = ()
     missing: tuple[Attempt, ...] = ()
     stopped: bool = False
 
@@ -148,8 +133,7 @@ class Explainer:
         by_label = {path.label: path for path in sorted(paths, key=_weakest)}
         if len(by_label) > 1:
             return Explanation("ambiguous", against=tuple(by_label.values()))
-        best = max(paths, key=_weakest)
-        return Explanation("determined", best.label, best.row, best.steps)
+        return max(paths, key=_weakest)
 
     def _covered(self, vertex: IntArray) -> Explanation:
         """A chain of substitutions into a row."""
@@ -174,7 +158,7 @@ class Explainer:
                 return self._steps(subset, first, np.arange(len(labels)) == second)[1]
         raise AssertionError("two inputs of an explored edge share no hub")
 
-    def _into_row(self, vertex: IntArray, subset: Subset) -> list[Path]:
+    def _into_row(self, vertex: IntArray, subset: Subset) -> list[Explanation]:
         """The best substitution of one subset from an input into an observed row, if there is one.
 
         In determined coverage the best has the strongest weakest join, otherwise it is the shortest.
@@ -190,7 +174,7 @@ class Explainer:
             goal[side.fragment[group]] = True
             fragments, steps = self._steps(subset, start, goal)
             row = int(group[side.fragment[group] == fragments[-1]][0])
-            paths.append(Path(row, self._label(row), tuple(steps)))
+            paths.append(Explanation("determined", self._label(row), row, tuple(steps)))
         return [max(paths, key=_weakest)] if paths else []
 
     def _steps(self, subset: Subset, start: int, goal: NDArray[np.bool_]) -> tuple[list[int], list[Step]]:
@@ -222,5 +206,5 @@ class Explainer:
         return Explanation("new-primitive" if new else "uncovered", missing=tuple(attempts), stopped=stopped)
 
 
-def _weakest(path: Path) -> int:
+def _weakest(path: Explanation) -> int:
     return min(step.evidence for step in path.steps)

@@ -10,9 +10,6 @@ counts, except that `prob` needs a donor that changes the probability at all.
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +17,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...data.compositional.generate import Compositions, Rows, types_of
+from .observations import IntArray
 from .representations import blocks_of, entering, inference, recorded_states
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedModel
 
+Floats = NDArray[np.float64]
 SMALLEST_CHANGE = 1e-3
 """Least change of the probability of t' between x and x' for which `effect` is defined."""
 NEAR_TOP = 5
@@ -36,26 +35,22 @@ NEAR_TOP = 5
 class Donors:
     """The rows that have a donor, `[items]` indices, with inputs `[items, slots]` and answers `[items]` of both."""
 
-    rows: NDArray[np.int64]
-    base: NDArray[np.int64]
-    base_answers: NDArray[np.int64]
-    donors: NDArray[np.int64]
-    donor_answers: NDArray[np.int64]
+    rows: IntArray
+    base: IntArray
+    base_answers: IntArray
+    donors: IntArray
+    donor_answers: IntArray
 
 
-def find_donors(
-    data: Compositions, rows: Rows, slot: int, hop: int = 0, same_bridge: bool = False, seed: int = 0
-) -> Donors:
+def find_donors(data: Compositions, rows: Rows, slot: int, same_bridge: bool = False) -> Donors:
     """Draw a donor for each row that has one: it differs in one slot, and training used all its primitives.
 
     Args:
         data: Tables, and which of their entries training used.
         rows: Inputs to find donors for.
         slot: The slot that differs.
-        hop: Table whose result must differ.
-        same_bridge: Instead take donors with the same result at `hop`, whose answer may be equal too: a control, in
-            which swapping should change nothing.
-        seed: Of the draw among the possible donors.
+        same_bridge: Instead of donors with another result of the first table, take those with the same one, whose
+            answer may be equal too: a control, in which swapping should change nothing.
     """
     values, family = data.task.values, data.task.program
     inputs = np.repeat(rows.inputs[:, None], values, axis=1)
@@ -64,10 +59,10 @@ def find_donors(
     usable = (types_of(entries, data.used) == 0).reshape(-1, values)
     usable &= np.arange(values) != rows.inputs[:, slot, None]
     results = results.reshape(len(rows), values, -1)
-    equal = results[:, :, hop] == rows.results[:, hop, None]
+    equal = results[:, :, 0] == rows.results[:, :1]
     usable &= equal if same_bridge else ~equal & (results[:, :, -1] != rows.answers[:, None])
     items = np.flatnonzero(usable.any(axis=1))
-    chosen = np.where(usable, np.random.default_rng(seed).random(usable.shape), -1.0).argmax(axis=1)[items]
+    chosen = np.where(usable, np.random.default_rng(0).random(usable.shape), -1.0).argmax(axis=1)[items]
     answers = rows.answers[items], results[items, chosen, -1]
     return Donors(items, rows.inputs[items], answers[0], inputs[items, chosen], answers[1])
 
@@ -84,7 +79,7 @@ class Interchange:
         kept: Patched and unpatched answer are equal, as they should be in a control.
     """
 
-    effect: NDArray[np.float64]
+    effect: Floats
     flipped: NDArray[np.bool_]
     overtaken: NDArray[np.bool_]
     near_top: NDArray[np.bool_]
@@ -92,7 +87,7 @@ class Interchange:
 
     def summary(self, chosen: ArrayLike | None = None) -> dict[str, float]:
         """Means over all items, or over the chosen ones (indices or a mask); `items` is how many there are."""
-        part = np.arange(len(self.effect)) if chosen is None else np.asarray(chosen)
+        part = slice(None) if chosen is None else np.asarray(chosen)
         effect = self.effect[part]
         shares = {
             "flips": self.flipped,
@@ -107,14 +102,11 @@ class Interchange:
             **{name: _mean(share[part]) for name, share in shares.items()},
         }
 
-    def by_cutoff(self, cutoffs: ArrayLike, edges: Sequence[int] = (3, 4)) -> dict[str, dict[str, float]]:
-        """Summaries by k-cutoff of the base row; the edges 3 and 4 give the reference's bins k < 3, k = 3, k > 3."""
-        cutoffs = np.asarray(cutoffs)
-        bins = {}
-        for low, high in itertools.pairwise((-math.inf, *edges, math.inf)):
-            name = f"k < {high}" if low < edges[0] else f"k >= {low}" if high > edges[-1] else f"{low} <= k < {high}"
-            bins[name] = self.summary((cutoffs >= low) & (cutoffs < high))
-        return bins
+    def by_cutoff(self, cutoffs: ArrayLike) -> dict[str, dict[str, float]]:
+        """Summaries by k-cutoff of the base row, in the reference's bins k < 3, k = 3, k > 3."""
+        k = np.asarray(cutoffs)
+        bins = {"k < 3": k < 3, "3 <= k < 4": k == 3, "k >= 4": k > 3}
+        return {name: self.summary(inside) for name, inside in bins.items()}
 
 
 class Interchanger:
@@ -126,13 +118,9 @@ class Interchanger:
     def __init__(
         self, model: PreTrainedModel, base: ArrayLike, donors: ArrayLike, answers: tuple[ArrayLike, ArrayLike]
     ) -> None:
-        """Run the model on base and donors.
+        """Run a causal LM on token ids of base and donors, `[items, positions]` both.
 
-        Args:
-            model: Any causal LM of transformers.
-            base: `[items, positions]` token ids, of equal length.
-            donors: Same shape.
-            answers: Token ids t of the base and t' of the donors, `[items]` each.
+        `answers` are the token ids t of the base and t' of the donors, `[items]` each.
 
         Raises:
             ValueError: Shapes differ.
@@ -144,17 +132,13 @@ class Interchanger:
         if self._base.shape != given.shape:
             shapes = f"base {tuple(self._base.shape)} and donors {tuple(given.shape)}"
             raise ValueError(f"interchange: {shapes} differ in shape")
-        self._answers = tuple(np.asarray(answer) for answer in answers)
+        self._answers = np.asarray(answers[0]), np.asarray(answers[1])
         self._plain = self._run(self._base)
         with recorded_states(model) as self._states:
             self._given = self._run(given)
 
     def __call__(self, layer: int, position: int) -> Interchange:
-        """Swap the state at one place.
-
-        Args:
-            layer: Blocks that have run when the state is swapped, from 0 to one less than there are.
-            position: Token whose state is swapped.
+        """Swap the state of the token at `position` before block number `layer`, counted from 0.
 
         Raises:
             ValueError: There is no such layer or position.
@@ -174,9 +158,9 @@ class Interchanger:
             patched = self._run(self._base)
         finally:
             handle.remove()
-        return _compare(self._plain, self._given, patched, *self._answers)
+        return _compare(self._plain, self._given, patched, self._answers)
 
-    def _run(self, tokens: Tensor) -> NDArray[np.float64]:
+    def _run(self, tokens: Tensor) -> Floats:
         """Probabilities of the next token, `[items, tokens]`."""
         import torch
 
@@ -185,20 +169,15 @@ class Interchanger:
             return torch.softmax(logits.double(), dim=-1).cpu().numpy()
 
 
-def _compare(
-    plain: NDArray[np.float64],
-    given: NDArray[np.float64],
-    patched: NDArray[np.float64],
-    base_answers: NDArray[np.int64],
-    donor_answers: NDArray[np.int64],
-) -> Interchange:
+def _compare(plain: Floats, given: Floats, patched: Floats, answers: tuple[IntArray, IntArray]) -> Interchange:
+    base_answers, donor_answers = answers
     items = np.arange(len(plain))
     own, wanted, found = (p[items, donor_answers] for p in (plain, given, patched))
     moves = wanted - own
     effect = np.full(len(items), np.nan)
     np.divide(found - own, moves, out=effect, where=np.abs(moves) >= SMALLEST_CHANGE)
 
-    def rank_of(answer: NDArray[np.int64]) -> NDArray[np.int64]:
+    def rank_of(answer: IntArray) -> IntArray:
         return (patched > patched[items, answer][:, None]).sum(axis=1)
 
     return Interchange(

@@ -17,6 +17,7 @@ from scipy.special import pdtrc
 from .observations import Observations, Subset
 from .pairs import PairsBySubset, shared_contexts
 
+FALSE_SHARE, FALSE_CHANCE = 0.1, 1e-3
 CLOSURE_FLOOR = 3
 """Below this k one false pair merges whole classes of the closure, as measured on random tables (see
 `docs/results/coverage_engine.md`)."""
@@ -60,18 +61,16 @@ class NullModel:
             text += ", and in the closure one false pair merges whole classes"
         return f"{text}. Read this as an upper bound of what the data pins down."
 
-    def supported(self, k: int, largest_false_share: float = 0.1, largest_chance: float = 1e-3) -> tuple[Subset, ...]:
+    def supported(self, k: int) -> tuple[Subset, ...]:
         """Subsets whose k-equivalent pairs are mostly not due to chance.
 
-        Args:
-            k: Required evidence.
-            largest_false_share: Accepted ratio of expected false pairs to observed pairs.
-            largest_chance: Accepted probability (Poisson) of as many pairs if all were false; matters for few pairs.
+        At most `FALSE_SHARE` of the observed pairs may be expected by chance, and if all were false, as many pairs must
+        have at most the Poisson probability `FALSE_CHANCE`, which matters for few pairs.
         """
         found = []
         for subset, observed in self.observed_by_subset.items():
             count, expected = int(observed[k - 1]), float(self.expected_by_subset[subset][k - 1])
-            if count and expected <= largest_false_share * count and pdtrc(count - 1, expected) <= largest_chance:
+            if count and expected <= FALSE_SHARE * count and pdtrc(count - 1, expected) <= FALSE_CHANCE:
                 found.append(subset)
         return tuple(found)
 

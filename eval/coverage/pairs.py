@@ -88,8 +88,8 @@ def fragment_pairs(observations: Observations, subset: Subset, caps: Caps = DEFA
     if not 0 < len(set(subset)) < observations.slots or not set(subset) < set(range(observations.slots)):
         raise ValueError(f"subset {subset}: give some, not all, of the positions 0..{observations.slots - 1}")
     contexts = context_of(subset, observations.slots)
-    fragments, fragment = _group(observations, subset)
-    context = _group(observations, contexts)[1]
+    fragments, fragment = distinct_at(observations, subset)
+    context = distinct_at(observations, contexts)[1]
     group = np.unique(np.stack((context, observations.outputs), axis=1), axis=0, return_inverse=True)[1].reshape(-1)
     by_context = _incidence(fragment, context, len(fragments))
     by_output = _incidence(fragment, group, len(fragments))
@@ -124,8 +124,8 @@ def shared_contexts(observations: Observations, subset: Subset, seed: int = 0) -
 
     Exact if the join of all fragments fits into `JOIN_CELLS`, else scaled up from a seeded sample of fragments.
     """
-    fragments, fragment = _group(observations, subset)
-    context = _group(observations, context_of(subset, observations.slots))[1]
+    fragments, fragment = distinct_at(observations, subset)
+    context = distinct_at(observations, context_of(subset, observations.slots))[1]
     incidence = _incidence(fragment, context, len(fragments))
     share = min(1.0, JOIN_CELLS / max(_cells(incidence)[-1], 1))
     size = max(1, round(share * len(fragments)))
@@ -135,7 +135,7 @@ def shared_contexts(observations: Observations, subset: Subset, seed: int = 0) -
     return shared * len(fragments) / (2 * size)
 
 
-def _group(observations: Observations, positions: Subset) -> tuple[IntArray, IntArray]:
+def distinct_at(observations: Observations, positions: Subset) -> tuple[IntArray, IntArray]:
     """Distinct values at some positions in lexicographic order, and the index of each row's value."""
     columns = observations.inputs[:, positions]
     keys = row_keys(columns, [observations.sizes[slot] for slot in positions])

@@ -76,12 +76,8 @@ def gap_map(states: NDArray[Any], tokens: NDArray[np.int64], groups: ArrayLike) 
     """IICG at every layer and position, `[layers, positions]`.
 
     Rows whose tokens agree up to a position have equal states there in a causal model; they count once, otherwise
-    clusters would consist of copies.
-
-    Args:
-        states: `[layers, rows, positions, width]`, from `hidden_states`.
-        tokens: `[rows, positions]`.
-        groups: As in `cosine_gap`.
+    clusters would consist of copies. `states` are those of `hidden_states`, `tokens` are `[rows, positions]`, `groups`
+    as in `cosine_gap`.
     """
     groups = np.asarray(groups)
     gaps = np.empty((states.shape[0], states.shape[2]))
@@ -146,12 +142,9 @@ def recorded_states(model: PreTrainedModel) -> Iterator[list[Tensor]]:
 
 
 def hidden_states(model: PreTrainedModel, tokens: Any, batch: int = 1024) -> NDArray[np.float32]:
-    """The residual stream of a model, `[layers + 1, rows, positions, width]` in float32.
+    """The residual stream of a causal LM, `[layers + 1, rows, positions, width]` in float32.
 
-    Args:
-        model: Any causal LM of transformers.
-        tokens: `[rows, positions]` ids of equal length, without padding.
-        batch: Rows of one forward pass.
+    `tokens` are ids without padding, `[rows, positions]`; `batch` is the number of rows in a forward pass.
     """
     import torch
 

@@ -29,15 +29,9 @@ def rows_for(wanted: float, values: int, seen: float = 0.7) -> float:
 def shared_contexts(inputs: ArrayLike, bridge: ArrayLike, fragment: Sequence[int]) -> float:
     """Kappa measured on a data set: mean contexts shared by two fragments with the same bridge value.
 
-    Works for any family: the context is the rest of the input.
-
-    Args:
-        inputs: Training rows `[rows, slots]`, without repeats.
-        bridge: Result of the fragment's table, `[rows]`.
-        fragment: Slots of the fragment.
-
-    Returns:
-        The mean over pairs of different fragments in use; NaN if no two have the same value.
+    `inputs` are training rows without repeats, `[rows, slots]`, `bridge` the results of the fragment's table, `[rows]`,
+    and `fragment` its slots; the context is the rest. The mean is over pairs of different fragments in use, NaN if no
+    two have the same value.
     """
     inputs, bridge = np.asarray(inputs), np.asarray(bridge)
     rest = [slot for slot in range(inputs.shape[1]) if slot not in fragment]

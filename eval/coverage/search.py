@@ -149,13 +149,10 @@ class Explored:
 
 
 def search(hubs: Sequence[Hubs], queries: IntArray, sizes: Sequence[int], most: int) -> tuple[Flags, Flags]:
-    """Which queries are connected to the observed set, and which are undecided because `most` was reached.
+    """Which queries are connected to the observed set, and which are undecided because of the bound.
 
-    Args:
-        hubs: Hubs of each subset at one k.
-        queries: [Q, slots] unobserved inputs, no two equal.
-        sizes: Number of values of each slot.
-        most: Most vertices to visit besides the queries.
+    `hubs` are those of each subset at one k, `queries` distinct unobserved inputs, [Q, slots], `sizes` the numbers of
+    values of the slots, and `most` bounds the vertices visited besides the queries.
     """
     seen = explore(hubs, queries, sizes, most)
     component = seen.components()

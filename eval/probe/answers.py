@@ -8,7 +8,7 @@ its outputs are compared with the request's own.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from ...data.function_calling.wire.formats import parse_calls, parse_tolerant
 from ...data.rows import Row
-from ...rewards.function_calling.call_alignment import CallScore
 from ...rewards.function_calling.call_scoring import score_parsed
 from ...rewards.function_calling.gold_calls import read_gold
 from ...rewards.sql_execution.query_text import extract_sql
@@ -75,7 +74,10 @@ def answered_call(row: Row, answer: str) -> Row | None:
     found, gold = score_parsed(parsed, row), read_gold(row)
     if found.decision == "none":
         return None
-    placed = _placed(found.calls[: len(gold.calls)], found.calls[len(gold.calls) :])
+    # The calls of the answer in the order of the gold ones; other calls fill the gaps and then come last.
+    others = iter(found.calls[len(gold.calls) :])
+    slots = [call if call.found is not None else next(others, None) for call in found.calls[: len(gold.calls)]]
+    placed = [call for call in chain(slots, others) if call is not None]
     right = {id(call.call): dict(call.classes) for call in gold.calls}
     made_calls = [call for scored in placed if (call := scored.gold if scored.ok else scored.found) is not None]
     made = {
@@ -98,13 +100,6 @@ ANSWERED: dict[str, Callable[[Row, str], Row | None]] = {
     "sql": answered_query,
 }
 """By reader, how an answer replaces the gold of a row."""
-
-
-def _placed(gold: Sequence[CallScore], extra: Sequence[CallScore]) -> list[CallScore]:
-    """The calls of an answer in the order of the gold ones; other calls fill the gaps and then come last."""
-    others = iter(extra)
-    slots = [call if call.found is not None else next(others, None) for call in gold]
-    return [call for call in chain(slots, others) if call is not None]
 
 
 def _right(test: Table, place: int, answered: Callable[[Row, str], Row | None], text: str) -> FloatArray:

@@ -90,7 +90,7 @@ def components(
         train: The rows.
         k: Required evidence; None takes what the null model gives for each output.
         agreement: Required share of agreement; None is strict.
-        like: Components of other rows whose relevant slots and k are kept, so that verdicts can be compared.
+        like: Components of other rows, whose relevant slots and k are kept so that verdicts can be compared.
     """
     if like:
         return [_component(train, part.output, part.k, part.agreement, part.relevance) for part in like]

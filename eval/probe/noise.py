@@ -40,13 +40,10 @@ class Settled:
 
 
 def settle(inputs: IntArray, outputs: IntArray, sizes: Sequence[int], agreement: float | None) -> Settled:
-    """Give each distinct input its output.
+    """Give each distinct input of some rows its output.
 
-    Args:
-        inputs: [rows, slots] codes.
-        outputs: [rows] codes.
-        sizes: Number of values of each slot.
-        agreement: Required share of agreement; None is strict.
+    `inputs` are codes, [rows, slots], `outputs` [rows], `sizes` the numbers of values of the slots; `agreement` is the
+    required share of agreement, None is strict.
     """
     distinct, group = np.unique(inputs, axis=0, return_inverse=True)
     group = group.reshape(-1)

@@ -78,11 +78,8 @@ def compare(
 
     Only answers in the same column are compared: a figure need not know that one output is harder than another.
 
-    Args:
-        figures: By name, `[requests, columns]`.
-        right: Share of right answers, `[requests, columns]`, NaN where there is none.
-        unseen: What is not `seen`, `[requests, columns]`.
-        clusters: Number of each request's cluster, `[requests]`; the bootstrap draws clusters.
+    All are `[requests, columns]`: the figures, the shares of right answers (NaN without an answer) and what is not
+    `seen`. The bootstrap draws clusters, whose numbers are `[requests]`.
     """
     size = int(clusters.max()) + 1
     drawn = np.random.default_rng(0).multinomial(size, np.full(size, 1 / size), size=DRAWS)
@@ -105,15 +102,10 @@ def auc(figure: FloatArray, right: FloatArray) -> float:
 
 
 def areas(figure: FloatArray, right: FloatArray, weights: FloatArray) -> FloatArray:
-    """Areas under the curve of answers compared within columns, for several weightings of the requests.
+    """Areas under the curve of answers compared within columns, `[draws]`, for several weightings of the requests.
 
-    Args:
-        figure: `[requests, columns]`.
-        right: Shares of right answers, `[requests, columns]`, NaN where there is none.
-        weights: `[draws, requests]`.
-
-    Returns:
-        `[draws]`, NaN where nothing is right or nothing is wrong.
+    `figure` and `right` are `[requests, columns]` as in `compare`, `weights` are `[draws, requests]`. NaN where nothing
+    is right or nothing is wrong.
     """
     won, pairs = np.zeros(len(weights)), np.zeros(len(weights))
     for column in range(right.shape[1]):

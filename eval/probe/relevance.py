@@ -53,10 +53,7 @@ def select(inputs: IntArray, outputs: IntArray, always: Sequence[int] = ()) -> R
     contradicting rows. If more than half of the entropy is left, slots may matter only together (as in a random table);
     then, starting from all slots, those are dropped without which rows still do not contradict each other.
 
-    Args:
-        inputs: [rows, slots] codes.
-        outputs: [rows] codes.
-        always: Slots that are taken in any case.
+    `inputs` are codes, [rows, slots], and `outputs` [rows]; the slots `always` are taken in any case.
     """
     fixed = tuple(sorted(always))
     entropy = left_out_entropy(_groups(inputs[:, :0]), outputs)
@@ -73,18 +70,18 @@ def select(inputs: IntArray, outputs: IntArray, always: Sequence[int] = ()) -> R
 def given(inputs: IntArray, outputs: IntArray, slots: Sequence[int]) -> Relevance:
     """The slots that a schema names, with what they explain."""
     entropy = left_out_entropy(_groups(inputs[:, :0]), outputs)
-    steps = [
-        (slot, left_out_entropy(_groups(inputs[:, slots[: place + 1]]), outputs)) for place, slot in enumerate(slots)
-    ]
-    return Relevance(tuple(sorted(slots)), entropy, tuple(steps), "given")
+    return Relevance(tuple(sorted(slots)), entropy, tuple(_steps(inputs, outputs, slots)), "given")
+
+
+def _steps(inputs: IntArray, outputs: IntArray, slots: Sequence[int]) -> list[tuple[int, float]]:
+    parts = (inputs[:, slots[: place + 1]] for place in range(len(slots)))
+    return [(slot, left_out_entropy(_groups(part), outputs)) for slot, part in zip(slots, parts, strict=True)]
 
 
 def left_out_entropy(groups: IntArray, outputs: IntArray) -> float:
     """Mean log-loss in nats of predicting each row's output from the other rows of its group, smoothed by all rows.
 
-    Args:
-        groups: [rows] group of each row.
-        outputs: [rows] codes; codes that no row has make no difference.
+    Both arguments are [rows]; unused codes of outputs make no difference.
     """
     if len(outputs) < 2:
         return 0.0
@@ -100,10 +97,8 @@ def left_out_entropy(groups: IntArray, outputs: IntArray) -> float:
 def _forward(
     inputs: IntArray, outputs: IntArray, fixed: tuple[int, ...], entropy: float
 ) -> tuple[tuple[int, ...], tuple[tuple[int, float], ...]]:
-    chosen, steps, left = list(fixed), [], entropy
-    for place, slot in enumerate(fixed):
-        left = left_out_entropy(_groups(inputs[:, fixed[: place + 1]]), outputs)
-        steps.append((slot, left))
+    chosen, steps = list(fixed), _steps(inputs, outputs, fixed)
+    left = steps[-1][1] if steps else entropy
     while len(chosen) < MOST_SLOTS + len(fixed) and len(chosen) < inputs.shape[1]:
         rest = [slot for slot in range(inputs.shape[1]) if slot not in chosen]
         losses = [left_out_entropy(_groups(inputs[:, [*chosen, slot]]), outputs) for slot in rest]

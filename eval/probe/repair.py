@@ -42,13 +42,7 @@ class Plan:
 
 
 def plan(found: Analysis, rows: int, pool: Table | None = None) -> Plan:
-    """Choose at most `rows` rows to add.
-
-    Args:
-        found: Verdicts on the requests.
-        rows: Most rows to add.
-        pool: Rows to choose from, read together with both tables; None proposes rows to be written.
-    """
+    """Choose at most `rows` rows to add: of a pool that was read together with both tables, or to be written."""
     taken: set[int] = set()
     offers = [CandidateRows(found, place, pool, taken) for place in range(len(found.components))]
     gaps: dict[Key, Gap] = {}

@@ -91,14 +91,7 @@ class Analysis:
 
 
 def analyse(train: Table, test: Table, k: int | None = None, agreement: float | None = None) -> Analysis:
-    """Judge every request of `test` by the rows of `train`.
-
-    Args:
-        train: Training rows.
-        test: Requests, read together with `train`.
-        k: Required evidence; None takes what the null model gives for each output.
-        agreement: Required share of agreement; None is strict.
-    """
+    """Judge every request of `test` by the rows of `train`, read together; `k` and `agreement` as in `components`."""
     return _analysis(train, test, components(train, k, agreement))
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ...data.rows import Row
 from ..coverage.observations import IntArray
+from .calibration import inputs_of
 from .components import components
 from .read.slot_rows import Table
 from .read.slot_schema import ProbeError
@@ -92,10 +93,12 @@ def build_split(
     slots = sorted({slot for part in components(pool, k, agreement) for slot in part.slots})
     if len(slots) < 2:
         raise ProbeError("split · found fewer than two slots that any output depends on · declare more, or `relevant`")
+    cells = np.unique(_by_appearance(pool.inputs[:, slots]), axis=0, return_inverse=True)[1].reshape(-1)
     best: Split | None = None
     for attempt in range(tries):
         rng = np.random.default_rng([seed, attempt])
-        held, cells, restrictions = _hold_out(pool, slots, SEVERITY[attempt % len(SEVERITY)], rng)
+        held, restrictions = _restricted(pool, slots, cells, SEVERITY[attempt % len(SEVERITY)], rng)
+        held |= np.isin(cells, np.flatnonzero(rng.random(cells.max() + 1) < HELD_CELLS))
         # Other rows of inputs that stay: requests whose values training has seen together.
         stay = rng.permutation(np.flatnonzero(~held))
         held[stay[: 2 * test_size]] = True
@@ -115,15 +118,6 @@ def test_row(row: Row, status: str) -> Row:
         rest = {key: value for key, value in row.items() if key != "messages"}
         row = {**rest, "prompt": row["messages"][:-1]}
     return {**row, "probe_status": status}
-
-
-def _hold_out(
-    pool: Table, slots: Sequence[int], severity: float, rng: np.random.Generator
-) -> tuple[NDArray[np.bool_], IntArray, list[Restriction]]:
-    """Which rows are held out, the number of each row's input, and the restrictions."""
-    cells = np.unique(_by_appearance(pool.inputs[:, slots]), axis=0, return_inverse=True)[1].reshape(-1)
-    held, restrictions = _restricted(pool, slots, cells, severity, rng)
-    return held | np.isin(cells, np.flatnonzero(rng.random(cells.max() + 1) < HELD_CELLS)), cells, restrictions
 
 
 def _judged(
@@ -152,23 +146,17 @@ def _judged(
 
 
 def split_summary(made: Split) -> dict[str, Any]:
-    """A split as plain data."""
+    """A split as plain data; `inputs` are the distinct inputs of a status among all that was held out."""
+    numbers, worst = inputs_of(made.analysis), made.analysis.worst
     return {
         "train": len(made.train),
         "rest": len(made.rest),
         "tests": {name: len(rows) for name, rows in made.tests.items()},
-        "inputs": {name: _inputs(made, name) for name in made.tests},
+        "inputs": {name: len(np.unique(numbers[worst == place])) for place, name in enumerate(STATUSES)},
         "held_out": made.analysis.counts(),
         "k": {part.name: part.k for part in made.analysis.components},
         "restrictions": [asdict(restriction) for restriction in made.restrictions],
     }
-
-
-def _inputs(made: Split, name: str) -> int:
-    """Distinct inputs of a status among all that was held out."""
-    slots = sorted({slot for part in made.analysis.components for slot in part.slots})
-    chosen = made.analysis.test.inputs[made.analysis.worst == STATUSES.index(name)]
-    return len(np.unique(chosen[:, slots], axis=0))
 
 
 def _varied(rows: IntArray, cells: IntArray) -> IntArray:

@@ -152,12 +152,10 @@ def _growth(found: Analysis) -> list[dict[str, Any]]:
     order = np.random.default_rng(0).permutation(len(found.train))
     made = []
     for share in GROWTH:
-        size = round(share * len(order))
-        if share == 1.0:
-            worst = found.worst
-        elif size < 2:
+        size, worst = round(share * len(order)), found.worst
+        if share < 1 and size < 2:
             continue
-        else:
+        if share < 1:
             parts = components(found.train.take(np.sort(order[:size])), like=found.components)
             verdicts = tuple(judge(part, found.test.inputs, sweep=False) for part in parts)
             worst = Analysis(found.train, found.test, tuple(parts), verdicts).worst

@@ -35,13 +35,7 @@ def new_model(architecture: ProbeArchitecture, values: int, target: Target, leng
     """A GPT-2 of these sizes with random weights in float32: pre-norm, tied embeddings, no dropout.
 
     Unlike in arXiv 2505.20278 there are no 50,000 unused tokens, whose embeddings would be most of the weights.
-
-    Args:
-        architecture: Sizes.
-        values: Values a slot can take.
-        target: What the model writes; `filler` needs one more token.
-        length: Longest sequence, tokens.
-        seed: Of the weights.
+    `values` is the number of values of a slot and `length` the longest sequence in tokens.
     """
     end = len(vocabulary(values, target)) - 1
     config = GPT2Config(

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainingArguments
 
 from ...data.cache import write_atomic
-from ...data.compositional.generate import Compositions, Rows, generate
+from ...data.compositional.generate import Rows, generate
 from ...data.compositional.sequences import Target, to_sequences
 from ...eval.coverage.scaling import shared_contexts
 from ..run.run_folder import MetricsFile
@@ -169,12 +169,13 @@ class ResultFile(TrainerCallback):
 
 def report(trainer: ProbeTrainer) -> dict[str, Any]:
     """Plain data: the data set, what the final model gets right, and the analysis of its states."""
-    examination = trainer.examination
-    right = examination.right(trainer.model)
+    examination, data = trainer.examination, trainer.examination.data
+    right, hops = examination.right(trainer.model), data.task.program.hops
+    contexts = shared_contexts(data.train.inputs, data.train.results[:, 0], hops[0]) if len(hops) > 1 else None
     return {
-        "data": examination.data.metadata(),
+        "data": data.metadata(),
         "target": examination.target,
-        "shared_contexts": shared_contexts_of(examination.data),
+        "shared_contexts": contexts,
         "steps": trainer.state.global_step,
         "stopped": trainer.state.global_step < trainer.args.max_steps,
         "right": {name: [int(found.sum()), len(found)] for name, found in right.items()},
@@ -183,13 +184,6 @@ def report(trainer: ProbeTrainer) -> dict[str, Any]:
         "marginal_baseline": examination.marginal_baseline(),
         "states": analyse(trainer.model, examination),
     }
-
-
-def shared_contexts_of(data: Compositions) -> float | None:
-    """Mean contexts shared by two inputs of the first table with the same result; None for a single table."""
-    if len(data.task.program.hops) == 1:
-        return None
-    return shared_contexts(data.train.inputs, data.train.results[:, 0], data.task.program.hops[0])
 
 
 def _without_nan(value: Any) -> Any:
