@@ -16,9 +16,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from .. import files
+from ..options import Count, provides
 from ..rows import Row, RowError
 from .sqlite_schema import Style, schema_text
 
@@ -59,14 +60,15 @@ _BIRD = Layout(
 )
 
 
+@provides("database", "gold_sql", "semantics")
 def spider(
-    split: str,
+    split: Literal["train", "dev"] = "train",
     size: int | None = None,
     seed: int = 0,
     *,
     root: str | None = None,
     style: Style = "full",
-    example_values: int = 2,
+    example_values: Count = 2,
 ) -> list[Row]:
     """Spider: train (7000 questions) and dev (1034 questions on 20 databases not in train).
 
@@ -93,14 +95,15 @@ def spider(
     return _rows(_SPIDER, split, size, seed, root, style, example_values)
 
 
+@provides("database", "gold_sql", "semantics")
 def bird(
-    split: str,
+    split: Literal["train", "dev"] = "train",
     size: int | None = None,
     seed: int = 0,
     *,
     root: str | None = None,
     style: Style = "full",
-    example_values: int = 2,
+    example_values: Count = 2,
 ) -> list[Row]:
     """BIRD: train and dev in the official layout, also inside a folder ``bird``.
 
