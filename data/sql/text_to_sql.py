@@ -1,10 +1,19 @@
 """Text-to-SQL benchmarks Spider and BIRD, from a local folder that holds questions and databases.
 
-Rows have ``id``, ``task``, ``prompt`` (schema, question, instructions), ``database`` (absolute path of
-the SQLite file), ``gold_sql`` (a query, or a list of which any is right), ``semantics`` (``spider`` or
-``bird``: results are compared by the benchmark's own rule), ``db_id``, and ``cluster``, the same:
-questions on one database are not independent. The databases are not on the Hub, so a folder is always
-needed: the option ``root``, or the environment variable ``QUINCE_DATA``.
+Rows have ``id``, ``task``, ``prompt`` (schema, question, instructions), ``database`` (absolute path of the SQLite
+file), ``gold_sql`` (a query, or a list of which any is right), ``semantics`` (``spider`` or ``bird``: results are
+compared by the benchmark's own rule), ``db_id``, and ``cluster``, which is the same since questions on one database
+are not independent. The databases are not on the Hub, so a folder is always needed: the option ``root``, or the
+environment variable ``QUINCE_DATA``.
+
+Spider's train split has 7000 questions, its dev split 1034 on 20 other databases. Layouts, each also inside a folder
+``spider`` or ``bird``:
+
+- Spider: ``train_spider.json``, ``dev.json``, ``database/<db>/<db>.sqlite``; also the train questions in Spider-Syn's
+  file, in their original wording, and the databases as SpiderMan has them, ``spiderman/sqlite/<db>.sqlite``. Other
+  SQLite files in a folder ``<db>`` are taken for the test suite's, and the reward runs queries on them too.
+- BIRD: ``train/train.json``, ``train/train_databases/<db>/<db>.sqlite``, and likewise for dev. The prompt shows the
+  field ``evidence``.
 
 Whether the gold query runs, and what an empty result means, is for the reward to decide.
 """
@@ -15,6 +24,7 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -29,14 +39,8 @@ INSTRUCTIONS = (
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Where a benchmark keeps its parts, below the root.
-
-    Attributes:
-        task: Name of the source, and the rows' ``task`` and ``semantics``.
-        questions: Split names, each with the file stems that may hold its questions.
-        databases: Split names, each with the patterns of a database file.
-    """
+class _Layout:
+    """Where a benchmark keeps its parts, below the root, by split: stems of question files, patterns of databases."""
 
     task: str
     questions: Mapping[str, tuple[str, ...]]
@@ -44,12 +48,12 @@ class Layout:
 
 
 _SPIDER_DATABASES = ("spider/database/{db}/{db}.sqlite", "database/{db}/{db}.sqlite", "spiderman/sqlite/{db}.sqlite")
-_SPIDER = Layout(
+_SPIDER = _Layout(
     "spider",
     {"train": ("spider/train_spider", "train_spider", "spider_syn/train_spider"), "dev": ("spider/dev", "dev")},
     {"train": _SPIDER_DATABASES, "dev": _SPIDER_DATABASES},
 )
-_BIRD = Layout(
+_BIRD = _Layout(
     "bird",
     {split: (f"bird/{split}/{split}", f"{split}/{split}") for split in ("train", "dev")},
     {
@@ -59,7 +63,8 @@ _BIRD = Layout(
 )
 
 
-def spider(
+def _rows(
+    layout: _Layout,
     split: str,
     size: int | None = None,
     seed: int = 0,
@@ -68,14 +73,10 @@ def spider(
     style: Style = "full",
     example_values: int = 2,
 ) -> list[Row]:
-    """Spider: train (7000 questions) and dev (1034 questions on 20 databases not in train).
-
-    Reads the official layout (``train_spider.json``, ``dev.json``, ``database/<db>/<db>.sqlite``), also
-    inside a folder ``spider``; the train questions in Spider-Syn's file, in their original wording; and
-    the databases as SpiderMan has them, ``spiderman/sqlite/<db>.sqlite``. Other SQLite files in a folder ``<db>`` are
-    taken for the test suite's and judged too.
+    """Rows of `spider` and `bird`.
 
     Args:
+        layout: Bound below.
         split: ``train`` or ``dev``.
         size: Number of rows, drawn with ``seed`` and kept in file order; default all.
         seed: Seed of the draw.
@@ -90,30 +91,6 @@ def spider(
     Warns:
         UserWarning: If some rows are left out because their database file is missing.
     """
-    return _rows(_SPIDER, split, size, seed, root, style, example_values)
-
-
-def bird(
-    split: str,
-    size: int | None = None,
-    seed: int = 0,
-    *,
-    root: str | None = None,
-    style: Style = "full",
-    example_values: int = 2,
-) -> list[Row]:
-    """BIRD: train and dev in the official layout, also inside a folder ``bird``.
-
-    Questions are ``train/train.json`` and ``dev/dev.json``, databases
-    ``train/train_databases/<db>/<db>.sqlite`` and likewise for dev. The field ``evidence`` is shown in
-    the prompt. Arguments and errors as for ``spider``.
-    """
-    return _rows(_BIRD, split, size, seed, root, style, example_values)
-
-
-def _rows(
-    layout: Layout, split: str, size: int | None, seed: int, root: str | None, style: Style, example_values: int
-) -> list[Row]:
     place = f"data · {layout.task}[{split}]"
     _check_options(layout, split, style, example_values)
     folder = files.data_root(root)
@@ -125,7 +102,8 @@ def _rows(
     for number, record in files.read_records(path):
         where = f"{path}:{number}"
         db_id = str(files.field(record, ("db_id",), where))
-        database = _database(folder, layout.databases[split], db_id)
+        candidates = (folder / pattern.format(db=db_id) for pattern in layout.databases[split])
+        database = next(filter(Path.is_file, candidates), None)
         if database is None:
             missing[db_id] += 1
             continue
@@ -146,7 +124,11 @@ def _rows(
     return files.take(rows, size, seed, place)
 
 
-def _check_options(layout: Layout, split: str, style: str, example_values: int) -> None:
+spider = partial(_rows, _SPIDER)
+bird = partial(_rows, _BIRD)
+
+
+def _check_options(layout: _Layout, split: str, style: str, example_values: int) -> None:
     place = f"data · {layout.task}"
     if split not in layout.questions:
         raise RowError(f"{place} · split · found {split!r} · one of {', '.join(layout.questions)}")
@@ -156,24 +138,17 @@ def _check_options(layout: Layout, split: str, style: str, example_values: int) 
         raise RowError(f"{place} · example_values · found {example_values} · give 0 or more")
 
 
-def _database(folder: Path, patterns: tuple[str, ...], db_id: str) -> Path | None:
-    candidates = (folder / pattern.format(db=db_id) for pattern in patterns)
-    return next((path for path in candidates if path.is_file()), None)
-
-
 def _prompt(schema: str, record: Mapping[str, Any], where: str, style: Style) -> str:
     question = str(files.field(record, ("question", "SpiderQuestion"), where)).strip()
     evidence = str(record.get("evidence") or "").strip()
     if style == "compact":
         return "\n".join(part for part in (schema, evidence, question) if part)
-    parts = [f"A SQLite database has this schema:\n\n{schema}", f"Question: {question}"]
-    if evidence:
-        parts.append(f"Known facts: {evidence}")
-    return "\n\n".join([*parts, INSTRUCTIONS])
+    facts = [f"Known facts: {evidence}"] if evidence else []
+    parts = [f"A SQLite database has this schema:\n\n{schema}", f"Question: {question}", *facts, INSTRUCTIONS]
+    return "\n\n".join(parts)
 
 
 def _gold(record: Mapping[str, Any], where: str) -> str | list[str]:
-    """The gold query, or all of them where the record has a list."""
     gold = files.field(record, ("query", "SQL"), where)
     return [str(query).strip() for query in gold] if isinstance(gold, list) else str(gold).strip()
 
