@@ -17,8 +17,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from ...files import shorten
-from ...rows import RowError
+from ...rows import RowError, shorten
 from .strict_schema import MANY, NAMED, ONE, mapped, strict_validator
 
 # Wider than MCP's rule (A-Z a-z 0-9 _ - . up to 128), since public sets also have names of other
