@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,18 +13,17 @@ from ...rewards.answers.countdown import Countdown
 from ...rewards.answers.math import MathAnswer
 from ...rewards.answers.text import ExactMatch
 from ...rewards.base import Reward
+from ...rewards.sql_execution.sql_reward import SqlExecution
 
 # Their golds and near misses stand in for those of a reward that has none, such as `format`.
-_OTHERS: tuple[Reward, ...] = (ExactMatch(), MathAnswer(), Countdown())
+_OTHERS: tuple[Reward, ...] = (ExactMatch(), MathAnswer(), Countdown(), SqlExecution())
 
 
 def gold_answer(row: Mapping[str, Any], rewards: Sequence[Reward]) -> str | None:
     """A right answer to a row: one that a reward names, else one from the row's columns; None where there is none."""
     golds = (reward.gold_completion(row) for reward in _readers(row, rewards))
     found = next((gold for gold in golds if gold is not None), None)
-    if found is None and "gold" in row:
-        return _as_written(right_turn(row))
-    return str(row["gold_sql"]) if found is None and "gold_sql" in row else found
+    return _as_written(right_turn(row)) if found is None and "gold" in row else found
 
 
 def trial_answers(row: Mapping[str, Any], rewards: Sequence[Reward]) -> dict[str, str]:
@@ -39,9 +37,6 @@ def _near_miss(row: Mapping[str, Any], rewards: Sequence[Reward]) -> str | None:
     found = next((miss for reward in _readers(row, rewards) for miss in reward.near_misses(row)), None)
     if found is None and "gold" in row:
         return _as_written(next(wrong.message for wrong in corruptions(row, random.Random(row["id"]))))
-    if found is None and "gold_sql" in row:
-        query = re.sub(r"[;\s]+$", "", str(row["gold_sql"]))
-        return f"SELECT * FROM ({query}) LIMIT -1 OFFSET 1"
     return found
 
 
