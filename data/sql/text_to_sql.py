@@ -24,7 +24,6 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -39,103 +38,92 @@ INSTRUCTIONS = (
 
 
 @dataclass(frozen=True)
-class _Layout:
-    """Where a benchmark keeps its parts, below the root, by split: stems of question files, patterns of databases."""
+class TextToSql:
+    """A data source: where one benchmark keeps its parts, below the root.
+
+    Attributes:
+        task: Name of the source, and the rows' ``task`` and ``semantics``.
+        questions: Split names, each with the file stems that may hold its questions.
+        databases: Patterns of a database file.
+    """
 
     task: str
     questions: Mapping[str, tuple[str, ...]]
-    databases: Mapping[str, tuple[str, ...]]
+    databases: tuple[str, ...]
 
+    def __call__(
+        self,
+        split: str,
+        size: int | None = None,
+        seed: int = 0,
+        *,
+        root: str | None = None,
+        style: Style = "full",
+        example_values: int = 2,
+    ) -> list[Row]:
+        """Rows of a split.
 
-_SPIDER_DATABASES = ("spider/database/{db}/{db}.sqlite", "database/{db}/{db}.sqlite", "spiderman/sqlite/{db}.sqlite")
-_SPIDER = _Layout(
-    "spider",
-    {"train": ("spider/train_spider", "train_spider", "spider_syn/train_spider"), "dev": ("spider/dev", "dev")},
-    {"train": _SPIDER_DATABASES, "dev": _SPIDER_DATABASES},
-)
-_BIRD = _Layout(
-    "bird",
-    {split: (f"bird/{split}/{split}", f"{split}/{split}") for split in ("train", "dev")},
-    {
-        split: tuple(f"{prefix}{split}/{split}_databases/{{db}}/{{db}}.sqlite" for prefix in ("bird/", ""))
-        for split in ("train", "dev")
-    },
-)
+        Args:
+            split: ``train`` or ``dev``.
+            size: Number of rows, drawn with ``seed`` and kept in file order; default all.
+            seed: Seed of the draw.
+            root: Folder of the data; default ``QUINCE_DATA``.
+            style: ``full`` shows CREATE TABLE statements and instructions; ``compact`` is the short form of the
+                generated SQL tasks: ``table(column, column)`` lines and the question.
+            example_values: Example values beside each column in ``full``.
 
+        Raises:
+            RowError: If the folder, the questions or all databases are missing, or a record is malformed.
 
-def _rows(
-    layout: _Layout,
-    split: str,
-    size: int | None = None,
-    seed: int = 0,
-    *,
-    root: str | None = None,
-    style: Style = "full",
-    example_values: int = 2,
-) -> list[Row]:
-    """Rows of `spider` and `bird`.
+        Warns:
+            UserWarning: If some rows are left out because their database file is missing.
+        """
+        place = f"data · {self.task}[{split}]"
+        self._check_options(split, style, example_values)
+        folder = files.data_root(root)
+        if folder is None:
+            raise RowError(f"{place} · root · found none · name the data folder by root or {files.ROOT_VARIABLE}")
+        path = files.find_file(folder, self.questions[split], place)
+        rows: list[Row] = []
+        missing: Counter[str] = Counter()
+        for number, record in files.read_records(path):
+            where = f"{path}:{number}"
+            db_id = str(files.field(record, ("db_id",), where))
+            candidates = (folder / pattern.format(db=db_id, split=split) for pattern in self.databases)
+            database = next(filter(Path.is_file, candidates), None)
+            if database is None:
+                missing[db_id] += 1
+                continue
+            schema = schema_text(database, style, example_values)
+            rows.append(
+                {
+                    "id": f"{self.task}/{split}/{number}",
+                    "task": self.task,
+                    "prompt": [{"role": "user", "content": _prompt(schema, record, where, style)}],
+                    "database": str(database),
+                    "gold_sql": _gold(record, where),
+                    "semantics": self.task,
+                    "db_id": db_id,
+                    "cluster": db_id,
+                }
+            )
+        if missing:
+            names = ", ".join(f"{name} ({count})" for name, count in sorted(missing.items()))
+            text = f"{place} · database · found no file for {missing.total()} rows of {names}"
+            places = ", ".join(pattern.format(db="<db>", split=split) for pattern in self.databases)
+            if not rows:
+                raise RowError(f"{text} · put the files at one of {places}")
+            warnings.warn(f"{text}; these rows are left out · put the files at one of {places}", stacklevel=3)
+        return files.take(rows, size, seed, place)
 
-    Args:
-        layout: Bound below.
-        split: ``train`` or ``dev``.
-        size: Number of rows, drawn with ``seed`` and kept in file order; default all.
-        seed: Seed of the draw.
-        root: Folder of the data; default ``QUINCE_DATA``.
-        style: ``full`` shows CREATE TABLE statements and instructions; ``compact`` is the short form
-            of the generated SQL tasks: ``table(column, column)`` lines and the question.
-        example_values: Example values beside each column in ``full``.
-
-    Raises:
-        RowError: If the folder, the questions or all databases are missing, or a record is malformed.
-
-    Warns:
-        UserWarning: If some rows are left out because their database file is missing.
-    """
-    place = f"data · {layout.task}[{split}]"
-    _check_options(layout, split, style, example_values)
-    folder = files.data_root(root)
-    if folder is None:
-        raise RowError(f"{place} · root · found none · name the data folder by root or {files.ROOT_VARIABLE}")
-    path = files.find_file(folder, layout.questions[split], place)
-    rows: list[Row] = []
-    missing: Counter[str] = Counter()
-    for number, record in files.read_records(path):
-        where = f"{path}:{number}"
-        db_id = str(files.field(record, ("db_id",), where))
-        candidates = (folder / pattern.format(db=db_id) for pattern in layout.databases[split])
-        database = next(filter(Path.is_file, candidates), None)
-        if database is None:
-            missing[db_id] += 1
-            continue
-        schema = schema_text(database, style, example_values)
-        rows.append(
-            {
-                "id": f"{layout.task}/{split}/{number}",
-                "task": layout.task,
-                "prompt": [{"role": "user", "content": _prompt(schema, record, where, style)}],
-                "database": str(database),
-                "gold_sql": _gold(record, where),
-                "semantics": layout.task,
-                "db_id": db_id,
-                "cluster": db_id,
-            }
-        )
-    _report_missing(missing, len(rows), place, layout.databases[split])
-    return files.take(rows, size, seed, place)
-
-
-spider = partial(_rows, _SPIDER)
-bird = partial(_rows, _BIRD)
-
-
-def _check_options(layout: _Layout, split: str, style: str, example_values: int) -> None:
-    place = f"data · {layout.task}"
-    if split not in layout.questions:
-        raise RowError(f"{place} · split · found {split!r} · one of {', '.join(layout.questions)}")
-    if style not in get_args(Style):
-        raise RowError(f"{place} · style · found {style!r} · one of {', '.join(get_args(Style))}")
-    if example_values < 0:
-        raise RowError(f"{place} · example_values · found {example_values} · give 0 or more")
+    def _check_options(self, split: str, style: str, example_values: int) -> None:
+        place = f"data · {self.task}"
+        if split not in self.questions:
+            raise RowError(f"{place} · split · found {split!r} · one of {', '.join(self.questions)}")
+        if style not in get_args(Style):
+            raise RowError(f"{place} · style · found {style!r} · one of {', '.join(get_args(Style))}")
+        if example_values < 0:
+            raise RowError(f"{place} · example_values · found {example_values} · give 0 or more")
 
 
 def _prompt(schema: str, record: Mapping[str, Any], where: str, style: Style) -> str:
@@ -153,12 +141,13 @@ def _gold(record: Mapping[str, Any], where: str) -> str | list[str]:
     return [str(query).strip() for query in gold] if isinstance(gold, list) else str(gold).strip()
 
 
-def _report_missing(missing: Counter[str], found: int, place: str, patterns: tuple[str, ...]) -> None:
-    if not missing:
-        return
-    names = ", ".join(f"{name} ({count})" for name, count in sorted(missing.items()))
-    text = f"{place} · database · found no file for {missing.total()} rows of {names}"
-    fix = f"put the files at one of {', '.join(pattern.format(db='<db>') for pattern in patterns)}"
-    if not found:
-        raise RowError(f"{text} · {fix}")
-    warnings.warn(f"{text}; these rows are left out · {fix}", stacklevel=4)
+spider = TextToSql(
+    "spider",
+    {"train": ("spider/train_spider", "train_spider", "spider_syn/train_spider"), "dev": ("spider/dev", "dev")},
+    ("spider/database/{db}/{db}.sqlite", "database/{db}/{db}.sqlite", "spiderman/sqlite/{db}.sqlite"),
+)
+bird = TextToSql(
+    "bird",
+    {split: (f"bird/{split}/{split}", f"{split}/{split}") for split in ("train", "dev")},
+    tuple(f"{prefix}{{split}}/{{split}}_databases/{{db}}/{{db}}.sqlite" for prefix in ("bird/", "")),
+)
