@@ -24,8 +24,10 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet", ".csv", ".csv.gz")
 
 
-def jsonl(split: str, size: int | None = None, seed: int = 0, *, path: str, root: str | None = None) -> list[Row]:
-    """Source of ready rows: a file whose records already are rows.
+def jsonl(
+    split: str = "train", size: int | None = None, seed: int = 0, *, path: str, root: str | None = None
+) -> list[Row]:
+    """Ready rows in JSON-lines, JSON, CSV or parquet files; their columns are known only when they are read.
 
     Args:
         split: Replaces ``{split}`` in ``path``.

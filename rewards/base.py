@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -11,6 +13,7 @@ from functools import partial
 from typing import Any, ClassVar, Literal, get_args
 
 from ..data import limits
+from ..data.user_code import described
 
 Outcome = Literal["correct", "wrong", "unparseable", "timeout", "error", "skipped"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -47,6 +50,7 @@ class Reward:
         columns: Row columns that `judge` needs. A row in which one is `None` is skipped, so that one run
             can mix tasks.
         optional: Row columns that `judge` reads where they are there.
+        reads_all: Whether it may read any column, so that none is left out.
         range: Lowest and highest value.
         patience_s: Seconds that `judge` may compute; an answer that takes longer is a `timeout`.
     """
@@ -54,6 +58,7 @@ class Reward:
     name: ClassVar[str]
     columns: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[tuple[str, ...]] = ()
+    reads_all: ClassVar[bool] = False
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     patience_s: ClassVar[float] = 10.0
 
@@ -139,7 +144,7 @@ class Reward:
             return skipped
         try:
             with time_limit(self.patience_s):
-                return judge()
+                return as_verdict(judge(), self)
         except (AnswerLimit, MemoryError, RecursionError) as error:
             return self.over_limit(str(error) or type(error).__name__)
         except Exception as error:
@@ -151,9 +156,44 @@ def time_limit(seconds: float) -> AbstractContextManager[None]:
     return limits.time_limit(seconds, AnswerLimit(f"no judgement within {seconds:g} s"))
 
 
+def finished(value: Any) -> Any:
+    """What a function returned, or what it will return if it is `async`."""
+    if not inspect.isawaitable(value):
+        return value
+    import asyncio  # half of the time that the command line takes to start
+
+    async def wait() -> Any:
+        return await value
+
+    return asyncio.run(wait())
+
+
+def as_verdict(value: Any, reward: Reward) -> Verdict:
+    """What a judge returned as a verdict: a number or truth value is correct at the high end of the reward's range.
+
+    Raises:
+        ValueError: It is not finite, or neither a number, a truth value, None nor a verdict.
+    """
+    value = finished(value)
+    if isinstance(value, Verdict):
+        number = value.value
+    elif value is None:
+        return Verdict(None, "skipped", "not judged")
+    else:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise ValueError(f"reward {reward.name} returned {value!r:.60}: give a number, None or a Verdict") from None
+    if number is not None and not math.isfinite(number):
+        raise ValueError(f"reward {reward.name} returned {number}: give a finite number, or None for not judged")
+    if isinstance(value, Verdict):
+        return value
+    return Verdict(number, "correct" if number is not None and number >= reward.range[1] else "wrong")
+
+
 def error_verdict(name: str, row: Mapping[str, Any], error: Exception) -> Verdict:
     """The verdict for a judge that raised; logged, because it says that the grader is broken."""
-    detail = f"{type(error).__name__}: {error}"[:200]
+    detail = described(error)[:200]
     _log.warning("reward %s failed on row %s and is masked: %s", name, row.get("id", "?"), detail)
     return Verdict(None, "error", detail)
 

@@ -21,13 +21,16 @@ from collections import Counter
 from contextlib import closing
 from functools import lru_cache
 from itertools import zip_longest
+from typing import Literal, get_args
 
 from ..cache import cache_dir, write_atomic
+from ..options import Share, provides
 from ..rows import Row, RowError
 from .databases import QUIRKS, Database, Schema, make_database, random_schema
 from .query_templates import BASE_MIXTURE, Question, questions
 
-SPLITS = ("train", "in_domain", "cross_domain")
+Split = Literal["train", "in_domain", "cross_domain"]
+SPLITS: tuple[str, ...] = get_args(Split)
 DATABASES = 40  # in each of the two worlds
 
 # Share of databases that have a quirk. `home` is for training; in `away` the quirks that break the favoured idioms
@@ -38,8 +41,11 @@ MIXES: dict[str, dict[str, float]] = {
 }
 
 
-def rows(split: str, size: int | None = None, seed: int = 0) -> list[Row]:
-    """Questions of a split, templates in turn as far as they last.
+@provides("database", "gold_sql", "semantics")
+def rows(split: Split = "train", size: int | None = None, seed: int = 0) -> list[Row]:
+    """Generated questions on small SQLite databases whose hidden quirks break some SQL idioms.
+
+    Templates come in turn as far as they last.
 
     Args:
         split: ``train``, ``in_domain`` or ``cross_domain``.
@@ -61,7 +67,9 @@ def rows(split: str, size: int | None = None, seed: int = 0) -> list[Row]:
     ]
 
 
-def demonstrations(split: str, size: int | None = None, seed: int = 0, error_rate: float = 0.2) -> list[Row]:
+def demonstrations(
+    split: Split | Literal["pretrain"] = "pretrain", size: int | None = 1000, seed: int = 0, error_rate: Share = 0.2
+) -> list[Row]:
     """Conversations as a base model writes them, which knows the idioms but not the quirks.
 
     The idiom is drawn from a fixed mixture whether it is right or not, and a share of the answers has one name

@@ -25,9 +25,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from .. import files
+from ..options import Count
 from ..rows import Row, RowError
 from .sqlite_schema import Style, schema_text
 
@@ -45,21 +46,25 @@ class TextToSql:
         task: Name of the source, and the rows' ``task`` and ``semantics``.
         questions: Split names, each with the file stems that may hold its questions.
         databases: Patterns of a database file.
+        about: One sentence about the set.
     """
+
+    provides: ClassVar[tuple[str, ...]] = ("database", "gold_sql", "semantics")
 
     task: str
     questions: Mapping[str, tuple[str, ...]]
     databases: tuple[str, ...]
+    about: str
 
     def __call__(
         self,
-        split: str,
+        split: Literal["train", "dev"] = "train",
         size: int | None = None,
         seed: int = 0,
         *,
         root: str | None = None,
         style: Style = "full",
-        example_values: int = 2,
+        example_values: Count = 2,
     ) -> list[Row]:
         """Rows of a split.
 
@@ -145,9 +150,11 @@ spider = TextToSql(
     "spider",
     {"train": ("spider/train_spider", "train_spider", "spider_syn/train_spider"), "dev": ("spider/dev", "dev")},
     ("spider/database/{db}/{db}.sqlite", "database/{db}/{db}.sqlite", "spiderman/sqlite/{db}.sqlite"),
+    "Spider: train (7000 questions) and dev (1034 questions on 20 databases not in train).",
 )
 bird = TextToSql(
     "bird",
     {split: (f"bird/{split}/{split}", f"{split}/{split}") for split in ("train", "dev")},
     tuple(f"{prefix}{{split}}/{{split}}_databases/{{db}}/{{db}}.sqlite" for prefix in ("bird/", "")),
+    "BIRD: train and dev in the official layout, also inside a folder ``bird``.",
 )

@@ -13,7 +13,6 @@ from ..config.evaluation import EvalRecipe
 from ..config.pipeline import PipelineRecipe
 from ..config.pretrain import PretrainRecipe
 from ..config.rlvr import RlvrRecipe
-from ..config.rlvr_checks import rehearses
 from ..config.sft import SftRecipe
 from ..config.shapes import Shape, shape_of
 from ..config.trainer_arguments import Target, trainer_value
@@ -121,7 +120,7 @@ def _pretrain(loaded: LoadedRecipe[Recipe], recipe: PretrainRecipe, gpu: Gpu) ->
         tied=True,
         query_key_norm=sizes.kind == "qwen3",
     )
-    examples = sum(source.size for source in recipe.mixture)
+    examples = sum(source.size or 1000 for source in recipe.mixture)
     batch = _value(trainer, "per_device_train_batch_size", "pretrain") * recipe.launch.processes
     batch *= _value(trainer, "gradient_accumulation_steps", "pretrain")
     yield "recipe", f"{loaded.name}: {recipe.description}"
@@ -185,7 +184,7 @@ def _batch(recipe: RlvrRecipe) -> Iterator[Line]:
     yield "steps", f"{steps}; new answers every {reuse} step{'s' if reuse > 1 else ''}"
     yield "batch", f"{answers // group} prompts x {group} answers a step, {micro} a micro-batch"
     yield "tokens", f"at most {readable(answers * longest, ' tokens')} generated and trained on a step"
-    if rehearses(recipe):
+    if recipe.divergence.rehearses:
         stored = recipe.rehearsal.batch_size
         yield (
             "rehearsal",

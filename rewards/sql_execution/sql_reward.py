@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ...data.options import Positive, PositiveFloat
 from ..base import Reward, Verdict
 from . import query_text as text
 from .query import run_query
@@ -56,9 +57,9 @@ class SqlExecution(Reward):
             `ordered`, so that a wrong direction is wrong; and empty gold results are skipped under every semantics.
     """
 
-    timeout_s: float = 5.0
-    max_rows: int = 100_000
-    max_bytes: int = 64 * 2**20
+    timeout_s: PositiveFloat = 5.0
+    max_rows: Positive = 100_000
+    max_bytes: Positive = 64 * 2**20
     semantics: Semantics | None = None
     permute_columns: bool = False
     keep_distinct: bool = False

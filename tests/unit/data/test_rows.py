@@ -51,7 +51,7 @@ def test_unknown_source_and_option_get_a_suggestion() -> None:
     with pytest.raises(RowError, match="did you mean 'size'"):
         load_rows("strategies", split="train", sizes=3)
     with pytest.raises(RowError, match="options are split"):
-        load_rows("strategies")
+        load_rows("gsm8k")
 
 
 @pytest.mark.parametrize("kind", ["sql_idioms", "strategies", "countdown"])
