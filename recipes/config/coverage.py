@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ...data.compositional import FamilyName, TablesName
 from ...data.options import Positive, Share
-from .language.errors import Conflict
+from .language.errors import Conflict, divisors
 from .language.section import Options, RecipeBase, Section
 
 
@@ -73,9 +73,8 @@ class CoverageRecipe(RecipeBase):
         """Sizes that do not divide, data that has no such target or tables, no end."""
         sizes, data = self.architecture, self.data
         if sizes.width % sizes.heads:
-            valid = ", ".join(str(number) for number in range(1, sizes.width + 1) if sizes.width % number == 0)
-            fields = ("architecture.heads", "architecture.width")
-            yield Conflict(fields, f"{sizes.heads} do not divide a width of {sizes.width}", f"one of {valid}")
+            found = f"{sizes.heads} do not divide a width of {sizes.width}"
+            yield Conflict(("architecture.heads", "architecture.width"), found, divisors(sizes.width))
         if data.tables == "same_f12" and data.family == "non_tree":
             found = "one table for two and for three arguments"
             yield Conflict(("data.tables", "data.family"), found, "another family, or tables of another kind")

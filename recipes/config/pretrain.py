@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ...data.options import Positive, PositiveFloat
 from .data import PretrainSource
-from .language.errors import Conflict
+from .language.errors import Conflict, divisors
 from .language.section import Options, RecipeBase, Section
 from .model import Launch
 
@@ -57,6 +57,5 @@ class PretrainRecipe(RecipeBase):
         yield from self.launch.conflicts()
         sizes = self.architecture
         if sizes.heads % sizes.kv_heads:
-            valid = [str(number) for number in range(1, sizes.heads + 1) if sizes.heads % number == 0]
-            fields = ("architecture.kv_heads", "architecture.heads")
-            yield Conflict(fields, f"{sizes.kv_heads} do not divide {sizes.heads} heads", f"one of {', '.join(valid)}")
+            found = f"{sizes.kv_heads} do not divide {sizes.heads} heads"
+            yield Conflict(("architecture.kv_heads", "architecture.heads"), found, divisors(sizes.heads))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -14,7 +15,7 @@ from ..methods.divergences import DIVERGENCES, NoDivergence, RehearsalTerm
 from ..methods.options import schema_of
 from .compression import Objective, PolicyGradient, Reader, reader_conflicts
 from .data import DataSource, HeldOut, numbered
-from .language.errors import Conflict
+from .language.errors import Conflict, divisors
 from .language.section import LongPrompts, Options, RecipeBase, Section
 from .model import AdamW, Engine, Launch, Model, Optimizer, TransformersEngine
 from .rewards import Reward, judging_conflicts
@@ -153,93 +154,65 @@ def _groups(recipe: RlvrRecipe) -> Iterator[Conflict]:
     batch = trainer_value(trainer, "per_device_train_batch_size")
     if trainer.get("generation_batch_size") or not _counts(group, batch):
         return
-    name, steps = _steps_per_generation(recipe)
+    lengths = {name: trainer_value(trainer, name) for name in ("steps_per_generation", "gradient_accumulation_steps")}
+    name, steps = next((item for item in lengths.items() if _counts(item[1])), ("gradient_accumulation_steps", 1))
     total = batch * steps * processes
     if total % group:
         step = group // math.gcd(group, steps * processes)
+        fields = ("per_device_train_batch_size", "num_generations", name)
+        factors = f"{batch} x {steps} ({name}) x {processes} (processes) = {total} answers"
         yield Conflict(
-            (
-                "trainer.per_device_train_batch_size",
-                "trainer.num_generations",
-                f"trainer.{name}",
-                "launch.processes",
-            ),
-            f"{batch} x {steps} ({name}) x {processes} (processes) = {total} answers hold no whole number of "
-            f"groups of {group}",
+            (*(f"trainer.{field}" for field in fields), "launch.processes"),
+            f"{factors} hold no whole number of groups of {group}",
             f"{nearest_multiples(batch, step)}, or num_generations that divides {total}",
         )
 
 
-def _steps_per_generation(recipe: RlvrRecipe) -> tuple[str, int]:
-    steps = trainer_value(recipe.trainer, "steps_per_generation")
-    if _counts(steps):
-        return "steps_per_generation", steps
-    steps = trainer_value(recipe.trainer, "gradient_accumulation_steps")
-    return "gradient_accumulation_steps", steps if _counts(steps) else 1
-
-
-def _pass_at_k(recipe: RlvrRecipe) -> Iterator[Conflict]:
-    group = trainer_value(recipe.trainer, "num_generations")
-    advantage = recipe.advantage
+def _ks(recipe: RlvrRecipe) -> Iterator[Conflict]:
+    group, advantage, held_out = trainer_value(recipe.trainer, "num_generations"), recipe.advantage, recipe.held_out
     if isinstance(advantage, (PassAtK, Pkpo)) and _counts(group) and advantage.k > group:
-        yield Conflict(
-            ("advantage.k", "trainer.num_generations"),
-            f"k = {advantage.k} with groups of {group} answers",
-            f"at most num_generations = {group}",
-        )
-
-
-def _split(recipe: RlvrRecipe) -> Iterator[Conflict]:
-    split = recipe.split
-    if split is not None and split.threshold > split.rollouts:
-        yield Conflict(
-            ("split.threshold", "split.rollouts"),
-            f"{split.threshold} right answers of {split.rollouts}",
-            f"at most rollouts = {split.rollouts}",
-        )
-    if split is None and recipe.divergence.rehearses:
-        yield Conflict(
-            ("divergence", "split"),
-            f"`{recipe.divergence.kind}` needs stored completions, and there is no `split`",
-            "add `split: {rollouts: 8, threshold: 6}`",
-        )
+        found = f"k = {advantage.k} with groups of {group} answers"
+        yield Conflict(("advantage.k", "trainer.num_generations"), found, f"at most num_generations = {group}")
+    if held_out is not None and max(held_out.ks) > held_out.samples:
+        found = f"Pass@{max(held_out.ks)} from {held_out.samples} completions"
+        yield Conflict(("held_out.ks", "held_out.samples"), found, f"k of at most {held_out.samples}")
 
 
 def _rehearsal(recipe: RlvrRecipe) -> Iterator[Conflict]:
+    split, kind = recipe.split, recipe.divergence.kind
+    if split is not None and split.threshold > split.rollouts:
+        found = f"{split.threshold} right answers of {split.rollouts}"
+        yield Conflict(("split.threshold", "split.rollouts"), found, f"at most rollouts = {split.rollouts}")
+    if not recipe.divergence.rehearses:
+        return
+    if split is None:
+        found = f"`{kind}` needs stored completions, and there is no `split`"
+        yield Conflict(("divergence", "split"), found, "add `split: {rollouts: 8, threshold: 6}`")
     accumulation = trainer_value(recipe.trainer, "gradient_accumulation_steps")
-    step = recipe.launch.processes * (accumulation if _counts(accumulation) else 1)
-    rows = recipe.rehearsal.batch_size
-    if recipe.divergence.rehearses and rows % step:
-        yield Conflict(
-            ("rehearsal.batch_size", "launch.processes", "trainer.gradient_accumulation_steps"),
-            f"{rows} rows for {recipe.launch.processes} processes x {accumulation} accumulation steps",
-            nearest_multiples(rows, step),
-        )
-
-
-def _held_out(recipe: RlvrRecipe) -> Iterator[Conflict]:
-    section = recipe.held_out
-    if section is not None and max(section.ks) > section.samples:
-        found = f"Pass@{max(section.ks)} from {section.samples} completions"
-        yield Conflict(("held_out.ks", "held_out.samples"), found, f"k of at most {section.samples}")
-
-
-def _dropout(recipe: RlvrRecipe) -> Iterator[Conflict]:
+    rows, processes = recipe.rehearsal.batch_size, recipe.launch.processes
+    step = processes * (accumulation if _counts(accumulation) else 1)
+    if rows % step:
+        fields = ("rehearsal.batch_size", "launch.processes", "trainer.gradient_accumulation_steps")
+        found = f"{rows} rows for {processes} processes x {accumulation} accumulation steps"
+        yield Conflict(fields, found, nearest_multiples(rows, step))
     dropout = getattr(recipe.model.adapter, "dropout", 0.0)
-    if recipe.divergence.rehearses and dropout and not recipe.trainer.get("disable_dropout"):
+    if dropout and not recipe.trainer.get("disable_dropout"):
         found = f"{dropout}, and with dropout the policy would not be the one whose completions are stored"
         yield Conflict(("model.adapter.dropout", "divergence"), found, "0, or trainer.disable_dropout: true")
 
 
-def _top_k(recipe: RlvrRecipe) -> Iterator[Conflict]:
-    term = recipe.divergence
-    if not isinstance(term, RehearsalTerm) or (term.estimator == "top_k") == (term.top_k is not None):
+def _estimator(recipe: RlvrRecipe) -> Iterator[Conflict]:
+    term, temperature = recipe.divergence, trainer_value(recipe.trainer, "temperature")
+    if not isinstance(term, RehearsalTerm):
         return
-    if term.top_k is None:
-        yield Conflict(("divergence.top_k", "divergence.estimator"), "missing", "a count, for `estimator: top_k`")
-    else:
-        found = f"{term.top_k} with `estimator: {term.estimator}`"
-        yield Conflict(("divergence.top_k", "divergence.estimator"), found, "only with `estimator: top_k`")
+    if (term.estimator == "top_k") != (term.top_k is not None):
+        unset = ("missing", "a count, for `estimator: top_k`")
+        extra = (f"{term.top_k} with `estimator: {term.estimator}`", "only with `estimator: top_k`")
+        yield Conflict(("divergence.top_k", "divergence.estimator"), *(unset if term.top_k is None else extra))
+    if term.estimator == "sampled" and temperature not in (1, None):
+        found = f"{temperature} with stored completions, which are samples of temperature 1"
+        allowed = "1, or `estimator: full` or `top_k`, which sum over the vocabulary instead of sampling it"
+        yield Conflict(("trainer.temperature", "divergence.estimator"), found, allowed)
 
 
 def _verifier(recipe: RlvrRecipe) -> Iterator[Conflict]:
@@ -253,36 +226,23 @@ def _verifier(recipe: RlvrRecipe) -> Iterator[Conflict]:
         yield Conflict(("verifier", "advantage", "rewards"), found, f"`verifier: ` and one of {choices}")
 
 
-def _losses(recipe: RlvrRecipe) -> Iterator[Conflict]:
-    term, temperature = recipe.divergence, trainer_value(recipe.trainer, "temperature")
-    if isinstance(term, RehearsalTerm) and term.estimator == "sampled" and temperature not in (1, None):
-        yield Conflict(
-            ("trainer.temperature", "divergence.estimator"),
-            f"{temperature} with stored completions, which are samples of temperature 1",
-            "1, or `estimator: full` or `top_k`, which sum over the vocabulary instead of sampling it",
-        )
+def _cispo(recipe: RlvrRecipe) -> Iterator[Conflict]:
     high = trainer_value(recipe.trainer, "epsilon_high")
     if trainer_value(recipe.trainer, "loss_type") == "cispo" and (high is None or high < 1):
-        yield Conflict(
-            ("trainer.epsilon_high", "trainer.loss_type"),
-            f"{high} with `loss_type: cispo`, where it is the largest ratio itself: every ratio would be cut",
-            "at least 1; 5 is usual",
-        )
+        found = f"{high} with `loss_type: cispo`, where it is the largest ratio itself: every ratio would be cut"
+        yield Conflict(("trainer.epsilon_high", "trainer.loss_type"), found, "at least 1; 5 is usual")
 
 
 def _lengths(recipe: RlvrRecipe) -> Iterator[Conflict]:
-    shape = shape_of(recipe.model.id)
-    engine = trainer_value(recipe.trainer, "vllm_max_model_length")
-    limits = {"the model's context": shape.context if shape else None}
-    limits["vllm_max_model_length"] = engine
+    shape, engine = shape_of(recipe.model.id), trainer_value(recipe.trainer, "vllm_max_model_length")
+    limits = {"the model's context": shape.context if shape else None, "vllm_max_model_length": engine}
     lengths = {"trainer.max_completion_length": trainer_value(recipe.trainer, "max_completion_length")}
     if recipe.split is not None:
         lengths["split.max_tokens"] = recipe.split.max_tokens
-    for field, length in lengths.items():
-        for name, limit in limits.items():
-            if _counts(length, limit) and length >= limit:
-                found = f"{length} leaves no room for a prompt in {name} of {limit}"
-                yield Conflict((field, "model.id", "trainer.vllm_max_model_length"), found, f"less than {limit}")
+    for (field, length), (name, limit) in itertools.product(lengths.items(), limits.items()):
+        if _counts(length, limit) and length >= limit:
+            found = f"{length} leaves no room for a prompt in {name} of {limit}"
+            yield Conflict((field, "model.id", "trainer.vllm_max_model_length"), found, f"less than {limit}")
 
 
 def _vllm(recipe: RlvrRecipe) -> Iterator[Conflict]:
@@ -290,12 +250,8 @@ def _vllm(recipe: RlvrRecipe) -> Iterator[Conflict]:
     size = trainer_value(trainer, "vllm_tensor_parallel_size")
     colocated = trainer_value(trainer, "use_vllm") and trainer_value(trainer, "vllm_mode") == "colocate"
     if colocated and _counts(size) and processes % size:
-        valid = [str(number) for number in range(1, processes + 1) if processes % number == 0]
-        yield Conflict(
-            ("trainer.vllm_tensor_parallel_size", "launch.processes"),
-            f"{size} GPUs to each engine do not divide {processes} processes",
-            f"one of {', '.join(valid)}",
-        )
+        fields = ("trainer.vllm_tensor_parallel_size", "launch.processes")
+        yield Conflict(fields, f"{size} GPUs to each engine do not divide {processes} processes", divisors(processes))
 
 
 def _row_order(recipe: RlvrRecipe) -> Iterator[Conflict]:
@@ -309,12 +265,7 @@ def _row_order(recipe: RlvrRecipe) -> Iterator[Conflict]:
             yield Conflict((f"rewards.{index}.strict",), found, "true; or semantics: spider or ordered")
 
 
-def _counts(*values: object) -> bool:
-    """Whether all are positive integers; anything else is another check's matter."""
-    return all(isinstance(value, int) and not isinstance(value, bool) and value > 0 for value in values)
-
-
-def _objective(recipe: RlvrRecipe) -> Iterator[Conflict]:
+def _capsulator(recipe: RlvrRecipe) -> Iterator[Conflict]:
     if recipe.objective.kind != "capsulator":
         return
     for index, source in enumerate(recipe.data):
@@ -324,32 +275,21 @@ def _objective(recipe: RlvrRecipe) -> Iterator[Conflict]:
     if recipe.divergence.kind != "none":
         found = f"a divergence `{recipe.divergence.kind}` beside `capsulator`"
         yield Conflict(("divergence.kind", "objective.kind"), found, "divergence: {kind: none}")
-
-
-def _shared(recipe: RlvrRecipe) -> Iterator[Conflict]:
-    if not recipe.share_prompts:
-        return
-    if trainer_value(recipe.trainer, "gradient_checkpointing") is not False:
-        where = ("share_prompts", "trainer.gradient_checkpointing")
-        yield Conflict(where, "prompts stay in a cache, which checkpointing drops", "gradient_checkpointing: false")
-    if recipe.objective.kind == "capsulator":
+    if recipe.share_prompts:
         found = "`capsulator` has no log-probs to share prompts for"
         yield Conflict(("share_prompts", "objective.kind"), found, "share_prompts: false")
 
 
-_CHECKS: tuple[Callable[[RlvrRecipe], Iterator[Conflict]], ...] = (
-    _groups,
-    _pass_at_k,
-    _split,
-    _rehearsal,
-    _dropout,
-    _held_out,
-    _top_k,
-    _verifier,
-    _losses,
-    _lengths,
-    _vllm,
-    _row_order,
-    _objective,
-    _shared,
-)
+def _shared(recipe: RlvrRecipe) -> Iterator[Conflict]:
+    if recipe.share_prompts and trainer_value(recipe.trainer, "gradient_checkpointing") is not False:
+        where = ("share_prompts", "trainer.gradient_checkpointing")
+        yield Conflict(where, "prompts stay in a cache, which checkpointing drops", "gradient_checkpointing: false")
+
+
+def _counts(*values: object) -> bool:
+    """Whether all are positive integers; anything else is another check's matter."""
+    return all(isinstance(value, int) and not isinstance(value, bool) and value > 0 for value in values)
+
+
+_NUMBERS = (_groups, _ks, _rehearsal, _estimator, _cispo, _lengths, _vllm)
+_CHECKS = (*_NUMBERS, _verifier, _row_order, _capsulator, _shared)

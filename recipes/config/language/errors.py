@@ -75,6 +75,11 @@ def one_of(names: Iterable[str], limit: int = 16) -> str:
     return f"one of {', '.join(shown[:limit])}{more}"
 
 
+def divisors(number: int) -> str:
+    """`one of 1, 2, 4`: what divides a number."""
+    return f"one of {', '.join(str(part) for part in range(1, number + 1) if number % part == 0)}"
+
+
 def show_value(value: Any, limit: int = 60) -> str:
     """A value as a reader of YAML knows it, with its type where that could be the mistake."""
     if value is None:
