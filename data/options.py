@@ -6,6 +6,7 @@ A source's function and a reward's dataclass are their own schemas: recipes are 
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, TypeVar
 
@@ -20,6 +21,14 @@ Weight = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Strict(), Field(ge=0, le=1)]
 
 Source = TypeVar("Source", bound=Callable[..., Any])
+
+
+def did_you_mean(found: str, allowed: Iterable[str]) -> str:
+    """``did you mean `x`?`` for the name that begins like it or looks like it, or an empty string."""
+    names = [str(name) for name in allowed]
+    begins = [name for name in names if len(found) > 2 and name.startswith(found) and name != found]
+    close = begins or difflib.get_close_matches(found, names, n=1, cutoff=0.6)
+    return f"did you mean `{close[0]}`?" if close and close[0] != found else ""
 
 
 def provides(*columns: str, splits: Iterable[str] = (), about: str = "") -> Callable[[Source], Source]:

@@ -1,18 +1,22 @@
 """Names of the data sources, and the one way to load rows from them.
 
-A source is a function ``rows(split, size=None, seed=0, **options) -> list[Row]``. It is imported
-only when it is asked for, so that naming a source costs nothing.
+A source is a function `rows(split, size=None, seed=0, **options) -> list[Row]`, imported when it is asked for.
 """
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from .options import did_you_mean
 from .rows import Row, RowError, check_rows
+
+
+def _each(module: str, names: str) -> dict[str, str]:
+    return {name: f"quince.data.{module}:{name}" for name in names.split()}
+
 
 SOURCES: dict[str, str] = {
     "sql_idioms": "quince.data.sql.idioms:rows",
@@ -20,25 +24,9 @@ SOURCES: dict[str, str] = {
     "countdown": "quince.data.maths.countdown:rows",
     "compositional": "quince.data.compositional.source:rows",
     "passages": "quince.data.compression.passages:rows",
-    "multirc": "quince.data.compression.passage_sets:multirc",
-    "boolq": "quince.data.compression.passage_sets:boolq",
-    "squad": "quince.data.compression.passage_sets:squad",
-    "xquad": "quince.data.compression.passage_sets:xquad",
-    "qmsum": "quince.data.compression.passage_sets:qmsum",
-    "triviaqa_long": "quince.data.compression.passage_sets:triviaqa_long",
-    "gsm8k_prompt": "quince.data.compression.passage_sets:gsm8k_prompt",
-    "csqa_prompt": "quince.data.compression.passage_sets:csqa_prompt",
-    "gsm8k": "quince.data.maths.benchmarks:gsm8k",
-    "math": "quince.data.maths.benchmarks:math",
-    "math500": "quince.data.maths.benchmarks:math500",
-    "aime24": "quince.data.maths.benchmarks:aime24",
-    "amc23": "quince.data.maths.benchmarks:amc23",
-    "olympiadbench": "quince.data.maths.benchmarks:olympiadbench",
-    "minerva_math": "quince.data.maths.benchmarks:minerva_math",
-    "college_math": "quince.data.maths.benchmarks:college_math",
-    "svamp": "quince.data.maths.benchmarks:svamp",
-    "spider": "quince.data.sql.text_to_sql:spider",
-    "bird": "quince.data.sql.text_to_sql:bird",
+    **_each("compression.passage_sets", "multirc boolq squad xquad qmsum triviaqa_long gsm8k_prompt csqa_prompt"),
+    **_each("maths.benchmarks", "gsm8k math math500 aime24 amc23 olympiadbench minerva_math college_math svamp"),
+    **_each("sql.text_to_sql", "spider bird"),
     "function_calls": "quince.data.function_calling.generator:rows",
     "bfcl": "quince.data.function_calling.adapters.bfcl:rows",
     "when2call": "quince.data.function_calling.adapters.when2call:rows",
@@ -70,8 +58,8 @@ def load_rows(kind: str, **options: Any) -> list[Row]:
     """Load and check the rows of a source.
 
     Args:
-        kind: A name in ``SOURCES``.
-        **options: Arguments of the source: ``split``, ``size``, ``seed`` and its own.
+        kind: A name in `SOURCES`.
+        **options: Arguments of the source: `split`, `size`, `seed` and its own.
 
     Raises:
         RowError: If the kind or an option is unknown, or if a row is malformed.
@@ -80,30 +68,21 @@ def load_rows(kind: str, **options: Any) -> list[Row]:
 
 
 def load_demonstrations(kind: str, **options: Any) -> list[Row]:
-    """Load and check SFT rows (``messages``); as ``load_rows`` otherwise."""
+    """Load and check SFT rows (`messages`); as `load_rows` otherwise."""
     return _load(DEMONSTRATIONS, kind, options)
 
 
 def _load(registry: dict[str, str], kind: str, options: dict[str, Any]) -> list[Row]:
     if kind not in registry:
-        raise RowError(f"data · kind · found {kind!r} · one of {', '.join(registry)}{_suggestion(kind, registry)}")
+        found, hint = f"data · kind · found {kind!r}", did_you_mean(kind, registry)
+        raise RowError(f"{found} · one of {', '.join(registry)} · {hint}".rstrip(" ·"))
     module, name = registry[kind].split(":")
     source: Callable[..., list[Row]] = getattr(import_module(module), name)
-    _check_options(kind, source, options)
-    return check_rows(source(**options), kind)
-
-
-def _check_options(kind: str, source: Callable[..., list[Row]], options: dict[str, Any]) -> None:
     signature = inspect.signature(source)
     try:
         signature.bind(**options)
     except TypeError as error:
         allowed = list(signature.parameters)
-        unknown = [name for name in options if name not in allowed]
-        hint = _suggestion(unknown[0], allowed) if unknown else ""
-        raise RowError(f"data · {kind} · {error} · options are {', '.join(allowed)}{hint}") from None
-
-
-def _suggestion(found: str, allowed: list[str] | dict[str, str]) -> str:
-    close = difflib.get_close_matches(found, list(allowed), n=1)
-    return f" · did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(next((name for name in options if name not in allowed), ""), allowed)
+        raise RowError(f"data · {kind} · {error} · options are {', '.join(allowed)} · {hint}".rstrip(" ·")) from None
+    return check_rows(source(**options), kind)

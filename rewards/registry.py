@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import importlib
 from typing import Any
 
+from ..data.options import did_you_mean
 from .base import Reward
 
 REWARDS: dict[str, str] = {
@@ -29,7 +29,8 @@ def reward_class(kind: str) -> type[Reward]:
         ValueError: Unknown kind; the message lists the known ones.
     """
     if kind not in REWARDS:
-        raise ValueError(f"reward kind · {kind!r} is unknown · {_hint(kind, list(REWARDS))}")
+        hint = did_you_mean(kind, REWARDS)
+        raise ValueError(f"reward kind · {kind!r} is unknown · one of {', '.join(REWARDS)} · {hint}".rstrip(" ·"))
     module, name = REWARDS[kind].split(":")
     return getattr(importlib.import_module(module), name)
 
@@ -41,17 +42,9 @@ def make_reward(kind: str, **options: Any) -> Reward:
         ValueError: Unknown kind, unknown option, or an option out of its range.
     """
     cls = reward_class(kind)
-    fields = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
-    for option in options:
-        if option not in fields:
-            raise ValueError(f"reward {kind} · option {option!r} is unknown · {_hint(option, fields)}")
     try:
         return cls(**options)
     except TypeError as error:
-        raise ValueError(f"reward {kind} · {error} · options are {', '.join(fields)}") from None
-
-
-def _hint(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    guess = f"did you mean {close[0]!r}? " if close else ""
-    return f"{guess}known: {', '.join(known) or 'none'}"
+        known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+        hint = did_you_mean(next((name for name in options if name not in known), ""), known)
+        raise ValueError(f"reward {kind} · {error} · options are {', '.join(known)} · {hint}".rstrip(" ·")) from None

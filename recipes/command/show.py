@@ -6,8 +6,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..config.language.errors import Problem, RecipeErrors, did_you_mean, one_of
-from ..config.loader import SCHEMAS, description
+from ...data.options import did_you_mean
+from ..config.language.errors import Problem, RecipeErrors, one_of
+from ..config.loaded import SCHEMAS
+from ..config.loader import description
 
 
 def recipe_table(recipes: Mapping[str, Path]) -> str:

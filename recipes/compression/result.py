@@ -33,7 +33,7 @@ def without_effect(arguments: Mapping[str, Any], own: Iterable[str]) -> list[str
     """
     for name in arguments:
         if name not in _WITHOUT_MEANING:
-            from ..config.language.errors import did_you_mean
+            from ...data.options import did_you_mean
 
             hint = did_you_mean(name, [*own, "rate", "target_token", *_WITHOUT_MEANING])
             raise TypeError(f"compress_prompt has no argument {name!r}" + (f" · {hint}" if hint else ""))

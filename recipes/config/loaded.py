@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, get_args
 
 import yaml
 
@@ -23,6 +23,9 @@ Evaluation = EvalRecipe | CompressionEvalRecipe
 Training = RlvrRecipe | SftRecipe | DpoRecipe | PretrainRecipe | CoverageRecipe
 Recipe = Training | Evaluation | PipelineRecipe
 R = TypeVar("R", bound=Recipe, covariant=True)
+SCHEMAS: dict[str, type[Recipe]] = {
+    get_args(schema.model_fields["kind"].annotation)[0]: schema for schema in get_args(Recipe)
+}
 
 
 @dataclass(frozen=True)

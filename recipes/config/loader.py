@@ -6,35 +6,17 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from .compression_eval import CompressionEvalRecipe
-from .coverage import CoverageRecipe
-from .dpo import DpoRecipe
-from .evaluation import EvalRecipe
-from .language.errors import Conflict, Problem, RecipeErrors, did_you_mean, show_value
+from ...data.options import did_you_mean
+from .language.errors import Conflict, Problem, RecipeErrors, show_value
 from .language.library import LIBRARY, find_parent, find_recipe, recipe_name
 from .language.reading import display_path, read_file, read_overrides
 from .language.secrets import secret_problems
 from .language.tree import COMMAND_LINE, Entry, merge, origin_of, plain
 from .language.validation import MOST, validate
-from .loaded import LoadedRecipe, Recipe, value_origins
+from .loaded import SCHEMAS, LoadedRecipe, Recipe, Training, value_origins
 from .pipeline import PipelineRecipe, check_pipeline, with_stages
-from .pretrain import PretrainRecipe
-from .rlvr import RlvrRecipe
-from .sft import SftRecipe
 from .trainer_arguments import check_trainer, installed_fields
 from .trainer_fields import FIELDS
-
-SCHEMAS: dict[str, type[Recipe]] = {
-    "rlvr": RlvrRecipe,
-    "sft": SftRecipe,
-    "dpo": DpoRecipe,
-    "pretrain": PretrainRecipe,
-    "coverage": CoverageRecipe,
-    "eval": EvalRecipe,
-    "compression_eval": CompressionEvalRecipe,
-    "pipeline": PipelineRecipe,
-}
-
 
 LAUNCH = "the launch"
 """Origin of a number of processes that nobody wrote down."""
@@ -137,15 +119,10 @@ def _check(tree: Entry, own_file: str) -> tuple[Recipe | None, list[Problem]]:
     for conflict in recipe.conflicts() if recipe is not None else ():
         if not any(_overlap(field, bad) for field in conflict.fields for bad in wrong):
             field, where = _nearest(conflict, tree, own_file)
-            if conflict.missing_file and _shipped(where):
-                continue
-            problems.append(Problem(where, field, conflict.found, conflict.allowed))
+            shipped = Path(where.rpartition(":")[0]).resolve().is_relative_to(LIBRARY)
+            if not (conflict.missing_file and shipped):
+                problems.append(Problem(where, field, conflict.found, conflict.allowed))
     return recipe, problems
-
-
-def _shipped(where: str) -> bool:
-    """Whether a value is written in the library."""
-    return Path(where.rpartition(":")[0]).resolve().is_relative_to(LIBRARY)
 
 
 def _kind(tree: Entry) -> str:
@@ -180,7 +157,7 @@ def _notes(recipe: Recipe) -> tuple[str, ...]:
         return tuple(dict.fromkeys(note for stage in recipe.stages.values() for note in _notes(stage)))
     missing = [conflict for conflict in recipe.conflicts() if conflict.missing_file]
     notes = [f"{conflict.fields[0]}: {conflict.found}, {conflict.allowed}" for conflict in missing]
-    if not isinstance(recipe, EvalRecipe | CompressionEvalRecipe) and installed_fields(recipe.kind) is None:
+    if isinstance(recipe, Training) and installed_fields(recipe.kind) is None:
         library = "transformers" if recipe.kind in ("pretrain", "coverage") else "trl"
         notes.append(f"{library} is not installed: the names under `trainer:` were not checked")
     return tuple(notes)

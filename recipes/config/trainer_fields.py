@@ -21,11 +21,17 @@ class Rule:
     reason: str = ""
 
 
-def _rules(honoured: str, refused: Mapping[str, str], idle: Mapping[str, str]) -> dict[str, Rule]:
-    return {
-        **{name: Rule("honoured") for name in honoured.split()},
-        **{name: Rule("refused", reason) for names, reason in refused.items() for name in names.split()},
-        **{name: Rule("no effect", reason) for names, reason in idle.items() for name in names.split()},
+Rules = dict[str, Rule]
+
+
+def _rules(base: Rules, honoured: str, refused: Mapping[str, str], idle: Mapping[str, str]) -> Rules:
+    """The rules of `base` and those of more fields, named by words."""
+    tables: dict[Status, Mapping[str, str]] = {"honoured": {honoured: ""}, "refused": refused, "no effect": idle}
+    return base | {
+        name: Rule(status, reason)
+        for status, table in tables.items()
+        for names, reason in table.items()
+        for name in names.split()
     }
 
 
@@ -34,6 +40,7 @@ _EVALUATION = (
     "metric_for_best_model greater_is_better"
 )
 _SHARED = _rules(
+    {},
     """
     per_device_train_batch_size num_train_epochs max_steps learning_rate lr_scheduler_type lr_scheduler_kwargs
     warmup_steps optim optim_args optim_target_modules weight_decay adam_beta1 adam_beta2 adam_epsilon
@@ -80,7 +87,19 @@ _SHARED = _rules(
         ),
     },
 )
+_NO_LIGER = "the loss needs the log-probs of single tokens"
+_OWN_LOOP = _rules(
+    _SHARED,
+    "",
+    {"use_liger_kernel liger_kernel_config": _NO_LIGER},
+    {
+        "data_seed": "`seed` orders the rows",
+        "train_sampling_strategy": "the sampler is our own",
+        "dataloader_drop_last": "all batches are whole",
+    },
+)
 _TRL = _rules(
+    _SHARED,
     "router_aux_loss_coef pad_to_multiple_of",
     {
         "model_init_kwargs": "write `model: {dtype: ..., attn_implementation: ...}`",
@@ -88,128 +107,106 @@ _TRL = _rules(
     },
     {},
 )
-_LIGER = {
+_TUNING = _rules(_TRL, "", {}, {"dataset_num_proc": "rows are prepared before TRL sees them"}) | {
     name: Rule("honoured", "with `pip install liger-kernel`") for name in ("use_liger_kernel", "liger_kernel_config")
 }
-_NO_LIGER = _rules("", {"use_liger_kernel liger_kernel_config": "the loss needs the log-probs of single tokens"}, {})
-_OWN_ORDER = {"train_sampling_strategy": "the sampler is our own", "dataloader_drop_last": "all batches are whole"}
 
-FIELDS: dict[Target, dict[str, Rule]] = {
-    "pretrain": {
-        **_SHARED,
-        **_NO_LIGER,
-        **_rules(
-            "",
-            {
-                _EVALUATION: "no rows are held out; call `quince eval` afterwards",
-                "optim optim_args optim_target_modules": "Muon trains the layers and AdamW the rest",
-                "neftune_noise_alpha": "noise is for tuning a trained model",
-            },
-            {"data_seed": "`seed` orders the rows", **_OWN_ORDER},
-        ),
-    },
-    "coverage": {
-        **_SHARED,
-        **_NO_LIGER,
-        **_rules(
-            "",
-            {
-                "remove_unused_columns": "the data set is tensors, there are no columns",
-                _EVALUATION: "write `evaluate_every` at the top level",
-                "num_train_epochs": "write `max_steps`: sizes are compared at equal steps",
-                "neftune_noise_alpha": "noise would change what is measured",
-            },
-            {"data_seed": "`seed` orders the rows", **_OWN_ORDER},
-        ),
-    },
-    "sft": {
-        **_SHARED,
-        **_TRL,
-        **_LIGER,
-        **_rules(
-            "max_length packing loss_type activation_offloading pad_token train_sampling_strategy",
-            {
-                "packing_strategy": "best fit decreasing is the only one that cuts no conversation",
-                "padding_free": "write `packing: true`",
-                "shuffle_dataset": "write `shuffle` at the top level",
-                "truncation_mode": "write `too_long` at the top level",
-                "assistant_only_loss completion_only_loss": "the loss is always on what the assistant writes",
-                "chat_template_path": "write `model: {chat_template: ...}`",
-                "dataset_text_field": "rows are conversations",
-                "dataset_kwargs": "rows are prepared before TRL sees them",
-                "eos_token": "the chat template writes it",
-                "eval_packing": "held-out rows are packed as those of training are",
-            },
-            {"dataset_num_proc": "rows are prepared before TRL sees them"},
-        ),
-    },
-    "dpo": {
-        **_SHARED,
-        **_TRL,
-        **_LIGER,
-        **_rules(
-            """
-            max_length disable_dropout padding_free precompute_ref_log_probs precompute_ref_batch_size loss_type
-            loss_weights ld_alpha f_divergence_type f_alpha_divergence_coef label_smoothing beta use_weighting
-            discopop_tau activation_offloading sync_ref_model ref_model_mixup_alpha ref_model_sync_steps pad_token
-            train_sampling_strategy
-            """,
-            {
-                "label_smoothing_factor": "write `trainer: {label_smoothing: ...}`",
-                "truncation_mode": "pairs of more than `max_length` tokens are left out",
-            },
-            {
-                "dataset_num_proc": "rows are prepared before TRL sees them",
-                "average_tokens_across_devices": "the loss is over pairs",
-            },
-        ),
-    },
-    "rlvr": {
-        **_SHARED,
-        **_TRL,
-        **_NO_LIGER,
-        **_rules(
-            """
-            disable_dropout cast_lm_head_to_fp32 num_generations max_completion_length ds3_gather_for_generation
-            shuffle_dataset generation_batch_size steps_per_generation temperature top_p top_k min_p generation_kwargs
-            chat_template_kwargs repetition_penalty cache_implementation use_vllm vllm_mode vllm_model_impl
-            vllm_enable_sleep_mode vllm_structured_outputs_regex vllm_server_base_url vllm_server_host vllm_server_port
-            vllm_server_timeout vllm_group_port vllm_gpu_memory_utilization vllm_max_model_length
-            vllm_tensor_parallel_size num_iterations epsilon delta epsilon_high sapo_temperature_neg
-            sapo_temperature_pos vespo_k_pos vespo_lambda_pos vespo_k_neg vespo_lambda_neg importance_sampling_level
-            loss_type mask_truncated_completions top_entropy_quantile entropy_coef use_adaptive_entropy
-            entropy_coef_min entropy_coef_max entropy_coef_delta entropy_target vllm_importance_sampling_correction
-            vllm_importance_sampling_mode vllm_importance_sampling_clip_max vllm_importance_sampling_clip_min
-            off_policy_mask_threshold log_completions num_completions_to_print log_unique_prompts
-            use_transformers_continuous_batching transformers_continuous_batching_config
-            """,
-            {
-                "beta": "write `divergence: {kind: reverse_kl, on: rollouts, weight: ...}`",
-                "scale_rewards": "write `advantage: {kind: group}` (divided) or `{kind: dr_grpo}` (not divided)",
-                "reward_weights": "write `weight` of each item of `rewards`",
-                "multi_objective_aggregation": "rewards are added with their weights, then `advantage` normalises them",
-                "use_bias_correction_kl": (
-                    "a divergence on rollouts takes its gradient on-policy, it has no such correction"
-                ),
-                "remove_unused_columns": "rewards need the columns, so they are always kept",
-                "auto_find_batch_size": "a smaller batch would no longer hold whole groups",
-                "train_sampling_strategy": "prompts are drawn in groups; write `shuffle_dataset`",
-                "neftune_noise_alpha": "with noise the policy would not be the one that sampled and that is stored",
-                "sync_ref_model ref_model_mixup_alpha ref_model_sync_steps": "the reference is the initial policy",
-                "max_tool_calling_iterations": "a completion is one turn; no tools are run",
-                "log_completions_hub_repo": "completions are written to `samples.jsonl` of the run folder",
-                "use_transformers_paged": "write `use_transformers_continuous_batching`",
-                "vllm_importance_sampling_cap": "write `vllm_importance_sampling_clip_max`",
-                "num_generations_eval": "write `held_out: {samples: ...}`",
-            },
-            {
-                "data_seed": "`seed` orders the prompts",
-                "dataloader_drop_last": "all batches are whole",
-                "average_tokens_across_devices": "a rollout batch counts its own tokens",
-                "log_multimodal": "there are no images",
-            },
-        ),
-    },
+FIELDS: dict[Target, Rules] = {
+    "pretrain": _rules(
+        _OWN_LOOP,
+        "",
+        {
+            _EVALUATION: "no rows are held out; call `quince eval` afterwards",
+            "optim optim_args optim_target_modules": "Muon trains the layers and AdamW the rest",
+            "neftune_noise_alpha": "noise is for tuning a trained model",
+        },
+        {},
+    ),
+    "coverage": _rules(
+        _OWN_LOOP,
+        "",
+        {
+            "remove_unused_columns": "the data set is tensors, there are no columns",
+            _EVALUATION: "write `evaluate_every` at the top level",
+            "num_train_epochs": "write `max_steps`: sizes are compared at equal steps",
+            "neftune_noise_alpha": "noise would change what is measured",
+        },
+        {},
+    ),
+    "sft": _rules(
+        _TUNING,
+        "max_length packing loss_type activation_offloading pad_token train_sampling_strategy",
+        {
+            "packing_strategy": "best fit decreasing is the only one that cuts no conversation",
+            "padding_free": "write `packing: true`",
+            "shuffle_dataset": "write `shuffle` at the top level",
+            "truncation_mode": "write `too_long` at the top level",
+            "assistant_only_loss completion_only_loss": "the loss is always on what the assistant writes",
+            "chat_template_path": "write `model: {chat_template: ...}`",
+            "dataset_text_field": "rows are conversations",
+            "dataset_kwargs": "rows are prepared before TRL sees them",
+            "eos_token": "the chat template writes it",
+            "eval_packing": "held-out rows are packed as those of training are",
+        },
+        {},
+    ),
+    "dpo": _rules(
+        _TUNING,
+        """
+        max_length disable_dropout padding_free precompute_ref_log_probs precompute_ref_batch_size loss_type
+        loss_weights ld_alpha f_divergence_type f_alpha_divergence_coef label_smoothing beta use_weighting
+        discopop_tau activation_offloading sync_ref_model ref_model_mixup_alpha ref_model_sync_steps pad_token
+        train_sampling_strategy
+        """,
+        {
+            "label_smoothing_factor": "write `trainer: {label_smoothing: ...}`",
+            "truncation_mode": "pairs of more than `max_length` tokens are left out",
+        },
+        {"average_tokens_across_devices": "the loss is over pairs"},
+    ),
+    "rlvr": _rules(
+        _TRL,
+        """
+        disable_dropout cast_lm_head_to_fp32 num_generations max_completion_length ds3_gather_for_generation
+        shuffle_dataset generation_batch_size steps_per_generation temperature top_p top_k min_p generation_kwargs
+        chat_template_kwargs repetition_penalty cache_implementation use_vllm vllm_mode vllm_model_impl
+        vllm_enable_sleep_mode vllm_structured_outputs_regex vllm_server_base_url vllm_server_host vllm_server_port
+        vllm_server_timeout vllm_group_port vllm_gpu_memory_utilization vllm_max_model_length
+        vllm_tensor_parallel_size num_iterations epsilon delta epsilon_high sapo_temperature_neg
+        sapo_temperature_pos vespo_k_pos vespo_lambda_pos vespo_k_neg vespo_lambda_neg importance_sampling_level
+        loss_type mask_truncated_completions top_entropy_quantile entropy_coef use_adaptive_entropy
+        entropy_coef_min entropy_coef_max entropy_coef_delta entropy_target vllm_importance_sampling_correction
+        vllm_importance_sampling_mode vllm_importance_sampling_clip_max vllm_importance_sampling_clip_min
+        off_policy_mask_threshold log_completions num_completions_to_print log_unique_prompts
+        use_transformers_continuous_batching transformers_continuous_batching_config
+        """,
+        {
+            "use_liger_kernel liger_kernel_config": _NO_LIGER,
+            "beta": "write `divergence: {kind: reverse_kl, on: rollouts, weight: ...}`",
+            "scale_rewards": "write `advantage: {kind: group}` (divided) or `{kind: dr_grpo}` (not divided)",
+            "reward_weights": "write `weight` of each item of `rewards`",
+            "multi_objective_aggregation": "rewards are added with their weights, then `advantage` normalises them",
+            "use_bias_correction_kl": (
+                "a divergence on rollouts takes its gradient on-policy, it has no such correction"
+            ),
+            "remove_unused_columns": "rewards need the columns, so they are always kept",
+            "auto_find_batch_size": "a smaller batch would no longer hold whole groups",
+            "train_sampling_strategy": "prompts are drawn in groups; write `shuffle_dataset`",
+            "neftune_noise_alpha": "with noise the policy would not be the one that sampled and that is stored",
+            "sync_ref_model ref_model_mixup_alpha ref_model_sync_steps": "the reference is the initial policy",
+            "max_tool_calling_iterations": "a completion is one turn; no tools are run",
+            "log_completions_hub_repo": "completions are written to `samples.jsonl` of the run folder",
+            "use_transformers_paged": "write `use_transformers_continuous_batching`",
+            "vllm_importance_sampling_cap": "write `vllm_importance_sampling_clip_max`",
+            "num_generations_eval": "write `held_out: {samples: ...}`",
+        },
+        {
+            "data_seed": "`seed` orders the prompts",
+            "dataloader_drop_last": "all batches are whole",
+            "average_tokens_across_devices": "a rollout batch counts its own tokens",
+            "log_multimodal": "there are no images",
+        },
+    ),
 }
 
 
@@ -233,35 +230,20 @@ class Range:
         return low if self.high == float("inf") else f"{low}, at most {self.high:g}"
 
 
-_POSITIVE = Range(0, open_low=True)
-
-RANGES: dict[str, Range] = {
-    "learning_rate": Range(0),
-    "weight_decay": Range(0),
-    "max_grad_norm": Range(0),
-    "warmup_steps": Range(0),
-    "num_train_epochs": _POSITIVE,
-    "per_device_train_batch_size": Range(1),
-    "gradient_accumulation_steps": Range(1),
-    "steps_per_generation": Range(1),
-    "generation_batch_size": Range(2),
-    "num_generations": Range(2),
-    "num_iterations": Range(1),
-    "max_completion_length": Range(1),
-    "max_length": Range(1),
-    "temperature": _POSITIVE,
-    "top_p": Range(0, 1, open_low=True),
-    "epsilon": Range(0),
-    "epsilon_high": Range(0),
+_RANGES = {
+    "learning_rate weight_decay max_grad_norm warmup_steps epsilon epsilon_high": Range(0),
+    "num_train_epochs temperature": Range(0, open_low=True),
+    "per_device_train_batch_size gradient_accumulation_steps steps_per_generation num_iterations "
+    "max_completion_length max_length vllm_tensor_parallel_size": Range(1),
+    "generation_batch_size num_generations": Range(2),
+    "top_p vllm_gpu_memory_utilization": Range(0, 1, open_low=True),
     "top_entropy_quantile": Range(0, 1),
-    "vllm_gpu_memory_utilization": Range(0, 1, open_low=True),
-    "vllm_tensor_parallel_size": Range(1),
 }
+RANGES = {name: allowed for names, allowed in _RANGES.items() for name in names.split()}
 
+# The best checkpoint would need rows that are held out.
+_SAVING: dict[str, tuple[str, ...]] = {"save_strategy": ("no", "steps", "epoch")}
 # TRL leaves these as free strings and fails on a wrong one only during training.
-_SAVING: dict[str, tuple[str, ...]] = {
-    "save_strategy": ("no", "steps", "epoch")
-}  # the best one would need rows that are held out
 CHOICES: dict[Target, dict[str, tuple[str, ...]]] = {
     "pretrain": _SAVING,
     "coverage": _SAVING,
@@ -277,29 +259,17 @@ CHOICES: dict[Target, dict[str, tuple[str, ...]]] = {
 }
 
 # Defaults that checks and plans need where the library is not installed; a test holds them to it.
-_COMMON = {
-    "per_device_train_batch_size": 8,
-    "gradient_accumulation_steps": 1,
-    "num_train_epochs": 3.0,
-    "max_steps": -1,
-    "save_strategy": "steps",
-}
+_COMMON: dict[str, Any] = {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 1, "save_strategy": "steps"}
+_COMMON |= {"num_train_epochs": 3.0, "max_steps": -1}
+_VLLM = {"use_vllm": False, "vllm_mode": "colocate", "vllm_tensor_parallel_size": 1, "vllm_gpu_memory_utilization": 0.3}
+_CHECKPOINTED = _COMMON | {"gradient_checkpointing": True}
 
 DEFAULTS: dict[Target, dict[str, Any]] = {
     "pretrain": _COMMON,
     "coverage": _COMMON,
-    "sft": _COMMON | {"max_length": 1024, "packing": False, "gradient_checkpointing": True},
-    "dpo": _COMMON | {"max_length": 1024, "gradient_checkpointing": True},
-    "rlvr": _COMMON
-    | {
-        "num_generations": 8,
-        "max_completion_length": 512,
-        "gradient_checkpointing": True,
-        "use_vllm": False,
-        "vllm_mode": "colocate",
-        "vllm_tensor_parallel_size": 1,
-        "vllm_gpu_memory_utilization": 0.3,
-    },
+    "sft": _CHECKPOINTED | {"max_length": 1024, "packing": False},
+    "dpo": _CHECKPOINTED | {"max_length": 1024},
+    "rlvr": _CHECKPOINTED | _VLLM | {"num_generations": 8, "max_completion_length": 512},
 }
 
 

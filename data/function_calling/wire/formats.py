@@ -16,11 +16,11 @@ What is read here is read in the same way by vLLM's `hermes` parser (tested).
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from ...options import did_you_mean
 from . import blocks, gemma, json_calls
 from .calls import Call, Parsed
 from .tolerant import find_calls
@@ -95,7 +95,6 @@ def _other_format(text: str) -> tuple[str, ...]:
 
 def _format(name: str) -> _Format:
     if name not in FORMATS:
-        close = difflib.get_close_matches(name, FORMATS, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise ValueError(f"format · {name!r} is unknown · {hint}known: {', '.join(FORMATS)}")
+        hint = did_you_mean(name, FORMATS)
+        raise ValueError(f"format · {name!r} is unknown · one of {', '.join(FORMATS)} · {hint}".rstrip(" ·"))
     return FORMATS[name]

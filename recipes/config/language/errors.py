@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -58,14 +57,6 @@ class RecipeErrors(RecipeError):
         self.problems = tuple(problems)
         count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
         super().__init__("\n".join([f"{name}: {count}", *(f"  {problem}" for problem in self.problems)]))
-
-
-def did_you_mean(found: str, allowed: Iterable[str]) -> str:
-    """``did you mean `x`?`` for the name that begins like it or looks like it, or an empty string."""
-    names = [str(name) for name in allowed]
-    begins = [name for name in names if len(found) > 2 and name.startswith(found) and name != found]
-    close = begins or difflib.get_close_matches(found, names, n=1, cutoff=0.6)
-    return f"did you mean `{close[0]}`?" if close and close[0] != found else ""
 
 
 def one_of(names: Iterable[str], limit: int = 16) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -137,20 +137,6 @@ def literal_values(annotation: Any) -> tuple[Any, ...]:
 
 
 def _explained(doc: str | None) -> dict[str, str]:
-    """Name to text of the sections `Args:` and `Attributes:` of a Google docstring."""
-    found: dict[str, str] = {}
-    for name, text in _entries(inspect.cleandoc(doc or "").splitlines()):
-        found[name] = f"{found[name]} {text}" if name in found else text
-    return found
-
-
-def _entries(lines: list[str]) -> Iterator[tuple[str, str]]:
-    inside, name = False, ""
-    for line in lines:
-        if line and not line.startswith(" "):
-            inside = line in ("Args:", "Attributes:")
-        elif inside and (entry := re.match(r" {4}(\w+): (.*)", line)):
-            name = entry[1]
-            yield name, entry[2].strip()
-        elif inside and line.strip() and name:
-            yield name, line.strip()
+    """Name to text of the entries of a Google docstring."""
+    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}\S.*)*)", inspect.cleandoc(doc or ""), re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .errors import Problem, RecipeErrors, did_you_mean, one_of
+from ....data.options import did_you_mean
+from .errors import Problem, RecipeErrors, one_of
 
 LIBRARY = Path(__file__).resolve().parents[2] / "library"
 

@@ -10,7 +10,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from .errors import Problem, did_you_mean, one_of, show_value
+from ....data.options import did_you_mean
+from .errors import Problem, one_of, show_value
 from .kinds import Kinds
 from .tree import Entry, origin_of, plain
 

@@ -46,9 +46,9 @@ def test_ids_are_unique() -> None:
 
 
 def test_unknown_source_and_option_get_a_suggestion() -> None:
-    with pytest.raises(RowError, match="did you mean 'sql_idioms'"):
+    with pytest.raises(RowError, match="did you mean `sql_idioms`"):
         load_rows("sql_idiom", split="train")
-    with pytest.raises(RowError, match="did you mean 'size'"):
+    with pytest.raises(RowError, match="did you mean `size`"):
         load_rows("strategies", split="train", sizes=3)
     with pytest.raises(RowError, match="options are split"):
         load_rows("gsm8k")

@@ -92,8 +92,8 @@ def test_every_kind_is_built_pickles_and_is_called_by_its_name(kind):
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        ("sql_exection", {}, "did you mean 'sql_execution'"),
-        ("math", {"timeout": 1}, "did you mean 'timeout_s'"),
+        ("sql_exection", {}, "did you mean `sql_execution`"),
+        ("math", {"timeout": 1}, "did you mean `timeout_s`"),
         ("length", {"limit": 5}, "margin"),
         ("length", {"limit": 5, "margin": 6}, "margin 6"),
         ("format", {"pattern": "("}, "not a regular expression"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from quince.data.options import did_you_mean
 from quince.recipes.config import RecipeErrors, load_recipe
-from quince.recipes.config.language.errors import did_you_mean, is_rank_zero, one_of
+from quince.recipes.config.language.errors import is_rank_zero, one_of
 from quince.recipes.config.rlvr import verifiers
 
 RECIPE = """extends: rlvr/tiny_dph_js.yaml

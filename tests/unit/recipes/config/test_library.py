@@ -8,8 +8,7 @@ from quince.recipes.config import evaluation_name, library_recipes, load_recipe
 from quince.recipes.config.language.library import LIBRARY, copy_recipe, find_parent
 from quince.recipes.config.language.reading import read_file
 from quince.recipes.config.language.tree import Entry, entry_at, leaves, merge, plain
-from quince.recipes.config.loaded import as_entry
-from quince.recipes.config.loader import SCHEMAS
+from quince.recipes.config.loaded import SCHEMAS, as_entry
 from quince.recipes.plan.make_plan import make_plan
 
 RECIPES = library_recipes()
