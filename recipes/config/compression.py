@@ -60,13 +60,7 @@ Objective = Annotated[PolicyGradient | Capsulator, Field(discriminator="kind")]
 
 
 def reader_conflicts(rewards: Mapping[str, RewardSpec], readers: bool, encoder: bool) -> Iterator[Conflict]:
-    """Rewards that ask frozen models which are not there, and readers that nobody asks.
-
-    Args:
-        rewards: By the field that each stands in.
-        readers: Whether the recipe names any.
-        encoder: Whether it names one.
-    """
+    """Rewards (by field) that ask a reader or an encoder which the recipe does not name, and readers nobody asks."""
     reads = {field: reward for field, reward in rewards.items() if reward.kind == "capsule"}
     if reads and not readers:
         where = (f"{next(iter(reads))}.kind", "readers")

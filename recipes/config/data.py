@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -27,6 +27,7 @@ class Source(Section):
     """
 
     columns: ClassVar[tuple[str, ...] | None] = None
+    loader: ClassVar[Callable[..., list[Row]]] = staticmethod(load_rows)
 
     kind: str
     split: str = "train"
@@ -43,7 +44,7 @@ class Source(Section):
 
     def load(self, **changes: Any) -> list[Row]:
         """Its rows, checked; `changes` replace arguments."""
-        return load_rows(self.kind, **self.arguments() | changes)
+        return type(self).loader(self.kind, **self.arguments() | changes)
 
     def conflicts(self, field: str) -> Iterator[Conflict]:
         """What is wrong with it although each value is right; `field` is where it stands."""
@@ -63,9 +64,7 @@ class Source(Section):
 class ConversationSource(Source):
     """What every source of whole conversations has."""
 
-    def load(self, **changes: Any) -> list[Row]:
-        """Its rows, checked; `changes` replace arguments."""
-        return load_demonstrations(self.kind, **self.arguments() | changes)
+    loader = staticmethod(load_demonstrations)
 
 
 class CustomSource(Source):

@@ -49,12 +49,7 @@ Check = Callable[[Entry], tuple[Any, list[Problem]]]
 
 
 def with_stages(tree: Entry, read_parents: ReadParents) -> tuple[Entry, list[Problem]]:
-    """Lay every stage over what it `extends`, and put the models of earlier stages in place of their names.
-
-    Args:
-        tree: The merged recipe, with its run folder.
-        read_parents: Lays a stage over its parents.
-    """
+    """Lay every stage over its parents, by `read_parents`, and put earlier stages' models in place of their names."""
     stages = tree.value.get("stages")
     if stages is None or not isinstance(stages.value, dict) or not stages.value:
         where = stages.origin if stages else tree.origin
@@ -78,13 +73,10 @@ def with_stages(tree: Entry, read_parents: ReadParents) -> tuple[Entry, list[Pro
 
 
 def check_pipeline(tree: Entry, check: Check) -> tuple[PipelineRecipe | None, list[Problem]]:
-    """Check every stage as a recipe of its own.
-
-    Args:
-        tree: From `with_stages`.
-        check: Checks one recipe.
-    """
-    problems = _unknown_fields(tree)
+    """Check every stage of a tree from `with_stages` as a recipe of its own."""
+    known = list(PipelineRecipe.model_fields)
+    unknown = [(key, entry) for key, entry in tree.value.items() if key not in known]
+    problems = [Problem(entry.origin, key, "no such field", one_of(known)) for key, entry in unknown]
     checked: dict[str, Any] = {}
     stages = tree.value.get("stages", Entry({}, tree.origin)).value
     for name, stage in stages.items() if isinstance(stages, dict) else ():
@@ -124,9 +116,3 @@ def _replaced(entry: Entry, path: tuple[str, ...], new: Entry) -> Entry:
         items = [_replaced(item, rest, new) if str(i) == key else item for i, item in enumerate(entry.value)]
         return Entry(items, entry.origin)
     return Entry({**entry.value, key: _replaced(entry.value[key], rest, new)}, entry.origin)
-
-
-def _unknown_fields(tree: Entry) -> list[Problem]:
-    known = list(PipelineRecipe.model_fields)
-    unknown = [(key, entry) for key, entry in tree.value.items() if key not in known]
-    return [Problem(entry.origin, key, "no such field", one_of(known)) for key, entry in unknown]

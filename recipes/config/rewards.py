@@ -88,10 +88,9 @@ def reward_schema(kind: str, cls: type[base.Reward]) -> type[RewardSpec]:
         try:
             cls(**options)
         except ValueError as error:
-            words = re.split(r"\W+", str(error))
-            field = next((word for word in words if word in options), None)
+            field = [word for word in re.split(r"\W+", str(error)) if word in options][:1]
             problem = PydanticCustomError("value_error", "{error}", {"error": str(error)})
-            detail = InitErrorDetails(type=problem, loc=() if field is None else (field,), input=options)
+            detail = InitErrorDetails(type=problem, loc=tuple(field), input=options)
             raise ValidationError.from_exception_data(kind, [detail]) from error
         return spec
 
@@ -107,13 +106,7 @@ Reward = Annotated[RewardSpec, Kinds(reward_schema, REWARDS, {"custom": CustomRe
 def judging_conflicts(
     sources: Mapping[str, Source], reward_field: str, rewards: Sequence[RewardSpec]
 ) -> Iterator[Conflict]:
-    """Rewards and sources that are wrong by themselves, or that do not fit each other.
-
-    Args:
-        sources: By the field that each stands in.
-        reward_field: The field of the rewards.
-        rewards: In their order.
-    """
+    """Rewards and sources (by field) that are wrong by themselves, or that do not fit each other."""
     judges: list[RewardSpec] = []
     first = next(iter(sources)).rpartition(".")[0]
     for index, reward in enumerate(rewards):

@@ -78,7 +78,8 @@ def show_value(value: Any, limit: int = 60) -> str:
     if isinstance(value, bool):
         return f"found {str(value).lower()}"
     if isinstance(value, str):
-        return f"found {_short(repr(value), limit)} (a string)"
+        text = repr(value)
+        return f"found {text if len(text) <= limit else text[: limit - 1] + '…'} (a string)"
     if isinstance(value, dict):
         return f"found a mapping with {', '.join(map(str, value)) or 'nothing in it'}"
     if isinstance(value, (list, tuple)):
@@ -89,7 +90,3 @@ def show_value(value: Any, limit: int = 60) -> str:
 def is_rank_zero() -> bool:
     """Whether this process is the one that speaks for all processes of a launch."""
     return os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"
-
-
-def _short(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"

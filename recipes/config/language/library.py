@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from ....data.options import did_you_mean
@@ -18,16 +19,19 @@ def find_recipe(name_or_path: str) -> Path:
     if (shipped := LIBRARY / f"{name_or_path.removesuffix('.yaml')}.yaml").is_file():
         return shipped
     if path.is_dir():
-        raise RecipeErrors(name_or_path, [Problem(name_or_path, "", "a folder", "a YAML file in it")])
+        raise _refused(name_or_path, "a folder", "a YAML file in it")
     names = library_recipes()
     ends = [name for name in names if name.rpartition("/")[2] == name_or_path]
     if len(ends) == 1:
         return names[ends[0]]
     if ends:
-        raise RecipeErrors(name_or_path, [Problem(name_or_path, "", "more than one such recipe", one_of(ends))])
+        raise _refused(name_or_path, "more than one such recipe", one_of(ends))
     hint = did_you_mean(name_or_path, [*names, *(name.rpartition("/")[2] for name in names)])
-    allowed = "a YAML file, or a name that `quince list` prints"
-    raise RecipeErrors(name_or_path, [Problem(name_or_path, "", "no such recipe", allowed, hint)])
+    raise _refused(name_or_path, "no such recipe", "a YAML file, or a name that `quince list` prints", hint)
+
+
+def _refused(name: str, *words: str) -> RecipeErrors:
+    return RecipeErrors(name, [Problem(name, "", *words)])
 
 
 def evaluation_name(name_or_path: str) -> str:
@@ -51,30 +55,20 @@ def find_parent(path: Path, extends: object) -> Path | None:
     """The file that `extends` in the recipe at `path` means: beside it, or in the library."""
     if not isinstance(extends, str):
         return None
-    for folder in (path.parent, LIBRARY):
-        for candidate in (folder / extends, folder / f"{extends}.yaml"):
-            if candidate.is_file():
-                return candidate.resolve()
-    return None
+    return _first(folder / name for folder in (path.parent, LIBRARY) for name in (extends, f"{extends}.yaml"))
 
 
 def accelerate_config(name: str) -> Path | None:
     """The file for `accelerate launch --config_file`: a path, or a name in the library."""
-    for candidate in (Path(name).expanduser(), LIBRARY / "_accelerate" / f"{name}.yaml"):
-        if candidate.is_file():
-            return candidate.resolve()
-    return None
+    return _first((Path(name).expanduser(), LIBRARY / "_accelerate" / f"{name}.yaml"))
+
+
+def _first(candidates: Iterable[Path]) -> Path | None:
+    return next((path.resolve() for path in candidates if path.is_file()), None)
 
 
 def copy_recipe(name_or_path: str, target: Path) -> Path:
-    """Copy a recipe file; its parents stay in the library, where `extends` still finds them.
-
-    Args:
-        name_or_path: The recipe.
-        target: A folder, or a file that is not there yet.
-
-    Returns:
-        The new file.
+    """Copy a recipe into a folder or to a new file; its parents stay in the library, where `extends` finds them.
 
     Raises:
         RecipeErrors: If the file is there already.
@@ -82,7 +76,7 @@ def copy_recipe(name_or_path: str, target: Path) -> Path:
     source = find_recipe(name_or_path)
     file = target if target.suffix in (".yaml", ".yml") else target / source.name
     if file.exists():
-        raise RecipeErrors(str(file), [Problem(str(file), "", "the file exists", "another name or folder")])
+        raise _refused(str(file), "the file exists", "another name or folder")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(_with_library_parent(source), encoding="utf-8")
     return file

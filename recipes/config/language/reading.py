@@ -1,7 +1,7 @@
 """YAML text to entries that know their line.
 
-The safe loader with the core schema of YAML 1.2: ``on`` is a word, ``1e-5`` is a float, ``010`` is
-ten. Duplicate keys, aliases and tags are problems instead of surprises.
+The safe loader with the core schema of YAML 1.2: `on` is a word, `1e-5` is a float, `010` is ten. Duplicate keys,
+aliases and tags are problems.
 """
 
 from __future__ import annotations
@@ -17,15 +17,13 @@ from yaml.error import MarkedYAMLError
 from .errors import Problem, show_value
 from .tree import COMMAND_LINE, Entry
 
-_BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
-_INT = re.compile(r"^[-+]?[0-9]+$")
-_FLOAT = re.compile(
-    r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
-)
-_NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
-_PLAIN_TAGS = ("map", "seq", "str", "bool", "int", "float", "null")
-_RESOLVERS = (("bool", _BOOL), ("int", _INT), ("float", _FLOAT), ("null", _NULL))
-
+_SCALARS = {
+    "bool": r"true|True|TRUE|false|False|FALSE",
+    "int": r"[-+]?[0-9]+",
+    "float": r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+    "null": r"~|null|Null|NULL|",
+}
+_PLAIN_TAGS = ("map", "seq", "str", *_SCALARS)
 
 LONGEST = 100_000
 """Characters of a recipe; the longest of the library has 40,000 with all defaults. More would take PyYAML seconds."""
@@ -54,17 +52,13 @@ class CoreDumper(yaml.SafeDumper):
     """PyYAML's safe dumper that quotes what either YAML version would not read as a string."""
 
 
-for _name, _pattern in _RESOLVERS:
-    CoreLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", _pattern, None)
-    CoreDumper.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", _pattern, None)
+for _name, _pattern in _SCALARS.items():
+    for _side in (CoreLoader, CoreDumper):
+        _side.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(f"^(?:{_pattern})$"), None)
 
 
 def read_file(path: Path) -> tuple[Entry, list[Problem]]:
-    """Read one recipe file.
-
-    Returns:
-        The mapping in the file (empty where it could not be read) and what is wrong with the text.
-    """
+    """The mapping in a recipe file (empty where it could not be read), and what is wrong with the text."""
     shown = display_path(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -110,14 +104,11 @@ def read_overrides(overrides: list[str]) -> tuple[Entry, list[Problem]]:
         try:
             node = CoreLoader(raw).get_single_node()
         except yaml.YAMLError as error:
-            problems.append(
-                Problem(COMMAND_LINE, name, f"found {raw!r}", f"a YAML value ({getattr(error, 'problem', error)})")
-            )
+            allowed = f"a YAML value ({getattr(error, 'problem', error)})"
+            problems.append(Problem(COMMAND_LINE, name, f"found {raw!r}", allowed))
             continue
-        value = Entry(None, COMMAND_LINE)
-        if node is not None:
-            value = _Builder(COMMAND_LINE, problems).build(node, tuple(keys))
-        _insert(root, keys, value)
+        builder = _Builder(COMMAND_LINE, problems)
+        _insert(root, keys, builder.build(node, tuple(keys)) if node else Entry(None, COMMAND_LINE))
     return Entry(root, COMMAND_LINE), problems
 
 
@@ -170,11 +161,12 @@ class _Builder:
             self._problem(node, path, f"the tag {shown}", "plain values only; a recipe never runs or builds objects")
             return Entry(None, self._origin(node))
         if isinstance(node, yaml.MappingNode):
-            return Entry(self._mapping(node, path), self._origin(node))
-        if isinstance(node, yaml.SequenceNode):
-            items = [self.build(child, (*path, str(index))) for index, child in enumerate(node.value)]
-            return Entry(items, self._origin(node))
-        return Entry(self._scalar(node, path), self._origin(node))
+            value: Any = self._mapping(node, path)
+        elif isinstance(node, yaml.SequenceNode):
+            value = [self.build(child, (*path, str(index))) for index, child in enumerate(node.value)]
+        else:
+            value = self._scalar(node, path)
+        return Entry(value, self._origin(node))
 
     def _mapping(self, node: yaml.MappingNode, path: tuple[str, ...]) -> dict[str, Entry]:
         mapping: dict[str, Entry] = {}

@@ -32,11 +32,10 @@ def plain(entry: Entry) -> Any:
 
 
 def merge(parent: Entry, child: Entry) -> Entry:
-    """Lay a child over its parent.
+    """Lay a child over its parent: mappings merge key by key, anything else replaces.
 
-    Mappings merge key by key and anything else replaces. A mapping whose ``kind`` differs from its
-    parent's replaces it whole, because the fields of one kind mean nothing to another. On the
-    command line ``data.0.size=8`` reaches into a list.
+    A mapping of another `kind` than its parent's replaces it whole, because the fields of one kind mean nothing to
+    another. On the command line `data.0.size=8` reaches into a list.
     """
     if isinstance(parent.value, list) and _is_list_edit(child):
         return _merge_list(parent, child)
@@ -62,12 +61,10 @@ def leaves(entry: Entry, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 
 def entry_at(entry: Entry, path: Sequence[str]) -> Entry | None:
     """The entry of a field, or None if it was not written."""
+    found: Entry | None = entry
     for key in path:
-        inner = dict(_children(entry)).get(str(key))
-        if inner is None:
-            return None
-        entry = inner
-    return entry
+        found = dict(_children(found)).get(str(key)) if found else None
+    return found
 
 
 def origin_of(entry: Entry, path: Sequence[str]) -> str:
@@ -87,21 +84,13 @@ def _children(entry: Entry) -> list[tuple[str, Entry]]:
 
 
 def _is_list_edit(child: Entry) -> bool:
-    return (
-        child.origin == COMMAND_LINE
-        and isinstance(child.value, dict)
-        and bool(child.value)
-        and all(key.isdigit() for key in child.value)
-    )
+    written = child.origin == COMMAND_LINE and isinstance(child.value, dict)
+    return written and bool(child.value) and all(key.isdigit() for key in child.value)
 
 
 def _merge_list(parent: Entry, child: Entry) -> Entry:
     items = list(parent.value)
     for key, entry in child.value.items():
-        index = int(key)
-        if index < len(items):
-            items[index] = merge(items[index], entry)
-        else:
-            # Kept at the end: the schema then names what a new item still lacks.
-            items.append(entry)
+        index = min(int(key), len(items))  # a new item is kept at the end: the schema names what it still lacks
+        items[index:] = [merge(items[index], entry) if index < len(items) else entry, *items[index + 1 :]]
     return Entry(items, parent.origin)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -19,7 +21,7 @@ Path = tuple[str, ...]
 R = TypeVar("R", bound=BaseModel)
 MOST = 50
 """Problems that are shown; with each an explanation is looked for."""
-
+_NUMBER = re.compile(r"[-+]?(\d+\.?|\d*\.\d+|inf|nan)([eE][-+]?\d+)?")
 
 # Stand-ins for required sections that are wrong; they need no columns and so raise no conflicts.
 _SOURCE = {"kind": "jsonl", "path": os.devnull}
@@ -61,7 +63,9 @@ def validate(schema: type[R], tree: Entry) -> tuple[R | None, dict[Path, Problem
         return schema.model_validate(data), problems
     except ValidationError as error:
         for detail in error.errors(include_url=False):
-            _replace_section(data, str(detail["loc"][0]))
+            name = str(detail["loc"][0])
+            data.pop(name, None)
+            data |= {name: _STAND_INS[name]} if name in _STAND_INS else {}
     try:
         return schema.model_validate(data), problems
     except ValidationError:
@@ -92,19 +96,9 @@ def _problem(schema: type, tree: Entry, data: Any, path: Path, detail: Mapping[s
 
 
 def _allowed(detail: Mapping[str, Any]) -> str:
-    text = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    text = text.removeprefix("a valid ")
-    if detail["type"].endswith("_type") and isinstance(detail["input"], str):
-        text += " (without quotes)" if _is_number(detail["input"]) else ""
-    return text
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    text = re.sub(r"^(Input should be |Value error, )?(a valid )?", "", detail["msg"])
+    quoted = detail["type"].endswith("_type") and isinstance(detail["input"], str)
+    return f"{text} (without quotes)" if quoted and _NUMBER.fullmatch(detail["input"]) else text
 
 
 def _field_path(detail: Mapping[str, Any], data: Any) -> Path:
@@ -131,9 +125,7 @@ def _step(data: Any, part: str | int) -> Any:
 
 
 def _value_at(data: Any, path: Path) -> Any:
-    for part in path:
-        data = _step(data, part)
-    return data
+    return reduce(_step, path, data)
 
 
 def _replace_field(data: Any, path: Path) -> None:
@@ -145,13 +137,6 @@ def _replace_field(data: Any, path: Path) -> None:
         parent.pop(path[-1], None)
     elif isinstance(parent, list) and path[0] in _STAND_INS:
         parent[int(path[-1])] = _STAND_INS[path[0]][0]
-
-
-def _replace_section(data: dict[str, Any], name: str) -> None:
-    if name in _STAND_INS:
-        data[name] = _STAND_INS[name]
-    else:
-        data.pop(name, None)
 
 
 def _field_names(schema: type, path: Path, data: Any) -> list[str]:
