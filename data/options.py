@@ -6,11 +6,14 @@ A source's function and a reward's dataclass are their own schemas: recipes are 
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, TypeVar
+from contextlib import suppress
+from functools import lru_cache
+from typing import Annotated, Any, TypeVar, get_type_hints
 
-from pydantic import Field, Strict
+from pydantic import Field, PydanticSchemaGenerationError, Strict, TypeAdapter, ValidationError
 
 Flag = Annotated[bool, Strict()]
 Count = Annotated[int, Strict(), Field(ge=0)]
@@ -21,6 +24,35 @@ Weight = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Strict(), Field(ge=0, le=1)]
 
 Source = TypeVar("Source", bound=Callable[..., Any])
+
+
+def check_options(options: Any, where: str) -> None:
+    """Hold a dataclass to its annotations, so that code that makes one is checked as a recipe is.
+
+    Raises:
+        ValueError: The first option that its type does not allow.
+    """
+    for name, adapter in _adapters(type(options)).items():
+        try:
+            adapter.validate_python(found := getattr(options, name))
+        except ValidationError as error:
+            detail = error.errors()[0]
+            allowed = detail["msg"].removeprefix("Input should be ")
+            if detail["type"] == "literal_error":
+                allowed = f"one of {allowed.replace(' or ', ', ')}".replace("'", "")
+            raise ValueError(f"{where} · {name} · {found!r} · {allowed}") from None
+
+
+@lru_cache(maxsize=256)
+def _adapters(cls: type) -> dict[str, TypeAdapter[Any]]:
+    """A validator for each field of a dataclass whose type can be checked."""
+    adapters: dict[str, TypeAdapter[Any]] = {}
+    with suppress(NameError):  # types that are imported for type checkers only
+        hints = get_type_hints(cls, include_extras=True)
+        for field in dataclasses.fields(cls):
+            with suppress(PydanticSchemaGenerationError):
+                adapters[field.name] = TypeAdapter(hints[field.name])
+    return adapters
 
 
 def did_you_mean(found: str, allowed: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, ClassVar, Literal, get_args
 
 from ..data import limits
+from ..data.options import check_options
 from ..data.user_code import described
 
 Outcome = Literal["correct", "wrong", "unparseable", "timeout", "error", "skipped"]
@@ -61,6 +62,9 @@ class Reward:
     reads_all: ClassVar[bool] = False
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     patience_s: ClassVar[float] = 10.0
+
+    def __post_init__(self) -> None:
+        check_options(self, f"reward {getattr(self, 'name', type(self).__name__)}")
 
     @property
     def __name__(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from ...data.maths.countdown import solutions
 from ...data.maths.expressions import ExpressionError, canonical, leaves, parse, value
 from ..base import Reward, Verdict
-from .final_answer import AnswerFormat, after_thought, check_format, final_answer, written
+from .final_answer import AnswerFormat, after_thought, final_answer, written
 
 _LAYOUT = re.compile(r"\\(?:left|right|displaystyle|quad)(?![A-Za-z])|\\[ ,;:!()\[\]]|\$|`|^\*\*|\*\*$|[\s.,;]+$")
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
@@ -43,7 +43,7 @@ class Countdown(Reward):
     columns: ClassVar[tuple[str, ...]] = ("numbers", "target")
 
     def __post_init__(self) -> None:
-        check_format(self.answer_format, self.name)
+        super().__post_init__()
         if self.answer_format == "last_number":
             raise ValueError("reward countdown · answer_format 'last_number' holds no expression · take another one")
 

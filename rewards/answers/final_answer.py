@@ -30,16 +30,6 @@ _WRITTEN: dict[AnswerFormat, str] = {
 }
 
 
-def check_format(value: str, reward: str) -> None:
-    """Refuse a format that there is not.
-
-    Raises:
-        ValueError: With what is allowed.
-    """
-    if value not in ANSWER_FORMATS:
-        raise ValueError(f"reward {reward} · answer_format {value!r} · allowed: {', '.join(ANSWER_FORMATS)}")
-
-
 def after_thought(completion: str) -> str | None:
     """What follows the last thought; None where the last one has not ended."""
     marks = list(_THOUGHT.finditer(completion))

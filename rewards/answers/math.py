@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from ...data.options import Positive, PositiveFloat
 from ..base import AnswerLimit, Outcome, Reward, Verdict, error_verdict, time_limit
 from ..workers import TaskFailed, TaskTimeout, shared_pool
-from .final_answer import AnswerFormat, check_format, final_answer, written
+from .final_answer import AnswerFormat, final_answer, written
 from .math_text import listed, normal, settled, without_percent, without_prefix
 from .math_units import ratio, split_unit
 
@@ -48,11 +48,6 @@ class MathAnswer(Reward):
     name: ClassVar[str] = "math"
     columns: ClassVar[tuple[str, ...]] = ("answer",)
     optional: ClassVar[tuple[str, ...]] = ("prompt",)
-
-    def __post_init__(self) -> None:
-        check_format(self.answer_format, self.name)
-        if not (self.timeout_s > 0 and self.workers > 0):
-            raise ValueError("reward math · timeout_s and workers must be above 0")
 
     def judge(self, completion: str, row: Mapping[str, Any]) -> Verdict:
         """See the class."""

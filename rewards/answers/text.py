@@ -59,6 +59,7 @@ class Format(Reward):
     name: ClassVar[str] = "format"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _compiled(self.pattern)
 
     def judge(self, completion: str, row: Mapping[str, Any]) -> Verdict:
@@ -87,8 +88,9 @@ class Length(Reward):
     range: ClassVar[tuple[float, float]] = (-1.0, 0.0)
 
     def __post_init__(self) -> None:
-        if not 0 < self.margin <= self.limit:
-            raise ValueError(f"reward length · margin {self.margin}, limit {self.limit} · give 0 < margin <= limit")
+        super().__post_init__()
+        if self.margin > self.limit:
+            raise ValueError(f"reward length · margin {self.margin}, limit {self.limit} · give margin <= limit")
 
     def judge(self, completion: str, row: Mapping[str, Any]) -> Verdict:
         """See the class."""

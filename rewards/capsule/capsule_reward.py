@@ -16,7 +16,7 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -107,15 +107,6 @@ class CapsuleReward(Reward):
     readers: ClassVar[tuple[Reader, ...]] = ()  # options are what a recipe says; these are bound to it
     encoder: ClassVar[Encoder | None] = None
     stop_token_ids: ClassVar[tuple[int, ...]] = ()
-
-    def __post_init__(self) -> None:
-        for option, known in (("utility", Utility), ("gate", Gate), ("pool", Pool)):
-            if (value := getattr(self, option)) not in get_args(known):
-                raise ValueError(f"reward capsule · {option} · {value!r} · one of {', '.join(get_args(known))}")
-        if not self.min_gain > 0:
-            raise ValueError(f"reward capsule · min_gain · {self.min_gain} · more than 0 nats: gains are divided by it")
-        if not -1 < self.semantics_floor <= 1:
-            raise ValueError(f"reward capsule · semantics_floor · {self.semantics_floor} · above -1, up to 1")
 
     def bind(
         self, *readers: Reader, encoder: Encoder | None = None, stop_token_ids: Sequence[int] = ()

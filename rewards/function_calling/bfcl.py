@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ...data.function_calling.wire.calls import Call
-from ...data.function_calling.wire.formats import FORMATS, FormatName, parse_calls
+from ...data.function_calling.wire.formats import FormatName, parse_calls
 from ..base import Reward, Verdict
 from .call_scoring import answer_part
 from .function_call import FunctionCall
@@ -42,10 +42,6 @@ class BfclCall(Reward):
     format: FormatName = "hermes"
     name: ClassVar[str] = "bfcl"
     columns: ClassVar[tuple[str, ...]] = ("bfcl",)
-
-    def __post_init__(self) -> None:
-        if self.format not in FORMATS:
-            raise ValueError(f"reward bfcl · format · {self.format!r} · one of {', '.join(FORMATS)}")
 
     def judge(self, completion: str, row: Mapping[str, Any]) -> Verdict:
         """See the class."""

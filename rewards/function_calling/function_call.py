@@ -7,11 +7,11 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 from ...data.function_calling.check.corruptions import corruptions, right_turn
 from ...data.function_calling.wire.calls import of_message
-from ...data.function_calling.wire.formats import FORMATS, FormatName, parse_calls, render_calls
+from ...data.function_calling.wire.formats import FormatName, parse_calls, render_calls
 from ..base import Reward, Verdict
 from .call_alignment import CallScore
 from .call_scoring import Score, answer_part, score
@@ -39,11 +39,6 @@ class FunctionCall(Reward):
     name: ClassVar[str] = "function_call"
     columns: ClassVar[tuple[str, ...]] = ("gold",)
     optional: ClassVar[tuple[str, ...]] = ("tools", "language")
-
-    def __post_init__(self) -> None:
-        for option, value, known in (("format", self.format, FORMATS), ("grading", self.grading, get_args(Grading))):
-            if value not in known:
-                raise ValueError(f"reward function_call · {option} · {value!r} · one of {', '.join(known)}")
 
     @property
     def range(self) -> tuple[float, float]:  # type: ignore[override]  # it depends on the grading

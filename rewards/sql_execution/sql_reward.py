@@ -69,12 +69,6 @@ class SqlExecution(Reward):
     optional: ClassVar[tuple[str, ...]] = ("semantics",)
     patience_s: ClassVar[float] = 3600.0  # the queries have deadlines of their own
 
-    def __post_init__(self) -> None:
-        if self.semantics is not None:
-            _check_semantics(self.semantics)
-        if not (self.timeout_s > 0 and self.max_rows > 0 and self.max_bytes > 0):
-            raise ValueError("reward sql_execution · timeout_s, max_rows and max_bytes must be above 0")
-
     def judge(self, completion: str, row: Mapping[str, Any]) -> Verdict:
         """Judge one completion, as the class says."""
         return self._judge(completion, row, {})

@@ -98,7 +98,7 @@ def test_every_kind_is_built_pickles_and_is_called_by_its_name(kind):
         ("length", {"limit": 5, "margin": 6}, "margin 6"),
         ("format", {"pattern": "("}, "not a regular expression"),
         ("sql_execution", {"semantics": "list"}, "set, bag, ordered"),
-        ("math", {"timeout_s": 0}, "above 0"),
+        ("math", {"timeout_s": 0}, "timeout_s · 0 · greater than 0"),
     ],
 )
 def test_bad_options_are_named(kind, options, message):

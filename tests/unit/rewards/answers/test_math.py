@@ -244,7 +244,7 @@ def test_gold_and_near_misses_are_written_in_the_format(answer_format):
 
 
 def test_an_unknown_format_is_refused():
-    with pytest.raises(ValueError, match=r"answer_format 'box' · allowed: auto, boxed"):
+    with pytest.raises(ValueError, match=r"answer_format · 'box' · one of auto, boxed"):
         MathAnswer(answer_format="box")
 
 
