@@ -153,7 +153,7 @@ def test_every_option_of_every_source_is_typed_and_explained(registry):
         if registry is SOURCES and kind != "jsonl":
             assert function.provides, f"{kind} does not say which columns it has"
         for option in set(fields) - {"kind", "share", "split", "size", "seed"}:
-            assert fields[option].description or kind == "bird", f"{kind}.{option}"
+            assert fields[option].description, f"{kind}.{option}"
         assert fields["split"].is_required() is False
 
 
