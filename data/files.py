@@ -158,6 +158,8 @@ def _read_json(path: Path) -> Iterator[tuple[int, Any]]:
             yield from _parse_lines(text.split("\n"), path)
             return
         records = _parse(text, str(path))
+    if isinstance(records, dict) and isinstance(records.get("data"), list):  # SQuAD's own files
+        records = records["data"]
     if not isinstance(records, list):
         raise RowError(f"{path} · file · found {shorten(records, 60)} · give a JSON list of objects")
     yield from enumerate(records, start=1)

@@ -1,4 +1,4 @@
-"""What of a text must not change when it is put in other words: its numbers, dates and names, and what a user names."""
+"""Literals, which must survive compression unchanged: numbers, dates, names, and what a user names."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Grounding:
 
 
 class Source:
-    """A text by which others are checked; its numbers and words are read once.
+    """A text that others are checked against; its numbers and words are read once.
 
     Numbers are equal in any spelling with the same value (`1,200` and `1200`, `3,5` and `3.5`); a date is there if its
     numbers and its month are; a name may be inflected. Numbers as words are not read: `3` for `three` counts as absent.
@@ -99,11 +99,6 @@ class Source:
 
     def _has_name(self, name: str) -> bool:
         return all(any(_same_word(part, word) for word in self._words.get(part[:4], ())) for part in words(name))
-
-
-def grounding(text: str, source: str) -> Grounding:
-    """Compare the numbers, dates and names of a text with those of its source, see `Source`."""
-    return Source(source).grounding(text)
 
 
 @dataclass(frozen=True)
@@ -188,12 +183,7 @@ def _cased(character: str) -> bool:
 
 def _digits(text: str) -> str:
     """Digits of all scripts as 0 to 9."""
-    if text.isascii():
-        return text
-    return "".join(
-        str(unicodedata.digit(character)) if character.isdigit() and not character.isascii() else character
-        for character in text
-    )
+    return text if text.isascii() else "".join(str(unicodedata.digit(character, character)) for character in text)
 
 
 def _forms(number: str) -> set[str]:

@@ -13,9 +13,7 @@ import hashlib
 import random
 
 from ..rows import Row, RowError
-from .expressions import Node, Tree, add, canonical, multiply, node_value, parse, show, value
-
-__all__ = ["canonical", "demonstrations", "parse", "rows", "solutions"]
+from .expressions import Node, Tree, add, multiply, node_value, show, value
 
 SPLITS = ("pretrain", "train", "test")
 LARGEST = 20

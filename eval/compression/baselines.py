@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,8 @@ import numpy as np
 from ...data.compression.capsules import sentences
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from ...rewards.capsule.reader import Reader
     from ..engines.base import Engine
 
@@ -21,6 +24,9 @@ _WORD = re.compile(rf"(?<!\S)\S{{1,{_LONGEST_WORD}}}(?!\S)|\S")
 _SCORED_AT_ONCE = 512
 _MISSES = 16
 """Words that do not fit, after which a text is full."""
+_KEEP = 1
+"""Label of LLMLingua-2's classifier for tokens to keep."""
+_TOKENS_AT_ONCE, _PIECES_AT_ONCE = 510, 16
 
 
 def first_tokens(passages: Sequence[str], tokens: Sequence[int], reader: Reader) -> list[str]:
@@ -96,6 +102,63 @@ def self_information(texts: Sequence[str], engine: Engine) -> list[np.ndarray]:
         word_weights(text, e["offset_mapping"], -np.array(row), np.sum)
         for text, e, row in zip(texts, encoded, scores, strict=True)
     ]
+
+
+class ClassifierError(ValueError):
+    """A folder that holds no such classifier, with what to do about it."""
+
+
+def keep_probabilities(texts: Sequence[str], folder: str) -> list[np.ndarray]:
+    """Return for each word the mean probability that its tokens are to be kept, by LLMLingua-2's token classifier.
+
+    The classifier of hf.co/papers/2403.12968. Words are chosen as for every baseline here, to an exact number of the
+    reader's tokens; the original takes a share of the words by a threshold. Texts are cut into pieces of 510 tokens.
+
+    Args:
+        texts: To compress.
+        folder: With config, weights and fast tokenizer of a token classifier with two labels.
+
+    Raises:
+        ClassifierError: There is no such folder, or its model has other labels.
+    """
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+    if not Path(folder).is_dir():
+        raise ClassifierError(f"baselines.llmlingua2 · {folder} · no such folder · give that of the weights, or null")
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    model = AutoModelForTokenClassification.from_pretrained(
+        folder, trust_remote_code=False, use_safetensors=True
+    ).eval()
+    if model.config.num_labels != 2:
+        found = f"{model.config.num_labels} labels"
+        raise ClassifierError(f"baselines.llmlingua2 · {folder} · {found} · a classifier of two, drop and keep")
+    return [_weigh(text, tokenizer, model) for text in texts]
+
+
+def _weigh(text: str, tokenizer: Any, model: PreTrainedModel) -> np.ndarray:
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    ids = encoded["input_ids"]
+    pieces = [ids[at : at + _TOKENS_AT_ONCE] for at in range(0, len(ids), _TOKENS_AT_ONCE)]
+    keep: list[float] = []
+    for at in range(0, len(pieces), _PIECES_AT_ONCE):
+        keep += _probabilities(pieces[at : at + _PIECES_AT_ONCE], tokenizer, model)
+    return word_weights(text, encoded["offset_mapping"], np.array(keep), np.mean)
+
+
+def _probabilities(pieces: Sequence[list[int]], tokenizer: Any, model: PreTrainedModel) -> list[float]:
+    """Probability of the label `keep` of every token, one piece after the other."""
+    import torch
+
+    prefix, suffix = [tokenizer.cls_token_id], [tokenizer.sep_token_id]
+    batch = tokenizer.pad({"input_ids": [prefix + piece + suffix for piece in pieces]}, return_tensors="pt")
+    with torch.inference_mode():
+        kept = model(**batch.to(model.device)).logits.float().softmax(-1)[..., _KEEP]
+    padded_left = tokenizer.padding_side == "left"
+    found: list[float] = []
+    for row, piece in zip(kept, pieces, strict=True):
+        start = len(row) - len(piece) - 1 if padded_left else 1
+        found += row[start : start + len(piece)].tolist()
+    return found
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:

@@ -62,17 +62,10 @@ class Costs:
     cached: float | None
     capsule: float
 
-    def of_full(self, reads: int) -> float:
-        """Full passage at the list price."""
-        return reads * self.full
-
-    def of_cached(self, reads: int) -> float | None:
-        """Full passage, from the cache after the first read."""
-        return None if self.cached is None else self.full + (reads - 1) * self.cached
-
-    def of_capsule(self, reads: int) -> float:
-        """Capsule, its writing included."""
-        return self.compress + reads * self.capsule
+    def after(self, reads: int) -> tuple[float, float | None, float]:
+        """The full passage at the list price, from the cache after the first read, and the capsule with its writing."""
+        cached = None if self.cached is None else self.full + (reads - 1) * self.cached
+        return reads * self.full, cached, self.compress + reads * self.capsule
 
     @property
     def reads_to_pay(self) -> int | None:
@@ -101,8 +94,5 @@ def costs(prices: Prices, lengths: Lengths) -> Costs:
 
 def cost_rows(of: Costs, reads: Sequence[int]) -> list[tuple[int, float, float | None, float]]:
     """Return `(reads, full, cached, capsule)`, each for a thousand passages."""
-    cached = [of.of_cached(n) for n in reads]
-    return [
-        (n, 1e3 * of.of_full(n), None if kept is None else 1e3 * kept, 1e3 * of.of_capsule(n))
-        for n, kept in zip(reads, cached, strict=True)
-    ]
+    money = [(n, of.after(n)) for n in reads]
+    return [(n, 1e3 * full, cached and 1e3 * cached, 1e3 * capsule) for n, (full, cached, capsule) in money]

@@ -16,7 +16,7 @@ from ...data.compression.capsules import clean
 from ...data.compression.literals import KINDS, Kept, Literal, required
 from ...data.compression.selection import Piece, Selection, pieces_of, select, weighed
 from .counting import make_counters
-from .result import CompressedPrompt, Outcome, measured, without_effect
+from .result import CompressedPrompt, measured, without_effect
 
 if TYPE_CHECKING:
     from .writing import Draft, Writer
@@ -43,7 +43,7 @@ class _Settings:
 
 @dataclass(frozen=True)
 class _Job:
-    """One prompt on its way.
+    """One prompt to compress.
 
     Attributes:
         given: The contexts as they came, and cleaned.
@@ -71,7 +71,7 @@ def compress_prompt(
     target_token: float = -1,
     **options: Any,
 ) -> CompressedPrompt:
-    """Put the contexts of one prompt in fewer tokens; see `compress_prompts`, which takes several prompts.
+    """Compress the contexts of one prompt; see `compress_prompts`, which takes several prompts.
 
     Args:
         context: The text, or several, of one prompt.
@@ -106,10 +106,10 @@ def compress_prompts(
     template: str | None = None,
     **llmlingua: Any,
 ) -> list[CompressedPrompt]:
-    """Put several prompts, independent of each other, in fewer tokens; a model writes for all of them together.
+    """Compress several independent prompts; a model writes for all of them in one batch.
 
-    The whole new prompt is within its limit for every reader, counted as it will be sent. Sentences are kept or dropped
-    whole; one is cut only where not even one fits. Nothing in a text makes it raise.
+    Every new prompt is within its limit for every reader, counted as it will be sent. Sentences are kept or dropped
+    whole; one is cut only if not even one fits. No text makes it raise.
 
     Args:
         prompts: Contexts, or lists of contexts, one entry for each prompt.
@@ -228,8 +228,8 @@ def _share(job: _Job, number: int) -> int:
 def _compressed(job: _Job, settings: _Settings, drafts: Mapping[int, Draft]) -> CompressedPrompt:
     if job.unchanged is not None:
         whole = join_parts(settings.instruction, *job.given, settings.question)
-        outcome = Outcome(job.contexts, whole, dict(enumerate(job.given)), (*settings.notes, *job.notes, job.unchanged))
-        return measured(outcome, job.before, job.budget)
+        warnings = [*settings.notes, *job.notes, job.unchanged]
+        return measured(job.contexts, whole, dict(enumerate(job.given)), warnings, job.before, job.budget)
     notes: list[str] = []
     fill: list[Piece] = []
     holders: list[Piece] = []
@@ -249,11 +249,9 @@ def _compressed(job: _Job, settings: _Settings, drafts: Mapping[int, Draft]) -> 
             notes += ["the model wrote nothing of use: sentences of the text are kept"] if draft is not None else []
             fill += weighed(pieces)
     selection = select(job.budget, job.literals, fill, holders, forced)
-    notes += _notes_of(selection)
-    warnings = (*settings.notes, *job.notes, *dict.fromkeys(notes))
-    whole = job.budget.prompt(selection.text)
-    outcome = Outcome(job.contexts, whole, selection.by_context(), warnings, selection.text)
-    return measured(outcome, job.before, job.budget)
+    warnings = [*settings.notes, *job.notes, *dict.fromkeys([*notes, *_notes_of(selection)])]
+    text, left = selection.text, selection.by_context()
+    return measured(job.contexts, job.budget.prompt(text), left, warnings, job.before, job.budget, text)
 
 
 def _notes_of(selection: Selection) -> list[str]:

@@ -20,8 +20,6 @@ from ..parts.models import model_path
 if TYPE_CHECKING:
     from ...eval.engines.base import Completion, Engine
 
-EXTRACTIVE = "extractive"
-"""Name of no model: sentences are taken as they are."""
 TEMPLATE = "{passage}\n\n" + INSTRUCTION
 """What the model is asked, as in training; the question is never in it."""
 
@@ -98,9 +96,7 @@ class Writer:
     def _window(self) -> int:
         """Tokens that the model can hold: prompt and answer."""
         config = getattr(getattr(self.engine, "model", None), "config", None)
-        most = (
-            getattr(config, "max_position_embeddings", None) or getattr(self.tokenizer, "model_max_length", None) or 0
-        )
+        most = getattr(config, "max_position_embeddings", 0) or getattr(self.tokenizer, "model_max_length", 0) or 0
         return min(most if 0 < most < 10**9 else _WINDOW, _LONGEST)
 
     def _parts(self, text: str, budget: int) -> list[str]:
@@ -142,7 +138,7 @@ def load_writer_engine(model: str) -> Engine:
     except (OSError, ValueError, ImportError) as error:
         raise CompressionError(
             f"model · {model!r} cannot be loaded: {error} · give a folder with weights and tokenizer, a model of the "
-            f"local hub cache, or {EXTRACTIVE!r} for none"
+            "local hub cache, or 'extractive' for none"
         ) from error
 
 
@@ -171,10 +167,8 @@ def _short_enough(pieces: Sequence[Piece], room: int, count: Any) -> Iterator[Pi
             if half == 0 or (len(part.text) < 100 * room and count(part.text) < room):
                 yield part
             else:
-                parts += [
-                    replace(part, text=part.text[half:], place=part.place + half),
-                    replace(part, text=part.text[:half]),
-                ]
+                rest = replace(part, text=part.text[half:], place=part.place + half)
+                parts += [rest, replace(part, text=part.text[:half])]
 
 
 def _finished(answer: Completion) -> str:
@@ -192,20 +186,18 @@ def _finished(answer: Completion) -> str:
 def _usable(text: str, source: str) -> Draft:
     """The sentences of a draft that are readable and say no number, date or name that the source does not have."""
     known, sample = Source(source), source[:_SAMPLE]
-    kept: list[Piece] = []
-    seen: set[str] = set()
+    kept: dict[str, Piece] = {}
     invented = odd = 0
     for piece in _notes(text):
         if known.grounding(piece.text).absent:
             invented += 1
         elif unreadable(piece.text, sample) > 0.5 or injected(piece.text, source):
             odd += 1
-        elif piece.text not in seen:
-            seen.add(piece.text)
-            kept.append(piece)
+        else:
+            kept.setdefault(piece.text, piece)
     notes = [f"{invented} sentences of the model were left out: they name what the text does not"] if invented else []
     notes += [f"{odd} sentences of the model were left out: not readable as the text is"] if odd else []
-    return Draft(tuple(kept), tuple(notes))
+    return Draft(tuple(kept.values()), tuple(notes))
 
 
 def _notes(text: str) -> list[Piece]:

@@ -112,9 +112,7 @@ def _baselines(
         found[results.ZERO_SHOT] = lambda _, tokens, reader: baselines.first_tokens(summaries, tokens, reader)
         found[results.SELF_INFORMATION] = partial(baselines.heaviest_words, weights=surprise)
     if classifier is not None:
-        from ...eval.compression.llmlingua2 import keep_probabilities
-
-        kept = keep_probabilities(passages, classifier)
+        kept = baselines.keep_probabilities(passages, classifier)
         found[results.LLMLINGUA2] = partial(baselines.heaviest_words, weights=kept)
     return found
 

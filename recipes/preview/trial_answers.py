@@ -1,4 +1,4 @@
-"""Answers whose worth is known: what `quince preview rewards` tries rewards with."""
+"""Gold, empty and near-miss completions on which `quince preview rewards` tries rewards."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OTHERS: tuple[Reward, ...] = (ExactMatch(), MathAnswer(), Countdown())
 
 
 def gold_answer(row: Mapping[str, Any], rewards: Sequence[Reward]) -> str | None:
-    """A right answer to a row: one that a reward names, else one from the row's columns; None where there is none."""
+    """A gold completion: a reward's, else one from the row's columns; None where there is none."""
     golds = (reward.gold_completion(row) for reward in _readers(row, rewards))
     found = next((gold for gold in golds if gold is not None), None)
     if found is None and "gold" in row:
@@ -29,13 +29,12 @@ def gold_answer(row: Mapping[str, Any], rewards: Sequence[Reward]) -> str | None
 
 
 def trial_answers(row: Mapping[str, Any], rewards: Sequence[Reward]) -> dict[str, str]:
-    """Answers to try rewards with, by what they are."""
+    """Completions to try rewards on, by what they are."""
     answers = {"gold": gold_answer(row, rewards), "empty": "", "near miss": _near_miss(row, rewards)}
     return {name: answer for name, answer in answers.items() if answer is not None}
 
 
 def _near_miss(row: Mapping[str, Any], rewards: Sequence[Reward]) -> str | None:
-    """An answer that is almost right and should be judged wrong."""
     found = next((miss for reward in _readers(row, rewards) for miss in reward.near_misses(row)), None)
     if found is None and "gold" in row:
         return _as_written(next(wrong.message for wrong in corruptions(row, random.Random(row["id"]))))

@@ -1,7 +1,7 @@
 r"""Where the final answer stands in a completion.
 
-The thought comes first: what stands inside `<think>` is never the answer, and a thought that does not end leaves
-none. Of what follows, the last mark of the asked format counts.
+Text inside `<think>` is never the answer, and a thought that does not end leaves none. Of the rest, the last mark of
+the requested format counts.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _WRITTEN: dict[AnswerFormat, str] = {
 
 
 def check_format(value: str, reward: str) -> None:
-    """Refuse a format that there is not.
+    """Refuse an unknown format.
 
     Raises:
         ValueError: With what is allowed.
