@@ -12,6 +12,8 @@ import gzip
 import json
 import os
 import random
+import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +21,7 @@ from typing import IO, Any
 from .rows import Row, RowError
 
 ROOT_VARIABLE = "QUINCE_DATA"
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet", ".csv", ".csv.gz")
 
 
@@ -36,10 +39,19 @@ def jsonl(split: str, size: int | None = None, seed: int = 0, *, path: str, root
     Raises:
         RowError: If the file is missing or a line of it is malformed.
     """
-    file = (data_root(root) or Path()) / path.replace("{split}", split)
+    file = source_file(path, split, root)
     if not file.is_file():
         raise RowError(f"jsonl · path · found no file at {file} · give a file, or set root or {ROOT_VARIABLE}")
     return take([record for _, record in read_records(file)], size, seed, str(file))
+
+
+def source_file(path: str, split: str, root: str | None) -> Path:
+    """The file that a source names, whether it is there or not.
+
+    Raises:
+        RowError: The folder of a relative path does not exist.
+    """
+    return (data_root(root) or Path()) / path.replace("{split}", split)
 
 
 def data_root(root: str | None = None) -> Path | None:
@@ -86,11 +98,22 @@ def read_records(path: Path) -> list[tuple[int, dict[str, Any]]]:
     readers = {"jsonl": _read_jsonl, "json": _read_json, "csv": _read_csv, "parquet": _read_parquet}
     if kind not in readers:
         raise RowError(f"{path} · format · found .{kind} · one of {' '.join(SUFFIXES)}")
-    records = []
-    for number, record in readers[kind](path):
-        if not isinstance(record, dict):
-            raise RowError(f"{path}:{number} · record · found {shorten(record)} · give a JSON object")
-        records.append((number, record))
+    records: list[tuple[int, dict[str, Any]]] = []
+    number = 0
+    try:
+        for number, record in readers[kind](path):
+            if not isinstance(record, dict):
+                raise RowError(f"{path}:{number} · record · found {shorten(record)} · give a JSON object")
+            records.append((number, record))
+    except RowError:
+        raise
+    except UnicodeDecodeError as error:
+        place = f"{path}:{_undecodable(path)}"
+        raise RowError(f"{place} · not UTF-8 ({_reason(error)}) · save the file as UTF-8") from error
+    except (ValueError, EOFError, RecursionError, OSError, csv.Error, zlib.error) as error:
+        raise RowError(f"{path}:{number + 1} · cannot be read ({_reason(error)}) · mend or replace the file") from error
+    if not records:
+        raise RowError(f"{path} · found no rows · give at least one")
     return records
 
 
@@ -132,8 +155,19 @@ def shorten(value: Any, limit: int = 300) -> str:
 
 def _open(path: Path) -> IO[str]:
     if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
-    return path.open(encoding="utf-8", newline="")
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _undecodable(path: Path) -> int:
+    """The first line that is not UTF-8."""
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return 1
 
 
 def _read_jsonl(path: Path) -> Iterator[tuple[int, Any]]:
@@ -157,7 +191,9 @@ def _read_json(path: Path) -> Iterator[tuple[int, Any]]:
         if error.msg == "Extra data":
             yield from _parse_lines(text.split("\n"), path)
             return
-        records = _parse(text, str(path))
+    except (ValueError, RecursionError):
+        pass
+    records = _parse(text, str(path))
     if isinstance(records, dict) and isinstance(records.get("data"), list):  # SQuAD's own files
         records = records["data"]
     if not isinstance(records, list):
@@ -166,8 +202,12 @@ def _read_json(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _read_csv(path: Path) -> Iterator[tuple[int, Any]]:
+    csv.field_size_limit(2**31 - 1)
     with _open(path) as file:
-        yield from enumerate(csv.DictReader(file), start=1)
+        for number, record in enumerate(csv.DictReader(file, strict=True), start=1):
+            if None in record or None in record.values():
+                raise RowError(f"{path} · record {number} · found {shorten(record)} · give one value for each column")
+            yield number, record
 
 
 def _read_parquet(path: Path) -> Iterator[tuple[int, Any]]:
@@ -178,6 +218,20 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, Any]]:
 
 def _parse(text: str, where: str) -> Any:
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise RowError(f"{where} · JSON · found {shorten(text, 80)} · mend it: {error}") from None
+        value = json.loads(text)
+        if _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()  # half of a pair is no character
+    except (ValueError, RecursionError) as error:
+        raise RowError(f"{where} · JSON · found {shorten(text, 80)} · mend it: {_reason(error)}") from None
+    return value
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in one line for people."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.object[error.start]:#04x}"
+    if isinstance(error, UnicodeEncodeError):
+        return f"half of a surrogate pair: {error.object[error.start]!a}"
+    return str(error).partition("\n")[0].partition(";")[0]

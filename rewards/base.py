@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any, ClassVar, Literal, get_args
+
+from ..data import limits
 
 Outcome = Literal["correct", "wrong", "unparseable", "timeout", "error", "skipped"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -148,29 +146,9 @@ class Reward:
             return error_verdict(self.name, row, error)
 
 
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raise `AnswerLimit` in a block that takes longer; does nothing outside the main thread, which gets no signals.
-
-    Ends Python code and regular expressions. Native code that may never return belongs into `rewards.workers`.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ring(number: int, frame: FrameType | None) -> None:
-        raise AnswerLimit(f"no judgement within {seconds:g} s")
-
-    handler, started = signal.signal(signal.SIGALRM, ring), time.monotonic()
-    left, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        # What someone else had set goes on as if nothing had been.
-        after = max(left - (time.monotonic() - started), 1e-3) if left else 0.0
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, handler)
-        signal.setitimer(signal.ITIMER_REAL, after, interval)
+def time_limit(seconds: float) -> AbstractContextManager[None]:
+    """Raise `AnswerLimit` in a block that takes longer; work that may never return belongs into `rewards.workers`."""
+    return limits.time_limit(seconds, AnswerLimit(f"no judgement within {seconds:g} s"))
 
 
 def error_verdict(name: str, row: Mapping[str, Any], error: Exception) -> Verdict:

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..limits import time_limit
 from ..rows import RowError
 from .control_tokens import ControlTokens, control_tokens, escape_for, pieces
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 _GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
+_TEMPLATE_S = 10.0
 Span = tuple[int, int]
 
 
@@ -66,12 +68,15 @@ def render_prompt(row: Mapping[str, Any], tokenizer: Any, **template_kwargs: Any
     return render_prompts([row], tokenizer, **template_kwargs)[0]
 
 
-def render_prompts(rows: Sequence[Mapping[str, Any]], tokenizer: Any, **template_kwargs: Any) -> list[list[int]]:
+def render_prompts(
+    rows: Sequence[Mapping[str, Any]], tokenizer: Any, *, longest: int | None = None, **template_kwargs: Any
+) -> list[list[int]]:
     """Token ids of rows' prompts, each ending where the assistant is to speak.
 
     Args:
         rows: Rows with ``prompt``; ``tools`` (a JSON string) is parsed and given to the template.
         tokenizer: A transformers tokenizer with a chat template.
+        longest: Tokens of a prompt at most; a longer one loses its beginning.
         **template_kwargs: More arguments of the template, for example ``enable_thinking=False``.
 
     Raises:
@@ -83,7 +88,7 @@ def render_prompts(rows: Sequence[Mapping[str, Any]], tokenizer: Any, **template
     rendered = Renderer(tokenizer, **template_kwargs).render_all(
         [(row, row["prompt"]) for row in rows], add_generation_prompt=True
     )
-    return [prompt.ids for prompt in rendered]
+    return [prompt.ids[-longest:] if longest else prompt.ids for prompt in rendered]
 
 
 def render_messages(row: Mapping[str, Any], tokenizer: Any, **template_kwargs: Any) -> list[int]:
@@ -145,13 +150,22 @@ class Renderer:
         chat = [template_message(message, row.get("id")) for message in messages]
         if escape := escape_for(tokens, chat, tools):
             chat, tools = escape.messages(chat), escape.tools(tools)
-        (text,), spans = render_jinja_template(
-            conversations=[chat],
-            tools=tools or None,
-            chat_template=template,
-            return_assistant_tokens_mask=bool(_GENERATION.search(template)),
-            **{**self.arguments, **kwargs},
-        )
+        where = f"{row.get('id', 'a conversation')} · chat template"
+        late = RowError(f"{where} · no text within {_TEMPLATE_S:g} s · mend its loops, or name another chat_template")
+        try:
+            with time_limit(_TEMPLATE_S, late):
+                (text,), spans = render_jinja_template(
+                    conversations=[chat],
+                    tools=tools or None,
+                    chat_template=template,
+                    return_assistant_tokens_mask=bool(_GENERATION.search(template)),
+                    **{**self.arguments, **kwargs},
+                )
+        except RowError:
+            raise
+        except Exception as error:  # whatever a template of anybody may raise
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+            raise RowError(f"{where} · {reason} · mend it, or name another chat_template") from error
         found = {character: (string, tokens) for character, string in escape.found.items()} if escape else {}
         # Some templates put the line break after the token that ends a turn into the marks; nobody generates it.
         trimmed = [(start, start + len(text[start:end].rstrip())) for start, end in (spans[0] if spans else [])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -144,7 +144,7 @@ def renderer(site: Site) -> Any:
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
     def show(name: str, **values: Any) -> str:
-        common: Mapping[str, Any] = {"site": site, "root": "../", "made": made, "version": __version__}
+        common = {"site": site, "root": "../", "made": made, "version": __version__}
         return environment.get_template(name).render(common | values)
 
     return show

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 
 from ...rewards.base import OUTCOMES
-from ..measure.compare import Comparison, compare
+from ..measure.compare import Comparison, compare, matched
 from ..measure.metrics import Unit, unit_of
 from ..measure.problems import Problem
 from ..measure.statistics import Interval
+from ..show.interval_charts import Line, line_chart
 from ..show.record_tables import shown_metrics
 from .content import Entry, Suite
-from .interval_charts import Line, line_chart
 
 PAIRS_OF_ALL = 8
 """With more models only the comparisons with the base have a page."""
@@ -161,10 +161,9 @@ def confusion(base: Sequence[Problem], other: Sequence[Problem]) -> Confusion:
     Greedy answers where every problem has them; otherwise one answer drawn from each model's samples, so that a
     problem spreads over the cells by the product of its shares.
     """
-    theirs = {p.id: p for p in other}
-    both = [(p, theirs[p.id]) for p in base if p.id in theirs]
+    both = matched(base, other)
     greedy = all(a.greedy and b.greedy for a, b in both)
-    shares: Counter[tuple[str, str]] = Counter()
+    shares: dict[tuple[str, str], float] = defaultdict(float)
     for a, b in both:
         for i, p in _shares(a, greedy).items():
             for j, q in _shares(b, greedy).items():

@@ -12,12 +12,13 @@ import numpy as np
 from ...rewards.base import OUTCOMES
 from ..measure.analyses import Analysed, find_analysis, read_analysis
 from ..measure.compare import Comparison, compare, ranks
+from ..measure.labels import differing, record_labels, suite_labels
 from ..measure.metrics import Metric, per_problem
-from ..measure.problems import Problem
-from ..measure.records import Record, record_labels
+from ..measure.problems import Problem, Unjudged
+from ..measure.records import Record
 from ..measure.reference import KL_METRICS
 from ..measure.settings import KlSettings
-from .interval_charts import Line, Point, line_chart, scatter
+from ..show.interval_charts import Line, Point, line_chart, scatter
 
 COLOURS = 8
 
@@ -70,8 +71,12 @@ class Entry:
     @property
     def not_judged(self) -> float:
         """Share of samples without a verdict."""
-        judged = ("outcome/correct", "outcome/wrong", "outcome/unparseable", "outcome/timeout")
-        return 1 - sum(self.record.metrics[name].interval.estimate for name in judged)
+        return self.unjudged.samples / self.unjudged.drawn
+
+    @cached_property
+    def unjudged(self) -> Unjudged:
+        """The answers without a verdict."""
+        return self.record.unjudged or Unjudged.of(self.problems, self.record.ks)
 
 
 @dataclass(frozen=True)
@@ -133,12 +138,10 @@ class Suite:
     def remarks(self) -> list[str]:
         """What makes the comparison less than equal."""
         remarks = []
-        if len({e.record.settings.sampling for e in self.entries}) > 1:
-            remarks.append("The models were sampled with different settings.")
+        if names := differing([e.record for e in self.entries]):
+            remarks.append(f"The models were evaluated with different settings: {', '.join(names)}.")
         if any(self.shared < len(e.problems) for e in self.entries):
             remarks.append(f"Only {self.shared} problems were answered by every model; ranks are over those.")
-        if len({e.record.settings.template_sha256 for e in self.entries}) > 1:
-            remarks.append("The models saw different prompt templates.")
         if len({kl.model for kl in self._kl}) > 1:
             remarks.append("The divergences are from different references.")
         return remarks
@@ -147,10 +150,8 @@ class Suite:
     def detectable(self) -> float | None:
         """Smallest true difference in Pass@k, for the first k, that is found with 80 % power for every model."""
         name = f"pass@{self.ks[0]}"
-        found = [
-            e.comparison.detectable[name] for e in self.entries if e.comparison and name in e.comparison.detectable
-        ]
-        return max(found, default=None)
+        found = [e.comparison.detectable.get(name) for e in self.entries if e.comparison]
+        return max((least for least in found if least is not None), default=None)
 
     @property
     def reference(self) -> str | None:
@@ -222,9 +223,9 @@ def suites(records: Sequence[Record], base: str | None) -> list[Suite]:
         base: Name of the base model; without it "tiny" or "base" if there is one, else the first record.
     """
     groups: dict[str, list[Record]] = defaultdict(list)
+    names, labels = suite_labels(records), record_labels(records)
     for record in records:
-        groups[record.settings.suite].append(record)
-    labels = record_labels(records)
+        groups[names[str(record.folder)]].append(record)
     colours = {label: i % COLOURS for i, label in enumerate(_in_order(list(labels.values()), base))}
     return [_suite(name, group, base, labels, colours) for name, group in groups.items()]
 
@@ -246,7 +247,7 @@ def _suite(
 def _in_order(labels: list[str], base: str | None) -> list[str]:
     distinct = list(dict.fromkeys(labels))
     wanted = [base] if base else ["base", "tiny"]
-    first = next((label for name in wanted for label in distinct if label == name), distinct[0])
+    first = next((x for name in wanted for x in distinct if x == name or x.startswith(f"{name} (")), distinct[0])
     return [first, *sorted(label for label in distinct if label != first)]
 
 

@@ -35,7 +35,8 @@ def answers(problems: Mapping[str, Problem], ids: Sequence[str]) -> list[list[An
     Each is `[judged, correct, distinct, greedy, answers]`, an answer `[text, count, outcome, detail, tokens]`; `None`
     in place of `answers` where the file would grow too large.
     """
-    room, found = _CHARACTERS, []
+    room = _CHARACTERS
+    found: list[list[Any] | None] = []
     for identity in ids:
         problem = problems.get(identity)
         if problem is None:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 PAGE_FILE = "compression.md"
 
 READING = (
-    "Readers answer greedily; a question counts for its passage, and the passage is the unit of every interval (95 %, "
-    "bootstrap; Wilson's for shares of whole passages). Capsules are cut to the budget before they are read. The "
+    "Readers answer greedily; a question counts for its passage, and the passage is the unit of every interval (95 %). "
+    "Capsules are cut to the budget before they are read. The "
     "first reader trained the compressor and counts the budget; the others did neither. Baselines have as many of its "
     "tokens as the capsule of the same passage; random facts and the oracle have the whole budget. The transfer ratio "
     "is (capsule / full passage) of a reader by that of the first one. A swapped capsule is that of another passage."

@@ -5,30 +5,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..measure.statistics import Interval, bootstrap_mean, bootstrap_means, paired_difference, wilson
+from ..measure.statistics import Interval, bounded_mean, mean, paired_difference, proportion
 from .costs import Lengths
 from .results import CAPSULE, FULL, NONE, SWAPPED, Results
 
+_DRAWS = 1_000
 EQUAL_TOKENS = 0.02
 """Mean lengths that differ by a larger share than this are not called equal."""
 
 
-def share(values: ArrayLike, level: float = 0.95) -> Interval:
-    """Return the mean of shares, `[passages]`, with an interval over passages.
-
-    Wilson's where every value is 0 or 1: a bootstrap of equal values would claim certainty.
-    """
-    values = np.asarray(values, dtype=np.float64)
-    if np.isin(values, (0.0, 1.0)).all():
-        return wilson(int(values.sum()), len(values), level)
-    return bootstrap_mean(values, level=level)
-
-
 def ratio(over: ArrayLike, under: ArrayLike, level: float = 0.95) -> Interval | None:
-    """Return a product of means by a product of means with a bootstrap interval over passages.
+    """Return a product of means by a product of means with a percentile bootstrap interval over passages.
 
     Args:
-        over: Columns above the line, `[passages, m]`; every resample draws whole passages, so columns stay paired.
+        over: Columns above the line, `[passages, m]`; a draw takes whole passages, so columns stay paired.
         under: Columns below it, `[passages, n]`.
         level: Coverage.
 
@@ -37,7 +27,9 @@ def ratio(over: ArrayLike, under: ArrayLike, level: float = 0.95) -> Interval | 
     """
     over, under = np.atleast_2d(np.asarray(over, np.float64)), np.atleast_2d(np.asarray(under, np.float64))
     columns = np.concatenate([over, under], axis=1)
-    means = np.concatenate([columns.mean(0, keepdims=True), bootstrap_means(columns)])
+    passages = len(columns)
+    counts = np.random.default_rng(0).multinomial(passages, np.full(passages, 1 / passages), size=_DRAWS)
+    means = np.concatenate([columns.mean(0, keepdims=True), counts @ columns / passages])
     above, below = means[:, : over.shape[1]].prod(1), means[:, over.shape[1] :].prod(1)
     if (below == 0).any():
         return None
@@ -48,7 +40,7 @@ def ratio(over: ArrayLike, under: ArrayLike, level: float = 0.95) -> Interval | 
 
 def accuracy(results: Results, source: str, reader: str) -> Interval:
     """Return the share of questions that a reader answers right, mean over passages."""
-    return share(results.right[source][reader])
+    return bounded_mean(results.right[source][reader])
 
 
 def retention(results: Results, reader: str) -> Interval | None:
@@ -82,19 +74,19 @@ def leak(results: Results, reader: str) -> Interval | None:
 
 
 def over_budget(results: Results) -> Interval:
-    """Return the share of capsules that were written longer than the budget, with Wilson's interval."""
+    """Return the share of capsules that were written longer than the budget."""
     over = [tokens > budget for tokens, budget in zip(results.written, results.budgets, strict=True)]
-    return wilson(sum(over), len(over))
+    return proportion(sum(over), len(over))
 
 
 def ended(results: Results) -> Interval:
-    """Return the share of capsules that the compressor ended by itself, with Wilson's interval."""
-    return wilson(sum(results.stopped), len(results.stopped))
+    """Return the share of capsules that the compressor ended by itself."""
+    return proportion(sum(results.stopped), len(results.stopped))
 
 
 def length_cut(results: Results, reader: str) -> Interval:
     """Return 1 minus the length of what is read in place of the passage, by its length; mean over passages."""
-    return bootstrap_mean(1 - _lengths(results, CAPSULE, reader) / np.maximum(1, _lengths(results, FULL, reader)))
+    return mean(1 - _lengths(results, CAPSULE, reader) / np.maximum(1, _lengths(results, FULL, reader)))
 
 
 def mean_tokens(results: Results, source: str, reader: str) -> float:
@@ -119,7 +111,7 @@ def equal_tokens(results: Results, source: str) -> bool:
 def grounding(results: Results) -> Interval | None:
     """Return the share of what capsules say that their passages say; None if nothing could be checked."""
     known = [value for value in results.grounded if value is not None]
-    return share(known) if known else None
+    return bounded_mean(known) if known else None
 
 
 def similarity(results: Results) -> Interval | None:
@@ -127,7 +119,7 @@ def similarity(results: Results) -> Interval | None:
 
     It says nothing of usefulness.
     """
-    return bootstrap_mean(results.similarity) if results.similarity else None
+    return bounded_mean(results.similarity, bounds=(-1.0, 1.0)) if results.similarity else None
 
 
 def lengths(results: Results, reader: str) -> Lengths:

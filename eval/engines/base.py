@@ -1,12 +1,20 @@
-"""What every engine promises: token ids in, completions with log-probs out."""
+"""What every engine promises: token ids in, completions with log-probs out; and random draws apart from batching."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
 
 FinishReason = Literal["stop", "length"]
+_BLOCK = 64
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 class EngineError(ValueError):
@@ -92,3 +100,84 @@ def decode(tokenizer: Any, rows: Sequence[tuple[int, ...]]) -> list[str]:
     texts = tokenizer.batch_decode(distinct, skip_special_tokens=True)
     table = dict(zip(distinct, texts, strict=True))
     return [table[row] for row in rows]
+
+
+def _mix(z: np.ndarray) -> np.ndarray:
+    """SplitMix64's finaliser (Steele, Lea and Flood, 2014): a bijection of 64 bits with full avalanche."""
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def prompt_key(prompt: Sequence[int], repeat: int, seed: int) -> int:
+    """Return a 64-bit key of a prompt; `repeat` tells equal prompts of one request apart."""
+    material = np.asarray([seed, repeat, *prompt], dtype=np.int64).tobytes()
+    return int.from_bytes(hashlib.blake2b(material, digest_size=8).digest(), "little")
+
+
+def stream_keys(prompt_keys: Sequence[int], first_sample: int, samples: int) -> np.ndarray:
+    """Return one stream key per completion, `[prompts, samples]` flattened."""
+    base = np.asarray(prompt_keys, dtype=np.uint64)[:, None]
+    index = np.arange(first_sample + 1, first_sample + samples + 1, dtype=np.uint64)[None, :]
+    return _mix(base + index * _GOLDEN).reshape(-1)
+
+
+def uniforms(keys: np.ndarray, step: int) -> np.ndarray:
+    """Return a number in [0, 1) for each stream at a decoding step; no state, so batches do not matter."""
+    bits = _mix(keys + np.asarray([step + 1], dtype=np.uint64) * _GOLDEN)
+    return (bits >> np.uint64(40)).astype(np.float32) * np.float32(2**-24)
+
+
+def choose(logits: torch.Tensor, draws: torch.Tensor, sampling: Sampling) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pick a token for each row by inverting the cumulative distribution.
+
+    Args:
+        logits: `[rows, vocabulary]`.
+        draws: `[rows]`, uniform in [0, 1); not read when decoding is greedy.
+        sampling: Temperature and top_p.
+
+    Returns:
+        Tokens `[rows]` and their log-probs `[rows]` in nats at temperature 1, not truncated.
+    """
+    logprobs = logits.float().log_softmax(-1)
+    if sampling.greedy:
+        tokens = logprobs.argmax(-1, keepdim=True)
+    elif sampling.top_p < 1:
+        tokens = _nucleus(_tempered(logprobs, sampling.temperature), draws, sampling.top_p)
+    else:
+        tokens = _invert(_tempered(logprobs, sampling.temperature), draws)
+    return tokens.squeeze(-1), logprobs.gather(-1, tokens).squeeze(-1)
+
+
+def _tempered(logprobs: torch.Tensor, temperature: float) -> torch.Tensor:
+    return logprobs.exp() if temperature == 1 else (logprobs / temperature).softmax(-1)
+
+
+def _invert(probabilities: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
+    """Return the first token whose cumulative probability exceeds the draw, `[rows, 1]`.
+
+    Sums of blocks are searched first and one block afterwards: a cumulative sum runs one number at a time,
+    so a pass over the whole vocabulary would cost as much as a layer of a small model.
+    """
+    import torch
+
+    vocabulary = probabilities.shape[-1]
+    blocks = torch.nn.functional.pad(probabilities, (0, -vocabulary % _BLOCK)).view(len(draws), -1, _BLOCK)
+    sums = blocks.sum(-1)
+    cumulative = sums.cumsum(-1)
+    target = draws[:, None] * cumulative[:, -1:]
+    # Rounding may lift the target up to the total itself; the clamps keep the index in the vocabulary.
+    block = torch.searchsorted(cumulative, target, right=True).clamp_(max=sums.shape[-1] - 1)
+    rest = target - (cumulative.gather(-1, block) - sums.gather(-1, block))
+    inside = blocks.gather(1, block[:, :, None].expand(-1, -1, _BLOCK)).squeeze(1).cumsum(-1)
+    offset = torch.searchsorted(inside, rest, right=True).clamp_(max=_BLOCK - 1)
+    return (block * _BLOCK + offset).clamp_(max=vocabulary - 1)
+
+
+def _nucleus(probabilities: torch.Tensor, draws: torch.Tensor, top_p: float) -> torch.Tensor:
+    """Sample from the smallest set of most likely tokens whose mass reaches `top_p`."""
+    ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
+    before = ordered.cumsum(-1) - ordered
+    kept = ordered.masked_fill(before >= top_p, 0.0)
+    position = _invert(kept, draws).minimum((kept > 0).sum(-1, keepdim=True) - 1)
+    return order.gather(-1, position)

@@ -8,8 +8,7 @@ import urllib.request
 from collections.abc import Sequence
 from typing import Any
 
-from .base import Completion, EngineError, Sampling, decode
-from .draws import prompt_key
+from .base import Completion, EngineError, Sampling, decode, prompt_key
 
 
 class ServerEngine:

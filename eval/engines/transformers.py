@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from .base import Completion, EngineError, Sampling, decode
+from .base import Completion, EngineError, Sampling, choose, decode, prompt_key, stream_keys, uniforms
 from .decoders import Decoder, make_decoder
-from .draws import choose, prompt_key, stream_keys, uniforms
 
 _LOGITS_AT_ONCE = 2**27  # float32 numbers: 0.5 GiB
 _COMPACT_BELOW = 0.75

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .base import Completion, EngineError, Sampling, decode
-from .draws import prompt_key
+from .base import Completion, EngineError, Sampling, decode, prompt_key
 
 _QUIET_AND_IN_PROCESS = {
     "VLLM_LOGGING_LEVEL": "ERROR",

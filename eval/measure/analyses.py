@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ...data.cache import write_atomic
 from ...data.rows import Row
 from ...rewards.base import Reward
+from .labels import record_labels, suite_labels
 from .problems import Problem
-from .records import Record, record_labels
+from .records import Record
 from .samples import RecordError
 from .settings import Settings
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 ANALYSIS_FILE = "analysis.json"
@@ -121,16 +123,23 @@ def lacks_analysis(folder: Path, settings: Settings) -> bool:
 def analysed(records: Sequence[Record]) -> list[tuple[Analysis, dict[str, list[Analysed]]]]:
     """Return every analysis that some records have, each with its data by suite, in the order of the records."""
     found: dict[str, dict[str, list[Analysed]]] = defaultdict(lambda: defaultdict(list))
-    labels = record_labels(records)
+    labels, suites = record_labels(records), suite_labels(records)
     colours = {label: number % 8 for number, label in enumerate(dict.fromkeys(labels.values()))}
     for record in records:
         data = read_analysis(record.folder, record.settings)
         if data is not None:
-            label = labels[str(record.folder)]
-            kind = record.settings.reward["kind"]
-            found[kind][record.settings.suite].append(Analysed(label, colours[label], data))
-    return [(_module(kind), dict(suites)) for kind, suites in found.items()]
+            label, suite = labels[str(record.folder)], suites[str(record.folder)]
+            found[record.settings.reward["kind"]][suite].append(Analysed(label, colours[label], data))
+    return [(_module(kind), dict(own)) for kind, own in found.items()]
+
+
+def show_analyses(records: Sequence[Record], out: str, console: Console) -> None:
+    """Print what analyses say of records, the one that is compared with first, and write their pages."""
+    for analysis, suites in analysed(records):
+        for table in analysis.tables(suites):
+            console.print(table)
+        console.print(f"Tables in {analysis.write_page(suites, Path(out))}", markup=False, soft_wrap=True)
 
 
 def _module(kind: str) -> Analysis:
-    return import_module(ANALYSES[kind])  # type: ignore[return-value]
+    return import_module(ANALYSES[kind])

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from .statistics import Interval, StatisticsError, bootstrap_mean, bootstrap_means
+from .statistics import Clusters, Interval, StatisticsError, bounded_mean, mean
 
 if TYPE_CHECKING:
     from ..engines.base import Completion, Engine
@@ -32,12 +32,13 @@ class KeepExplore:
     problems: int
 
 
-def keep_explore(base_solved: ArrayLike, solved: ArrayLike) -> KeepExplore:
+def keep_explore(base_solved: ArrayLike, solved: ArrayLike, clusters: Clusters = None) -> KeepExplore:
     """Compare what two models solve of the same problems.
 
     Args:
         base_solved: Per problem, whether the base solves it, or the probability that it does (its Pass@k).
         solved: The same for the other model.
+        clusters: Label of each problem's group.
 
     Probabilities give expected shares, sum(base * new) / sum(base), which do not depend on the luck of one
     draw of k samples; the two models' samples must be independent of each other.
@@ -45,31 +46,16 @@ def keep_explore(base_solved: ArrayLike, solved: ArrayLike) -> KeepExplore:
     base, new = np.asarray(base_solved, dtype=np.float64), np.asarray(solved, dtype=np.float64)
     if base.shape != new.shape:
         raise StatisticsError(f"keep/explore: {base.shape} and {new.shape} are not the same problems")
-    return KeepExplore(
-        keep=_ratio(base * new, base),
-        explore=_ratio((1 - base) * new, 1 - base),
-        base_solved=float(base.sum()),
-        problems=len(base),
-    )
-
-
-def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64], level: float = 0.95) -> Interval | None:
-    """Return sum(part) / sum(whole) with a bootstrap interval over problems."""
-    if whole.sum() <= 0:
-        return None
-    means = bootstrap_means(np.stack([part, whole], axis=-1))
-    # A draw without any such problem says nothing about the share.
-    ratios = means[means[:, 1] > 0, 0] / means[means[:, 1] > 0, 1]
-    low, high = np.quantile(ratios, [0.5 - level / 2, 0.5 + level / 2])
-    return Interval(float(part.sum() / whole.sum()), float(low), float(high), level)
+    keep, explore = (bounded_mean(new, clusters, w) if w.sum() > 0 else None for w in (base, 1 - base))
+    return KeepExplore(keep, explore, float(base.sum()), len(base))
 
 
 def entropy(counts: Iterable[float]) -> float:
     """Return the plug-in entropy of counts, in nats; 0 for no counts."""
-    counts = np.asarray([c for c in counts if c > 0], dtype=np.float64)
-    if counts.size == 0:
+    positive = np.asarray([c for c in counts if c > 0], dtype=np.float64)
+    if positive.size == 0:
         return 0.0
-    shares = counts / counts.sum()
+    shares = positive / positive.sum()
     return float(max(0.0, -(shares * np.log(shares)).sum()))
 
 
@@ -110,5 +96,4 @@ def sampled_kl(
     given, ids = [p for p, _ in pairs], [c for _, c in pairs]
     ratios = [sum(a) - sum(b) for a, b in zip(sampler.score(given, ids), other.score(given, ids), strict=True)]
     sizes = [len(own) for own in answers]
-    means = [float(np.mean(part)) for part in np.split(np.asarray(ratios), np.cumsum(sizes)[:-1])]
-    return bootstrap_mean(means)
+    return mean([float(np.mean(part)) for part in np.split(np.asarray(ratios), np.cumsum(sizes)[:-1])])

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from ...data.chat.renderer import render_prompts
 from ...data.rows import Row
 from ...rewards.base import Reward, Verdict
 from ..engines.base import Completion, Engine, Sampling
 from .metrics import Metric, measure
-from .problems import Answer, Problem
+from .problems import Answer, Problem, Unjudged
 
 _SAMPLES_AT_ONCE = 2_048
 _REFERENCE_CHARACTERS = 2_000
+_ROWS_TO_JUDGE = 32
+"""Rows after which an evaluation in which nothing was judged is given up."""
 
 
 class EvaluationError(ValueError):
@@ -30,6 +32,10 @@ class ProblemLog(Protocol):
 
     def read(self) -> list[Problem]:
         """Return the problems that are done."""
+        ...
+
+    def rewrite(self, problems: Sequence[Problem]) -> None:
+        """Keep exactly these."""
         ...
 
     def append(self, problems: Sequence[Problem]) -> None:
@@ -57,6 +63,11 @@ class Evaluation:
     resumed: int = 0
     kl: dict[str, Metric] = field(default_factory=dict)
 
+    @property
+    def unjudged(self) -> Unjudged:
+        """The answers without a verdict."""
+        return Unjudged.of(self.problems, self.ks)
+
     def metrics(self) -> dict[str, Metric]:
         """Return every metric with its interval over problems."""
         return measure(self.problems, self.ks) | self.kl
@@ -70,7 +81,7 @@ def evaluate(
     ks: Sequence[int] = (1,),
     *,
     greedy: bool = True,
-    template: Mapping[str, Any] | None = None,
+    longest: int | None = None,
     log: ProblemLog | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
@@ -85,22 +96,24 @@ def evaluate(
         sampling: How answers are drawn.
         ks: Of Pass@k; none may be larger than `sampling.n`.
         greedy: Also take one greedy answer per problem.
-        template: More arguments for the chat template.
+        longest: Tokens of a prompt at most; a longer one loses its beginning.
         log: Keeps finished problems.
         progress: Called with the number of problems that were just finished.
 
     Raises:
-        EvaluationError: There are no rows, or a k is larger than n.
+        EvaluationError: There are no rows, a k is larger than n, or nothing could be judged.
     """
     _check(rows, sampling, ks)
-    done = {p.id: p for p in log.read()} if log else {}
+    done = _taken_up(log, rows, sampling.n) if log else {}
     if progress and done:
         progress(len(done))
     pending = [row for row in rows if row["id"] not in done]
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     for chunk in _chunks(pending, max(1, _SAMPLES_AT_ONCE // sampling.n)):
-        problems = _answer_and_judge(chunk, reward, engine, sampling, greedy, template or {}, seconds)
+        problems = _answer_and_judge(chunk, reward, engine, sampling, greedy, longest, seconds)
         done.update((p.id, p) for p in problems)
+        if len(done) >= min(len(rows), _ROWS_TO_JUDGE):
+            _require_judged(done.values())
         if log:
             log.append(problems)
         if progress:
@@ -151,23 +164,48 @@ def _check(rows: Sequence[Row], sampling: Sampling, ks: Sequence[int]) -> None:
         )
 
 
+def is_complete(problems: Sequence[Problem], rows: Sequence[Row], n: int) -> bool:
+    """Whether every row has its problem, once, with all its samples, and no other row has."""
+    asked = {row["id"] for row in rows}
+    return len(problems) == len(asked) == len({p.id for p in problems} & asked) and all(p.drawn == n for p in problems)
+
+
+def _taken_up(log: ProblemLog, rows: Sequence[Row], n: int) -> dict[str, Problem]:
+    """The whole problems of these rows that are on file, by id; others, and those without a verdict, are taken off."""
+    asked, found = {row["id"] for row in rows}, log.read()
+    done = {p.id: p for p in reversed(found) if p.id in asked and p.drawn == n and p.n}
+    if len(done) < len(found):
+        log.rewrite(list(done.values()))
+    return done
+
+
+def _require_judged(problems: Collection[Problem]) -> None:
+    unjudged = Unjudged.of(list(problems), ())
+    if unjudged.samples == unjudged.drawn:
+        raise EvaluationError(
+            f"evaluation · none of {unjudged.drawn} answers to {len(problems)} rows could be judged · the first is "
+            f"{unjudged.first} · mend the reward or the rows and evaluate again"
+        )
+
+
 def _answer_and_judge(
     rows: Sequence[Row],
     reward: Reward,
     engine: Engine,
     sampling: Sampling,
     greedy: bool,
-    template: Mapping[str, Any],
-    seconds: Counter[str],
+    longest: int | None,
+    seconds: defaultdict[str, float],
 ) -> list[Problem]:
     """Return the problems of some rows; the time it took is added to `seconds`."""
     started = time.perf_counter()
-    prompts = render_prompts(rows, engine.tokenizer, **template)
+    prompts = render_prompts(rows, engine.tokenizer, longest=longest)
     sampled = engine.generate(prompts, sampling)
     best = _greedy_answers(engine, prompts, sampling, sampled) if greedy else [[] for _ in rows]
     generated = time.perf_counter()
     problems = judge(rows, reward, sampled, best)
-    seconds.update(generate=generated - started, reward=time.perf_counter() - generated)
+    seconds["generate"] += generated - started
+    seconds["reward"] += time.perf_counter() - generated
     return problems
 
 

@@ -122,7 +122,7 @@ class Thresholdout:
             data = json.loads(path.read_text(encoding="utf-8"))
             data["answers"] = {name: (float(value), bool(spent)) for name, (value, spent) in data["answers"].items()}
             kept = cls(**data)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise HoldoutError(f"{path} · not the state of a holdout ({error}) · restore it") from None
         for name in ("threshold", "noise", "budget", "seed"):
             if getattr(kept, name) != getattr(fresh, name):

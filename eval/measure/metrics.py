@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ...rewards.base import OUTCOMES
 from .diversity import entropy
-from .problems import Problem, clusters_of
-from .statistics import Interval, bootstrap_mean, pass_at_k, wilson_clustered
+from .problems import Answer, Problem, clusters_of
+from .statistics import Interval, bounded_mean, pass_at_k
 
 Unit = Literal["proportion", "reward", "solutions", "nats", "tokens"]
 
@@ -27,7 +27,6 @@ class Metric:
         interval: Mean and its interval.
         problems: Problems for which it is defined; the others had too few judged samples, or no correct one
             where the metric is about correct ones.
-        method: How the interval was made.
         clusters: Groups of problems, where those are the unit of the interval.
     """
 
@@ -35,8 +34,12 @@ class Metric:
     unit: Unit
     interval: Interval
     problems: int
-    method: Literal["bootstrap", "wilson"] = "bootstrap"
     clusters: int | None = None
+
+    @property
+    def over(self) -> str:
+        """The units of the interval."""
+        return units(self.clusters)
 
 
 def per_problem(problems: Sequence[Problem], ks: Sequence[int]) -> dict[str, NDArray[np.float64]]:
@@ -61,20 +64,34 @@ def measure(problems: Sequence[Problem], ks: Sequence[int], level: float = 0.95)
     """Return every metric that is defined for at least one problem."""
     clusters = clusters_of(problems)
     metrics = {}
-    for name, values in per_problem(problems, ks).items():
-        known = ~np.isnan(values)
-        if known.any():
-            labels = None if clusters is None else [c for c, k in zip(clusters, known, strict=True) if k]
-            metrics[name] = _metric(name, values[known], labels, level)
+    for name, column in per_problem(problems, ks).items():
+        known = np.flatnonzero(~np.isnan(column))
+        if known.size:
+            labels = None if clusters is None else [clusters[i] for i in known]
+            values = column[known]
+            interval = bounded_mean(values, labels, None, bounds_of(name, values, problems), level)
+            groups = None if labels is None else len(set(labels))
+            metrics[name] = Metric(name, unit_of(name), interval, len(values), groups)
     return metrics
 
 
-def _metric(name: str, values: NDArray[np.float64], clusters: list[str] | None, level: float) -> Metric:
-    """Wilson's interval where every value is 0 or 1: a bootstrap of equal values would claim certainty."""
-    unit, groups = unit_of(name), None if clusters is None else len(set(clusters))
-    if unit == "proportion" and np.isin(values, (0.0, 1.0)).all():
-        return Metric(name, unit, wilson_clustered(values, clusters, level), len(values), "wilson", groups)
-    return Metric(name, unit, bootstrap_mean(values, level=level, clusters=clusters), len(values), "bootstrap", groups)
+def bounds_of(name: str, values: NDArray[np.float64], problems: Sequence[Problem]) -> tuple[float, float]:
+    """Return the smallest and the largest value that a metric is taken to have of a problem.
+
+    Of rewards those of the answers at hand, with 0 and 1. Of what has no upper bound twice the largest value at hand:
+    few problems do not show the largest ones.
+    """
+    if unit_of(name) == "proportion":
+        return 0.0, 1.0
+    if unit_of(name) == "reward":
+        rewards = [a.value for p in problems for a in p.answers if a.value is not None]
+        return min(0.0, *rewards), max(1.0, *rewards)
+    return 0.0, 2 * float(values.max()) or 1.0
+
+
+def units(clusters: int | None) -> str:
+    """Say what an interval is over."""
+    return "problems" if clusters is None else f"{clusters} cluster{'s' if clusters != 1 else ''} of problems"
 
 
 def unit_of(name: str) -> Unit:
@@ -96,15 +113,15 @@ def _pass_at(n: NDArray[np.int64], correct: NDArray[np.int64], k: int) -> NDArra
 
 
 def _greedy(problem: Problem) -> float:
-    judged = problem.greedy is not None and problem.greedy.value is not None
-    return float(problem.greedy.correct) if judged else np.nan
+    answer = problem.greedy
+    return np.nan if answer is None or answer.value is None else float(answer.correct)
 
 
-def _each(problems: Sequence[Problem], value) -> NDArray[np.float64]:
+def _each(problems: Sequence[Problem], value: Callable[[Problem], float | None]) -> NDArray[np.float64]:
     return np.array([np.nan if (v := value(p)) is None else v for p in problems], dtype=np.float64)
 
 
-def _weighted(problem: Problem, value) -> float | None:
+def _weighted(problem: Problem, value: Callable[[Answer], float | None]) -> float | None:
     """Mean over the samples for which a value exists; None if there are none."""
-    pairs = [(value(a), a.count) for a in problem.answers if value(a) is not None]
+    pairs = [(v, a.count) for a in problem.answers if (v := value(a)) is not None]
     return sum(v * c for v, c in pairs) / sum(c for _, c in pairs) if pairs else None

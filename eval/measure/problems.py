@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...rewards.base import Outcome
+from .statistics import pass_at_k
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,45 @@ class Problem:
                 "greedy": Answer(**greedy) if greedy else None,
             }
         )
+
+
+@dataclass(frozen=True)
+class Unjudged:
+    """Answers of an evaluation that have no verdict, and what they would make of its Pass@k at worst.
+
+    Attributes:
+        samples: Unjudged samples.
+        drawn: All samples.
+        outcomes: Unjudged samples by outcome.
+        first: What the judge said of the first of them.
+        pass_at: Pass@k with every unjudged sample counted as wrong, by k.
+    """
+
+    samples: int
+    drawn: int
+    outcomes: dict[str, int]
+    first: str
+    pass_at: dict[int, float]
+
+    @classmethod
+    def of(cls, problems: Sequence[Problem], ks: Sequence[int]) -> Unjudged:
+        """Count the unjudged answers of some problems."""
+        answers = [(a, p.id) for p in problems for a in p.answers if a.value is None]
+        counts = _counted((a.outcome, a.count) for a, _ in answers)
+        first = next((f"{name}: {a.detail or a.outcome}" for a, name in answers), "")
+        drawn, correct = ([getattr(p, name) for p in problems] for name in ("drawn", "correct"))
+        enough = [k for k in ks if problems and k <= min(drawn)]
+        pass_at = {k: float(pass_at_k(drawn, correct, k).mean()) for k in enough}
+        return cls(counts.total(), sum(drawn), dict(counts), first, pass_at)
+
+    def sentence(self) -> str:
+        """Say how many there are and what they could change; empty where all answers are judged."""
+        if not self.samples:
+            return ""
+        kinds = ", ".join(f"{count} {outcome}" for outcome, count in self.outcomes.items())
+        worst = ", ".join(f"Pass@{k} {100 * value:.1f}" for k, value in self.pass_at.items())
+        share = f"{self.samples} of {self.drawn} answers ({100 * self.samples / self.drawn:.1f} %)"
+        return f"{share} are not judged ({kinds}; the first is {self.first}); counted as wrong: {worst}"
 
 
 def clusters_of(problems: Sequence[Problem]) -> list[str] | None:

@@ -7,11 +7,10 @@ are one JSON string under `eval_library.additional_details`.
 from __future__ import annotations
 
 import json
-import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from ...data.version import __version__
 from ..engines.base import Sampling
 from .evaluate import Evaluation
 from .metrics import Metric, Unit
-from .problems import Problem
+from .problems import Problem, Unjudged
 from .reference import KL_METRICS
 from .samples import SAMPLES_FILE, RecordError, read_samples
 from .settings import Settings
@@ -43,6 +42,7 @@ class Record:
         metrics: With intervals.
         seconds: Wall time by phase.
         created: When, ISO 8601.
+        unjudged: Answers without a verdict; None in a record of an older version.
     """
 
     folder: Path
@@ -51,6 +51,7 @@ class Record:
     metrics: dict[str, Metric]
     seconds: dict[str, float]
     created: str
+    unjudged: Unjudged | None = None
 
     def problems(self) -> list[Problem]:
         """Read the answers."""
@@ -65,6 +66,7 @@ def write_record(folder: Path, evaluation: Evaluation, settings: Settings) -> Pa
         "settings": json.dumps(asdict(settings), ensure_ascii=False),
         "settings_hash": settings.hash,
         "ks": json.dumps(evaluation.ks),
+        "unjudged": json.dumps(asdict(evaluation.unjudged), ensure_ascii=False),
         "seconds": json.dumps({k: round(v, 3) for k, v in evaluation.seconds.items()}),
     }
     record = {
@@ -96,8 +98,8 @@ def read_record(folder: Path) -> Record:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RecordError(f"{path} · there is no record · run `quince eval` first, or give its folder") from None
-    except json.JSONDecodeError as error:
-        raise RecordError(f"{path}:{error.lineno} · not JSON ({error.msg}) · evaluate again") from error
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{path} · not JSON ({error}) · evaluate again") from error
     try:
         details = data["eval_library"]["additional_details"]
         metrics = [_metric(result) for result in data["evaluation_results"]]
@@ -108,6 +110,7 @@ def read_record(folder: Path) -> Record:
             metrics={metric.name: metric for metric in metrics},
             seconds=json.loads(details["seconds"]),
             created=data["evaluation_timestamp"],
+            unjudged=_unjudged(details.get("unjudged")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RecordError(
@@ -133,18 +136,6 @@ def find_records(roots: Iterable[Path]) -> list[Path]:
             raise RecordError(f"{root} · there is no record here or below · run `quince eval` first")
         found.update((folder.resolve(), folder) for folder in below)
     return list(found.values())
-
-
-def record_labels(records: Iterable[Record]) -> dict[str, str]:
-    """Name every record, by its folder, after its model, and by more where a suite has two of one name."""
-    records = list(records)
-    names = Counter((r.settings.suite, r.settings.model_name) for r in records)
-    labels = {}
-    for record in records:
-        settings = record.settings
-        twice = names[settings.suite, settings.model_name] > 1
-        labels[str(record.folder)] = settings.model_name + (f" ({settings.hash[:6]})" if twice else "")
-    return labels
 
 
 def _model_info(settings: Settings) -> dict[str, Any]:
@@ -220,30 +211,32 @@ def _drawn(metric: Metric, settings: Settings) -> Sampling:
 
 def _score(metric: Metric) -> dict[str, Any]:
     interval = metric.interval
-    bootstrap = metric.method == "bootstrap"
-    unit = "problems" if metric.clusters is None else f"{metric.clusters} clusters of problems"
-    bounds = {
-        "lower": interval.low,
-        "upper": interval.high,
-        "confidence_level": interval.level,
-        "method": f"bootstrap over {unit}, percentile" if bootstrap else _wilson(metric, unit),
-    }
-    uncertainty = {"confidence_interval": bounds, "num_samples": metric.problems}
-    if bootstrap:
-        uncertainty["num_bootstrap_samples"] = 1_000
-    return {"score": interval.estimate, "uncertainty": uncertainty}
+    uncertainty: dict[str, Any] = {"num_samples": metric.problems}
+    details = {"no_interval": interval.refused} if interval.refused else {}
+    if metric.clusters is not None:
+        details["clusters"] = str(metric.clusters)
+    if not interval.refused:
+        uncertainty["confidence_interval"] = {
+            "lower": interval.low,
+            "upper": interval.high,
+            "confidence_level": interval.level,
+            "method": f"analytic, over {metric.over}",
+        }
+    return {"score": interval.estimate, "details": details, "uncertainty": uncertainty}
 
 
-def _wilson(metric: Metric, unit: str) -> str:
-    return "wilson" if metric.clusters is None else f"wilson, effective number of problems, from {unit}"
+def _unjudged(text: str | None) -> Unjudged | None:
+    if text is None:
+        return None
+    data = json.loads(text)
+    return Unjudged(**data | {"pass_at": {int(k): value for k, value in data["pass_at"].items()}})
 
 
 def _metric(result: Mapping[str, Any]) -> Metric:
-    uncertainty = result["score_details"]["uncertainty"]
-    bounds = uncertainty["confidence_interval"]
-    interval = Interval(result["score_details"]["score"], bounds["lower"], bounds["upper"], bounds["confidence_level"])
-    config = result["metric_config"]
-    method = "wilson" if bounds["method"].startswith("wilson") else "bootstrap"
-    clusters = re.search(r"(\d+) clusters", bounds["method"])
-    groups = int(clusters[1]) if clusters else None
-    return Metric(config["metric_name"], config["metric_unit"], interval, uncertainty["num_samples"], method, groups)
+    score, config = result["score_details"], result["metric_config"]
+    uncertainty, details = score["uncertainty"], score.get("details", {})
+    bounds = uncertainty.get("confidence_interval", {"lower": -inf, "upper": inf, "confidence_level": 0.95})
+    ends = bounds["lower"], bounds["upper"], bounds["confidence_level"]
+    interval = Interval(score["score"], *ends, refused=details.get("no_interval", ""))
+    groups = int(details["clusters"]) if "clusters" in details else None
+    return Metric(config["metric_name"], config["metric_unit"], interval, uncertainty["num_samples"], groups)

@@ -21,7 +21,13 @@ KL_METRICS = (MODEL_REFERENCE, REFERENCE_MODEL)
 
 
 def reference_kl(
-    rows: Sequence[Row], model: Engine, reference: Engine, samples: int, max_tokens: int, seed: int
+    rows: Sequence[Row],
+    model: Engine,
+    reference: Engine,
+    samples: int,
+    max_tokens: int,
+    seed: int,
+    longest: int | None = None,
 ) -> dict[str, Metric]:
     """Estimate KL(model || reference) and KL(reference || model) in nats per completion, at temperature 1.
 
@@ -35,10 +41,11 @@ def reference_kl(
         samples: Completions per question and direction, drawn for this purpose.
         max_tokens: Longest completion; the divergence is that of what is written up to there.
         seed: Of the samples.
+        longest: Tokens that prompts are cut to on their left, or None.
     """
     if model is reference:
         return {name: Metric(name, "nats", Interval(0.0, 0.0, 0.0, 0.95), len(rows)) for name in KL_METRICS}
-    prompts = render_prompts(rows, model.tokenizer)
+    prompts = render_prompts(rows, model.tokenizer, longest=longest)
     sampling = Sampling(samples, max_tokens=max_tokens, seed=seed)
     metrics = {}
     for name, sampler, other in ((MODEL_REFERENCE, model, reference), (REFERENCE_MODEL, reference, model)):

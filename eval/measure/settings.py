@@ -56,6 +56,7 @@ class Settings:
         template_sha256: Of the tokenizer's chat template.
         kl: Of the divergence from a reference, which needs samples of its own and changes no answer.
         made_on: Versions, hardware and commit: recorded, not decisive.
+        longest: Tokens that prompts were cut to on their left; None if none was.
     """
 
     suite: str
@@ -72,11 +73,13 @@ class Settings:
     template_sha256: str
     kl: KlSettings | None = None
     made_on: dict[str, Any] = field(default_factory=dict)
+    longest: int | None = None
 
     @property
     def hash(self) -> str:
         """Sixteen hexadecimal digits; equal for settings that give the same answers."""
-        return sha256_of({k: v for k, v in asdict(self).items() if k not in ("kl", "made_on")})[:16]
+        beside = ("kl", "made_on") if self.longest else ("kl", "made_on", "longest")
+        return sha256_of({k: v for k, v in asdict(self).items() if k not in beside})[:16]
 
     @property
     def model_name(self) -> str:

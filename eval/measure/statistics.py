@@ -1,25 +1,31 @@
 """Estimates and their uncertainty. The unit is the problem: samples of one problem are not independent.
 
-Where problems come in groups (questions on one database, on one passage), every function of values takes
-`clusters`, one label a problem, and the group becomes the unit.
+Where problems come in groups (questions on one database, on one passage), every function of values takes `clusters`,
+one label a problem, and the group becomes the unit. Fewer than `LEAST_UNITS` of them give an estimate without an
+interval. Coverage of every interval by number of units is measured in `docs/results/intervals.md`.
 
 Sources: unbiased Pass@k from Chen et al. 2021 (arXiv 2107.03374, section 2.1); errors by problem and by cluster,
-paired differences and power after Miller 2024 (arXiv 2411.00640); shares of the same problems after McNemar 1947 and
-Newcombe 1998 (Statistics in Medicine 17:2635).
+paired differences and power after Miller 2024 (arXiv 2411.00640); intervals after Agresti and Coull 1998 (The American
+Statistician 52:119); several comparisons after Holm 1979 (Scandinavian Journal of Statistics 6:65).
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from dataclasses import asdict, dataclass
+from math import inf, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln
-from scipy.stats import binomtest, norm
+from scipy.special import gammaln, ndtri, stdtr, stdtrit
 
 Clusters = Sequence[Hashable] | None
+Array = NDArray[np.float64]
+
+LEAST_UNITS = 3
+"""Problems or clusters below which no interval is given."""
+_EQUAL = 1e-12
+"""Differences up to this size are rounding."""
 
 
 class StatisticsError(ValueError):
@@ -36,6 +42,7 @@ class Interval:
         high: Upper end.
         level: Coverage that the ends aim at.
         p_value: Two-sided, for a difference of 0; None where nothing is compared.
+        refused: Why there is no interval; its ends are then infinite.
     """
 
     estimate: float
@@ -43,17 +50,23 @@ class Interval:
     high: float
     level: float
     p_value: float | None = None
+    refused: str = ""
 
     def contains(self, value: float) -> bool:
         """Whether a value lies between the ends."""
         return self.low <= value <= self.high
 
-    def as_dict(self) -> dict[str, float | None]:
+    @property
+    def drawn(self) -> tuple[float, float]:
+        """Ends for a chart: both are the estimate where there is no interval."""
+        return (self.estimate, self.estimate) if self.refused else (self.low, self.high)
+
+    def as_dict(self) -> dict[str, float | str | None]:
         """Return plain data for JSON."""
-        return asdict(self)
+        return {key: None if value in (inf, -inf) else value for key, value in asdict(self).items()}
 
 
-def pass_at_k(n: ArrayLike, correct: ArrayLike, k: ArrayLike) -> NDArray[np.float64]:
+def pass_at_k(n: ArrayLike, correct: ArrayLike, k: ArrayLike) -> Array:
     """Estimate the chance that at least one of k fresh samples is correct, without bias.
 
     1 - C(n - c, k) / C(n, k), through logarithms of the gamma function, so that it is exact to about 1e-12
@@ -85,33 +98,84 @@ def pass_at_k(n: ArrayLike, correct: ArrayLike, k: ArrayLike) -> NDArray[np.floa
     return np.where(correct == 0, 0.0, estimate)  # exactly, where rounding would leave 1e-16
 
 
-def wilson(successes: float, trials: float, level: float = 0.95) -> Interval:
-    """Return Wilson's score interval of a share: for one sample a problem, where it keeps its coverage."""
-    if trials < 1 or not 0 <= successes <= trials:
-        raise StatisticsError(f"wilson: 0 <= successes <= trials and trials >= 1; got {successes} of {trials}")
-    z = norm.ppf(0.5 + level / 2)
-    share = successes / trials
-    spread = 1 + z * z / trials
-    centre = (share + z * z / (2 * trials)) / spread
-    half = z / spread * np.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    return Interval(share, max(0.0, float(centre - half)), min(1.0, float(centre + half)), level)
+def bounded_mean(
+    values: ArrayLike,
+    clusters: Clusters = None,
+    weights: ArrayLike | None = None,
+    bounds: tuple[float, float] = (0.0, 1.0),
+    level: float = 0.95,
+) -> Interval:
+    """Return a mean over problems of values between two bounds, such as shares, with its interval.
 
+    Agresti and Coull's interval, taken from right or wrong to all values: z²/2 pseudo-problems are added at each
+    bound, and the interval is mean ± z (1 + 1/4n) standard errors of what results, so that neither few problems nor
+    equal ones claim certainty. The factor 1 + 1/4n is ours, for fewer than 20 problems. Of clusters, each weighs by its
+    size w, the pseudo-clusters by Σw² / Σw, and n is Kish's effective number (Σw)² / Σw².
 
-def wilson_clustered(values: ArrayLike, clusters: Clusters, level: float = 0.95) -> Interval:
-    """Return Wilson's interval of a share of problems that come in groups; `values` is `[problems]` of 0 and 1.
+    Args:
+        values: `[problems]`.
+        clusters: Label of each problem's group.
+        weights: Of the problems, at least 0; a weighted mean is a ratio, Σ(weight value) / Σ weight.
+        bounds: Smallest and largest value possible.
+        level: Coverage that is aimed at.
 
-    The trials are the effective number: as many independent problems as would give the standard error between
-    clusters (Korn and Graubard 1998, Survey Methodology 24:193), never more than there are problems. Where all
-    values are equal that error is unknown, and the clusters are counted.
+    Raises:
+        StatisticsError: There are no problems, or values lie outside of the bounds.
     """
+    values, (lowest, highest) = np.asarray(values, dtype=np.float64), bounds
+    if values.size and not lowest - 1e-9 <= values.min() <= values.max() <= highest + 1e-9:
+        raise StatisticsError(f"interval: values from {values.min():g} to {values.max():g} do not lie in {bounds}")
+    each = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=np.float64)
+    (sums, _), (masses, _) = _units(each * values, clusters), _units(each, clusters)
+    total = masses.sum()
+    if not total > 0:
+        raise StatisticsError("interval: there are no problems, or all weights are 0")
+    estimate = float(sums.sum() / total)
+    if refused := _too_few(int((masses > 0).sum()), clusters):
+        return Interval(estimate, -inf, inf, level, refused=refused)
+    pseudo, mass = _pseudo(level), float((masses**2).sum() / total)
+    units = total / mass
+    grown = total + 2 * pseudo * mass
+    centre = (sums.sum() + pseudo * mass * (lowest + highest)) / grown
+    squares = ((sums - centre * masses) ** 2).sum()
+    squares += pseudo * mass**2 * ((lowest - centre) ** 2 + (highest - centre) ** 2)
+    half = _half(float(squares / grown**2), units, pseudo)
+    return Interval(estimate, max(lowest, float(centre) - half), min(highest, float(centre) + half), level)
+
+
+def proportion(successes: float, trials: float, level: float = 0.95) -> Interval:
+    """Return a proportion of independent trials with the interval of `bounded_mean`; of one or two it is 0 to 1."""
+    if trials < 1 or not 0 <= successes <= trials:
+        raise StatisticsError(f"proportion: 0 <= successes <= trials and trials >= 1; got {successes} of {trials}")
+    if trials < LEAST_UNITS:
+        return Interval(successes / trials, 0.0, 1.0, level)
+    pseudo = _pseudo(level)
+    centre = (successes + pseudo) / (trials + 2 * pseudo)
+    half = _half(centre * (1 - centre) / (trials + 2 * pseudo), trials, pseudo)
+    return Interval(successes / trials, max(0.0, centre - half), min(1.0, centre + half), level)
+
+
+def _pseudo(level: float) -> float:
+    """Pseudo-problems at each bound, z²/2."""
+    return float(ndtri(0.5 + level / 2)) ** 2 / 2
+
+
+def _half(variance: float, units: float, pseudo: float) -> float:
+    """Half of an interval from the variance of a mean over units and pseudo-units."""
+    grown = units + 2 * pseudo
+    return sqrt(2 * pseudo * variance * grown / (grown - 1)) * (1 + 1 / (4 * units))
+
+
+def mean(values: ArrayLike, clusters: Clusters = None, level: float = 0.95) -> Interval:
+    """Return a mean over problems of values without bounds, `[problems]`, with Student's interval."""
     values = np.asarray(values, dtype=np.float64)
-    problems = _at_least_one(len(values))
-    if clusters is None:
-        return wilson(int(values.sum()), problems, level)
-    share, groups = float(values.mean()), len(set(clusters))
-    error = standard_error(values, clusters) if groups > 1 and 0 < share < 1 else 0.0
-    trials = max(1.0, problems * min(1.0, standard_error(values) / error) ** 2) if error else float(groups)
-    return replace(wilson(share * trials, trials, level), estimate=share)
+    if not values.size:
+        raise StatisticsError("interval: there are no problems")
+    estimate, units = float(values.mean()), len(_units(values, clusters)[0])
+    if refused := _too_few(units, clusters):
+        return Interval(estimate, -inf, inf, level, refused=refused)
+    half = float(stdtrit(units - 1, 0.5 + level / 2)) * standard_error(values, clusters)
+    return Interval(estimate, estimate - half, estimate + half, level)
 
 
 def standard_error(values: ArrayLike, clusters: Clusters = None) -> float:
@@ -123,102 +187,41 @@ def standard_error(values: ArrayLike, clusters: Clusters = None) -> float:
     Raises:
         StatisticsError: There are fewer than two problems or clusters.
     """
-    values = np.asarray(values, dtype=np.float64)
-    sums, _ = _summed((values - values.mean())[:, None] if len(values) else values[:, None], clusters)
-    groups = len(sums)
-    if groups < 2:
+    sums, sizes = _units(np.asarray(values, dtype=np.float64), clusters)
+    if len(sums) < 2:
         unit = "problems" if clusters is None else "clusters"
-        raise StatisticsError(f"standard error: needs 2 {unit}, got {groups}")
-    return float(np.sqrt(groups / (groups - 1) * (sums**2).sum()) / len(values))
+        raise StatisticsError(f"standard error: needs 2 {unit}, got {len(sums)}")
+    squares = float(((sums - sums.sum() / sizes.sum() * sizes) ** 2).sum())
+    return sqrt(len(sums) / (len(sums) - 1) * squares) / float(sizes.sum())
 
 
-def bootstrap_means(
-    values: ArrayLike, draws: int = 1_000, seed: int = 0, clusters: Clusters = None
-) -> NDArray[np.float64]:
-    """Return means of problems drawn with replacement, `[draws, ...]` for `values[problems, ...]`.
-
-    A draw is a vector of multinomial counts, so that a whole table of metrics is resampled by one product. With
-    clusters a draw takes whole clusters, and its mean is over the problems in them.
-    """
-    values = np.asarray(values, dtype=np.float64)
-    problems = _at_least_one(len(values))
-    sums, sizes = _summed(values.reshape(problems, -1), clusters)
-    counts = _resamples(len(sums), draws, seed)
-    return (counts @ sums / (counts @ sizes)[:, None]).reshape(draws, *values.shape[1:])
-
-
-def bootstrap_mean(
-    values: ArrayLike, draws: int = 1_000, seed: int = 0, level: float = 0.95, clusters: Clusters = None
-) -> Interval:
-    """Return the mean over problems with a percentile bootstrap interval; `values` is `[problems]`."""
-    values = np.asarray(values, dtype=np.float64)
-    low, high = _ends(bootstrap_means(values, draws, seed, clusters), level)
-    return Interval(float(values.mean()), low, high, level)
-
-
-def paired_difference(
-    a: ArrayLike, b: ArrayLike, draws: int = 1_000, seed: int = 0, level: float = 0.95, clusters: Clusters = None
-) -> Interval:
+def paired_difference(a: ArrayLike, b: ArrayLike, clusters: Clusters = None, level: float = 0.95) -> Interval:
     """Return mean(b - a) over the same problems, `[problems]` each, with an interval and a two-sided p.
 
-    Pairing removes the spread between easy and hard problems, which both share. The p-value is the share
-    of bootstrap differences, shifted to mean 0, at least as far from 0 as the one observed (with the +1
-    of Davison and Hinkley, so that it is never 0).
-
-    Raises:
-        StatisticsError: The two differ in length: they are not the same problems.
-    """
-    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if a.shape != b.shape:
-        raise StatisticsError(f"paired difference: {a.shape} and {b.shape} are not the same problems")
-    difference = b - a
-    means = bootstrap_means(difference, draws, seed, clusters)
-    estimate = float(difference.mean())
-    low, high = _ends(means, level)
-    # The slack keeps rounding from counting a draw equal to the estimate as nearer to 0.
-    beyond = int((np.abs(means - estimate) >= abs(estimate) - 1e-12).sum())
-    return Interval(estimate, low, high, level, (beyond + 1) / (draws + 1))
-
-
-def mcnemar(only_a: int, only_b: int) -> float:
-    """Return the exact two-sided p-value of McNemar's test: of the problems that one of two models solves.
-
-    If neither were better, each such problem would be a fair coin; the ones that both or none solve say nothing.
-    """
-    if min(only_a, only_b) < 0:
-        raise StatisticsError(f"mcnemar: counts are at least 0; got {only_a} and {only_b}")
-    return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
-
-
-def paired_shares(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Interval:
-    """Return share(b) - share(a) over the same problems with Newcombe's interval and McNemar's exact p-value.
-
-    For answers that are right or wrong, `[problems]` each. Unlike a bootstrap it claims no certainty where few
-    problems agree. Newcombe's method 10: Wilson's intervals of the two shares, joined with the correlation of
-    the pairs after a correction for continuity.
+    Pairing removes the spread between easy and hard problems, which both share. Student's t, whose standard error
+    counts one unit more than there are: one that differs as much as the largest of them, in either direction. Without
+    it, five problems that differ by the same amount, or one large cluster, would seem certain. Nor is p smaller than
+    2 / 2^m for m units that differ, where an exact test ends. p < 1 - level if and only if the interval leaves out 0.
 
     Raises:
         StatisticsError: The two differ in length, or are empty.
     """
-    a, b = np.asarray(a, dtype=bool), np.asarray(b, dtype=bool)
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if a.shape != b.shape or not a.size:
-        raise StatisticsError(f"paired shares: {a.shape} and {b.shape} are not the same problems")
-    both, only_a, only_b, neither = (int(x.sum()) for x in (a & b, a & ~b, ~a & b, ~a & ~b))
-    first, second = (wilson(int(x.sum()), a.size, level) for x in (a, b))
-    agreement = both * neither - only_a * only_b
-    if agreement > 0:
-        agreement = max(agreement - a.size / 2, 0.0)
-    margins = (both + only_a) * (only_b + neither) * (both + only_b) * (only_a + neither)
-    phi = agreement / np.sqrt(margins) if margins else 0.0
-    difference = second.estimate - first.estimate
-    below = _joined(second.estimate - second.low, first.high - first.estimate, phi)
-    above = _joined(second.high - second.estimate, first.estimate - first.low, phi)
-    low, high = max(-1.0, difference - below), min(1.0, difference + above)
-    return Interval(difference, low, high, level, mcnemar(only_a, only_b))
-
-
-def _joined(x: float, y: float, correlation: float) -> float:
-    return float(np.sqrt(max(0.0, x * x - 2 * correlation * x * y + y * y)))
+        raise StatisticsError(f"paired difference: {a.shape} and {b.shape} are not the same problems")
+    difference = b - a
+    sums, sizes = _units(difference, clusters)
+    estimate, units, total = float(difference.mean()), len(sums), float(sizes.sum())
+    if refused := _too_few(units, clusters):
+        return Interval(estimate, -inf, inf, level, 1.0, refused)
+    spread, largest = _spread(sums, sizes)
+    error = sqrt((units + 1) / units * (spread + largest**2)) / total
+    differing = np.count_nonzero(np.abs(sums) > _EQUAL)
+    p_value = min(1.0, max(2 * float(stdtr(units - 1, -abs(estimate) / error)), 2.0 ** (1 - differing)))
+    half = float(stdtrit(units - 1, 0.5 + level / 2)) * error
+    half = max(half, abs(estimate)) if p_value >= 1 - level else half
+    furthest = 1.0 if min(a.min(), b.min()) >= 0 and max(a.max(), b.max()) <= 1 else inf
+    return Interval(estimate, max(-furthest, estimate - half), min(furthest, estimate + half), level, p_value)
 
 
 def minimum_detectable_difference(
@@ -228,42 +231,59 @@ def minimum_detectable_difference(
 
     Args:
         differences: Paired differences, `[problems]`; only their spread is read.
-        power: Chance of finding it.
+        power: Chance of finding it with `paired_difference`.
         level: 1 minus the two-sided error rate.
         clusters: Label of each problem's group.
 
-    Raises:
-        StatisticsError: There are fewer than two problems or clusters.
+    Returns:
+        Infinity where so few problems or clusters show no difference at all.
     """
-    return float((norm.ppf(0.5 + level / 2) + norm.ppf(power)) * standard_error(differences, clusters))
+    sums, sizes = _units(np.asarray(differences, dtype=np.float64), clusters)
+    units, total, size = len(sums), float(sizes.sum()), float(sizes.max(initial=0))
+    if _too_few(units, clusters) or 2.0 ** (1 - units) >= 1 - level:
+        return inf
+    quantiles = float(stdtrit(units - 1, 0.5 + level / 2) + stdtrit(units - 1, power))
+    spread, largest = _spread(sums - sums.sum() / total * sizes, sizes)
+    # A difference d adds to the largest unit too: (d total / quantiles)² units / (units + 1) = spread + (largest + d)².
+    rate = (total / quantiles) ** 2 * units / (units + 1) - size**2
+    if rate <= 0:
+        return inf
+    step = largest * size
+    return (step + sqrt(step**2 + rate * (spread + largest**2))) / rate
 
 
-def _summed(values: NDArray[np.float64], clusters: Clusters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return sums and sizes of clusters, `[clusters, columns]` and `[clusters]`; without labels, of each problem."""
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for their number: the chance of any false one below a bound is at most that bound."""
+    order = np.argsort(p_values, kind="stable")
+    steps = np.asarray(p_values, dtype=np.float64)[order] * np.arange(len(order), 0, -1)
+    corrected = np.empty(len(order))
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0) if len(order) else steps
+    return corrected.tolist()
+
+
+def _units(values: Array, clusters: Clusters) -> tuple[Array, Array]:
+    """Return sums and sizes of clusters, `[clusters]` each; without labels, of each problem."""
     if clusters is None:
         return values, np.ones(len(values))
     if len(clusters) != len(values):
         raise StatisticsError(f"clusters: {len(clusters)} labels for {len(values)} problems; give one a problem")
     number = {label: index for index, label in enumerate(dict.fromkeys(clusters))}
-    of = np.array([number[label] for label in clusters], dtype=np.intp)
-    sums = np.zeros((len(number), values.shape[1]))
-    np.add.at(sums, of, values)
-    return sums, np.bincount(of, minlength=len(number)).astype(np.float64)
+    of = [number[label] for label in clusters]
+    sums, sizes = np.bincount(of, values, len(number)), np.bincount(of, minlength=len(number))
+    return sums.astype(np.float64), sizes.astype(np.float64)
 
 
-@lru_cache(maxsize=2)
-def _resamples(units: int, draws: int, seed: int) -> NDArray[np.float64]:
-    """Return how often each unit is drawn, `[draws, units]`; kept, since many metrics share it."""
-    generator = np.random.default_rng(seed)
-    return generator.multinomial(units, np.full(units, 1 / units), size=draws).astype(np.float64)
+def _spread(sums: Array, sizes: Array) -> tuple[float, float]:
+    """Return the squared deviations of units from their mean, and the sum that is farthest from 0.
+
+    Where all sums are 0, a unit that differs by 1 on each of its problems, which is the most that shares can.
+    """
+    squares = ((sums - sums.sum() / sizes.sum() * sizes) ** 2).sum()
+    largest = np.abs(sums).max()
+    return float(squares), float(largest if largest > _EQUAL else sizes.max())
 
 
-def _ends(means: NDArray[np.float64], level: float) -> tuple[float, float]:
-    low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
-    return float(low), float(high)
-
-
-def _at_least_one(problems: int) -> int:
-    if problems < 1:
-        raise StatisticsError("bootstrap: there are no problems to draw from")
-    return problems
+def _too_few(units: int, clusters: Clusters) -> str:
+    """Say why so many units give no interval; empty if they do."""
+    unit = "problem" if clusters is None else "cluster"
+    return "" if units >= LEAST_UNITS else f"no interval from {units} {unit}{'s' if units != 1 else ''}"

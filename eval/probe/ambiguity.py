@@ -14,7 +14,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from ..coverage.observations import Subset
-from ..measure.statistics import wilson
+from ..measure.statistics import proportion
 from .components import Component
 from .noise import alike
 
@@ -59,7 +59,7 @@ def flags(component: Component, names: list[str]) -> list[Flag]:
         for j, (same, of_same, different, of_different) in enumerate(shares):
             if min(of_same, of_different) < LEAST_PAIRS or not same:
                 continue
-            if wilson(same, of_same).low > RATIO * wilson(different, of_different).high:
+            if proportion(same, of_same).low > RATIO * proportion(different, of_different).high:
                 slot, other = (names[component.slots[subset[place]]] for place in (j, 1 - j))
                 found.append(
                     Flag(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..measure.problems import Answer, Problem
 from ..measure.records import find_records, read_record
-from ..measure.statistics import Interval, bootstrap_mean, wilson_clustered
+from ..measure.statistics import Interval, bounded_mean
 from .answers import Reply, output_accuracy
 from .predictors import Predictor, compare, figures, output_figures
 from .read.slot_schema import ProbeError
@@ -138,10 +138,8 @@ def inputs_of(found: Analysis) -> IntArray:
 
 
 def accuracy(values: FloatArray, clusters: IntArray) -> Interval:
-    """Mean accuracy: Wilson's interval of answers that are right or wrong, a bootstrap of shares."""
-    if np.isin(values, (0.0, 1.0)).all():
-        return wilson_clustered(values, clusters.tolist())
-    return bootstrap_mean(values, clusters=clusters.tolist())
+    """Mean accuracy over requests, clustered by input."""
+    return bounded_mean(values, clusters.tolist())
 
 
 def by_status(right: FloatArray, status: IntArray, clusters: IntArray) -> dict[str, Interval]:

@@ -15,13 +15,14 @@ from markupsafe import Markup
 
 from ...data.cache import write_atomic
 from ...data.version import __version__
-from ..board.interval_charts import Line, line_chart
 from ..measure.statistics import Interval
-from ..show.figures import svg
+from ..show.figures import Scale, interval_mark, svg, text
+from ..show.interval_charts import Line, line_chart
 from .statuses import STATUSES
 
 COLOURS = dict(zip(STATUSES, ("c3", "c2", "c4", "c5", "c1", "c0"), strict=True))
 _WIDTH, _LEFT, _RIGHT, _ROW = 480, 160, 12, 26
+_ACROSS = Scale(0, 1, _LEFT, _WIDTH - _RIGHT)
 
 
 def status_chart(counts: Mapping[str, Mapping[str, int]], title: str) -> str:
@@ -34,10 +35,10 @@ def status_chart(counts: Mapping[str, Mapping[str, int]], title: str) -> str:
         parts.append(f'<text x="{_LEFT - 10}" y="{y + 14}" text-anchor="end"{strong}>{escape(_cut(name))}</text>')
         for status, count in own.items():
             width = count / total * (_WIDTH - _RIGHT - _LEFT)
-            text = escape(f"{name}: {status} {count} of {total}")
+            words = escape(f"{name}: {status} {count} of {total}")
             parts.append(
                 f'<rect class="fill {COLOURS[status]}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="18">'
-                f"<title>{text}</title></rect>"
+                f"<title>{words}</title></rect>"
             )
             x += width
     return svg([*parts, _axis(height)], _WIDTH, height, title)
@@ -46,34 +47,18 @@ def status_chart(counts: Mapping[str, Mapping[str, int]], title: str) -> str:
 def accuracy_chart(shares: Mapping[str, Interval], counts: Mapping[str, int], title: str) -> str:
     """Draw accuracy with 95 % intervals, a row a group."""
     height = 8 + _ROW * len(shares) + 24
-    parts = [_grid(height)]
-    for line, (name, share) in enumerate(shares.items()):
-        y, colour = 6 + _ROW * line + 9, COLOURS.get(name, "c2")
-        label = f"{_cut(name)} ({counts.get(name, 0)})"
-        parts.append(f'<text x="{_LEFT - 10}" y="{y + 5}" text-anchor="end">{escape(label)}</text>')
-        parts.append(f'<path class="bar {colour}" d="M{_x(share.low)} {y}H{_x(share.high)}"/>')
-        text = escape(f"{name}: {100 * share.estimate:.1f} % [{100 * share.low:.1f}, {100 * share.high:.1f}]")
-        dot = f'<circle class="dot {colour}" cx="{_x(share.estimate)}" cy="{y}" r="4.5">'
-        parts.append(f"{dot}<title>{text}</title></circle>")
+    parts = [f'<path class="grid" d="M{_ACROSS(tick / 100)} 2V{height - 22}"/>' for tick in range(0, 101, 20)]
+    for row, (name, share) in enumerate(shares.items()):
+        y = 6 + _ROW * row + 9
+        parts.append(text(_LEFT - 10, y + 5, f"{_cut(name)} ({counts.get(name, 0)})", "end"))
+        parts.append(interval_mark(_ACROSS, y, share, COLOURS.get(name, "c2"), name))
     return svg([*parts, _axis(height)], _WIDTH, height, title)
-
-
-def _x(share: float) -> float:
-    return round(_LEFT + share * (_WIDTH - _RIGHT - _LEFT), 1)
 
 
 def _axis(height: float) -> str:
     anchors = {0: "start", 100: "end"}
-    ticks = (
-        f'<text class="tick" x="{_x(tick / 100)}" y="{height - 6}" text-anchor="{anchors.get(tick, "middle")}">{tick}'
-        f"{' %' if tick == 100 else ''}</text>"
-        for tick in range(0, 101, 20)
-    )
-    return "".join(ticks)
-
-
-def _grid(height: float) -> str:
-    return "".join(f'<path class="grid" d="M{_x(tick / 100)} 2V{height - 22}"/>' for tick in range(0, 101, 20))
+    ticks = {tick: f"{tick} %" if tick == 100 else f"{tick}" for tick in range(0, 101, 20)}
+    return "".join(text(_ACROSS(t / 100), height - 6, w, anchors.get(t, "middle"), "tick") for t, w in ticks.items())
 
 
 def _cut(name: str, limit: int = 25) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..measure.statistics import wilson
+from ..measure.statistics import proportion
 from .ambiguity import flags
 from .calibration import Calibration, Scale
 from .components import Component, components
@@ -192,6 +192,6 @@ def _growth(found: Analysis) -> list[dict[str, Any]]:
             parts = components(found.train.take(np.sort(order[:size])), like=found.components)
             verdicts = tuple(judge(part, found.test.inputs, sweep=False) for part in parts)
             worst = Analysis(found.train, found.test, tuple(parts), verdicts).worst
-        good = wilson(int((worst <= DETERMINED).sum()), len(worst))
+        good = proportion(int((worst <= DETERMINED).sum()), len(worst))
         made.append({"rows": size, "determined": good.as_dict(), "seen": float((worst == SEEN).mean())})
     return made

@@ -12,6 +12,7 @@ from typing import Any
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
 
+from ...data.cache import read_log
 from ..engines.base import Engine, EngineError, Sampling
 from ..measure.settings import sha256_of
 
@@ -25,13 +26,7 @@ class AnswerLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.answers: dict[str, Answer] = {}
-        if path.exists():
-            content = path.read_bytes()
-            whole = content[: content.rfind(b"\n") + 1]
-            if len(whole) < len(content):  # a line that was cut off
-                os.truncate(path, len(whole))
-            self.answers = dict(json.loads(line) for line in whole.splitlines())
+        self.answers: dict[str, Answer] = dict(read_log(path, mend=True))
 
     def append(self, answers: dict[str, Answer]) -> None:
         """Keep some more and see them to the disk."""
@@ -102,11 +97,11 @@ class EngineModel(TemplateLM):
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
         """Return the log-likelihood of whole texts, in windows that each start with one known token."""
-        totals = []
+        totals: list[float] = []
         for request in requests:
             ids = [self.prefix_token_id, *self.tok_encode(request.args[0], add_special_tokens=False)]
             step = self.max_length - 1
-            windows = [("", ids[at : at + 1], ids[at + 1 : at + 1 + step]) for at in range(0, len(ids) - 1, step)]
+            windows = [(("", ""), ids[at : at + 1], ids[at + 1 : at + 1 + step]) for at in range(0, len(ids) - 1, step)]
             totals.append(sum(value for value, _ in self._loglikelihood_tokens(windows)))
         return totals
 

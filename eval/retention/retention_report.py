@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...data.cache import write_atomic
-from ..measure.compare import difference
 from ..measure.metrics import per_problem
 from ..measure.problems import Problem, clusters_of
-from ..measure.statistics import minimum_detectable_difference, standard_error
-from ..show.record_tables import p_text
+from ..measure.statistics import minimum_detectable_difference, paired_difference, standard_error
+from ..show.record_tables import p_text, spread
 from ..show.tables import Grid, markdown
 
 if TYPE_CHECKING:
@@ -53,9 +53,8 @@ def _row(name: str, after: Sequence[Problem], before: Sequence[Problem] | None, 
     first, second = _pairs(before, after)
     if not first:
         return name, "0", _score(before), _score(after), "–", "–"
-    change = difference(_values(first), _values(second), clusters_of(first))
-    middle, low, high = (f"{100 * value:+.1f}" for value in (change.estimate, change.low, change.high))
-    return name, str(len(first)), _score(first), _score(second), f"{middle} [{low}, {high}]", p_text(change)
+    change = paired_difference(_values(first), _values(second), clusters_of(first))
+    return name, str(len(first)), _score(first), _score(second), spread(change, "proportion", True), p_text(change)
 
 
 def _values(problems: Sequence[Problem]) -> np.ndarray:
@@ -85,7 +84,8 @@ def _note(after: Sequence[Problem], before: Sequence[Problem] | None) -> str:
     note += "; differences are paired by document, with 95 % intervals."
     first, second = _pairs(before, after)
     clusters = clusters_of(first)
-    if len(first if clusters is None else set(clusters)) < 2:
-        return note
     least = 100 * minimum_detectable_difference(_values(second) - _values(first), clusters=clusters)
-    return f"{note} With n = {len(first)} differences under {least:.1f} points cannot be seen." if least else note
+    found = "is found with a chance of less than 80 %"
+    return (
+        f"{note} With n = {len(first)} a true difference under {least:.1f} points {found}." if 0 < least < inf else note
+    )

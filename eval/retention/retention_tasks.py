@@ -167,7 +167,7 @@ def _located(files: Any, folder: Path) -> Any:
         return {split: _located(some, folder) for split, some in files.items()}
     if isinstance(files, list):
         return [_located(file, folder) for file in files]
-    roots = [folder, *filter(None, [os.environ.get(ROOT_VARIABLE)])]
+    roots: list[Path | str] = [folder, *filter(None, [os.environ.get(ROOT_VARIABLE)])]
     return next((str(found) for root in roots if (found := Path(root) / files).exists()), files)
 
 

@@ -1,9 +1,15 @@
-"""What the charts of several kinds of evaluation share: an SVG that takes its colours from the page it stands in."""
+"""What all charts are made of: pieces of SVG text that take their colours from the page they stand in.
+
+`kind` is a class of the style sheet, such as "dot c3"; every text is escaped.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
+
+from ..measure.statistics import Interval
 
 _STYLE = """
 svg { background: #fff; font-family: system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif; }
@@ -19,6 +25,21 @@ text { fill: #22211d; font-size: 12px; } .tick, .axis { fill: #6c695f; }
 """
 
 
+@dataclass(frozen=True)
+class Scale:
+    """Maps values to pixels."""
+
+    low: float
+    high: float
+    start: float
+    stop: float
+
+    def __call__(self, value: float) -> float:
+        """Return the place of a value."""
+        share = (value - self.low) / (self.high - self.low)
+        return round(self.start + share * (self.stop - self.start), 1)
+
+
 def svg(parts: Sequence[str], width: float, height: float, title: str) -> str:
     """Return a chart of ready parts."""
     head = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title, quote=True)}">'
@@ -31,3 +52,64 @@ def alone(chart: str) -> str:
     width, height = head.split('viewBox="0 0 ')[1].split('"')[0].split()
     start = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
     return f"{head.replace('<svg', start, 1)}><style>{_STYLE}</style>{rest}\n"
+
+
+def text(x: float, y: float, words: str, anchor: str = "middle", kind: str = "") -> str:
+    """Return words whose `anchor` ("start", "middle", "end") stands at a place."""
+    style = f' class="{kind}"' if kind else ""
+    return f'<text{style} x="{x}" y="{y}" text-anchor="{anchor}">{escape(words)}</text>'
+
+
+def x_tick(x: float, words: str, bottom: float, top: float | None = None) -> str:
+    """Return a tick below the axis at `bottom`; with `top`, an upright grid line from there."""
+    line = "" if top is None else f'<path class="grid" d="M{x} {top}V{bottom}"/>'
+    return line + text(x, bottom + 17, words, kind="tick")
+
+
+def y_tick(y: float, words: str, left: float, right: float, kind: str = "grid") -> str:
+    """Return a tick left of the axis at `left`, with a grid line to `right`."""
+    return f'<path class="{kind}" d="M{left} {y}H{right}"/>' + text(left - 7, y + 4, words, "end", "tick")
+
+
+def axis_names(across: Scale, up: Scale, x_name: str, y_name: str, height: float) -> str:
+    """Return the names of both axes, below and, turned, at the left."""
+    turned = f'transform="translate(13 {(up.start + up.stop) / 2}) rotate(-90)"'
+    below = text((across.start + across.stop) / 2, height - 8, x_name, kind="axis")
+    return below + f'<text class="axis" {turned} text-anchor="middle">{escape(y_name)}</text>'
+
+
+def dot(x: float, y: float, kind: str, title: str) -> str:
+    """Return a dot; the title shows when a pointer rests on it."""
+    return f'<circle class="dot {kind}" cx="{x}" cy="{y}" r="4.5"><title>{escape(title)}</title></circle>'
+
+
+def line(points: Iterable[tuple[float, float]], kind: str) -> str:
+    """Return a line through places."""
+    return f'<polyline class="{kind}" points="{path(points)}"/>'
+
+
+def path(points: Iterable[tuple[float, float]]) -> str:
+    """Return places as SVG writes them."""
+    return " ".join(f"{x},{y}" for x, y in points)
+
+
+def interval_mark(across: Scale, y: float, value: Interval, kind: str, name: str) -> str:
+    """Return a dot with its interval as a level bar."""
+    low, high = value.drawn
+    bar = f'<path class="bar {kind}" d="M{across(low)} {y}H{across(high)}"/>'
+    return bar + dot(across(value.estimate), y, kind, f"{name}: {percent(value)}")
+
+
+def percent(value: Interval) -> str:
+    """Return a share and its interval in words."""
+    ends = value.refused or f"{100 * value.low:.1f}, {100 * value.high:.1f}"
+    return f"{100 * value.estimate:.1f} % [{ends}]"
+
+
+def legend(names: Sequence[str], x: float) -> tuple[str, float]:
+    """Return a dot and a name for each colour, and the place behind the last one."""
+    parts = []
+    for colour, name in enumerate(names):
+        parts.append(f'<circle class="dot c{colour}" cx="{x + 5}" cy="12" r="4.5"/>{text(x + 14, 16, name, "start")}')
+        x += 34 + round(6.6 * len(name))
+    return "".join(parts), x

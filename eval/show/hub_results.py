@@ -13,6 +13,7 @@ from typing import Any
 
 from ...data.version import __version__
 from ..measure.metrics import Metric
+from ..measure.problems import Unjudged
 from ..measure.records import Record
 from .record_tables import label
 from .tables import Grid
@@ -21,8 +22,12 @@ _ON_LEADERBOARDS = ("pass@1", "greedy")
 """One answer a problem, which is what a leaderboard compares; Pass@k with more tries stands in the card alone."""
 
 
+MOST_UNJUDGED = 0.01
+"""Share of unjudged answers above which nothing is published: they leave the denominator and could raise the value."""
+
+
 class HubError(ValueError):
-    """A benchmark that cannot be understood."""
+    """A benchmark that cannot be understood, or results that are not fit to be published."""
 
 
 @dataclass(frozen=True)
@@ -56,23 +61,53 @@ def parse_benchmark(text: str) -> tuple[str, Benchmark]:
 def notes(record: Record, metric: Metric) -> str:
     """Say in one line how a value came about, with its interval and n."""
     settings, interval = record.settings, metric.interval
-    greedy = metric.name == "greedy"
     drawn = (
-        "greedy" if greedy else f"{settings.sampling.n} samples each at temperature {settings.sampling.temperature:g}"
+        "greedy"
+        if metric.name == "greedy"
+        else f"{settings.sampling.n} samples each at temperature {settings.sampling.temperature:g}"
     )
+    ends = f"{100 * interval.level:g} % interval {100 * interval.low:.2f} to {100 * interval.high:.2f}"
+    share, least = unjudged(record, metric)
+    judged = f", {100 * share:.2f} % of answers not judged, {100 * least:.2f} with those as wrong" if share else ""
     return (
-        f"{label(metric.name)}, %: {100 * interval.level:g} % interval {100 * interval.low:.2f} to "
-        f"{100 * interval.high:.2f}, n = {metric.problems} problems, {drawn}, at most {settings.sampling.max_tokens} "
-        f"tokens, {settings.engine} {settings.engine_version}, quince {__version__}, settings {settings.hash}"
+        f"{label(metric.name)}, %: {interval.refused or ends}, n = {metric.problems} problems, {drawn}{judged}, "
+        f"at most {settings.sampling.max_tokens} tokens, {settings.engine} {settings.engine_version}, "
+        f"quince {__version__}, settings {settings.hash}"
     )
+
+
+def unjudged(record: Record, metric: Metric) -> tuple[float, float]:
+    """Return the share of a metric's answers without a verdict, and its value if all of those were wrong.
+
+    Raises:
+        HubError: The share is above `MOST_UNJUDGED`.
+    """
+    if metric.name == "greedy":
+        whole = record.metrics["outcome/correct"].problems
+        share, least = 1 - metric.problems / whole, metric.interval.estimate * metric.problems / whole
+    else:
+        counts = record.unjudged or Unjudged.of(record.problems(), record.ks)
+        share = counts.samples / counts.drawn
+        least = counts.pass_at.get(int(metric.name.removeprefix("pass@")), 0.0)
+    if share > MOST_UNJUDGED:
+        raise HubError(
+            f"{record.folder} · {100 * share:.1f} % of the answers behind {label(metric.name)} are not judged, which "
+            f"could raise it from {100 * least:.1f} to {_percent(metric):.1f} % · at most {100 * MOST_UNJUDGED:g} % "
+            "are published · mend the judge and evaluate again"
+        )
+    return share, least
 
 
 def eval_results(record: Record, benchmark: Benchmark) -> dict[str, list[dict[str, Any]]]:
-    """Return the content of a record's files below `.eval_results/`, one for each way of answering, by file name."""
+    """Return the content of a record's files below `.eval_results/`, one for each way of answering, by file name.
+
+    Raises:
+        HubError: Too many answers are not judged.
+    """
     dataset = {"id": benchmark.dataset, "task_id": benchmark.task}
     if benchmark.revision:
         dataset["revision"] = benchmark.revision
-    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", record.settings.suite)
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", record.settings.suite)
     files = {}
     for name in _ON_LEADERBOARDS:
         metric = record.metrics.get(name)
@@ -88,26 +123,28 @@ def eval_results(record: Record, benchmark: Benchmark) -> dict[str, list[dict[st
 
 
 def model_index(name: str, records: Sequence[Record], benchmarks: dict[str, Benchmark]) -> list[dict[str, Any]]:
-    """Return the `model-index` of a model card; data that is not on the Hub is named by its kind."""
+    """Return the `model-index` of a model card; data that is not on the Hub is named by its kind.
+
+    Raises:
+        HubError: Too many answers of a record are not judged.
+    """
     return [{"name": name, "results": [_result(record, benchmarks.get(record.settings.suite)) for record in records]}]
 
 
 def evaluation_grid(records: Sequence[Record]) -> Grid:
     """Return the same values as a table for people."""
-    rows = [
-        (
-            record.settings.suite,
-            label(metric.name),
-            f"{_percent(metric):.1f}",
-            f"{100 * metric.interval.low:.1f} – {100 * metric.interval.high:.1f}",
-            str(metric.problems),
-            "1" if metric.name == "greedy" else str(record.settings.sampling.n),
-        )
-        for record in records
-        for metric in _shown(record)
-    ]
-    header = ("Suite", "Metric", "%", "95 % interval", "Problems", "Samples each")
-    return Grid("Evaluation", header, tuple(rows), "Intervals are over problems. Made from the records of quince eval.")
+    rows = []
+    for record in records:
+        for metric in _shown(record):
+            interval, (share, least) = metric.interval, unjudged(record, metric)
+            ends = f"{100 * interval.low:.1f} – {100 * interval.high:.1f}"
+            drawn = "1" if metric.name == "greedy" else str(record.settings.sampling.n)
+            names = record.settings.suite, label(metric.name), f"{_percent(metric):.1f}", interval.refused or ends
+            judged = f"{100 * share:.2f} ({100 * least:.1f})" if share else "0"
+            rows.append((*names, str(metric.problems), drawn, judged))
+    header = ("Suite", "Metric", "%", "95 % interval", "Problems", "Samples each", "Not judged, %")
+    note = "Intervals are over problems. In brackets: the value with answers that are not judged as wrong. "
+    return Grid("Evaluation", header, tuple(rows), f"{note}Made from the records of quince eval.")
 
 
 def _result(record: Record, benchmark: Benchmark | None) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import inf, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..measure.compare import Comparison, compare
-from ..measure.metrics import Metric, Unit, per_problem
+from ..measure.labels import differing, record_labels, suite_labels
+from ..measure.metrics import Metric, Unit, per_problem, units
 from ..measure.problems import clusters_of
 from ..measure.reference import MODEL_REFERENCE, REFERENCE_MODEL
 from ..measure.statistics import Interval, minimum_detectable_difference
@@ -50,13 +52,17 @@ def number(value: float, unit: Unit, signed: bool = False) -> str:
 
 
 def spread(interval: Interval, unit: Unit, signed: bool = False) -> str:
-    """Format an estimate with its interval."""
+    """Format an estimate with its interval, or why there is none."""
+    if interval.refused:
+        return f"{number(interval.estimate, unit, signed)} [{interval.refused}]"
     low, high = (number(end, unit, signed) for end in (interval.low, interval.high))
     return f"{number(interval.estimate, unit, signed)} [{low}, {high}]"
 
 
 def p_text(interval: Interval) -> str:
-    """Format the p-value of a difference; one below 0.001 is not 0."""
+    """Format the p-value of a difference; one below 0.001 is not 0, and without an interval there is none."""
+    if interval.p_value is None or interval.refused:
+        return "–"
     return "< 0.001" if interval.p_value < 0.001 else f"{interval.p_value:.3f}"
 
 
@@ -81,54 +87,56 @@ def suite_table(record: Record, base: Record | None = None) -> Table:
     settings = record.settings
     problems = record.problems()
     comparison = compare(base.problems(), problems, record.ks) if base else None
-    against = f"; the reference is {settings.kl.model_name}" if settings.kl else ""
-    table = Table(
-        title=f"{settings.suite} · {settings.model_name}",
-        caption=f"{len(problems)} problems × {settings.sampling.n} samples; 95 % intervals over "
-        f"{unit_of_interval(problems)}{against}. {power_sentence(problems, record.ks, comparison)}",
-        title_justify="left",
-    )
+    notes = [f"{len(problems)} problems × {settings.sampling.n} samples"]
+    notes.append(f"95 % intervals over {unit_of_interval(problems)}")
+    notes += [f"the reference is {settings.kl.model_name}"] if settings.kl else []
+    if base is not None and (names := differing([base, record])):
+        notes.append(f"the two differ in {', '.join(names)}")
+    caption = f"{'; '.join(notes)}. {power_sentence(problems, record.ks, comparison)}"
+    title = f"{settings.suite} · {settings.model_name}"
+    table = Table(title=_escape(title), caption=_escape(caption), title_justify="left")
     table.add_column("", no_wrap=True)
     table.add_column("Value", justify="right")
     if base is not None:
-        table.add_column(base.settings.model_name, justify="right")
+        table.add_column(_escape(base.settings.model_name), justify="right")
         table.add_column("Difference", justify="right")
         table.add_column("p", justify="right")
     for metric in shown_metrics(record):
-        table.add_row(label(metric.name), spread(metric.interval, metric.unit), *_beside(metric, base, comparison))
+        value = _escape(spread(metric.interval, metric.unit))
+        table.add_row(label(metric.name), value, *_beside(metric, base, comparison))
     if comparison is not None:
         k = max(record.ks)
         for name, interval in (("Kept", comparison.kept[k].keep), ("Newly solved", comparison.kept[k].explore)):
             if interval is not None:
-                table.add_row(f"{name} at {k}", spread(interval, "proportion"), "", "", "")
+                table.add_row(f"{name} at {k}", _escape(spread(interval, "proportion")), "", "", "")
     return table
 
 
 def unit_of_interval(problems: Sequence[Problem]) -> str:
     """Say what intervals are over."""
     clusters = clusters_of(problems)
-    return "problems" if clusters is None else f"{len(set(clusters))} clusters of problems"
+    return units(None if clusters is None else len(set(clusters)))
 
 
 def power_sentence(problems: Sequence[Problem], ks: Sequence[int], comparison: Comparison | None = None) -> str:
     """Say which differences of Pass@k, for the first k, so many problems cannot show.
 
     With a comparison it is the one with this base, whose pairing helps; without one, another model with answers as
-    varied as these, unpaired, which is the most cautious guess. Empty where fewer than two problems are judged.
+    varied as these, unpaired, which is the most cautious guess. Empty where there are too few problems for an interval.
     """
     name = f"pass@{min(ks)}"
     if comparison is not None:
         n, least = comparison.problems, comparison.detectable.get(name)
     else:
-        values, clusters = per_problem(problems, (min(ks),))[name], clusters_of(problems)
-        known = np.flatnonzero(~np.isnan(values))
+        column, clusters = per_problem(problems, (min(ks),))[name], clusters_of(problems)
+        known = np.flatnonzero(~np.isnan(column))
         n, labels = len(known), None if clusters is None else [clusters[i] for i in known]
-        enough = len(known if labels is None else set(labels)) > 1
-        least = np.sqrt(2) * minimum_detectable_difference(values[known], clusters=labels) if enough else None
-    if not least:
+        least = sqrt(2) * minimum_detectable_difference(column[known], clusters=labels)
+    if not least or least == inf:
         return ""
     pairing = "" if comparison is not None else ", without pairing,"
-    return f"With n = {n}{pairing} differences of {label(name)} under {100 * least:.1f} points cannot be seen."
+    found = "is found with a chance of less than 80 %"
+    return f"With n = {n}{pairing} a true difference of {label(name)} under {100 * least:.1f} points {found}."
 
 
 def overview_table(records: Sequence[Record]) -> Table:
@@ -138,32 +146,35 @@ def overview_table(records: Sequence[Record]) -> Table:
     """
     from rich.table import Table
 
-    suites = list(dict.fromkeys(record.settings.suite for record in records))
-    models = list(dict.fromkeys(record.settings.model_name for record in records))
-    of = {(record.settings.model_name, record.settings.suite): record for record in records}
-    largest = {suite: max(max(r.ks) for r in records if r.settings.suite == suite) for suite in suites}
+    names, suites = record_labels(records), suite_labels(records)
+    of = {(names[str(r.folder)], suites[str(r.folder)]): r for r in records}
+    models = list(dict.fromkeys(model for model, _ in of))
+    largest: dict[str, int] = {}
+    for (_, suite), record in of.items():
+        largest[suite] = max(*record.ks, largest.get(suite, 1))
 
     def cells(model: str, suite: str) -> list[str]:
         metrics = of[model, suite].metrics if (model, suite) in of else {}
         return [_stacked(metrics.get(f"pass@{k}")) for k in dict.fromkeys((1, largest[suite]))]
 
-    table = Table(caption="95 % intervals over problems", title_justify="left")
-    if len(suites) > _SUITES_BESIDE:
+    table = Table(caption="95 % intervals over problems, or their clusters", title_justify="left")
+    if len(largest) > _SUITES_BESIDE:
         wide = max(largest.values()) if len(set(largest.values())) == 1 else "k"
         for name in ("suite", "model", "Pass@1", *([f"Pass@{wide}"] if wide != 1 else [])):
             table.add_column(name, justify="right" if name.startswith("Pass") else "left")
-        for suite in suites:
+        for suite in largest:
             for model in models:
                 if (model, suite) in of:
-                    table.add_row(suite, model, *(cell.replace("\n", "  ") for cell in cells(model, suite)))
+                    line = (cell.replace("\n", "  ") for cell in cells(model, suite))
+                    table.add_row(_escape(suite), _escape(model), *line)
         return table
-    table.add_column("model", no_wrap=True)
-    for suite in suites:
-        table.add_column(f"{suite}\nPass@1", justify="right")
-        if largest[suite] > 1:
-            table.add_column(f"\nPass@{largest[suite]}", justify="right")
+    table.add_column("model")
+    for suite, k in largest.items():
+        table.add_column(f"{_escape(suite)}\nPass@1", justify="right")
+        if k > 1:
+            table.add_column(f"\nPass@{k}", justify="right")
     for model in models:
-        table.add_row(model, *(cell for suite in suites for cell in cells(model, suite)))
+        table.add_row(_escape(model), *(cell for suite in largest for cell in cells(model, suite)))
     return table
 
 
@@ -171,8 +182,8 @@ def _stacked(metric: Metric | None) -> str:
     """The estimate, and below it the interval, so that six columns fit on a terminal."""
     if metric is None:
         return "–"
-    low, high = (number(end, metric.unit) for end in (metric.interval.low, metric.interval.high))
-    return f"[bold]{number(metric.interval.estimate, metric.unit)}[/]\n{low}–{high}"
+    low, high = (number(end, metric.unit) for end in metric.interval.drawn)
+    return f"[bold]{number(metric.interval.estimate, metric.unit)}[/]\n{metric.interval.refused or f'{low}–{high}'}"
 
 
 def _beside(metric: Metric, base: Record | None, comparison: Comparison | None) -> list[str]:

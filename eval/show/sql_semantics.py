@@ -19,7 +19,7 @@ from ...data.rows import Row
 from ...rewards.base import Reward, Verdict
 from ..measure.analyses import Analysed
 from ..measure.problems import Answer, Problem, clusters_of
-from ..measure.statistics import Interval, bootstrap_mean, paired_difference, pass_at_k, wilson_clustered
+from ..measure.statistics import Interval, bounded_mean, paired_difference, pass_at_k
 from .tables import Grid, html, markdown, terminal
 
 if TYPE_CHECKING:
@@ -134,9 +134,8 @@ def _cell(columns: Mapping[str, NDArray[np.float64]], name: str, data: Mapping[s
     if not len(known):
         return "–"
     clusters = data["clusters"] and [data["clusters"][i] for i in known]
-    if np.isin(values[known], (0.0, 1.0)).all():
-        return _spread(wilson_clustered(values[known], clusters))
-    return _spread(bootstrap_mean(values[known], clusters=clusters))
+    lowest = -1.0 if values[known].min() < 0 else 0.0
+    return _spread(bounded_mean(values[known], clusters, bounds=(lowest, 1.0)))
 
 
 def _against(name: str, analysed: Sequence[Analysed]) -> list[str]:

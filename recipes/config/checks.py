@@ -25,6 +25,7 @@ from .tuning_checks import tuning_checks
 def cross_checks(recipe: BaseModel) -> Iterator[Finding]:
     """Everything in a recipe that is right alone and wrong together."""
     yield from _template(recipe)
+    yield from _sharded_optimizer(recipe)
     if isinstance(recipe, RlvrRecipe):
         yield from rlvr_checks(recipe)
         sources = _numbered("data", recipe.data) | _numbered("rehearsal.data", recipe.rehearsal.data)
@@ -56,6 +57,13 @@ def _template(recipe: BaseModel) -> Iterator[Finding]:
         yield Finding(("model.chat_template",), f"no such file {name!r}", allowed)
 
 
+def _sharded_optimizer(recipe: BaseModel) -> Iterator[Finding]:
+    optimizer, launch = getattr(recipe, "optimizer", None), getattr(recipe, "launch", None)
+    if getattr(optimizer, "kind", "") == "muon" and launch and launch.accelerate_config in ("fsdp2", "zero2", "zero3"):
+        found = f"`muon`, which takes whole matrices, with shards by `{launch.accelerate_config}`"
+        yield Finding(("optimizer.kind", "launch.accelerate_config"), found, "optimizer: {kind: adamw}, or ddp")
+
+
 def _eval_checks(recipe: EvalRecipe) -> Iterator[Finding]:
     if recipe.kl is not None and recipe.engine.kind != "transformers":
         found = f"a divergence measured with `{recipe.engine.kind}`"
@@ -71,7 +79,8 @@ def _eval_checks(recipe: EvalRecipe) -> Iterator[Finding]:
         if max(suite.ks) > suite.sampling.n:
             found = f"Pass@{max(suite.ks)} from n = {suite.sampling.n} answers"
             yield Finding((f"{here}.ks", f"{here}.sampling.n"), found, f"k of at most {suite.sampling.n}")
-        if suite.name in [other.name for other in recipe.suites[:index]]:
+        # Some file systems take capitals for small letters.
+        if suite.name.casefold() in [other.name.casefold() for other in recipe.suites[:index]]:
             yield Finding((f"{here}.name",), f"a second suite {suite.name!r}", "names that differ")
         sources = _numbered(f"{here}.data", suite.data)
         if suite.holdout is not None:

@@ -11,7 +11,7 @@ from .compression import Reader
 from .data import DataSource
 from .engine import Engine, TransformersEngine
 from .language.finding import Finding
-from .language.section import Options, Positive, Section, Weight
+from .language.section import FolderName, Options, Positive, Section, Weight
 from .model import Model
 
 COLUMNS = ("passage", "budget", "questions")
@@ -58,7 +58,7 @@ class CompressionEvalRecipe(Section):
     seed: int = Field(0, ge=0)
     """Of random facts and random sentences."""
     output_dir: str
-    suite: str = Field("compression", pattern=r"^[A-Za-z0-9_.-]+$")
+    suite: FolderName = "compression"
     """Name of this set of passages on the board."""
     model: Model
     """The compressor."""

@@ -9,7 +9,7 @@ from pydantic import Field
 from .compression import Reader
 from .data import DataSource
 from .engine import Engine, TransformersEngine
-from .language.section import Positive, PositiveFloat, Section, Share
+from .language.section import FolderName, LongPrompts, Positive, PositiveFloat, Section, Share
 from .model import Model
 from .retention import Retention
 from .rewards import Reward
@@ -48,7 +48,8 @@ class Holdout(Section):
 class Suite(Section):
     """Questions, a judge, and how often each question is answered."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    name: FolderName
+    """Of its folder in `output_dir`."""
     data: list[DataSource] = Field(min_length=1)
     reward: Reward
     sampling: Sampling = Sampling()
@@ -98,3 +99,7 @@ class EvalRecipe(Section):
     """Folder of the records to compare with, problem by problem."""
     limit: Positive | None = None
     """Only the first rows of each suite."""
+    max_unjudgeable: Share = 0.1
+    """Share of a suite's rows that may be left out because their own gold answer is not judged right."""
+    long_prompts: LongPrompts = "refuse"
+    """What to do with prompts that leave no room for an answer in the model's context."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from .data import Source
+from ...data.files import ROOT_VARIABLE, source_file
+from ...data.rows import RowError
+from .data import CustomSource, Jsonl, Source
 from .language.finding import Finding
 from .language.plugins import plugin_problem
-from .rewards import RewardSpec
+from .language.validation import STAND_IN
+from .rewards import CustomReward, RewardSpec
 
 
 def judging_checks(
@@ -41,8 +44,20 @@ def _readable(reward: RewardSpec, source: Source) -> bool:
     return reward.columns is None or source.columns is None or set(reward.columns) <= set(source.columns)
 
 
+def _file_problem(source: Jsonl) -> str:
+    try:
+        file = source_file(source.path, source.split, source.root)
+    except RowError as error:
+        return str(error)
+    return "" if file.is_file() or source.path == STAND_IN else f"no file at {file}"
+
+
 def plugin_checks(items: Sequence[tuple[str, Source | RewardSpec]]) -> Iterator[Finding]:
-    """Paths of `kind: custom` that name nothing that can be called."""
+    """Paths of `kind: custom` that name nothing that can be called, and files of rows that are not there."""
     for field, item in items:
-        if item.kind == "custom" and (problem := plugin_problem(item.path)):
+        if isinstance(item, Jsonl) and (problem := _file_problem(item)):
+            yield Finding(
+                (f"{field}.path",), problem, f"a file; a relative path starts at `root`, ${ROOT_VARIABLE} or here"
+            )
+        if isinstance(item, CustomSource | CustomReward) and (problem := plugin_problem(item.path)):
             yield Finding((f"{field}.path",), problem, "`package.module:name` from installed code")

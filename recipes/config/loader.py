@@ -10,7 +10,7 @@ from .compression_eval import CompressionEvalRecipe
 from .coverage import CoverageRecipe
 from .dpo import DpoRecipe
 from .evaluation import EvalRecipe
-from .language.errors import Problem, RecipeErrors, did_you_mean
+from .language.errors import Problem, RecipeErrors, did_you_mean, show_value
 from .language.finding import Finding
 from .language.library import LIBRARY, find_parent, find_recipe, recipe_name
 from .language.reading import display_path, read_file, read_overrides
@@ -36,21 +36,28 @@ SCHEMAS: dict[str, type[Recipe]] = {
 }
 
 
-def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> LoadedRecipe[Recipe]:
+LAUNCH = "the launch"
+"""Origin of a number of processes that nobody wrote down."""
+
+
+def load_recipe(name_or_path: str, overrides: Sequence[str] = (), processes: int | None = None) -> LoadedRecipe[Recipe]:
     """Load and check a recipe without importing torch.
 
     Args:
         name_or_path: A name in the library (`rlvr/tiny_grpo`) or a YAML file.
         overrides: `section.field=value` arguments, applied after inheritance.
+        processes: `launch.processes` of a recipe that does not say it.
 
     Raises:
         RecipeErrors: With every problem of the recipe, not only the first.
     """
     path = find_recipe(name_or_path)
     tree, problems = _read_with_parents(path, ())
+    if problems and not tree.value:
+        raise RecipeErrors(name_or_path, problems)
     changes, more = read_overrides(list(overrides))
     name = recipe_name(path)
-    tree = _with_output_dir(merge(tree, changes), name)
+    tree = _with_processes(_with_output_dir(merge(tree, changes), name), processes)
     problems += more
     if "kind" in tree.value and tree.value["kind"].value == "pipeline":
         tree, more = with_stages(tree, lambda stage: _over_parents(stage, path, ()))
@@ -96,10 +103,17 @@ def _with_output_dir(tree: Entry, name: str) -> Entry:
     return Entry(tree.value | {"output_dir": Entry(f"runs/{name}", "the recipe's name")}, tree.origin)
 
 
+def _with_processes(tree: Entry, processes: int | None) -> Entry:
+    kind = tree.value["kind"].value if "kind" in tree.value else None
+    if processes is None or kind not in ("rlvr", "sft", "dpo", "pretrain"):
+        return tree
+    return merge(Entry({"launch": Entry({"processes": Entry(processes, LAUNCH)}, LAUNCH)}, LAUNCH), tree)
+
+
 def _check(tree: Entry, own_file: str) -> tuple[Recipe | None, list[Problem]]:
     kind = tree.value.get("kind", Entry(None, tree.origin))
-    if kind.value not in SCHEMAS:
-        found = "missing" if kind.value is None else f"found {kind.value!r}"
+    if not isinstance(kind.value, str) or kind.value not in SCHEMAS:
+        found = "missing" if kind.value is None else show_value(plain(kind))
         hint = did_you_mean(str(kind.value), SCHEMAS)
         return None, [Problem(kind.origin, "kind", found, f"one of {', '.join(SCHEMAS)}", hint)]
     if kind.value == "pipeline":

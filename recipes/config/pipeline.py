@@ -12,7 +12,7 @@ from .compression_eval import CompressionEvalRecipe
 from .dpo import DpoRecipe
 from .evaluation import EvalRecipe
 from .language.errors import Problem, one_of
-from .language.section import Section
+from .language.section import Section, folder_problem
 from .language.tree import Entry, leaves, merge
 from .pretrain import PretrainRecipe
 from .rlvr import RlvrRecipe
@@ -58,9 +58,13 @@ def with_stages(tree: Entry, read_parents: ReadParents) -> tuple[Entry, list[Pro
     whole: dict[str, Entry] = {}
     problems: list[Problem] = []
     for name, stage in stages.value.items():
+        if (reason := folder_problem(name)) or name.casefold() in {other.casefold() for other in whole}:
+            allowed = reason or "names that differ"
+            problems.append(Problem(stage.origin, f"stages.{name}", "not a name of a stage", allowed))
+            continue
         if not isinstance(stage.value, dict):
-            found = Problem(stage.origin, f"stages.{name}", "not a mapping", "`extends: <recipe>` and what differs")
-            return tree, [*problems, found]
+            problem = Problem(stage.origin, f"stages.{name}", "not a mapping", "`extends: <recipe>` and what differs")
+            return tree, [*problems, problem]
         merged, found = read_parents(stage)
         folder = f"{tree.value['output_dir'].value}/{name}"
         merged = merge(merged, Entry({"output_dir": Entry(folder, "the stage's name")}, stage.origin))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -21,10 +21,6 @@ class RewardSpec(Section):
     kind: str
     weight: float = 1.0
     """Factor of this reward in the sum of rewards."""
-
-    def arguments(self) -> dict[str, Any]:
-        """The keyword arguments for `quince.rewards.registry.make_reward(kind, ...)`."""
-        return self.model_dump(exclude={"kind", "weight"})
 
 
 class SqlExecution(RewardSpec):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
+from ..methods.advantages import PassAtK, Pkpo
+from ..methods.divergences import RehearsalTerm
 from .compression_checks import compression_checks
 from .language.finding import Finding
 from .language.library import accelerate_config
 from .rewards import SqlExecution
-from .rlvr import GeneratorTerm, JensenShannonDefinition, PassAtK, Pkpo, RehearsalTerm, RlvrRecipe
+from .rlvr import RlvrRecipe
 from .shapes import shape_of
 from .trainer_arguments import trainer_value
 
@@ -20,9 +22,18 @@ def rlvr_checks(recipe: RlvrRecipe) -> Iterator[Finding]:
         yield from check(recipe)
 
 
-def rehearses(recipe: RlvrRecipe) -> bool:
-    """Whether a run reads stored answers."""
-    return isinstance(recipe.divergence, (RehearsalTerm, JensenShannonDefinition))
+def verifiers(recipe: RlvrRecipe) -> list[int]:
+    """Places of the rewards whose verdicts say what is correct; empty where the recipe does not say which."""
+    kinds = [reward.kind for reward in recipe.rewards]
+    if recipe.verifier is None:
+        found = [place for place, kind in enumerate(kinds) if kind not in _SHAPING] or [*range(len(kinds))]
+        return found if len(found) == 1 else []
+    named = recipe.verifier if isinstance(recipe.verifier, list) else [recipe.verifier]
+    return sorted({place for place, kind in enumerate(kinds) if place in named or kind in named})
+
+
+_SHAPING = ("format", "length", "capsule")
+"""Rewards that say how good a completion is, not whether it is correct; the verifier only where there is no other."""
 
 
 def nearest_multiples(value: int, step: int) -> str:
@@ -81,10 +92,10 @@ def _split(recipe: RlvrRecipe) -> Iterator[Finding]:
             f"{split.threshold} right answers of {split.rollouts}",
             f"at most rollouts = {split.rollouts}",
         )
-    if split is None and rehearses(recipe):
+    if split is None and recipe.divergence.rehearses:
         yield Finding(
             ("divergence", "split"),
-            f"`{recipe.divergence.kind}` needs stored answers, and there is no `split`",
+            f"`{recipe.divergence.kind}` needs stored completions, and there is no `split`",
             "add `split: {rollouts: 8, threshold: 6}`",
         )
 
@@ -93,7 +104,7 @@ def _rehearsal(recipe: RlvrRecipe) -> Iterator[Finding]:
     accumulation = trainer_value(recipe.trainer, "gradient_accumulation_steps")
     step = recipe.launch.processes * (accumulation if _counts(accumulation) else 1)
     rows = recipe.rehearsal.batch_size
-    if rehearses(recipe) and rows % step:
+    if recipe.divergence.rehearses and rows % step:
         yield Finding(
             ("rehearsal.batch_size", "launch.processes", "trainer.gradient_accumulation_steps"),
             f"{rows} rows for {recipe.launch.processes} processes x {accumulation} accumulation steps",
@@ -103,13 +114,41 @@ def _rehearsal(recipe: RlvrRecipe) -> Iterator[Finding]:
 
 def _top_k(recipe: RlvrRecipe) -> Iterator[Finding]:
     term = recipe.divergence
-    if not isinstance(term, GeneratorTerm) or (term.estimator == "top_k") == (term.top_k is not None):
+    if not isinstance(term, RehearsalTerm) or (term.estimator == "top_k") == (term.top_k is not None):
         return
     if term.top_k is None:
         yield Finding(("divergence.top_k", "divergence.estimator"), "missing", "a count, for `estimator: top_k`")
     else:
         found = f"{term.top_k} with `estimator: {term.estimator}`"
         yield Finding(("divergence.top_k", "divergence.estimator"), found, "only with `estimator: top_k`")
+
+
+def _verifier(recipe: RlvrRecipe) -> Iterator[Finding]:
+    kinds = [reward.kind for reward in recipe.rewards]
+    choices = ", ".join(f"{place} ({kind})" for place, kind in enumerate(kinds))
+    named = recipe.verifier if isinstance(recipe.verifier, list) else [recipe.verifier]
+    if unknown := [name for name in named if name is not None and name not in (*kinds, *range(len(kinds)))]:
+        yield Finding(("verifier",), f"{unknown[0]!r} is none of the rewards", f"one of {choices}, or its kind")
+    elif recipe.advantage.reads_correctness and not verifiers(recipe):
+        found = f"`{recipe.advantage.kind}` needs to know which completions are correct, and several rewards could say"
+        yield Finding(("verifier", "advantage", "rewards"), found, f"`verifier: ` and one of {choices}")
+
+
+def _losses(recipe: RlvrRecipe) -> Iterator[Finding]:
+    term, temperature = recipe.divergence, trainer_value(recipe.trainer, "temperature")
+    if isinstance(term, RehearsalTerm) and term.estimator == "sampled" and temperature not in (1, None):
+        yield Finding(
+            ("trainer.temperature", "divergence.estimator"),
+            f"{temperature} with stored completions, which are samples of temperature 1",
+            "1, or `estimator: full` or `top_k`, which sum over the vocabulary instead of sampling it",
+        )
+    high = trainer_value(recipe.trainer, "epsilon_high")
+    if trainer_value(recipe.trainer, "loss_type") == "cispo" and (high is None or high < 1):
+        yield Finding(
+            ("trainer.epsilon_high", "trainer.loss_type"),
+            f"{high} with `loss_type: cispo`, where it is the largest ratio itself: every ratio would be cut",
+            "at least 1; 5 is usual",
+        )
 
 
 def _lengths(recipe: RlvrRecipe) -> Iterator[Finding]:
@@ -168,6 +207,8 @@ _CHECKS: tuple[Callable[[RlvrRecipe], Iterator[Finding]], ...] = (
     _split,
     _rehearsal,
     _top_k,
+    _verifier,
+    _losses,
     _lengths,
     _vllm,
     _files,

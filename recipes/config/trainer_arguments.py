@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import metadata
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,6 +81,8 @@ def check_trainer(values: Mapping[str, Any], target: Target) -> Iterator[tuple[s
             yield name, show_value(value), allowed, hint
         elif value not in (choices := CHOICES.get(target, {}).get(name, (value,))):
             yield name, show_value(value), f"one of {', '.join(choices)}", did_you_mean(str(value), choices)
+        elif isinstance(value, float) and not isfinite(value):
+            yield name, show_value(value), "a finite number", ""
         elif name in RANGES and not RANGES[name].holds(value):
             yield name, show_value(value), str(RANGES[name]), ""
 

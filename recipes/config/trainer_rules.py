@@ -58,7 +58,6 @@ CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
         "importance_sampling_level": ("token", "sequence"),
         "vllm_mode": ("colocate", "server"),
         "vllm_importance_sampling_mode": ("token_truncate", "token_mask", "sequence_truncate", "sequence_mask"),
-        "multi_objective_aggregation": ("sum_then_normalize", "normalize_then_sum"),
     },
     "sft": {"loss_type": ("nll", "dft")},
 }
@@ -104,6 +103,8 @@ RESERVED: dict[str, dict[str, str]] = {
         "beta": "write `divergence: {kind: reverse_kl, on: rollouts, weight: ...}`",
         "scale_rewards": "write `advantage: {kind: group}` (divided) or `{kind: dr_grpo}` (not divided)",
         "reward_weights": "write `weight` of each item of `rewards`",
+        "multi_objective_aggregation": "rewards are added with their weights, then `advantage` normalises them",
+        "use_bias_correction_kl": "a divergence on rollouts takes its gradient on-policy, it has no such correction",
         "model_init_kwargs": "write `model: {dtype: ..., attn_implementation: ...}`",
         "auto_find_batch_size": "a smaller batch would no longer hold whole groups",
     },

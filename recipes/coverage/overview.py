@@ -62,7 +62,6 @@ def plan_lines(loaded: LoadedRecipe[Recipe], recipe: CoverageRecipe) -> Iterator
     at_once = min(recipe.processes, len(data.rows))
     yield "runs", f"{len(data.rows)} model{'s' if len(data.rows) > 1 else ''}, {at_once} at a time"
     yield "disk", f"{readable(4 * weights * len(data.rows))} for the final models"
-    yield "command", f"quince train {loaded.name}"
 
 
 def parameters(recipe: CoverageRecipe, length: int) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 import yaml
 
 from ...data.cache import write_atomic
-from ...eval.measure.statistics import wilson
+from ...eval.measure.statistics import proportion
 from ..config.language.reading import CoreDumper
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _dress(axes: Axes, title: str, label: str) -> None:
 
 
 def _by_cutoff(axes: Axes, results: Sequence[Result]) -> None:
-    """Accuracy on held-out compositions of known primitives, with Wilson intervals over the rows of all seeds."""
+    """Accuracy on held-out compositions of known primitives, with 95 % intervals over the rows of all seeds."""
     _dress(axes, "Compositions of known primitives", "k-cutoff: evidence that covers the composition")
     for number, (rows, seeds) in enumerate(_by_size(results).items()):
         counts: dict[int, np.ndarray] = {}
@@ -73,7 +73,7 @@ def _by_cutoff(axes: Axes, results: Sequence[Result]) -> None:
             for k, pair in result["by_cutoff"].items():
                 counts[int(k)] = counts.get(int(k), np.zeros(2, dtype=int)) + pair
         bins = {
-            k: wilson(int(good), int(total)) for k, (good, total) in sorted(counts.items()) if total >= SMALLEST_BIN
+            k: proportion(int(good), int(total)) for k, (good, total) in sorted(counts.items()) if total >= SMALLEST_BIN
         }
         shares = np.array([[share.estimate, share.low, share.high] for share in bins.values()]).reshape(-1, 3).T
         colour = COLOURS[number % len(COLOURS)]

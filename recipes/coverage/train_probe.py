@@ -18,7 +18,7 @@ from ...data.compositional.generate import Compositions, Rows, generate
 from ...data.compositional.sequences import Target, to_sequences
 from ...eval.coverage.scaling import shared_contexts
 from ..run.run_folder import MetricsFile
-from ..run.survival import Survives
+from ..run.trainer_base import TrainerBase
 from ..run.training import run_training, trainer_options
 from .losses import PerpendicularGradients, answer_loss
 from .measure import Examination, by_mechanism, examine
@@ -119,7 +119,7 @@ class Shuffles(Sampler[int]):
             yield from order
 
 
-class ProbeTrainer(Survives, Trainer):
+class ProbeTrainer(TrainerBase, Trainer):
     """A Trainer that reads tensors, and whose evaluation is accuracy by type and k-cutoff.
 
     Args:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trl import DPOConfig, DPOTrainer
 
-from ..run.survival import Survives
+from ..run.trainer_base import TrainerBase
 from ..run.training import run_training, trainer_options
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..config.loader import LoadedRecipe
 
 
-class DpoTrainer(Survives, DPOTrainer):
+class DpoTrainer(TrainerBase, DPOTrainer):
     """`DPOTrainer` on the pairs of `recipes.dpo.pairs`, in which control tokens of content are text."""
 
     def _prepare_dataset(self, dataset: Any, *arguments: Any, **options: Any) -> Any:

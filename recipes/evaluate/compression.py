@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from ...data.cache import one_writer
 from ...data.rows import Row
 from ...eval.board import build_board
 from ...eval.compression import baselines, results
@@ -19,19 +20,17 @@ from ...eval.compression.costs import Prices
 from ...eval.compression.latency import Timing
 from ...eval.compression.reader import EngineReader
 from ...eval.engines.base import Sampling
-from ...eval.measure.analyses import keep_analysis, lacks_analysis, read_analysis
+from ...eval.measure.analyses import keep_analysis, lacks_analysis, read_analysis, show_analyses
 from ...eval.measure.evaluate import Evaluation
 from ...eval.measure.records import read_record, write_record
 from ...eval.measure.samples import RecordError, SampleLog
 from ...eval.measure.settings import Settings, rows_sha256
+from ..parts.build_rewards import load_encoder, load_reader
 from ..parts.engines import build_engine
-from ..parts.eval_settings import fingerprint, make_settings
+from ..parts.fingerprint import environment, make_settings, weights_fingerprint
 from ..parts.load_rows import load_sources
 from ..parts.models import load_tokenizer, same_weights
-from ..parts.readers import load_encoder, load_reader
 from ..run.progress import quiet_libraries
-from ..run.run_folder import environment
-from .reports import show_analyses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,8 +46,11 @@ def run(loaded: LoadedRecipe[CompressionEvalRecipe]) -> list[Path]:
     What was measured with the same settings is not measured again; prices may change at any time.
     """
     quiet_libraries()
-    recipe: CompressionEvalRecipe = loaded.recipe
-    console = Console()
+    with one_writer(Path(loaded.recipe.output_dir)):
+        return _run(loaded.recipe, Console())
+
+
+def _run(recipe: CompressionEvalRecipe, console: Console) -> list[Path]:
     folder = Path(recipe.output_dir) / recipe.suite
     rows = load_sources(recipe.data)[: recipe.limit]
     settings = _settings(recipe, rows)
@@ -59,7 +61,7 @@ def run(loaded: LoadedRecipe[CompressionEvalRecipe]) -> list[Path]:
     _keep_prices(recipe, settings, folder)
     show_analyses([read_record(folder)], recipe.output_dir, console)
     page = build_board([folder], Path(recipe.output_dir) / "board")
-    console.print(f"Record in [bold]{folder}[/], board at [bold]{page}[/]", soft_wrap=True)
+    console.print(f"Record in {folder}, board at {page}", markup=False, soft_wrap=True)
     return [folder]
 
 
@@ -148,7 +150,7 @@ def _settings(recipe: CompressionEvalRecipe, rows: list[Row]) -> Settings:
         reward={
             "kind": "compression",
             **recipe.model_dump(mode="json", include=decisive),
-            "weights": [fingerprint(model) for model in models],
+            "weights": [weights_fingerprint(model) for model in models],
         },
         data=[source.model_dump(mode="json") for source in recipe.data],
         rows_sha256=rows_sha256(rows),
@@ -166,4 +168,4 @@ def _is_done(folder: Path, settings: Settings) -> bool:
 def _keep_prices(recipe: CompressionEvalRecipe, settings: Settings, folder: Path) -> None:
     """Put the recipe's prices beside what was measured."""
     prices = asdict(Prices(**recipe.prices.model_dump())) if recipe.prices else None
-    keep_analysis(folder, settings, read_analysis(folder, settings) | {"prices": prices})
+    keep_analysis(folder, settings, (read_analysis(folder, settings) or {}) | {"prices": prices})

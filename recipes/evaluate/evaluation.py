@@ -9,12 +9,14 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 
+from ...data.cache import one_writer
 from ...data.rows import Row, RowError
 from ...eval.board import build_board
 from ...eval.engines.base import Sampling
-from ...eval.measure.analyses import lacks_analysis, write_analysis
-from ...eval.measure.evaluate import Evaluation, evaluate
+from ...eval.measure.analyses import lacks_analysis, show_analyses, write_analysis
+from ...eval.measure.evaluate import Evaluation, evaluate, is_complete
 from ...eval.measure.metrics import Metric
 from ...eval.measure.records import Record, list_records, read_record, write_record
 from ...eval.measure.reference import KL_METRICS, reference_kl, spread_rows
@@ -22,16 +24,14 @@ from ...eval.measure.samples import RecordError, SampleLog
 from ...eval.measure.settings import KlSettings, Settings, rows_sha256
 from ...eval.show.record_tables import suite_table
 from ...rewards.base import Reward
-from ..parts.build_rewards import build_reward
+from ..parts.build_rewards import build_reward, with_readers
 from ..parts.engines import Engines, check_reference
-from ..parts.eval_settings import fingerprint, make_settings
+from ..parts.fingerprint import environment, make_settings, weights_fingerprint
 from ..parts.load_rows import load_sources
 from ..parts.models import load_tokenizer
-from ..parts.readers import with_readers
+from ..parts.preflight import fitting, judgeable
 from ..run.progress import new_bar, quiet_libraries
-from ..run.run_folder import environment
 from .holdouts import look
-from .reports import show_analyses
 from .retention import run_retention
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class _Job:
     reward: Reward
     settings: Settings
     suite: Suite
+    guarded: list[Row]
 
     @property
     def ks(self) -> tuple[int, ...]:
@@ -63,7 +64,9 @@ class _Job:
         """Whether the folder holds the record of exactly this."""
         record = self._record()
         try:
-            if record is None or record.ks != self.ks or not self._same_kl(record) or not record.problems():
+            if record is None or record.ks != self.ks or not self._same_kl(record):
+                return False
+            if not is_complete(record.problems(), self.rows, self.settings.sampling.n):
                 return False
         except (RecordError, FileNotFoundError):
             return False
@@ -95,7 +98,11 @@ def run(loaded: LoadedRecipe[EvalRecipe]) -> list[Path]:
     """
     quiet_libraries()
     recipe: EvalRecipe = loaded.recipe
-    console = Console()
+    with one_writer(Path(recipe.output_dir)):
+        return _run(recipe, Console())
+
+
+def _run(recipe: EvalRecipe, console: Console) -> list[Path]:
     tokenizer = load_tokenizer(recipe.model)
     base = _baseline(recipe)
     made_on = environment()
@@ -104,7 +111,10 @@ def run(loaded: LoadedRecipe[EvalRecipe]) -> list[Path]:
     try:
         _run_jobs(recipe, jobs, engines, tokenizer, console)
         for job in jobs:
-            console.print(suite_table(read_record(job.folder), base.get(job.settings.suite)))
+            record = read_record(job.folder)
+            console.print(suite_table(record, base.get(job.settings.suite)))
+            if record.unjudged and (said := record.unjudged.sentence()):
+                console.print(f"{job.settings.suite}: {said}", markup=False, soft_wrap=True)
         _look_at_holdouts(recipe, jobs, engines, console)
         folders = [job.folder for job in jobs]
         if recipe.retention is not None:
@@ -115,7 +125,8 @@ def run(loaded: LoadedRecipe[EvalRecipe]) -> list[Path]:
     before = [base[record.settings.suite] for record in records if record.settings.suite in base]
     show_analyses([*before, *records], recipe.output_dir, console)
     page = _board(recipe, records, before)
-    console.print(f"Records in [bold]{recipe.output_dir}[/], board at [bold]{page}[/]", soft_wrap=True)
+    places = f"Records in [bold]{escape(recipe.output_dir)}[/], board at [bold]{escape(str(page))}[/]"
+    console.print(places, soft_wrap=True)
     return folders
 
 
@@ -137,10 +148,15 @@ def _board(recipe: EvalRecipe, records: Sequence[Record], before: Sequence[Recor
 
 def _job(recipe: EvalRecipe, suite: Suite, tokenizer: Any, made_on: dict[str, Any]) -> _Job:
     rows = [_clustered(row, suite) for row in load_sources(suite.data)[: recipe.limit]]
+    judge = build_reward(suite.reward)
+    kept, longest = _tried(recipe, suite, rows, judge, tokenizer, "data")
+    guarded = load_sources(suite.holdout.data)[: recipe.limit] if suite.holdout else []
+    if guarded:
+        guarded, _ = _tried(recipe, suite, guarded, judge, tokenizer, "holdout.data")
     reward, asked = suite.reward.model_dump(mode="json"), recipe.model_dump(mode="json", include={"readers", "encoder"})
     if suite.reward.kind == "capsule":
         models = [*(reader.model for reader in recipe.readers), *filter(None, [recipe.encoder])]
-        reward |= asked | {"weights": [fingerprint(model) for model in models]}
+        reward |= asked | {"weights": [weights_fingerprint(model) for model in models]}
     settings = make_settings(
         recipe,
         tokenizer,
@@ -151,8 +167,18 @@ def _job(recipe: EvalRecipe, suite: Suite, tokenizer: Any, made_on: dict[str, An
         data=[source.model_dump(mode="json") for source in suite.data],
         rows_sha256=rows_sha256(rows),
         kl=_kl_settings(recipe.kl) if recipe.kl else None,
+        longest=longest,
     )
-    return _Job(Path(recipe.output_dir) / suite.name, rows, build_reward(suite.reward), settings, suite)
+    return _Job(Path(recipe.output_dir) / suite.name, kept, judge, settings, suite, guarded)
+
+
+def _tried(
+    recipe: EvalRecipe, suite: Suite, rows: list[Row], reward: Reward, tokenizer: Any, data: str
+) -> tuple[list[Row], int | None]:
+    """The rows that can be judged and whose prompts fit, and what prompts are to be cut to, if one is."""
+    where = f"suites · {suite.name} · {data}"
+    kept = judgeable(rows, [reward], recipe.max_unjudgeable, where)
+    return fitting(kept, tokenizer, recipe.model, suite.sampling.max_tokens, recipe.long_prompts, where)
 
 
 def _clustered(row: Row, suite: Suite) -> Row:
@@ -166,7 +192,7 @@ def _clustered(row: Row, suite: Suite) -> Row:
 
 def _kl_settings(kl: Kl) -> KlSettings:
     model = kl.model
-    return KlSettings(model.id, model.revision, fingerprint(model), model.dtype, kl.prompts, kl.samples)
+    return KlSettings(model.id, model.revision, weights_fingerprint(model), model.dtype, kl.prompts, kl.samples)
 
 
 def _run_jobs(recipe: EvalRecipe, jobs: Sequence[_Job], engines: Engines, tokenizer: Any, console: Console) -> None:
@@ -188,7 +214,8 @@ def _look_at_holdouts(recipe: EvalRecipe, jobs: Sequence[_Job], engines: Engines
     guarded = [job for job in jobs if job.suite.holdout is not None]
     for job, reward in zip(guarded, with_readers([job.reward for job in guarded], recipe, ()), strict=True):
         development = read_record(job.folder).metrics[f"pass@{min(job.ks)}"].interval.estimate
-        console.print(look(job.suite, job.settings, reward, development, engines, recipe.limit), soft_wrap=True)
+        said = look(job.suite, job.settings, job.guarded, reward, development, engines)
+        console.print(said, soft_wrap=True, markup=False)
 
 
 def _run_job(job: _Job, engines: Engines, progress: Progress, task: TaskID) -> None:
@@ -196,7 +223,7 @@ def _run_job(job: _Job, engines: Engines, progress: Progress, task: TaskID) -> N
     settings, log = job.settings, SampleLog(job.folder, job.settings.hash)
     sampling = settings.sampling
     answered = log.finished()
-    if answered is not None:
+    if answered is not None and is_complete(answered, job.rows, sampling.n):
         evaluation = Evaluation(tuple(answered), sampling, job.ks)
         progress.advance(task, job.answers)
     else:
@@ -206,7 +233,9 @@ def _run_job(job: _Job, engines: Engines, progress: Progress, task: TaskID) -> N
         def advance(problems: int) -> None:
             progress.advance(task, problems * sampling.n)
 
-        evaluation = evaluate(job.rows, job.reward, engine, sampling, job.ks, log=log, progress=advance)
+        evaluation = evaluate(
+            job.rows, job.reward, engine, sampling, job.ks, longest=settings.longest, log=log, progress=advance
+        )
         log.finish()
     progress.update(task, description=f"{settings.suite}: divergence" if settings.kl else settings.suite)
     write_analysis(job.folder, settings, job.rows, evaluation.problems, job.reward)
@@ -216,11 +245,10 @@ def _run_job(job: _Job, engines: Engines, progress: Progress, task: TaskID) -> N
 def _with_kl(evaluation: Evaluation, job: _Job, engines: Engines) -> Evaluation:
     """Add the divergences that the settings ask for, measured now or before."""
     known, settings = job.known_kl(), job.settings
-    if known is not None:
-        return replace(evaluation, kl=known)
+    if known is not None or settings.kl is None:
+        return replace(evaluation, kl=known or {})
     started = perf_counter()
     rows, sampling = spread_rows(job.rows, settings.kl.prompts), settings.sampling
-    measured = reference_kl(
-        rows, engines.model, engines.reference, settings.kl.samples, sampling.max_tokens, sampling.seed
-    )
+    asked = (settings.kl.samples, sampling.max_tokens, sampling.seed, settings.longest)
+    measured = reference_kl(rows, engines.model, engines.reference, *asked)
     return replace(evaluation, kl=measured, seconds=evaluation.seconds | {"kl": perf_counter() - started})

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...data.cache import one_writer
 from ...eval.measure.evaluate import evaluate
 from ...eval.measure.holdout import Look, Thresholdout
 from ...eval.measure.metrics import per_problem
 from ...eval.measure.samples import SampleLog
 from ...eval.measure.settings import rows_sha256
-from ..parts.load_rows import load_sources
 
 if TYPE_CHECKING:
     from ...data.rows import Row
@@ -25,29 +25,31 @@ if TYPE_CHECKING:
 
 
 def look(
-    suite: Suite, settings: Settings, reward: Reward, development: float, engines: Engines, limit: int | None
+    suite: Suite, settings: Settings, rows: list[Row], reward: Reward, development: float, engines: Engines
 ) -> str:
     """Return what the holdout of a suite lets know of Pass@k, for the first k, as a sentence.
 
     Args:
         suite: With its holdout.
         settings: Of the suite's own questions.
+        rows: The guarded questions.
         reward: The judge.
         development: Pass@k on these.
         engines: The model, loaded if the question is new.
-        limit: Most questions.
     """
     holdout, k = suite.holdout, min(suite.ks)
-    guard = Thresholdout.read(Path(holdout.state), holdout.threshold, holdout.noise, holdout.budget, holdout.seed)
-    rows = load_sources(holdout.data)[:limit]
+    assert holdout is not None
     data = [source.model_dump(mode="json") for source in holdout.data]
     settings = replace(settings, suite=f"{suite.name}.holdout", data=data, rows_sha256=rows_sha256(rows))
     question = f"{settings.hash} pass@{k}"
-    # A spent budget is said before anything is generated.
-    known = question in guard.answers or guard.spent >= guard.budget
-    value = development if known else _mean(rows, reward, engines.model, settings, k, Path(holdout.state).parent)
-    answer = guard.ask(question, development, value)
-    guard.write(Path(holdout.state))
+    state = Path(holdout.state)
+    with one_writer(state.parent, state.name):
+        guard = Thresholdout.read(state, holdout.threshold, holdout.noise, holdout.budget, holdout.seed)
+        # A spent budget is said before anything is generated.
+        known = question in guard.answers or guard.spent >= guard.budget
+        value = development if known else _mean(rows, reward, engines.model, settings, k, state.parent)
+        answer = guard.ask(question, development, value)
+        guard.write(state)
     return _sentence(suite.name, k, answer, holdout)
 
 

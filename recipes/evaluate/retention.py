@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -18,13 +18,15 @@ from ...eval.retention.retention_tasks import LoadedTask, Wanted, load_tasks
 from ...eval.retention.suite_runs import run_task
 from ...eval.show.tables import terminal
 from ..config.language.library import LIBRARY
-from ..parts.eval_settings import make_settings
+from ..config.language.section import folder_problem
+from ..parts.fingerprint import make_settings
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ...eval.measure.records import Record
     from ..config.evaluation import EvalRecipe
+    from ..config.retention import Retention
     from ..parts.engines import Engines
 
 
@@ -39,8 +41,10 @@ class _TaskJob:
     def is_done(self) -> bool:
         """Whether the folder holds the record of exactly this."""
         try:
-            return read_record(self.folder).settings.hash == self.settings.hash
-        except RecordError:
+            record = read_record(self.folder)
+            same = record.settings.hash == self.settings.hash
+            return same and len(record.problems()) == len(self.task.documents)
+        except (RecordError, FileNotFoundError):
             return False
 
 
@@ -54,19 +58,32 @@ def run_retention(
 ) -> list[Path]:
     """Answer the tasks that are not done yet, print and write the table, and return the record folders."""
     section = recipe.retention
+    assert section is not None
     wanted = [Wanted(**task.model_dump()) for task in section.tasks]
     folders = [_task_folder(name) for name in section.task_folders]
     tasks = load_tasks(wanted, folders, recipe.limit, recipe.seed, section.run_code)
-    jobs = [_job(recipe, task, tokenizer, made_on) for task in tasks]
+    _check_names([task.name for task in tasks], [suite.name for suite in recipe.suites])
+    jobs = [_job(recipe, section, task, tokenizer, made_on) for task in tasks]
     pending = [job for job in jobs if not job.is_done()]
-    answers = _answers(recipe, jobs[0].settings)
+    answers = _answers(recipe.output_dir, section.max_length, jobs[0].settings)
     for job in pending:
-        console.print(f"{job.task.name}: {len(job.task.documents)} documents")
-        _run_job(recipe, job, engines, answers)
+        console.print(f"{job.task.name}: {len(job.task.documents)} documents", markup=False)
+        _run_job(recipe.seed, section, job, engines, answers)
     grid = retention_grid([read_record(job.folder) for job in jobs], base)
     console.print(terminal(grid, grid.title))
-    console.print(f"Table in [bold]{write_retention_page(grid, Path(recipe.output_dir))}[/]", soft_wrap=True)
+    console.print(f"Table in {write_retention_page(grid, Path(recipe.output_dir))}", markup=False, soft_wrap=True)
     return [job.folder for job in jobs]
+
+
+def _check_names(tasks: Sequence[str], suites: Sequence[str]) -> None:
+    """See to it that every task has a folder of its own."""
+    taken = {name.casefold() for name in suites}
+    for name in tasks:
+        if problem := folder_problem(name):
+            raise EvaluationError(f"retention.tasks · found {name!r} · {problem}")
+        if name.casefold() in taken:
+            raise EvaluationError(f"retention.tasks · a second suite or task {name!r} · names that differ")
+        taken.add(name.casefold())
 
 
 def _task_folder(name: str) -> Path:
@@ -77,8 +94,7 @@ def _task_folder(name: str) -> Path:
     raise EvaluationError(f"retention.task_folders · found no folder {name} · name a folder of task files")
 
 
-def _job(recipe: EvalRecipe, task: LoadedTask, tokenizer: Any, made_on: dict[str, Any]) -> _TaskJob:
-    section = recipe.retention
+def _job(recipe: EvalRecipe, section: Retention, task: LoadedTask, tokenizer: Any, made_on: dict[str, Any]) -> _TaskJob:
     settings = make_settings(
         recipe,
         tokenizer,
@@ -93,15 +109,15 @@ def _job(recipe: EvalRecipe, task: LoadedTask, tokenizer: Any, made_on: dict[str
     return _TaskJob(Path(recipe.output_dir) / task.name, task, settings)
 
 
-def _answers(recipe: EvalRecipe, settings: Settings) -> Path:
+def _answers(folder: str, max_length: int, settings: Settings) -> Path:
     """The file of every answer: of this model and these lengths, whatever tasks are asked and however scored."""
     names = ("model", "revision", "model_fingerprint", "dtype", "engine", "engine_version", "template_sha256")
-    key = sha256_of([getattr(settings, name) for name in names] + [recipe.retention.max_length])
-    return Path(recipe.output_dir) / f"retention.{key[:16]}.jsonl"
+    key = sha256_of([getattr(settings, name) for name in names] + [max_length])
+    return Path(folder) / f"retention.{key[:16]}.jsonl"
 
 
-def _run_job(recipe: EvalRecipe, job: _TaskJob, engines: Engines, answers: Path) -> None:
-    section, started = recipe.retention, perf_counter()
+def _run_job(seed: int, section: Retention, job: _TaskJob, engines: Engines, answers: Path) -> None:
+    started = perf_counter()
     problems = run_task(
         job.task,
         engines.model,
@@ -109,7 +125,7 @@ def _run_job(recipe: EvalRecipe, job: _TaskJob, engines: Engines, answers: Path)
         max_tokens=section.max_tokens,
         max_length=section.max_length,
         chat_template=section.chat_template,
-        seed=recipe.seed,
+        seed=seed,
         run_code=section.run_code,
     )
     log = SampleLog(job.folder, job.settings.hash)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...eval.engines import load_engine
 from ..config.language.errors import RecipeError
-from .model_files import check_files
-from .models import best_device, load_policy, load_tokenizer, model_path, same_weights
+from .models import best_device, check_files, load_policy, load_tokenizer, model_path, same_weights
 from .rendezvous import one_machine, use_loopback_interface
 
 if TYPE_CHECKING:
@@ -68,6 +67,7 @@ class Engines:
     @cached_property
     def reference(self) -> Engine:
         """The model of `kl:`; the evaluated model itself where both are the same weights."""
+        assert self._recipe.kl is not None
         model = self._recipe.kl.model
         if same_weights(model, self._recipe.model):
             return self.model

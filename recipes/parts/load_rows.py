@@ -50,6 +50,6 @@ def thin_out(sources: Sequence[Any], loaded: list[list[Row]]) -> list[list[Row]]
 def load_source(source: Any) -> list[Row]:
     """Rows of one source section, built-in or custom."""
     if source.kind != "custom":
-        return load_rows(source.kind, **source.arguments())
+        return load_rows(source.kind, **source.model_dump(exclude={"kind", "share"}, exclude_none=True))
     make = load_plugin(source.path)
     return check_rows(make(source.split, source.size, source.seed, **source.options), source.path)

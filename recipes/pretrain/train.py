@@ -27,7 +27,7 @@ from ...data.rows import Row
 from ...data.sources import load_demonstrations
 from ..parts.optimizer import muon_with_adamw
 from ..run.run_folder import MetricsFile
-from ..run.survival import Survives
+from ..run.trainer_base import TrainerBase
 from ..run.training import run_training, trainer_options
 from ..sft.examples import IGNORED, Example, make_examples, training_renderer
 from .tokenizer import train_tokenizer
@@ -134,7 +134,7 @@ def collate(batch: Sequence[Example], pad_token_id: int) -> dict[str, torch.Tens
     }
 
 
-class BucketedTrainer(Survives, Trainer):
+class BucketedTrainer(TrainerBase, Trainer):
     """A `Trainer` that reads its examples in the order given and computes logits for answers only."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler:

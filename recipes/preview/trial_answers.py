@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...data.function_calling.check.corruptions import corruptions, right_turn
-from ...data.function_calling.wire.calls import of_message
-from ...data.function_calling.wire.formats import render_calls
 from ...rewards.answers.countdown import Countdown
 from ...rewards.answers.math import MathAnswer
 from ...rewards.answers.text import ExactMatch
 from ...rewards.base import Reward
+from ...rewards.function_calling.function_call import FunctionCall
 
 # Their golds and near misses stand in for those of a reward that has none, such as `format`.
-_OTHERS: tuple[Reward, ...] = (ExactMatch(), MathAnswer(), Countdown())
+_OTHERS: tuple[Reward, ...] = (ExactMatch(), MathAnswer(), Countdown(), FunctionCall())
 
 
 def gold_answer(row: Mapping[str, Any], rewards: Sequence[Reward]) -> str | None:
     """A gold completion: a reward's, else one from the row's columns; None where there is none."""
     golds = (reward.gold_completion(row) for reward in _readers(row, rewards))
     found = next((gold for gold in golds if gold is not None), None)
-    if found is None and "gold" in row:
-        return _as_written(right_turn(row))
     return str(row["gold_sql"]) if found is None and "gold_sql" in row else found
 
 
@@ -36,8 +31,6 @@ def trial_answers(row: Mapping[str, Any], rewards: Sequence[Reward]) -> dict[str
 
 def _near_miss(row: Mapping[str, Any], rewards: Sequence[Reward]) -> str | None:
     found = next((miss for reward in _readers(row, rewards) for miss in reward.near_misses(row)), None)
-    if found is None and "gold" in row:
-        return _as_written(next(wrong.message for wrong in corruptions(row, random.Random(row["id"]))))
     if found is None and "gold_sql" in row:
         query = re.sub(r"[;\s]+$", "", str(row["gold_sql"]))
         return f"SELECT * FROM ({query}) LIMIT -1 OFFSET 1"
@@ -47,10 +40,3 @@ def _near_miss(row: Mapping[str, Any], rewards: Sequence[Reward]) -> str | None:
 def _readers(row: Mapping[str, Any], rewards: Sequence[Reward]) -> list[Reward]:
     """Rewards whose columns a row has, those given first."""
     return [r for r in (*rewards, *_OTHERS) if all(row.get(column) is not None for column in r.columns)]
-
-
-def _as_written(message: Mapping[str, Any] | None) -> str | None:
-    """A turn in Hermes tags."""
-    if message is None:
-        return None
-    return render_calls(of_message(message)) if message.get("tool_calls") else message["content"]

@@ -1,4 +1,4 @@
-"""A few rollouts of every logged step, for people to read: `samples.jsonl` in the run folder."""
+"""A few rollouts of every logged step, for people to read (`samples.jsonl`), and whether any of them is judged."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .trainer import RlvrTrainer
 
 PER_STEP = 4
+PATIENCE = 3
+"""Logs without any judgement before a run is given up."""
 
 
 class SamplesFile(TrainerCallback):
@@ -42,3 +44,42 @@ class SamplesFile(TrainerCallback):
                     "advantage": logs["advantages"][index],
                 }
                 stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+class UnjudgedError(RuntimeError):
+    """A training in which no completion could be judged."""
+
+
+class RequireJudged(TrainerCallback):
+    """Ends a run in which nothing is judged: it would train on nothing and end as if all were well."""
+
+    def __init__(self, trainer: RlvrTrainer) -> None:
+        self.trainer, self.logs, self.judged = trainer, 0, False
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Look at the share of completions without a reward."""
+        if not self.judged and "reward/unjudged" in (logs or {}):
+            self.logs, self.judged = self.logs + 1, logs["reward/unjudged"] < 1
+            if self.logs >= PATIENCE:
+                self._require(state.global_step)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """A run may be shorter than that."""
+        if self.logs:
+            self._require(state.global_step)
+
+    def _require(self, step: int) -> None:
+        """See that something was judged.
+
+        Raises:
+            UnjudgedError: Nothing was; with what the rewards say of an empty answer to the first row.
+        """
+        if self.judged:
+            return
+        row = self.trainer.train_dataset[0]
+        rewards = [judge.reward for judge in self.trainer.judges]
+        said = [f"{r.name}: {r.judge_batch([''], [row])[0].detail}" for r in rewards if hasattr(r, "judge_batch")]
+        raise UnjudgedError(
+            f"rewards · no completion could be judged in {step} steps · of row {row['id']}, {'; '.join(said)} · "
+            "repair the reward or the rows"
+        )

@@ -18,23 +18,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...data.cache import write_atomic
-from ...data.chat.renderer import read_template, render_prompt, render_prompts
+from ...data.cache import one_writer, write_atomic
+from ...data.chat.renderer import read_template, render_prompts
 from ...data.rows import Row
 from ...eval.measure.settings import rows_sha256
 from ..config.trainer_arguments import trainer_value
 from ..parts.build_rewards import build_rewards
 from ..parts.engines import build_engine
-from ..parts.fingerprint import files_fingerprint, model_fingerprint, tokenizer_fingerprint
+from ..parts.fingerprint import model_fingerprint, tokenizer_fingerprint, weights_fingerprint
 from ..parts.load_rows import load_training_and_old
-from ..parts.models import load_policy, load_tokenizer, model_path
+from ..parts.models import load_policy, load_tokenizer
+from ..parts.preflight import fitting, judgeable
 from ..run.progress import quiet_libraries
-from .rehearsal import Origin, RehearsalRow, StoreError, write_store
+from .store import Origin, RehearsalRow, StoreError, write_store
 
 if TYPE_CHECKING:
     from ...eval.engines.base import Completion, Engine
     from ..config.loader import LoadedRecipe
-    from ..config.rlvr import RlvrRecipe
+    from ..config.rlvr import RlvrRecipe, Split
 
 FRESH_SEED = 1_000_003
 """Added to the recipe's seed for the confirming draw, so that it shares nothing with the selecting one."""
@@ -71,46 +72,96 @@ class SplitResult:
 
 def needs_split(recipe: RlvrRecipe) -> bool:
     """True if training uses D_exp or the rehearsal store."""
-    rehearses = recipe.divergence.kind != "none" and getattr(recipe.divergence, "on", "rehearsal") == "rehearsal"
-    return recipe.split is not None and (rehearses or recipe.split.train_on == "exp")
+    return recipe.split is not None and (recipe.divergence.rehearses or recipe.split.train_on == "exp")
 
 
 def run(loaded: LoadedRecipe[RlvrRecipe]) -> Path:
     """Split the recipe's data, or find it done; `quince split RECIPE`."""
     quiet_libraries()
-    rows, old = load_training_and_old(loaded.recipe)
-    result = ensure_split(loaded.recipe, [*rows, *old])
+    rows = load_tried(loaded.recipe, load_tokenizer(loaded.recipe.model))
+    result = ensure_split(loaded.recipe, rows.everything, rows.good, rows.longest)
     sizes = f"{len(result.near_perfect)} near-perfect, {len(result.explore)} to explore, {len(result.dropped)} dropped"
     print(f"{result.folder}: {sizes}")
     return result.folder
 
 
-def ensure_split(recipe: RlvrRecipe, rows: Sequence[Row]) -> SplitResult:
-    """Read the split of this model and data, making it first if there is none.
+@dataclass(frozen=True)
+class TriedRows:
+    """The rows of a recipe that can be judged and whose prompts fit.
+
+    Attributes:
+        everything: All rows of the recipe, before any was left out; they name the split.
+        train: To train on.
+        old: Of old skills, only rehearsed.
+        longest: Tokens that prompts are cut to on their left, or None.
+    """
+
+    everything: list[Row]
+    train: list[Row]
+    old: list[Row]
+    longest: int | None
+
+    @property
+    def good(self) -> list[Row]:
+        """Those to train on and those of old skills."""
+        return [*self.train, *self.old]
+
+
+def load_tried(recipe: RlvrRecipe, tokenizer: Any) -> TriedRows:
+    """Load the rows of a recipe and leave out what cannot be judged or does not fit.
 
     Raises:
+        RowError: Too many rows cannot be judged, or a prompt is too long.
+    """
+    rewards = build_rewards([section for section in recipe.rewards if section.weight])
+    answer, options = trainer_value(recipe.trainer, "max_completion_length"), template_options(recipe)
+    kept: list[list[Row]] = []
+    cuts: list[int] = []
+    loaded = load_training_and_old(recipe)
+    for field, rows in zip(("data", "rehearsal.data"), loaded, strict=True):
+        good = judgeable(rows, rewards, recipe.max_unjudgeable, field) if rows else []
+        fits, cut = fitting(good, tokenizer, recipe.model, answer, recipe.long_prompts, field, **options)
+        kept.append(fits)
+        cuts += [cut] if cut else []
+    return TriedRows([row for rows in loaded for row in rows], kept[0], kept[1], min(cuts, default=None))
+
+
+def ensure_split(
+    recipe: RlvrRecipe, rows: Sequence[Row], sampled: Sequence[Row] | None = None, longest: int | None = None
+) -> SplitResult:
+    """Read the split of this model and data, making it first if there is none.
+
+    Args:
+        recipe: Of the training.
+        rows: All rows of the recipe, which name the split.
+        sampled: Those of them that can be judged; None is all.
+        longest: What their prompts are cut to.
+
+    Raises:
+        FileError: Another process is making it.
         StoreError: several processes train and the split is missing; it is made by one.
     """
     folder = split_folder(recipe, rows)
     if not (folder / "split.json").exists():
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise StoreError(f"{folder} · no split · run `quince split` on this recipe first, in one process")
-        make_split(recipe, rows, folder)
+        with one_writer(folder):
+            make_split(recipe, rows if sampled is None else sampled, folder, longest)
     record = json.loads((folder / "split.json").read_text(encoding="utf-8"))
-    names = ("near_perfect", "explore", "dropped")
-    return SplitResult(folder, *(tuple(record[name]) for name in names), train_on=recipe.split.train_on)
+    near_perfect, explore, dropped = (tuple(record[name]) for name in ("near_perfect", "explore", "dropped"))
+    return SplitResult(folder, near_perfect, explore, dropped, section(recipe).train_on)
 
 
 def split_folder(recipe: RlvrRecipe, rows: Sequence[Row]) -> Path:
     """Beside the run folders, named by everything that decides a split, so that runs share it."""
-    path, chat_template = Path(model_path(recipe.model.id)), recipe.model.chat_template
+    chat_template = recipe.model.chat_template
     settings = {
-        "model": files_fingerprint(path) if path.is_dir() else [recipe.model.id, recipe.model.revision],
+        "model": weights_fingerprint(recipe.model) or [recipe.model.id, recipe.model.revision],
         "dtype": recipe.model.dtype,
         "chat": [chat_template and read_template(chat_template), template_options(recipe)],
         "rows": rows_sha256(rows),
         "rewards": [reward.model_dump() for reward in recipe.rewards],
-        "split": recipe.split.model_dump(exclude={"train_on"}),
+        "split": section(recipe).model_dump(exclude={"train_on"}),
         "max_tokens": max_tokens(recipe),
         "seed": recipe.seed,
     }
@@ -118,43 +169,45 @@ def split_folder(recipe: RlvrRecipe, rows: Sequence[Row]) -> Path:
     return Path(recipe.output_dir).parent / "splits" / digest
 
 
-def make_split(recipe: RlvrRecipe, rows: Sequence[Row], folder: Path) -> None:
+def make_split(recipe: RlvrRecipe, rows: Sequence[Row], folder: Path, longest: int | None = None) -> None:
     """Sample, judge, confirm, and write `store/` and then `split.json`."""
-    section = recipe.split
+    how = section(recipe)
     tokenizer = load_tokenizer(recipe.model)
-    engine = build_engine(recipe.model, section.engine, tokenizer)
+    engine = build_engine(recipe.model, how.engine, tokenizer)
     try:
-        draw = Draw(recipe, engine, tokenizer)
-        first = draw(rows, section.rollouts, recipe.seed)
+        draw = Draw(recipe, engine, tokenizer, longest)
+        first = draw(rows, how.rollouts, recipe.seed)
         counts = [sum(right for _, right in answers) for answers in first]
-        candidates = [row for row, count in zip(rows, counts, strict=True) if count >= section.threshold]
-        answers = confirmed(draw, candidates, section, first, rows, recipe.seed)
-        origin = draw.origin(section.rollouts)
+        candidates = [row for row, count in zip(rows, counts, strict=True) if count >= how.threshold]
+        answers = confirmed(draw, candidates, how, first, rows, recipe.seed)
+        origin = draw.origin(how.rollouts)
     finally:
         engine.close()
     rows_of_store, ids = store_rows(candidates, answers, draw.prompt)
     write_store(folder / "store", rows_of_store, ids, origin)
-    record = describe(rows, counts, set(ids), section) | {"origin": asdict(origin)}
+    record = describe(rows, counts, set(ids), how) | {"origin": asdict(origin)}
     write_atomic(folder / "split.json", json.dumps(record, indent=1, ensure_ascii=False))
 
 
 class Draw:
     """Samples answers and says which are right: all rewards that judge a row give it their highest value."""
 
-    def __init__(self, recipe: RlvrRecipe, engine: Engine, tokenizer: Any) -> None:
-        self.recipe, self.engine, self.tokenizer = recipe, engine, tokenizer
-        weighted = zip(build_rewards(recipe.rewards), recipe.rewards, strict=True)
-        self.rewards = [reward for reward, section in weighted if section.weight > 0]
+    def __init__(self, recipe: RlvrRecipe, engine: Engine, tokenizer: Any, longest: int | None = None) -> None:
+        self.recipe, self.engine, self.tokenizer, self.longest = recipe, engine, tokenizer, longest
+        self.rewards = build_rewards([section for section in recipe.rewards if section.weight > 0])
 
     def prompt(self, row: Row) -> list[int]:
         """Token ids of a row's prompt, as training renders it."""
-        return render_prompt(row, self.tokenizer, **template_options(self.recipe))
+        return self._prompts([row])[0]
+
+    def _prompts(self, rows: Sequence[Row]) -> list[list[int]]:
+        return render_prompts(rows, self.tokenizer, longest=self.longest, **template_options(self.recipe))
 
     def __call__(self, rows: Sequence[Row], n: int, seed: int) -> list[list[tuple[Completion, bool]]]:
         """`n` judged answers for each row."""
         from ...eval.engines.base import Sampling
 
-        prompts = render_prompts(rows, self.tokenizer, **template_options(self.recipe))
+        prompts = self._prompts(rows)
         sampling = Sampling(n=n, temperature=1.0, top_p=1.0, max_tokens=max_tokens(self.recipe), seed=seed)
         drawn = self.engine.generate(prompts, sampling)
         texts = [completion.text for answers in drawn for completion in answers]
@@ -257,9 +310,15 @@ def describe(rows: Sequence[Row], counts: Sequence[int], confirmed_ids: set[str]
     }
 
 
+def section(recipe: RlvrRecipe) -> Split:
+    """The recipe's `split:` section; whoever asks for it has looked that there is one."""
+    assert recipe.split is not None
+    return recipe.split
+
+
 def max_tokens(recipe: RlvrRecipe) -> int:
     """Longest answer of the split in tokens: its own limit, else the trainer's."""
-    return recipe.split.max_tokens or trainer_value(recipe.trainer, "max_completion_length")
+    return section(recipe).max_tokens or trainer_value(recipe.trainer, "max_completion_length")
 
 
 def template_options(recipe: RlvrRecipe) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import ceil, floor, log10
 
-from ...eval.show.figures import svg
+from ...eval.show.figures import Scale, line, svg, text, x_tick, y_tick
 from .report_data import Points
 
 _WIDTH, _HEIGHT = 440, 230
@@ -26,27 +26,18 @@ def curve_chart(curves: Mapping[str, tuple[int, Points]], title: str, noisy: boo
     points = [point for _, found in curves.values() for point in found]
     steps, values = [p[0] for p in points], [p[1] for p in points]
     x_ticks, y_ticks = ticks(min(steps), max(steps), inside=True), ticks(min(values), max(values))
-    left, right = min(steps), max(max(steps), min(steps) + 1)
-
-    def x(step: float) -> float:
-        return round(_LEFT + (step - left) / (right - left) * (_WIDTH - _RIGHT - _LEFT), 1)
-
-    def y(value: float) -> float:
-        share = (value - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
-        return round(_HEIGHT - _BOTTOM - share * (_HEIGHT - _BOTTOM - _TOP), 1)
-
-    parts = [_level(y(tick), tick) for tick in y_ticks]
-    for tick in x_ticks:
-        place = f'x="{x(tick)}" y="{_HEIGHT - _BOTTOM + 17}"'
-        parts.append(f'<text class="tick" {place} text-anchor="middle">{number(tick)}</text>')
+    across = Scale(min(steps), max(max(steps), min(steps) + 1), _LEFT, _WIDTH - _RIGHT)
+    up = Scale(y_ticks[0], y_ticks[-1], _HEIGHT - _BOTTOM, _TOP)
+    parts = [y_tick(up(tick), number(tick), _LEFT, _WIDTH - _RIGHT) for tick in y_ticks]
+    parts += [x_tick(across(tick), number(tick), _HEIGHT - _BOTTOM) for tick in x_ticks]
     for colour, found in curves.values():
         few = thinned(found)
         smooth = noisy and len(few) >= _SMOOTHED_FROM
-        parts.append(_line([(x(a), y(b)) for a, b in few], f"{'raw' if smooth else 'line'} c{colour}"))
+        parts.append(line([(across(a), up(b)) for a, b in few], f"{'raw' if smooth else 'line'} c{colour}"))
         if smooth:
-            parts.append(_line([(x(a), y(b)) for a, b in running_mean(few, len(few) // 20)], f"line c{colour}"))
-    middle = (_LEFT + _WIDTH - _RIGHT) / 2
-    parts.append(f'<text class="axis" x="{middle}" y="{_HEIGHT - 4}" text-anchor="middle">step</text>')
+            mean = running_mean(few, len(few) // 20)
+            parts.append(line([(across(a), up(b)) for a, b in mean], f"line c{colour}"))
+    parts.append(text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 4, "step", kind="axis"))
     return svg(parts, _WIDTH, _HEIGHT, title)
 
 
@@ -84,12 +75,3 @@ def running_mean(points: Points, reach: int) -> Points:
         width = min(reach, i, len(points) - 1 - i)
         found.append((step, (sums[i + width + 1] - sums[i - width]) / (2 * width + 1)))
     return found
-
-
-def _level(y: float, value: float) -> str:
-    line = f'<path class="grid" d="M{_LEFT} {y}H{_WIDTH - _RIGHT}"/>'
-    return f'{line}<text class="tick" x="{_LEFT - 7}" y="{y + 4}" text-anchor="end">{number(value)}</text>'
-
-
-def _line(points: Sequence[tuple[float, float]], name: str) -> str:
-    return f'<polyline class="{name}" points="{" ".join(f"{x},{y}" for x, y in points)}"/>'

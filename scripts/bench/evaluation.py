@@ -1,4 +1,4 @@
-"""What evaluation costs beside the model: host time, Pass@k and the bootstrap. Needs lm-eval: `quince[eval]`.
+"""What evaluation costs beside the model: host time and Pass@k. Needs lm-eval: `quince[eval]`.
 
 python scripts/bench/evaluation.py
 """
@@ -22,7 +22,7 @@ from quince.eval.measure.evaluate import evaluate
 from quince.eval.measure.records import write_record
 from quince.eval.measure.samples import SampleLog
 from quince.eval.measure.settings import Settings, rows_sha256
-from quince.eval.measure.statistics import bootstrap_mean, pass_at_k
+from quince.eval.measure.statistics import pass_at_k
 from quince.rewards.registry import reward_class
 from quince.scripts.bench.pages import Page, Results, bench, in_turns, table
 
@@ -141,18 +141,12 @@ def pass_at_k_times(pairs: int) -> dict[str, Any]:
     return {"seconds": seconds, "error": {name: float(e) for name, e in errors.items()}, "n": PASS_N, "ks": PASS_KS}
 
 
-def bootstrap_times(pairs: int) -> list[float]:
-    """1,000 draws over 500 problems, a fresh seed each, so that no draw is found in a cache."""
-    values, seeds = np.random.default_rng(0).random(500), iter(range(1, 1_000))
-    return in_turns(pairs, ours=lambda: bootstrap_mean(values, draws=1_000, seed=next(seeds)))["ours"]
-
-
 def median(values: list[float]) -> str:
     return f"{statistics.median(values):.4g} ({min(values):.3g} to {max(values):.3g})"
 
 
 def measure(pairs: int = 5) -> Results:
-    found = {"host": host_overhead(pairs), "pass_at_k": pass_at_k_times(pairs), "bootstrap": bootstrap_times(pairs)}
+    found = {"host": host_overhead(pairs), "pass_at_k": pass_at_k_times(pairs)}
     return {"pairs": pairs} | found
 
 
@@ -165,7 +159,6 @@ def render(found: Results) -> str:
     problems = f"Pass@k, {PASS_PROBLEMS:,} problems of n = {passes['n']}, {len(passes['ks'])} k"
     rows = [["host seconds per 1,000 samples", median(ours), f"{judge}: {median(theirs)}", "at most 0.2"]]
     rows.append([problems, median(fast), f"product loop: {median(slow)}", "20 times faster"])
-    rows.append(["bootstrap, 1,000 draws over 500 problems", median(found["bootstrap"]), "", "at most 0.1"])
     return f"""Evaluation without the model costs {statistics.median(ours):.2f} CPU seconds per 1,000 samples, beside
 {statistics.median(theirs):.2f} of lm-eval. The table of Pass@k is made {ratio:.0f} times faster than by the product
 loop,

@@ -146,14 +146,14 @@ def measure(only: str = "") -> Results:
 
 
 def render(found: Results) -> str:
-    from quince.eval.measure.statistics import wilson
+    from quince.eval.measure.statistics import proportion
 
     rows = found["mutations"]
     caught = sum(row["caught"] for row in rows)
     shown = [[row["bug"], f"`{row['file']}`", f"`{row['by']}`" if row["caught"] else "**nothing**"] for row in rows]
     return f"""The tests notice {caught} of {len(rows)} bugs, each a line of the code that is broken on purpose.
-Were the bugs drawn at random, which they are not, that would be {wilson(caught, len(rows)).low:.0%} to 100 % of all
-(Wilson, 95 %).
+Were the bugs drawn at random, which they are not, that would be {proportion(caught, len(rows)).low:.0%} to 100 % of all
+(95 % interval).
 
 {table(["bug", "file", "caught by"], shown)}
 {found["cpu_seconds"]:.0f} CPU seconds. The same tests pass without a bug."""

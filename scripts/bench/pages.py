@@ -61,7 +61,7 @@ class Page:
 
 
 def stamp() -> dict[str, Any]:
-    from quince.recipes.run.run_folder import environment
+    from quince.recipes.parts.fingerprint import environment
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     command = ["git", "-C", str(ROOT), "status", "--porcelain", "--", ".", ":!docs/results"]

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from quince.eval.measure.statistics import wilson
+from quince.eval.measure.statistics import proportion
 from quince.recipes.run.checkpoints import STAGING, newest_whole_checkpoint, sorted_checkpoints
-from quince.recipes.run.survival import Survives
+from quince.recipes.run.trainer_base import TrainerBase
 from quince.recipes.run.training import train
 from quince.scripts.bench.pages import Page, Results, bench, table
 from safetensors.torch import load_file
@@ -30,7 +30,7 @@ SEED = 0
 MICRO_BATCHES = 4
 
 
-class Toy(Survives, Trainer):
+class Toy(TrainerBase, Trainer):
     """A Trainer as the recipes use it."""
 
 
@@ -193,10 +193,10 @@ def render(found: Results) -> str:
     stops, kills = found["stops"], found["kills"]
     seconds = [one["seconds"] for one in stops]
     clean = sum(one["exit_code"] == 75 and one["lost_steps"] == 0 for one in stops)
-    low = wilson(found["resumed"], len(kills)).low
+    low = proportion(found["resumed"], len(kills)).low
     same = "equal to the last bit" if found["equal_to_undisturbed"] else "DIFFERENT"
     last, most = stops[-1]["newest"], found["most_steps_lost"]
-    resumed = f"**{found['resumed']} of {len(kills)}** ({low:.1%} to 100 %, Wilson, 95 %)"
+    resumed = f"**{found['resumed']} of {len(kills)}** ({low:.1%} to 100 %, 95 % interval)"
     rows = {
         "SIGKILLs, of them while a checkpoint was being written": f"{len(kills)}, {found['while_saving']}",
         "resumed from a whole checkpoint": resumed,

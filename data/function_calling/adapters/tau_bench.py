@@ -61,11 +61,11 @@ def rows(
     if split in _FEW_SHOT:
         records = [(where, cut) for where, record in records if (cut := _before_first_call(record, where))]
     elif solved:
-        records = [(where, record) for where, record in records if _reward(record, where) == 1.0]
+        records = [(where, record) for where, record in records if _is_solved(record, where)]
 
     def to_row(record: Record, where: str) -> Row:
         conversation = Conversation(record, where)
-        fill(conversation, files.field(record, ("traj",), where), record, where)
+        fill(conversation, files.field(record, ("traj",), where))
         for message in conversation.messages:
             message["content"] = message["content"].replace(_STOP, "").rstrip()
         return conversation.row(listed, language="en")
@@ -73,11 +73,11 @@ def rows(
     return convert("tau_bench", split, records, to_row, size=size, seed=seed)
 
 
-def _reward(record: Record, where: str) -> float:
+def _is_solved(record: Record, where: str) -> bool:
     reward = files.field(record, ("reward",), where)
     if not isinstance(reward, int | float):
         raise files.malformed(where, "reward", reward, "give a number", record)
-    return float(reward)
+    return reward == 1.0
 
 
 def _before_first_call(record: Record, where: str) -> dict[str, Any] | None:

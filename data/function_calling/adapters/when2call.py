@@ -15,8 +15,7 @@ from typing import Any
 from ... import files
 from ...rows import Row
 from ..check.schema import from_bfcl
-from .common import Place, Record, call_of, gold_column, parsed, scenario_of, tools_column
-from .source_functions import evaluation_source
+from .common import Place, Record, call_of, evaluation_source, gold_column, parsed, scenario_of, tools_column
 
 _PLACE = Place(
     "when2call",

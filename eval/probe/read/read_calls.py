@@ -14,15 +14,13 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from ....data.function_calling.check.grounding import VERBATIM
 from ....data.function_calling.check.row_view import RowView, view
 from ....data.function_calling.mocks import BUSY
-from ....data.function_calling.say.library import load_library
-from ....data.function_calling.tool_lists import to_json
-from ....data.function_calling.wire.calls import Call
+from ....data.function_calling.say.library import VERBATIM, load_library
+from ....data.function_calling.wire.calls import Call, dump
 from ....data.rows import Row
 
-_BUSY = to_json(BUSY)
+_BUSY = dump(BUSY)
 
 _MANY = re.compile(
     r"\b(?:both|each|every|all|respectively|and also|as well as|different|two|three|four|several)\b", re.I

@@ -16,6 +16,8 @@ def find_recipe(name_or_path: str) -> Path:
         return path.resolve()
     if (shipped := LIBRARY / f"{name_or_path.removesuffix('.yaml')}.yaml").is_file():
         return shipped
+    if path.is_dir():
+        raise RecipeErrors(name_or_path, [Problem(name_or_path, "", "a folder", "a YAML file in it")])
     names = library_recipes()
     ends = [name for name in names if name.rpartition("/")[2] == name_or_path]
     if len(ends) == 1:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import yaml
 
-from .errors import Problem
+from .errors import Problem, show_value
 from .tree import COMMAND_LINE, Entry
 
 _BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
@@ -22,6 +22,8 @@ _FLOAT = re.compile(
 )
 _NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
 _PLAIN_TAGS = ("map", "seq", "str", "bool", "int", "float", "null")
+_DEPTH = 64
+_TOO_DEEP = "nested too deeply"
 _RESOLVERS = (("bool", _BOOL), ("int", _INT), ("float", _FLOAT), ("null", _NULL))
 
 
@@ -48,7 +50,7 @@ def read_file(path: Path) -> tuple[Entry, list[Problem]]:
     """
     shown = display_path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         return Entry({}, shown), [Problem(shown, "", f"cannot be read ({error})", "a UTF-8 text file")]
     return read_text(text, shown)
@@ -62,6 +64,8 @@ def read_text(text: str, shown: str) -> tuple[Entry, list[Problem]]:
         node = CoreLoader(text).get_single_node()
     except yaml.YAMLError as error:
         return empty, [_syntax_problem(shown, error)]
+    except RecursionError:
+        return empty, [Problem(f"{shown}:1", "", _TOO_DEEP, f"at most {_DEPTH} levels")]
     if node is None:
         return empty, [Problem(f"{shown}:1", "", "the file is empty", "a mapping with `kind:` or `extends:`")]
     entry = _Builder(shown, problems).build(node, ())
@@ -84,7 +88,11 @@ def read_overrides(overrides: list[str]) -> tuple[Entry, list[Problem]]:
         try:
             node = CoreLoader(raw).get_single_node()
         except yaml.YAMLError as error:
-            problems.append(Problem(COMMAND_LINE, name, f"found {raw!r}", f"a YAML value ({error.problem})"))
+            reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+            problems.append(Problem(COMMAND_LINE, name, f"found {raw!r}", f"a YAML value ({reason})"))
+            continue
+        except RecursionError:
+            problems.append(Problem(COMMAND_LINE, name, _TOO_DEEP, f"at most {_DEPTH} levels"))
             continue
         value = Entry(None, COMMAND_LINE)
         if node is not None:
@@ -131,6 +139,9 @@ class _Builder:
             self._problem(node, path, "a YAML alias (`*name`)", "write the value out, or inherit it with `extends`")
             return Entry(None, self._origin(node))
         self.seen.add(id(node))
+        if len(path) > _DEPTH:
+            self._problem(node, path[:3], _TOO_DEEP, f"at most {_DEPTH} levels")
+            return Entry(None, self._origin(node))
         if node.tag.removeprefix("tag:yaml.org,2002:") not in _PLAIN_TAGS:
             shown = node.tag.replace("tag:yaml.org,2002:", "!!")
             self._problem(node, path, f"the tag {shown}", "plain values only; a recipe never runs or builds objects")
@@ -162,7 +173,7 @@ class _Builder:
                 return int(node.value)
             return self.scalars.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
-            self._problem(node, path, f"found {node.value!r}", f"a plain value ({error})")
+            self._problem(node, path, show_value(node.value), f"a plain value ({error})")
             return None
 
     def _origin(self, node: yaml.Node) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from .errors import Problem, did_you_mean, one_of, show_value
 from .tree import Entry, origin_of, plain
@@ -15,7 +16,8 @@ Path = tuple[str, ...]
 
 
 # Stand-ins for required sections that are wrong; they need no columns and so raise no findings.
-_SOURCE = {"kind": "jsonl", "path": "?"}
+STAND_IN = "?"
+_SOURCE = {"kind": "jsonl", "path": STAND_IN}
 _REWARD = {"kind": "format", "pattern": "."}
 _STAND_INS: dict[str, Any] = {
     "output_dir": "?",
@@ -62,11 +64,11 @@ def validate(schema: type[BaseModel], tree: Entry) -> tuple[BaseModel | None, di
 def _problem(schema: type, tree: Entry, data: Any, path: Path, detail: Mapping[str, Any]) -> Problem:
     field, kind, context = ".".join(path), detail["type"], detail.get("ctx", {})
     where = origin_of(tree, path)
-    if kind == "extra_forbidden":
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         allowed = _field_names(schema, path[:-1], data)
         hint = did_you_mean(path[-1], allowed)
         return Problem(where, field, "no such field", one_of(allowed), hint)
-    if kind == "missing":
+    if kind in ("missing", "missing_argument"):
         return Problem(where, field, "missing", "this field has no default")
     if kind == "union_tag_not_found":
         return Problem(where, field, "missing", "say which kind it is")
@@ -153,28 +155,33 @@ def _field_names(schema: type, path: Path, data: Any) -> list[str]:
         inner = [
             model
             for candidate in candidates
-            if part in candidate.model_fields
-            for model in _models_in(candidate.model_fields[part].annotation)
+            if part in _fields(candidate)
+            for model in _models_in(_fields(candidate)[part].annotation)
         ]
         candidates = inner if inner else candidates
         candidates = [model for model in candidates if _fits(model, data)] or candidates
-    return list(dict.fromkeys(name for model in candidates for name in model.model_fields))
+    return list(dict.fromkeys(name for model in candidates for name in _fields(model)))
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _fields(model: type) -> dict[str, FieldInfo]:
+    """The fields of a section or of a dataclass that is one."""
+    return getattr(model, "__pydantic_fields__", {})
+
+
+def _models_in(annotation: Any) -> Iterator[type]:
+    if isinstance(annotation, type) and _fields(annotation):
         yield annotation
     elif get_origin(annotation) in (Union, types.UnionType, list) or hasattr(annotation, "__metadata__"):
         for argument in get_args(annotation):
             yield from _models_in(argument)
 
 
-def _fits(model: type[BaseModel], data: Any) -> bool:
+def _fits(model: type, data: Any) -> bool:
     """Whether the words that tell kinds apart (`kind`, `on`) agree with what was written."""
     if not isinstance(data, Mapping):
         return True
     for name in ("kind", "on"):
-        field = model.model_fields.get(name)
+        field = _fields(model).get(name)
         if field is None or name not in data or get_origin(field.annotation) is not Literal:
             continue
         if data[name] not in get_args(field.annotation):

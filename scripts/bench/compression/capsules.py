@@ -20,7 +20,7 @@ from quince.eval.compression import measures
 from quince.eval.compression.capsule_analysis import READING, figures
 from quince.eval.compression.capsule_tables import Entry, suite_grids
 from quince.eval.compression.results import CAPSULE, RANDOM_FACTS, SWAPPED, Results
-from quince.eval.measure.statistics import Interval, paired_difference, wilson
+from quince.eval.measure.statistics import Interval, paired_difference, proportion
 from quince.eval.show.record_tables import spread
 from quince.eval.show.tables import Grid, markdown
 from quince.scripts.bench import pages
@@ -112,7 +112,7 @@ def main_aims(of: Results) -> list[Aim]:
 def read_aim(runs: Sequence[Results]) -> Aim:
     lengths = [zip(of.tokens[CAPSULE][of.readers[0]], of.budgets, strict=True) for of in runs]
     over = [tokens > budget for pairs in lengths for tokens, budget in pairs]
-    return Aim("capsules read over the budget, %", _percent(wilson(sum(over), len(over))), "0", not any(over))
+    return Aim("capsules read over the budget, %", _percent(proportion(sum(over), len(over))), "0", not any(over))
 
 
 def time_aims(of: Results) -> list[Aim]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from quince.eval.measure.statistics import wilson
+from quince.eval.measure.statistics import proportion
 from quince.recipes.coverage.study import draw
 from quince.scripts.bench.coverage.claims import (
     TABLE,
@@ -84,14 +84,15 @@ def by_type(results: Sequence[Result], study: str) -> str:
 
 
 def by_cutoff(results: Sequence[Result], study: str, largest: int = 12) -> str:
-    """Accuracy on type 0 by k-cutoff with Wilson's interval over the rows of all seeds; the last bin is open."""
+    """Accuracy on type 0 by k-cutoff with intervals over the rows of all seeds; the last bin is open."""
     rows = []
     for size, seeds in sizes(results, study).items():
         counts = np.zeros((largest + 1, 2), dtype=int)
         for seed in seeds:
             for k, pair in seed["by_cutoff"].items():
                 counts[min(int(k), largest)] += pair
-        rows.append([f"{size:,}", *(span(wilson(*map(int, pair)).as_dict()) if pair[1] else "" for pair in counts[1:])])
+        shares = (span(proportion(*map(int, pair)).as_dict()) if pair[1] else "" for pair in counts[1:])
+        rows.append([f"{size:,}", *shares])
     return table(["rows", *(f"k = {k}" for k in range(1, largest)), f"k ≥ {largest}"], rows)
 
 

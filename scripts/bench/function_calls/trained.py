@@ -21,7 +21,7 @@ from quince.eval.function_calling.call_analysis import figures
 from quince.eval.function_calling.call_rates import Report, below_baselines
 from quince.eval.function_calling.call_tables import Entry, overview_grids, suite_grids
 from quince.eval.function_calling.cases import Case
-from quince.eval.measure.statistics import wilson
+from quince.eval.measure.statistics import proportion
 from quince.eval.show.tables import Grid, markdown
 from quince.scripts.bench.charts import GREY, canvas
 from quince.scripts.bench.pages import Page, Results, bench, stamp_of, table, write
@@ -65,7 +65,7 @@ def report(records: Path, out: Path, models: Sequence[str] = ()) -> Results:
     tokens = {folder: trained_tokens(model_of(folder)) for folder in found if folder.name not in CONTROLS}
     below = {
         folder.name: [
-            f"{at}: {item.scenario}" for at in ("test", "names") for item in below_baselines(reports[folder][at])
+            f"{at}: {scenario}" for at in ("test", "names") for scenario in below_baselines(reports[folder][at])
         ]
         for folder in folders
     }
@@ -88,7 +88,7 @@ def summary(model: str, reports: dict[str, Report]) -> list[Line]:
     for what, (suite, chosen, ok, aim) in MEASURES.items():
         cases = [case for case in reports[suite].cases if chosen(case)]
         count = sum(map(ok, cases))
-        interval = wilson(count, len(cases))
+        interval = proportion(count, len(cases))
         ends = {"percent": interval.estimate, "low": interval.low, "high": interval.high}
         figures = {name: round(100 * value, 1) for name, value in ends.items()}
         lines.append({"model": model, "what": what, "right": count, "rows": len(cases), **figures, "aim": aim})

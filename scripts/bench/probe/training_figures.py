@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from quince.eval.measure.statistics import bootstrap_mean, paired_difference
+from quince.eval.measure.statistics import bounded_mean, paired_difference
 from quince.eval.probe.answers import Reply, output_accuracy
 from quince.eval.probe.calibration import by_status, calibrate, inputs_of, pooled, read_answers
 from quince.eval.probe.components import components
@@ -120,7 +120,7 @@ def _repair(runs: Path, found: Analysis, replies: Runs, clusters: Any) -> list[d
 def _arms(values: dict[str, FloatArray], clusters: list[int]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for arm, own in values.items():
-        share = bootstrap_mean(own, clusters=clusters)
+        share = bounded_mean(own, clusters)
         made[arm] = [share.estimate, share.low, share.high]
     for name, before, after in (
         ("gain", "random", "rows"),

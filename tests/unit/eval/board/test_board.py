@@ -9,7 +9,6 @@ import pytest
 from quince.eval.board import build_board
 from quince.eval.board.build import ASSETS, file_names
 from quince.eval.board.comparisons import PAIRS_OF_ALL, confusion
-from quince.eval.board.interval_charts import Line, Point, line_chart, scatter
 from quince.eval.engines.base import Sampling
 from quince.eval.measure.compare import compare, ranks
 from quince.eval.measure.evaluate import Evaluation
@@ -18,6 +17,7 @@ from quince.eval.measure.records import RecordError, write_record
 from quince.eval.measure.samples import SampleLog
 from quince.eval.measure.settings import Settings
 from quince.eval.measure.statistics import Interval
+from quince.eval.show.interval_charts import Line, Point, line_chart, scatter
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror="alert(2)"> & \u2028'
 
@@ -162,7 +162,8 @@ def test_ties_are_ties_and_the_base_comes_first(site):
     ranks = [re.sub(r"<[^>]+>|\s", "", re.search(r'class="rank">(.*?)</td>', row, re.S)[1]) for row in rows]
     names = [re.search(r"</i><a[^>]*>([^<]+)", row)[1] for row in rows]
     assert list(zip(names, ranks, strict=True)) == [("tiny", "2="), ("better", "1"), ("same", "2=")]
-    assert re.search(r"With n = 40 true differences of Pass@1 under \d+\.\d points may show as ties", page)
+    assert re.search(r"With n = 40 a true difference of Pass@1 under \d+\.\d points is found with a ch", page)
+    assert re.search(r"all pairs of models are tested together \(Holm\)", page)
 
 
 def test_a_comparison_says_what_is_a_tie_and_what_could_be_found(site):
@@ -171,7 +172,7 @@ def test_a_comparison_says_what_is_a_tie_and_what_could_be_found(site):
     assert "+0.0 tie" in page
     page = (site / "comparisons/tiny--better.html").read_text(encoding="utf-8")
     assert re.search(r"higher in</b> Pass@1</span>.*lower in</b> Pass@16, ", page)
-    assert re.search(r"With n = 40 differences of Pass@1 under \d+\.\d points cannot be seen", page)
+    assert re.search(r"With n = 40 a true difference of Pass@1 under \d+\.\d points is found with a ch", page)
     assert page.count("<figure>") == 4
 
 

@@ -103,9 +103,10 @@ def test_costs_by_hand():
     assert cost_rows(uncached, [1])[0][2] is None
 
 
-def test_shares_of_whole_passages_claim_no_certainty():
-    assert measures.share([0.0] * 50).high > 0.05
-    assert measures.share([0.0, 0.5, 1.0]).estimate == 0.5
+def test_equal_passages_claim_no_certainty():
+    found = results({FULL: ([1.0] * 50, [0.5] * 50), CAPSULE: ([0.0] * 50, [0.5] * 50)})
+    assert measures.accuracy(found, CAPSULE, "A").high > 0.05
+    assert measures.accuracy(found, CAPSULE, "B").low < 0.48
 
 
 def test_the_transfer_ratio_by_hand():

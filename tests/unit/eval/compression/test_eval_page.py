@@ -138,7 +138,7 @@ def test_charts_are_well_formed(results):
 @pytest.mark.parametrize("timing", [Timing(1, 0.0, 1.0, 1.0), Timing(1, 1e-6, 1.0, 0.005), Timing(1, 300.0, 1.0, 2.0)])
 def test_any_timing_can_be_drawn(timing):
     chart = break_even_chart([timing], "time")
-    places = re.search(r'class="line c0" d="M([^"]+)"', chart).group(1).split(" L")
+    places = re.search(r'class="line c0" points="([^"]+)"', chart).group(1).split()
     assert all(29 <= float(place.split(",")[1]) <= 275 for place in places)
     assert ">100<" in chart
 

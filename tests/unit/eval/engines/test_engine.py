@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from quince.eval.engines import EngineError, Sampling, load_engine
+from quince.eval.engines.base import choose, prompt_key, stream_keys, uniforms
 from quince.eval.engines.decoders import SHARED_PREFIX_MODELS, Expanded, SharedPrefix
-from quince.eval.engines.draws import choose, prompt_key, stream_keys, uniforms
 from quince.eval.engines.transformers import TransformersEngine
 from transformers import AutoConfig, AutoModelForCausalLM
 

@@ -18,8 +18,9 @@ from quince.eval.measure.evaluate import Evaluation, judge
 from quince.eval.measure.records import read_record, write_record
 from quince.eval.measure.samples import RecordError, SampleLog
 from quince.eval.measure.settings import Settings
-from quince.eval.measure.statistics import mcnemar
+from quince.eval.measure.statistics import paired_difference
 from quince.eval.show.figures import alone
+from quince.eval.show.record_tables import p_text
 from quince.recipes.config import load_recipe
 from quince.recipes.evaluate import evaluation
 from quince.rewards.registry import make_reward
@@ -83,7 +84,9 @@ def test_a_page_is_written_and_has_the_numbers(records, tmp_path):
     row = cells(text, "Accuracy by scenario", "irrelevant")
     assert row[0] == str(irrelevant) and row[2].startswith("0.0") and row[3].startswith("100.0")
     everything = cells(text, "Accuracy by scenario", "all")
-    assert everything[3].startswith(f"{100 * right / 60:.1f}") and everything[5] == f"{mcnemar(0, right):.3f}"
+    assert everything[3].startswith(f"{100 * right / 60:.1f}") and everything[5] == p_text(
+        paired_difference([0] * 60, [i < right for i in range(60)])
+    )
     assert cells(text, "Decisions of refuses", "refuse")[2] == str(len(refused))
     assert cells(text, "What went wrong, answers", "mute")[0] == "60"
     assert "tiny is below a trivial baseline in " in text

@@ -3,13 +3,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 
 import numpy as np
 import pytest
 from quince.eval.engines.base import Completion, Sampling
-from quince.eval.measure.evaluate import EvaluationError, evaluate
+from quince.eval.measure.evaluate import EvaluationError, evaluate, is_complete
 from quince.eval.measure.metrics import measure, per_problem
 from quince.eval.measure.problems import Problem
 from quince.rewards.base import Reward, Verdict
@@ -108,7 +108,7 @@ def test_a_column_names_the_cluster_and_intervals_are_over_clusters():
     clustered = evaluate(rows, Sum(), Echo(table), Sampling(n=1)).metrics()["pass@1"]
     bare = [{k: v for k, v in r.items() if k != "cluster"} for r in rows]
     alone = evaluate(bare, Sum(), Echo(table), Sampling(n=1)).metrics()["pass@1"]
-    assert (clustered.clusters, alone.clusters, clustered.method) == (4, None, "wilson")
+    assert (clustered.over, alone.over) == ("4 clusters of problems", "problems")
     assert clustered.interval.estimate == alone.interval.estimate == 0.5
     assert clustered.interval.high > alone.interval.high + 0.1
 
@@ -160,3 +160,96 @@ def test_the_work_around_the_model_is_small():
     start = time.process_time()
     measure(evaluate(rows, Sum(), engine, Sampling(n=16), ks=(1, 4, 16)).problems, (1, 4, 16))
     assert (time.process_time() - start) / 4 < 0.2  # CPU seconds per 1,000 samples
+
+
+@dataclass(frozen=True)
+class Half(Sum):
+    """Half the reward for a sum that is off by one."""
+
+    name = "half"
+
+    def judge(self, completion, row):
+        off = abs(sum(map(int, completion.split("+"))) - int(row["answer"]))
+        return Verdict({0: 1.0, 1: 0.5}.get(off, 0.0), "correct" if off == 0 else "wrong")
+
+
+def test_part_of_a_reward_is_not_correct():
+    (problem,) = evaluate([row("a", 3)], Half(), Echo({"a": ["3", "4", "9", "4"]}), Sampling(n=4)).problems
+    assert (problem.correct, problem.n, problem.solutions) == (1, 4, {"3": 1})
+    assert sorted(answer.value for answer in problem.answers) == [0.0, 0.5, 1.0]
+
+
+def test_an_unjudged_greedy_answer_is_neither_right_nor_wrong():
+    table = {"a": ["boom", "3"], "b": ["5", "5"]}
+    evaluation = evaluate([row("a", 3), row("b", 5)], Sum(), Echo(table), Sampling(n=2))
+    np.testing.assert_array_equal(per_problem(evaluation.problems, ())["greedy"], [np.nan, 1])
+
+
+def test_unjudged_samples_are_counted_with_the_worst_they_could_be(evaluation):
+    unjudged = evaluation.unjudged
+    assert (unjudged.samples, unjudged.drawn, unjudged.outcomes) == (2, 12, {"timeout": 1, "error": 1})
+    assert unjudged.pass_at[1] == pytest.approx((0.75 + 0.25 + 0) / 3)
+    assert unjudged.pass_at[4] == pytest.approx(2 / 3)
+    assert "2 of 12 answers (16.7 %) are not judged (1 timeout, 1 error" in unjudged.sentence()
+    assert "Pass@1 33.3" in unjudged.sentence()
+
+
+def test_all_judged_is_not_worth_a_sentence():
+    evaluation = evaluate([row("a", 3)], Sum(), Echo({"a": ["3", "4"]}), Sampling(n=2))
+    assert evaluation.unjudged.sentence() == "" and evaluation.unjudged.pass_at == {1: 0.5}
+
+
+def test_nothing_judged_is_an_error_with_the_first_reason_and_soon():
+    rows, log = [row(str(i), 3) for i in range(200)], SampleLogStub()
+    engine = Echo({r["id"]: ["boom"] * 64 for r in rows})
+    with pytest.raises(EvaluationError, match=r"none of 2048 answers to 32 rows .* 0: RuntimeError: judge broke"):
+        evaluate(rows, Sum(), engine, Sampling(n=64), log=log)
+    assert len(engine.asked) == 64 and not log
+
+
+class SampleLogStub(list):
+    """A log in memory."""
+
+    def read(self):
+        return list(self)
+
+    def rewrite(self, problems):
+        self[:] = problems
+
+    append = list.extend
+
+
+def test_a_log_counts_only_with_whole_problems_of_these_rows_once():
+    whole = evaluate(ROWS, Sum(), Echo(TABLE), Sampling(n=4)).problems
+    short = evaluate(ROWS[1:2], Sum(), Echo(TABLE), Sampling(n=2)).problems[0]
+    foreign = replace(whole[0], id="z")
+    log, engine = SampleLogStub([whole[0], foreign, whole[0], short]), Echo(TABLE)
+    evaluation = evaluate(ROWS, Sum(), engine, Sampling(n=4), log=log)
+    assert set(engine.asked) == {"b", "c"} and evaluation.problems == whole
+    assert sorted(p.id for p in log) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("change", ["lost", "twice", "foreign", "short"])
+def test_done_is_every_row_once_with_all_its_samples(change):
+    whole = list(evaluate(ROWS, Sum(), Echo(TABLE), Sampling(n=4)).problems)
+    assert is_complete(whole, ROWS, 4)
+    short = replace(whole[2], answers=(replace(whole[2].answers[0], count=3),))
+    changed = {
+        "lost": whole[:2],
+        "twice": [*whole[:2], whole[0]],
+        "foreign": [*whole[:2], replace(whole[2], id="z")],
+        "short": [*whole[:2], short],
+    }[change]
+    assert not is_complete(changed, ROWS, 4)
+    assert not is_complete([*whole, whole[0]], ROWS, 4)
+
+
+def test_a_prompt_that_is_cut_keeps_its_end():
+    class Asked(Echo):
+        def generate(self, prompts, sampling):
+            self.asked += [self.tokenizer.decode(prompt) for prompt in prompts]
+            return [[Completion("3", (1,), (-1.0,), "stop")] * sampling.n for _ in prompts]
+
+    engine = Asked({})
+    evaluate([row("one two three four five", 3)], Sum(), engine, Sampling(n=1), longest=3, greedy=False)
+    assert engine.asked[0] and "one two three four five".endswith(engine.asked[0]) and "one" not in engine.asked[0]

@@ -73,3 +73,14 @@ def test_choosing_by_it_does_not_fit_the_holdout():
         gains.append((holdout.mean(1).max() - 0.5, holdout[int(np.argmax(answers))].mean() - 0.5))
     naive, guarded = np.mean(gains, axis=0)
     assert naive > 0.07 and abs(guarded) < 0.02
+
+
+def test_the_margin_is_drawn_anew_with_every_disagreement_and_only_then():
+    guard, margins = Thresholdout(threshold=0.05, noise=0.01), []
+    for number in range(6):
+        guard.ask(f"same {number}", 0.5, 0.5)
+        margins.append(guard.margin)
+        if number % 2:
+            assert guard.ask(f"other {number}", 0.9, 0.1).overfit
+    assert margins[0] == margins[1] != margins[2] == margins[3] != margins[4] == margins[5]
+    assert len(set(margins)) == 3

@@ -17,6 +17,7 @@ readers: [{name: a, model: {id: MODEL, dtype: float32}, max_tokens: 4}]
 data: [{kind: passages, size: 16}]
 rewards: [{kind: capsule}]
 share_prompts: true
+long_prompts: cut_left
 trainer:
   per_device_train_batch_size: 16
   num_generations: 4

@@ -199,8 +199,9 @@ model: {id: MODEL, dtype: float32}
 suites:
   - name: capsules
     data: [{kind: passages, split: test, size: 2}]
-    reward: {kind: capsule}
+    reward: {kind: capsule, utility: agreement, helped_only: false}
     sampling: {n: 2, max_tokens: 6}
+long_prompts: cut_left
 readers: [{model: {id: MODEL, dtype: float32}}]
 """
 

@@ -64,10 +64,10 @@ def test_results_are_those_of_the_hub_with_n_and_interval(tmp_path):
         75.0,
     )
     assert entry.notes.startswith(
-        "Pass@1, %: 95 % interval 75.00 to 75.00, n = 8 problems, 4 samples each at temperature 1"
+        "Pass@1, %: 95 % interval 47.99 to 85.79, n = 8 problems, 4 samples each at temperature 1"
     )
     (greedy,) = parse_eval_result_entries(files["gsm8k_greedy.yaml"])
-    assert greedy.value == 100.0 and "interval 67.56 to 100.00, n = 8 problems, greedy" in greedy.notes
+    assert greedy.value == 100.0 and "interval 61.15 to 100.00, n = 8 problems, greedy" in greedy.notes
     assert set(files["gsm8k.yaml"][0]) == {"dataset", "value", "date", "notes"}
 
 
@@ -84,13 +84,54 @@ def test_a_card_with_results_is_read_by_the_hub_and_written_again_the_same(tmp_p
     once = with_results(CARD, found, {"gsm8k": BENCHMARK})
     assert with_results(once, found, {"gsm8k": BENCHMARK}) == once
     assert once.count("## Evaluation") == 1 and "# one\n\nText." in once and "kind: rlvr" in once
-    assert "| gsm8k | Pass@4 | 100.0 | 67.6 – 100.0 | 8 | 4 |" in once
+    assert "| gsm8k | Pass@4 | 100.0 | 61.2 – 100.0 | 8 | 4 | 0 |" in once
     data = ModelCard(once).data
     assert data.tags == ["quince", "rlvr"]
     first = data.eval_results[0]
     assert (first.dataset_type, first.metric_type, first.metric_value) == ("openai/gsm8k", "pass@1", 75.0)
     fewer = with_results(once, [], {})
     assert "gsm8k" not in fewer
+
+
+def with_unjudged(folder, samples: int, greedy: bool = False):
+    """A record of 100 problems, 4 samples each, in which some samples, or a greedy answer, are not judged."""
+    right = Answer("yes", 3, 1.0, "correct", True, "yes", 2, -0.5, False)
+    wrong = Answer("no", 1, 0.0, "wrong", False, None, 3, -1.5, False)
+    lost = replace(wrong, value=None, outcome="error")
+    problems = tuple(
+        Problem(
+            f"p{i}",
+            "t",
+            "q",
+            {},
+            (right, lost if i < samples else wrong),
+            replace(lost if greedy and i < 2 else right, count=1),
+        )
+        for i in range(100)
+    )
+    log = SampleLog(folder, SETTINGS.hash)
+    log.append(problems)
+    log.finish()
+    return read_record(write_record(folder, Evaluation(problems, SETTINGS.sampling, (1,)), SETTINGS))
+
+
+def test_unjudged_answers_stand_beside_a_published_value(tmp_path):
+    """A judge that fails takes its answers out of the denominator."""
+    found = with_unjudged(tmp_path, 4)
+    notes = eval_results(found, BENCHMARK)["gsm8k.yaml"][0]["notes"]
+    assert "1.00 % of answers not judged, 75.00 with those as wrong" in notes
+    assert "| 1.00 (75.0) |" in with_results(CARD, [found], {})
+    assert eval_results(replace(found, unjudged=None), BENCHMARK)["gsm8k.yaml"][0]["notes"] == notes
+
+
+@pytest.mark.parametrize(("samples", "greedy", "name"), [(5, False, "Pass@1"), (0, True, "Greedy")])
+def test_values_that_rest_on_too_few_judged_answers_are_not_published(tmp_path, samples, greedy, name):
+    found = with_unjudged(tmp_path, samples, greedy)
+    for publish in (lambda: eval_results(found, BENCHMARK), lambda: model_index("one", [found], {})):
+        with pytest.raises(
+            HubError, match=rf"% of the answers behind {name} are not judged.*at most 1 % are published"
+        ):
+            publish()
 
 
 def test_results_are_written_into_the_model_they_are_of(tmp_path, model):

@@ -11,8 +11,8 @@ from quince.data.function_calling.wire.calls import Call, dump
 from quince.data.function_calling.wire.formats import FORMATS, render_calls
 from quince.data.rows import RowError
 from quince.recipes.config.rewards import FunctionCall as Schema
-from quince.rewards.function_calling.call_scoring import ERRORS
-from quince.rewards.function_calling.function_call import FunctionCall, graded, score
+from quince.rewards.function_calling.call_scoring import ERRORS, score
+from quince.rewards.function_calling.function_call import FunctionCall, graded
 from quince.rewards.registry import make_reward
 
 TOOLS = [
