@@ -1,4 +1,4 @@
-"""Text tools of prompt compression: clean and comparable text, sentences of any script, what two texts share."""
+"""Text functions of prompt compression: cleaning, normalising, sentences in any script, common runs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Span = tuple[int, int]
 
 
 def clean(text: str) -> str:
-    r"""The text without characters that no tokenizer or reader should meet; the same line ends everywhere.
+    r"""The text without characters that no tokenizer or reader should see, and with line ends of one kind.
 
     Control, private and unpaired surrogate characters are dropped, and format characters (zero-width space, direction
     marks) but for the joiners that scripts need.

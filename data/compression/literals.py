@@ -155,25 +155,18 @@ def _stands(text: str, literal: str) -> bool:
     at = text.find(literal)
     while at >= 0:
         end = at + len(literal)
-        if not _glued(text[max(0, at - 2) : at], literal) and not _glued_after(literal, text[end : end + 2]):
+        if not (_glued(text[max(0, at - 2) : at], literal) or _glued(text[end : end + 2][::-1], literal[::-1])):
             return True
         at = text.find(literal, at + 1)
     return False
 
 
 def _glued(before: str, literal: str) -> bool:
-    """Whether a literal goes on to the left: `5` in `15` and `2.5`."""
+    """Whether a literal continues to the left, as `5` does in `15` and `2.5`; reversed texts tell about the right."""
     last, first = before[-1:], literal[:1]
     if first.isdigit():
         return last.isdigit() or (len(before) == 2 and before[0].isdigit() and last in ".,")
     return _cased(first) and _cased(last)
-
-
-def _glued_after(literal: str, after: str) -> bool:
-    last, first = literal[-1:], after[:1]
-    if last.isdigit():
-        return first.isdigit() or (len(after) == 2 and first in ".," and after[1].isdigit())
-    return _cased(last) and _cased(first)
 
 
 def _cased(character: str) -> bool:

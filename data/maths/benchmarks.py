@@ -203,13 +203,8 @@ math500 = Benchmark(
 )
 
 # test 30: AIME 2024 I and II; answers are whole numbers from 0 to 999.
-aime24 = Benchmark(
-    "aime24",
-    {"test": ("math_eval/aime24", "aime24/test")},
-    "HuggingFaceH4/aime_2024",
-    _plain,
-    hub_splits={"test": "train"},
-)
+_AIME = {"test": ("math_eval/aime24", "aime24/test")}
+aime24 = Benchmark("aime24", _AIME, "HuggingFaceH4/aime_2024", _plain, hub_splits={"test": "train"})
 
 # test 40: AMC 12 of 2023 with numeric answers.
 amc23 = Benchmark("amc23", {"test": ("math_eval/amc23", "amc23/test")}, "math-ai/amc23", _plain)
@@ -227,12 +222,8 @@ olympiadbench = Benchmark(
 )
 
 # test 272: the OCW courses; the answer is the box inside the solution.
-minerva_math = Benchmark(
-    "minerva_math",
-    {"test": ("math_eval/minerva_math", "minerva_math/test")},
-    "math-ai/minervamath",
-    _plain_or_boxed,
-)
+_MINERVA = {"test": ("math_eval/minerva_math", "minerva_math/test")}
+minerva_math = Benchmark("minerva_math", _MINERVA, "math-ai/minervamath", _plain_or_boxed)
 
 # test 2818; column subject.
 college_math = Benchmark(
@@ -244,10 +235,4 @@ college_math = Benchmark(
 )
 
 # test 1000, the whole set, as math suites use it (the Hub's copy calls 300 of them test).
-svamp = Benchmark(
-    "svamp",
-    {"test": ("math_eval/svamp", "svamp/test")},
-    "ChilleD/SVAMP",
-    _plain,
-    _story,
-)
+svamp = Benchmark("svamp", {"test": ("math_eval/svamp", "svamp/test")}, "ChilleD/SVAMP", _plain, _story)

@@ -43,7 +43,7 @@ def suite_grids(entries: Sequence[Entry]) -> list[Grid]:
 
 
 def compressor_grid(entries: Sequence[Entry]) -> Grid:
-    """One line a compressor: what readers make of its capsules, and what these cost."""
+    """One line for each compressor: the accuracy of readers on its capsules, and what these cost."""
     readers = list(dict.fromkeys(name for entry in entries for name in entry.results.readers))
     header = ["Compressor", *(f"Right, {name}" for name in readers), *(f"Transfer to {name}" for name in readers[1:])]
     header += ["Length cut", "Over budget", "Grounded", "Leak"]
@@ -61,7 +61,7 @@ def _compressor(entry: Entry, readers: Sequence[str]) -> tuple[str, ...]:
 
 
 def accuracy_grid(entry: Entry) -> Grid:
-    """What each reader answers right from each source, and how long the sources are."""
+    """Accuracy of each reader on each source, and the length of the sources."""
     results = entry.results
     header = ("Read", *(f"Right, {name}" for name in results.readers), *(f"Tokens, {n}" for n in results.readers))
     rows = []
@@ -90,7 +90,7 @@ def difference_grid(entry: Entry) -> Grid:
 
 
 def figure_grid(entry: Entry) -> Grid:
-    """What is said of capsules beside their accuracy; a column a reader where it depends on the reader."""
+    """Properties of capsules other than accuracy, with a column for each reader where they depend on it."""
     results, readers = entry.results, entry.results.readers
     lines: list[tuple[str, Callable[[str], str]]] = [
         ("Length cut, %", lambda r: _share(measures.length_cut(results, r))),
@@ -112,7 +112,7 @@ def figure_grid(entry: Entry) -> Grid:
 
 
 def latency_grid(entry: Entry) -> Grid:
-    """Seconds of compressor and readers apart, and the reads that pay for compressing."""
+    """Seconds of compressor and readers, and the number of reads that pay for compressing."""
     rows = []
     for reader, timings in entry.results.timings.items():
         for timing in timings:
@@ -153,7 +153,7 @@ def _with_length(results: Results, source: str) -> str:
 
 
 def _first(readers: Sequence[str], text: Callable[[], str]) -> Callable[[str], str]:
-    """A figure that does not depend on the reader stands in the first column."""
+    """A figure that does not depend on the reader: only in the first column."""
     return lambda reader: text() if reader == readers[0] else ""
 
 

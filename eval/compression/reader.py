@@ -132,7 +132,7 @@ class MeanEncoder:
 
 
 class _Memory(Generic[Value]):
-    """Results by what was asked, the oldest dropped first."""
+    """A cache of results, first in, first out."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[Hashable, Value] = OrderedDict()

@@ -19,7 +19,7 @@ from ...rewards.capsule.utility import Question, read_questions
 from ..engines.base import Sampling
 from ..measure.evaluate import EvaluationError
 from ..measure.problems import Answer, Problem
-from .latency import Timing, time_batches
+from .costs import Timing, time_batches
 from .results import CAPSULE, FULL, NONE, ORACLE, RANDOM_FACTS, SWAPPED, Results
 
 if TYPE_CHECKING:

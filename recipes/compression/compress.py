@@ -140,6 +140,9 @@ def compress_prompts(
     started = time.perf_counter()
     literals = [must_keep] if isinstance(must_keep, str) else list(must_keep)
     literals += [clean(token) for token in force_tokens if any(map(str.isalnum, token))]
+    literals += [KINDS["numbers"]] if force_reserve_digit else []
+    _check(rate, literals)
+    ignored = without_effect(llmlingua, compress_prompts.__kwdefaults__ or ())
     writer = _writer(model, template)
     counters = make_counters(readers or (writer.tokenizer if writer else ()))
     unnamed = [] if readers or writer else ["no reader is named: words and marks are counted, not tokens"]
@@ -149,13 +152,12 @@ def compress_prompts(
         rate=rate,
         target_token=int(target_token),
         forced=tuple(force_context_ids or ()),
-        must_keep=(*literals, *([KINDS["numbers"]] if force_reserve_digit else [])),
+        must_keep=tuple(literals),
         min_tokens=min_tokens,
         counters=counters,
         writer=writer,
-        notes=(*unnamed, *without_effect(llmlingua, compress_prompts.__kwdefaults__ or ())),
+        notes=(*unnamed, *ignored),
     )
-    _check(settings)
     jobs = [_numbered(number, len(prompts), _job, prompt, settings) for number, prompt in enumerate(prompts)]
     drafts = _drafts(jobs, settings)
     results = [
@@ -284,11 +286,10 @@ def _writer(model: Any, template: str | None) -> Writer | None:
     return Writer(engine, template or TEMPLATE)
 
 
-def _check(settings: _Settings) -> None:
-    if not 0 <= settings.rate <= 1:
-        raise CompressionError(f"compress_prompt · rate · {settings.rate} · the share that may be left, 0 to 1")
-    for entry in settings.must_keep:
+def _check(rate: float, must_keep: Sequence[Literal]) -> None:
+    if not 0 <= rate <= 1:
+        raise CompressionError(f"compress_prompt · rate · {rate} · the share that may be left, 0 to 1")
+    for entry in must_keep:
         if not (isinstance(entry, str | re.Pattern) or callable(entry)):
-            raise CompressionError(
-                f"compress_prompt · must_keep · {entry!r} · a text, a compiled pattern or a function"
-            )
+            fix = "a text, a compiled pattern or a function"
+            raise CompressionError(f"compress_prompt · must_keep · {entry!r} · {fix}")

@@ -51,10 +51,10 @@ class TokenCount:
 
 @dataclass(frozen=True)
 class Dropped:
-    """What of the contexts is gone.
+    """The parts of the contexts that were lost.
 
     Attributes:
-        contexts: Numbers of the contexts of which nothing is left.
+        contexts: Numbers of the contexts that were dropped whole.
         sentences: Sentences that are not in the prompt word for word; a model may have put them in other words.
         literals: Numbers, dates and names that are not in it.
     """
@@ -79,9 +79,9 @@ class CompressedPrompt(Mapping[str, Any]):
         seconds: Time taken; in a batch, the mean.
         grounding: Share of numbers, dates and names of the new text that the contexts have.
         absent: Those that they have not.
-        dropped: What is gone.
+        dropped: What was lost.
         skipped: Whether the prompt was left as it was.
-        warnings: What should be known, one line each.
+        warnings: One line each.
     """
 
     compressed_prompt: str
@@ -131,7 +131,7 @@ def measured(
         warnings: What the user should know.
         before: Tokens of the old prompt, by reader.
         budget: Counters and limits of the readers.
-        text: What stands in place of the contexts; None if they were left as they are.
+        text: What replaces the contexts; None if they were left unchanged.
     """
     after = before if text is None else count_all(budget.counters, prompt)
     first = next(iter(after))

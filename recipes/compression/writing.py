@@ -1,4 +1,4 @@
-"""A model that writes capsules: what it is asked, and what of its answer can be used."""
+"""A model that writes capsules: its prompts, and the usable sentences of its completions."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ TEMPLATE = "{passage}\n\n" + INSTRUCTION
 """What the model is asked, as in training; the question is never in it."""
 
 _WINDOW = 2048  # tokens, where a model does not say
-_LONGEST = 16_384  # tokens of a prompt; more is read in parts
-_MOST_PARTS = 16  # of one context; what is more is cut down to its most telling sentences first
-_ROOM = 1.5  # times the budget is what the model may write; the rest is trimmed by whole sentences
-_PART = 64  # tokens of budget that make it worth while to read one more part
+_LONGEST = 16_384  # tokens of a prompt; a longer one is read in parts
+_MOST_PARTS = 16  # of one context; more is first reduced to its most informative sentences
+_ROOM = 1.5  # times the budget that the model may write; whole sentences are dropped to fit
+_PART = 64  # tokens of budget for which one more part is read
 _LEAST = 16  # tokens that a model may write in any case
-_SAMPLE = 20_000  # characters that show how the source is written
+_SAMPLE = 20_000  # characters by which the script of the source is judged
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Draft:
 
 
 class Writer:
-    """A model that puts passages in fewer words.
+    """A model that compresses passages.
 
     Args:
         engine: The model.
@@ -201,7 +201,7 @@ def _usable(text: str, source: str) -> Draft:
 
 
 def _notes(text: str) -> list[Piece]:
-    """Sentences; of a text without stops, what stands between semicolons."""
+    """Sentences; of a text without stops, the parts between semicolons."""
     pieces = pieces_of(text)
     if len(pieces) != 1 or ";" not in text:
         return pieces

@@ -16,8 +16,7 @@ from ...data.rows import Row
 from ...eval.board import build_board
 from ...eval.compression import baselines, results
 from ...eval.compression import reading_suite as suite
-from ...eval.compression.costs import Prices
-from ...eval.compression.latency import Timing
+from ...eval.compression.costs import Prices, Timing
 from ...eval.compression.reader import EngineReader
 from ...eval.engines.base import Sampling
 from ...eval.measure.analyses import keep_analysis, lacks_analysis, read_analysis, show_analyses

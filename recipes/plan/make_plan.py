@@ -87,9 +87,9 @@ def _rlvr(loaded: LoadedRecipe[Recipe], recipe: RlvrRecipe, gpu: Gpu) -> Iterato
 def _tuning(loaded: LoadedRecipe[Recipe], recipe: SftRecipe | DpoRecipe, gpu: Gpu) -> Iterator[Line]:
     shape, kind, trainer = shape_of(recipe.model.id), recipe.kind, recipe.trainer
     rows = _rows([*getattr(recipe, "first", ()), *recipe.data])
-    micro = _value(trainer, "per_device_train_batch_size", kind)
-    batch = micro * _value(trainer, "gradient_accumulation_steps", kind) * recipe.launch.processes
-    longest, packing = _value(trainer, "max_length", kind), bool(trainer.get("packing"))
+    micro = trainer_value(trainer, "per_device_train_batch_size", kind)
+    batch = micro * trainer_value(trainer, "gradient_accumulation_steps", kind) * recipe.launch.processes
+    longest, packing = trainer_value(trainer, "max_length", kind), bool(trainer.get("packing"))
     unit = "pairs" if kind == "dpo" else "packs" if packing else "conversations"
     bound = f"at most {readable(batch * longest * (2 if kind == 'dpo' else 1), ' tokens')}" if longest else "any length"
     yield "recipe", f"{loaded.name}: {recipe.description}"
@@ -120,8 +120,8 @@ def _pretrain(loaded: LoadedRecipe[Recipe], recipe: PretrainRecipe, gpu: Gpu) ->
         query_key_norm=sizes.kind == "qwen3",
     )
     examples = sum(source.size for source in recipe.mixture)
-    batch = _value(trainer, "per_device_train_batch_size", "pretrain") * recipe.launch.processes
-    batch *= _value(trainer, "gradient_accumulation_steps", "pretrain")
+    batch = trainer_value(trainer, "per_device_train_batch_size", "pretrain") * recipe.launch.processes
+    batch *= trainer_value(trainer, "gradient_accumulation_steps", "pretrain")
     yield "recipe", f"{loaded.name}: {recipe.description}"
     yield "model", f"Qwen3 architecture from scratch, {readable(shape.parameters, ' parameters')}"
     yield "data", f"{examples} conversations from {', '.join(source.kind for source in recipe.mixture)}"
@@ -167,8 +167,8 @@ def _compression_evaluation(loaded: LoadedRecipe[Recipe], recipe: CompressionEva
 def _batch(recipe: RlvrRecipe) -> Iterator[Line]:
     trainer, processes = recipe.trainer, recipe.launch.processes
     names = ("per_device_train_batch_size", "gradient_accumulation_steps")
-    micro, accumulation = (_value(trainer, name) for name in names)
-    group, longest = _value(trainer, "num_generations"), _value(trainer, "max_completion_length")
+    micro, accumulation = (trainer_value(trainer, name) for name in names)
+    group, longest = trainer_value(trainer, "num_generations"), trainer_value(trainer, "max_completion_length")
     answers = micro * accumulation * processes
     reuse = (trainer.get("steps_per_generation") or accumulation) // accumulation
     rows = _rows(recipe.data)
@@ -195,7 +195,7 @@ def _model_text(model: Model, shape: Shape | None) -> str:
 
 
 def _steps(trainer: dict[str, Any], target: Target, examples: int | None, batch: int) -> str:
-    limit, epochs = _value(trainer, "max_steps", target), _value(trainer, "num_train_epochs", target)
+    limit, epochs = trainer_value(trainer, "max_steps", target), trainer_value(trainer, "num_train_epochs", target)
     if limit > 0:
         return f"{limit} optimizer steps"
     if examples is None:
@@ -211,7 +211,3 @@ def _commands(loaded: LoadedRecipe[Recipe], arguments: Sequence[str]) -> Iterato
     launch = getattr(recipe, "launch", None)
     if launch is not None and (command := launch_command(launch, arguments)):
         yield "which runs", shlex.join(command)
-
-
-def _value(trainer: dict[str, Any], name: str, target: Target = "rlvr") -> Any:
-    return trainer_value(trainer, name, target)

@@ -64,7 +64,9 @@ def show_data(loaded: LoadedRecipe[Recipe], rows: int) -> None:
         return
     if isinstance(recipe, PipelineRecipe):
         raise AssertionError("a pipeline is shown stage by stage")
-    tokenizer = _tokenizer(recipe)
+    from ..parts.models import load_tokenizer
+
+    tokenizer = load_tokenizer(recipe.model)
     for row, sections in _examples(recipe, rows):
         prompt = render_prompt(row, tokenizer, **_template_options(recipe))
         console.print(Text(f"{row['task']} {row['id']}: {len(prompt)} prompt tokens", style="bold"))
@@ -201,12 +203,6 @@ def _demonstrations(recipe: PretrainRecipe, count: int) -> Iterator[Row]:
 def _coloured(read: list[dict[str, Any]], written: str) -> Text:
     text = Text("\n".join(f"{message['role']}: {message['content']}" for message in read), style="dim")
     return text.append(f"\n{written}\n", style="not dim green")
-
-
-def _tokenizer(recipe: RlvrRecipe | EvalRecipe | CompressionEvalRecipe) -> Any:
-    from ..parts.models import load_tokenizer
-
-    return load_tokenizer(recipe.model)
 
 
 def _template_options(recipe: RlvrRecipe | EvalRecipe | CompressionEvalRecipe) -> dict[str, Any]:

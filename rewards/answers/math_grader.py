@@ -11,7 +11,7 @@ import logging
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import sympy as sp
@@ -44,7 +44,7 @@ def grade(task: Mapping[str, Sequence[Sequence[str]]]) -> str:
         left, right = parsed(gold), parsed(answer)
         if left is not None and right is not None:
             tried.add(layout)
-            if _attempt(lambda pair=(left, right): equal(*pair)):
+            if _attempt(partial(equal, left, right)):
                 return "correct"
         read = read or right is not None
     return "wrong" if read else "unparseable"

@@ -1,7 +1,7 @@
-"""Reward for prompt compression: what a short text (capsule) is worth to frozen readers of a long one (passage).
+"""Reward for prompt compression: how well a capsule replaces its passage for frozen readers.
 
-R = gate * max(0.05, 1 + U - P), in [0, 2]. The gate, the utility U and the penalties P are one function, since a sum of
-rewards could not keep every legal capsule above every illegal one.
+R = gate * max(0.05, 1 + U - P), in [0, 2]. Gate, utility U and penalties P are one reward, since a sum of rewards could
+not keep every legal capsule above every illegal one.
 
 After Nano-Capsulator (hf.co/papers/2402.18700, equation 2: agreement of the reader's answers on capsule and passage,
 after a cut-off). We differ: U is a log-prob gain by default, which needs no decoding and leaves out what the reader
@@ -54,7 +54,7 @@ class _Case:
 
 @dataclass(frozen=True)
 class CapsuleReward(Reward):
-    """What a capsule is worth to frozen readers of its passage, see the module.
+    """Value of a capsule for frozen readers of its passage, see the module.
 
     Columns: `passage`; `budget` (tokens, in the tokenizer of every reader); `questions`, a JSON list of
     `{"question", "answer", "accepted"?}`; optional `facts`, a JSON list of `{"entity", "attribute", "value"}`: all that

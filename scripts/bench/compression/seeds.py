@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from quince.eval.compression.latency import Timing
+from quince.eval.compression.costs import Timing
 from quince.eval.compression.results import Results
 
 

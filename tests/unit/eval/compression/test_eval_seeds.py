@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from quince.eval.compression import measures
-from quince.eval.compression.latency import Timing
+from quince.eval.compression.costs import Timing
 from quince.eval.compression.results import CAPSULE, FULL, NONE, RANDOM_FACTS, SWAPPED, Results
 from quince.scripts.bench.compression import capsules
 from quince.scripts.bench.compression.seeds import SeedsError, over_seeds, pool
