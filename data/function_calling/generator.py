@@ -15,10 +15,14 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
+from pydantic import Field
+
+from ..options import Count, Positive, Share, provides
 from ..rows import Row, RowError
 from .check.validators import problems
-from .generator_settings import Settings
+from .generator_settings import Descriptions, NameStyle, Settings, Split
 from .mocks import run
 from .plans import Plan, make_plan
 from .say.grammar import NoSentenceError, Speaker
@@ -32,26 +36,32 @@ from .wire.calls import dump
 
 _ATTEMPTS = 300
 
+Languages = Annotated[Sequence[str], Field(min_length=1)]
+Scenarios = Sequence[str] | Mapping[str, float] | None
 
+
+@provides("gold")
 def rows(
-    split: str = "train",
+    split: Split = "train",
     size: int | None = 1000,
     seed: int = 0,
     *,
-    languages: Sequence[str] = ("en", "bg"),
-    scenarios: Sequence[str] | Mapping[str, float] | None = None,
-    min_tools: int = 1,
-    max_tools: int = 8,
-    masking: float = 0.0,
-    descriptions: str = "en",
-    name_style: str = "snake",
-    noise: float = 0.0,
+    languages: Languages = ("en", "bg"),
+    scenarios: Scenarios = None,
+    min_tools: Count = 1,
+    max_tools: Count = 8,
+    masking: Share = 0.0,
+    descriptions: Descriptions = "en",
+    name_style: NameStyle = "snake",
+    noise: Share = 0.0,
 ) -> list[Row]:
-    """Prompts with gold, no two alike; the first rows do not depend on how many follow.
+    """Generated requests in several languages: to call tools, to ask for a missing value, to refuse or to answer.
+
+    No two prompts are alike, and the first rows do not depend on how many follow.
 
     Args:
-        split: One of ``generator_settings.SPLITS``.
-        size: Number of rows; 1000 for None.
+        split: ``test`` is like ``train``; each of the others holds out the thing of its name.
+        size: Number of rows (default 1000).
         seed: Choice of rows.
         languages: Languages of the users; for the split ``language``, those to leave out.
         scenarios: Names of scenarios, or their shares; for None all, in the shares of ``plans.MIX``.
@@ -72,26 +82,38 @@ def rows(
 
 
 def demonstrations(
-    split: str = "train",
+    split: Split = "train",
     size: int | None = 1000,
     seed: int = 0,
     *,
-    languages: Sequence[str] = ("en", "bg"),
-    scenarios: Sequence[str] | Mapping[str, float] | None = None,
-    min_tools: int = 1,
-    max_tools: int = 8,
-    masking: float = 0.0,
-    masking_start: float | None = None,
-    descriptions: str = "en",
-    name_style: str = "snake",
-    noise: float = 0.0,
-    requests: int = 1,
+    languages: Languages = ("en", "bg"),
+    scenarios: Scenarios = None,
+    min_tools: Count = 1,
+    max_tools: Count = 8,
+    masking: Share = 0.0,
+    masking_start: Share | None = None,
+    descriptions: Descriptions = "en",
+    name_style: NameStyle = "snake",
+    noise: Share = 0.0,
+    requests: Positive = 1,
 ) -> list[Row]:
-    """Whole conversations that end in the right assistant turn; ``gold`` is that of the last turn.
+    """Generated tool use in several languages: calls, questions for missing values, refusals, answers.
 
-    Args are those of ``rows`` and:
+    Conversations end in the right assistant turn; ``gold`` is that of the last turn.
+
+    Args:
+        split: ``train``, or one that holds out the thing of its name.
+        size: Number of rows; 1000 for None.
+        seed: Choice of rows.
+        languages: Languages of the users; for the split ``language``, those to leave out.
+        scenarios: Names of scenarios, or their shares; for None all, in the shares of ``plans.MIX``.
+        min_tools: Fewest tools listed, where the scenario needs no more.
+        max_tools: Most tools listed, likewise.
         masking: Probability that names are made up, in the last row.
         masking_start: That probability in the first row, from where it grows linearly; the same for None.
+        descriptions: Language of the tools' descriptions: English, the user's (``target``), or either.
+        name_style: Style of names: ``snake``, or ``mixed``.
+        noise: Probability of slips of the pen in a request.
         requests: Most requests in one conversation over the same tools; all but the last are carried out.
     """
     settings = Settings(split, seed, tuple(languages), scenarios, min_tools, max_tools, descriptions, name_style, noise)

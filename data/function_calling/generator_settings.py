@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal, get_args
 
 from ..rows import RowError
 from .plans import MIX
 from .say import packs
 from .say.library import load_library
 
-SPLITS = ("train", "test", "values", "paraphrases", "tools", "names", "language", "more_tools")
+Split = Literal["train", "test", "values", "paraphrases", "tools", "names", "language", "more_tools"]
+SPLITS: tuple[str, ...] = get_args(Split)
+Descriptions = Literal["en", "target", "mixed"]
+NameStyle = Literal["snake", "mixed"]
 _MORE_TOOLS = (9, 20)
 
 
@@ -37,8 +41,8 @@ class Settings:
         _one_of("split", [self.split], SPLITS)
         _one_of("languages", self.languages, packs.languages())
         _one_of("scenarios", self.scenarios or (), tuple(MIX))
-        _one_of("descriptions", [self.descriptions], ("en", "target", "mixed"))
-        _one_of("name_style", [self.name_style], ("snake", "mixed"))
+        _one_of("descriptions", [self.descriptions], get_args(Descriptions))
+        _one_of("name_style", [self.name_style], get_args(NameStyle))
         if not 0 <= self.min_tools <= self.max_tools:
             found = f"{self.min_tools}, {self.max_tools}"
             raise RowError(f"function_calls · min_tools, max_tools · found {found} · give 0 <= min_tools <= max_tools")

@@ -24,7 +24,7 @@ from ...eval.measure.samples import RecordError, SampleLog
 from ...eval.measure.settings import KlSettings, Settings, rows_sha256
 from ...eval.show.record_tables import suite_table
 from ...rewards.base import Reward
-from ..parts.build_rewards import build_reward, with_readers
+from ..parts.build_rewards import with_readers
 from ..parts.engines import Engines, check_reference
 from ..parts.fingerprint import environment, make_settings, weights_fingerprint
 from ..parts.load_rows import load_sources
@@ -148,7 +148,7 @@ def _board(recipe: EvalRecipe, records: Sequence[Record], before: Sequence[Recor
 
 def _job(recipe: EvalRecipe, suite: Suite, tokenizer: Any, made_on: dict[str, Any]) -> _Job:
     rows = [_clustered(row, suite) for row in load_sources(suite.data)[: recipe.limit]]
-    judge = build_reward(suite.reward)
+    judge = suite.reward.build()
     kept, longest = _tried(recipe, suite, rows, judge, tokenizer, "data")
     guarded = load_sources(suite.holdout.data)[: recipe.limit] if suite.holdout else []
     if guarded:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import Field, Strict
 
-from .options import Count, Flag, Fraction, Positive, Weight, options
+from ...data.options import Count, Flag, Positive, Share, Weight
+from .options import options
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -187,7 +188,7 @@ class Unlikeliness(Advantage):
     """
 
     kind: Literal["unlikeliness"] = "unlikeliness"
-    strength: Fraction = 0.25
+    strength: Share = 0.25
     """The paper's beta_rank."""
 
     reads_correctness: ClassVar[bool] = True

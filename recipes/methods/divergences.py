@@ -19,7 +19,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
-from .options import Fraction, Positive, PositiveFloat, Weight, options, tag_of
+from ...data.options import Positive, PositiveFloat, Share, Weight
+from .options import options, tag_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -142,7 +143,7 @@ class Alpha(RehearsalTerm):
     """Amari's α-divergence, f(u) = (u^{1-α} - (1-α)u - α) / (α(α-1)): 1 is forward KL, 0 is reverse KL."""
 
     kind: Literal["alpha"] = "alpha"
-    alpha: Fraction = 0.5
+    alpha: Share = 0.5
 
     def f(self, x: Tensor) -> Pair:
         """Each half of [0, 1] uses the form that does not cancel there, so both limits are exact."""

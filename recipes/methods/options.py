@@ -10,17 +10,10 @@ from functools import reduce
 from operator import or_
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
-from pydantic import ConfigDict, Discriminator, Field, Strict, Tag
+from pydantic import ConfigDict, Discriminator, Tag
 from pydantic.dataclasses import dataclass
 
 T = TypeVar("T")
-
-Flag = Annotated[bool, Strict()]
-Count = Annotated[int, Strict(), Field(ge=0)]
-Positive = Annotated[int, Strict(), Field(ge=1)]
-Weight = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
-PositiveFloat = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Strict(), Field(ge=0, le=1)]
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...data.rows import Row
 from ...eval.compression.reader import EngineReader
 from ...rewards.base import Reward
-from ...rewards.registry import make_reward
-from ..config.language.plugins import load_plugin
+from ..config.rewards import RewardSpec
 from .engines import build_engine
 from .models import best_device, load_policy, load_tokenizer, model_path
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from ..config.rlvr import RlvrRecipe
 
 
-def build_rewards(sections: Sequence[Any]) -> list[Reward]:
+def build_rewards(sections: Sequence[RewardSpec]) -> list[Reward]:
     """One reward for each section, in order."""
-    return [build_reward(section) for section in sections]
+    return [section.build() for section in sections]
 
 
-def build_reward(section: Any) -> Reward:
-    """A built-in reward by its kind, or a custom one by its import path."""
-    if section.kind == "custom":
-        return load_plugin(section.path)(**section.options)
-    return make_reward(section.kind, **section.model_dump(exclude={"kind", "weight"}))
+def columns_read(rewards: Sequence[Reward], rows: Sequence[Row]) -> set[str]:
+    """The columns that rewards may read; all of the rows' where one does not say which."""
+    if any(reward.reads_all for reward in rewards):
+        return {name for row in rows for name in row}
+    return {name for reward in rewards for name in (*reward.columns, *reward.optional)}
 
 
 def with_readers(

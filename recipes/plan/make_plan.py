@@ -119,7 +119,7 @@ def _pretrain(loaded: LoadedRecipe[Recipe], recipe: PretrainRecipe, gpu: Gpu) ->
         tied=True,
         query_key_norm=sizes.kind == "qwen3",
     )
-    examples = sum(source.size for source in recipe.mixture)
+    examples = sum(source.size or 1000 for source in recipe.mixture)
     batch = trainer_value(trainer, "per_device_train_batch_size", "pretrain") * recipe.launch.processes
     batch *= trainer_value(trainer, "gradient_accumulation_steps", "pretrain")
     yield "recipe", f"{loaded.name}: {recipe.description}"

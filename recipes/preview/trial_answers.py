@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,30 +10,23 @@ from ...rewards.answers.math import MathAnswer
 from ...rewards.answers.text import ExactMatch
 from ...rewards.base import Reward
 from ...rewards.function_calling.function_call import FunctionCall
+from ...rewards.sql_execution.sql_reward import SqlExecution
 
 # Their golds and near misses stand in for those of a reward that has none, such as `format`.
-_OTHERS: tuple[Reward, ...] = (ExactMatch(), MathAnswer(), Countdown(), FunctionCall())
+_OTHERS: tuple[Reward, ...] = (ExactMatch(), MathAnswer(), Countdown(), FunctionCall(), SqlExecution())
 
 
 def gold_answer(row: Mapping[str, Any], rewards: Sequence[Reward]) -> str | None:
     """A gold completion: a reward's, else one from the row's columns; None where there is none."""
     golds = (reward.gold_completion(row) for reward in _readers(row, rewards))
-    found = next((gold for gold in golds if gold is not None), None)
-    return str(row["gold_sql"]) if found is None and "gold_sql" in row else found
+    return next((gold for gold in golds if gold is not None), None)
 
 
 def trial_answers(row: Mapping[str, Any], rewards: Sequence[Reward]) -> dict[str, str]:
     """Completions to try rewards on, by what they are."""
-    answers = {"gold": gold_answer(row, rewards), "empty": "", "near miss": _near_miss(row, rewards)}
+    near_miss = next((miss for reward in _readers(row, rewards) for miss in reward.near_misses(row)), None)
+    answers = {"gold": gold_answer(row, rewards), "empty": "", "near miss": near_miss}
     return {name: answer for name, answer in answers.items() if answer is not None}
-
-
-def _near_miss(row: Mapping[str, Any], rewards: Sequence[Reward]) -> str | None:
-    found = next((miss for reward in _readers(row, rewards) for miss in reward.near_misses(row)), None)
-    if found is None and "gold_sql" in row:
-        query = re.sub(r"[;\s]+$", "", str(row["gold_sql"]))
-        return f"SELECT * FROM ({query}) LIMIT -1 OFFSET 1"
-    return found
 
 
 def _readers(row: Mapping[str, Any], rewards: Sequence[Reward]) -> list[Reward]:

@@ -12,6 +12,8 @@ import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 
+from ...eval.measure.statistics import pass_at_k
+
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
@@ -97,6 +99,17 @@ def combine(rewards: Tensor, applies: Tensor, weights: Tensor) -> Tensor:
     applies = applies & (weights != 0)
     total = (torch.where(applies, rewards, torch.zeros_like(rewards)) * weights).sum(1)
     return torch.where(applies.any(1), total, torch.full_like(total, torch.nan))
+
+
+def passes_at_k(correct: Tensor, k: int) -> list[float]:
+    """Unbiased Pass@k of each prompt of `[prompts, samples]`, 1 for correct and NaN for not judged.
+
+    Prompts with fewer than k judged samples are left out.
+    """
+    counts, right = (~correct.isnan()).sum(1), correct.nansum(1)
+    kept = counts >= k
+    values: list[float] = pass_at_k(counts[kept].cpu().numpy(), right[kept].cpu().numpy(), k).tolist()
+    return values
 
 
 class GraderError(RuntimeError):

@@ -32,7 +32,7 @@ class SamplesFile(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Append what TRL keeps of the last generation batch."""
         logs = self.trainer._logs
-        if not state.is_world_process_zero or not logs["prompt"]:
+        if not state.is_world_process_zero or not logs["prompt"] or "eval_runtime" in kwargs.get("logs", ()):
             return
         with self.path.open("a", encoding="utf-8") as stream:
             for index in range(min(PER_STEP, len(logs["prompt"]))):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...data.rows import Row, RowError
-from ..config.rlvr_checks import verifiers
+from ..config.rlvr import verifiers
 from ..methods.divergences import RehearsalTerm
 from ..run.training import run_training, trainer_options
 
@@ -39,8 +39,10 @@ def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
     """Put rows, rewards, policy, store and divergence together."""
     from ...eval.engines.transformers import stop_token_ids
     from ..parts.build_rewards import build_rewards, with_readers
+    from ..parts.load_rows import load_sources
     from ..parts.models import adapter_config, load_policy, load_tokenizer
     from ..parts.optimizer import make_optimizer
+    from ..run.held_out import KeepsBest
     from ..run.run_folder import MetricsFile
     from .samples import RequireJudged, SamplesFile
     from .split import ensure_split, load_tried, needs_split
@@ -60,6 +62,7 @@ def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
         reward_funcs=rewards,
         args=arguments,
         train_dataset=dataset(trained, rewards),
+        eval_dataset=dataset(load_sources(recipe.held_out.data), rewards) if recipe.held_out else None,
         processing_class=tokenizer,
         peft_config=adapter_config(recipe.model),
         callbacks=[MetricsFile(folder)],
@@ -70,10 +73,14 @@ def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
         divergence=recipe.divergence,
         max_grader_errors=recipe.max_grader_errors,
         share_prompts=recipe.share_prompts,
+        held_out_ks=recipe.held_out.ks if recipe.held_out else (),
         longest_prompt=rows.longest,
     )
     trainer.add_callback(SamplesFile(folder, trainer))
     trainer.add_callback(RequireJudged(trainer))
+    if recipe.held_out is not None and recipe.held_out.keep_best:
+        figure = f"eval_pass@{recipe.held_out.ks[0]}" if verifiers(recipe) else "eval_reward"
+        trainer.add_callback(KeepsBest(trainer, folder, figure, higher=True))
     return trainer
 
 
@@ -106,10 +113,13 @@ def trainer_arguments(recipe: RlvrRecipe) -> Any:
     """The recipe's `trainer:` block as a `GRPOConfig`, with what the recipe itself decides filled in."""
     from trl import GRPOConfig
 
+    from ..run.held_out import evaluation_options
+
     return GRPOConfig(
         **trainer_options(
             recipe,
             remove_unused_columns=False,
+            **evaluation_options(recipe),
             reward_weights=[reward.weight for reward in recipe.rewards],
             beta=getattr(recipe.divergence, "weight", 0.0)
             if recipe.divergence.needs_reference
@@ -125,8 +135,9 @@ def dataset(rows: Sequence[Row], rewards: Sequence[Reward]) -> Any:
     """
     from datasets import Dataset
 
-    read = (name for reward in rewards for name in (*reward.columns, *reward.optional))
-    columns = {"id", "task", "prompt", "tools", *read}
+    from ..parts.build_rewards import columns_read
+
+    columns = {"id", "task", "prompt", "tools", *columns_read(rewards, rows)}
     return Dataset.from_list([{name: row.get(name) for name in sorted(columns)} for row in rows])
 
 

@@ -1,8 +1,7 @@
 """GRPO with the pieces of DPH-RL on TRL's `GRPOTrainer`, which generates, keeps buffers and runs the loop.
 
-Ours are the objective (`objective.py`), any advantage, masking of completions that were not judged, rehearsal in
-forward passes of its own, divergences on rollouts with the estimator named, exact resume in the middle of a rollout
-buffer, and whole checkpoints. The methods of TRL that this overrides stand in `docs/trl_overrides.md`.
+Ours are the objective, any advantage, masking of completions that were not judged, rehearsal in forward passes of its
+own, divergences on rollouts, and exact resume. The methods of TRL that this overrides: `docs/trl_overrides.md`.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from ..methods.advantages import Advantage
 from ..methods.divergences import Divergence, NoDivergence
 from ..run.trainer_base import TrainerBase
 from . import objective, rollouts
-from .judging import GraderWatch, Judge, judged
+from .judging import GraderWatch, Judge, judged, passes_at_k
 from .memory import FitsMemory, is_memory_full
 from .rehearsal import MeasuresReference, MicroBatch, Rehearsal
 from .rollouts import Batch
@@ -38,10 +37,10 @@ class RlvrTrainer(FitsMemory, TrainerBase, GRPOTrainer):
         advantage: With its options.
         verifiers: Indices of the rewards whose verdicts say what is correct.
         rehearsal: The store and its divergence, or None.
-        divergence: Read where it acts on rollouts; the trainer arguments must then have `beta > 0`, so that TRL keeps a
-            reference model.
+        divergence: Where it acts on rollouts, the arguments need `beta > 0`, so that TRL keeps a reference model.
         max_grader_errors: Share of judgements that may fail, see `GraderWatch`.
         share_prompts: Read each prompt of a training batch once.
+        held_out_ks: The k of each Pass@k of an evaluation.
         longest_prompt: Tokens that prompts are cut to on their left, or None.
     """
 
@@ -62,6 +61,7 @@ class RlvrTrainer(FitsMemory, TrainerBase, GRPOTrainer):
         divergence: Divergence | None = None,
         max_grader_errors: float = 0.05,
         share_prompts: bool = False,
+        held_out_ks: Sequence[int] = (),
         longest_prompt: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -84,8 +84,7 @@ class RlvrTrainer(FitsMemory, TrainerBase, GRPOTrainer):
         self.rollout_generator = self.divergence.rollout_generator() if acts else None
         self.rollout_weight: float = getattr(self.divergence, "weight", 0.0)
         self.graders = GraderWatch(max_grader_errors)
-        self.longest_prompt = longest_prompt
-        self.share_prompts = share_prompts
+        self.share_prompts, self.held_out_ks, self.longest_prompt = share_prompts, held_out_ks, longest_prompt
         # A completion with advantage 0 may still be pulled by an entropy bonus or a divergence on rollouts, and counts
         # in the quantile of entropies.
         others = acts or self._entropy_bonus_enabled or self.top_entropy_quantile < 1
@@ -188,9 +187,10 @@ class RlvrTrainer(FitsMemory, TrainerBase, GRPOTrainer):
         self.log_metric("reward/unjudged", groups[0].isnan().float().mean().item())
         if self.verifiers:
             self.log_metric("reward/correct", groups[1].nanmean().item())
+            for k in () if self.model.training else self.held_out_ks:
+                self._metrics["eval"][f"pass@{k}"] += passes_at_k(groups[1].view(-1, self.group_size), k)
         advantages = self.advantage(*(values.view(-1, self.group_size) for values in groups)).reshape(-1)
-        first = self.accelerator.process_index * len(inputs)
-        output["advantages"] = advantages[first : first + len(inputs)]
+        output["advantages"] = advantages.view(-1, len(inputs))[self.accelerator.process_index]
         logged = self._logs["advantages"]  # TRL has just logged its own
         for _ in range(min(len(advantages), len(logged))):
             logged.pop()

@@ -87,7 +87,7 @@ def check_installed(recipe: Any) -> None:
     """Name what is missing before data and weights are read.
 
     Raises:
-        RecipeError: 4-bit weights or an 8-bit optimizer without bitsandbytes.
+        RecipeError: 4-bit weights or an 8-bit optimizer without bitsandbytes, Liger's kernels without its package.
     """
     optimizer = recipe.trainer.get("optim", "")
     needs = {"model.adapter.kind: qlora": adapter_of(recipe, "kind") == "qlora"}
@@ -95,6 +95,8 @@ def check_installed(recipe: Any) -> None:
     wanted = [field for field, needed in needs.items() if needed]
     if wanted and find_spec("bitsandbytes") is None:
         raise RecipeError(f"{', '.join(wanted)} · bitsandbytes is not installed · pip install 'quince[qlora]'")
+    if recipe.trainer.get("use_liger_kernel") and find_spec("liger_kernel") is None:
+        raise RecipeError("trainer.use_liger_kernel · liger-kernel is not installed · pip install liger-kernel")
 
 
 def require_gathering(trainer: Any) -> None:

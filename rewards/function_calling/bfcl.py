@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ...data.function_calling.wire.calls import Call
-from ...data.function_calling.wire.formats import FORMATS, parse_calls
+from ...data.function_calling.wire.formats import FORMATS, FormatName, parse_calls
 from ..base import Reward, Verdict
 from .call_scoring import answer_part
 from .function_call import FunctionCall
@@ -39,7 +39,7 @@ class BfclCall(Reward):
         format: Wire format in which calls are written, one of `data.function_calling.wire.FORMATS`.
     """
 
-    format: str = "hermes"
+    format: FormatName = "hermes"
     name: ClassVar[str] = "bfcl"
     columns: ClassVar[tuple[str, ...]] = ("bfcl",)
 

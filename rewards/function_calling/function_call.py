@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from ...data.function_calling.check.corruptions import corruptions, right_turn
 from ...data.function_calling.wire.calls import of_message
-from ...data.function_calling.wire.formats import FORMATS, parse_calls, render_calls
+from ...data.function_calling.wire.formats import FORMATS, FormatName, parse_calls, render_calls
 from ..base import Reward, Verdict
 from .call_alignment import CallScore
 from .call_scoring import Score, answer_part, score
@@ -34,7 +34,7 @@ class FunctionCall(Reward):
         grading: `binary`: 1 exact, else 0 (Tool-N1). `graded`: -1 to 1 (ToolRL, corrected), see `graded`.
     """
 
-    format: str = "hermes"
+    format: FormatName = "hermes"
     grading: Grading = "binary"
     name: ClassVar[str] = "function_call"
     columns: ClassVar[tuple[str, ...]] = ("gold",)

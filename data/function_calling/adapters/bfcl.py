@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ... import files
+from ...options import provides
 from ...rows import Row, RowError
 from ..check.schema import from_bfcl, to_bfcl
 from ..wire.calls import Call, dump
@@ -47,8 +48,11 @@ GROUPS: dict[str, tuple[str, ...]] = {
 _MOST_VARIANTS = 4096  # of one object with alternatives; the set's largest has 128
 
 
-def rows(split: str, size: int | None = None, seed: int = 0, *, root: str | None = None) -> list[Row]:
-    """Rows with ``prompt``, ``tools``, ``gold``, ``category``, and ``bfcl``, what its own rules read.
+@provides("gold", "bfcl", splits=GROUPS)
+def rows(split: str = "single_turn", size: int | None = None, seed: int = 0, *, root: str | None = None) -> list[Row]:
+    """Single-turn questions of the Berkeley Function-Calling Leaderboard, version 4, from a local folder.
+
+    Rows have ``prompt``, ``tools``, ``gold``, ``category``, and ``bfcl``, what its own rules read.
 
     In ``live_relevance`` only the decision to call is known: ``gold.calls`` is empty.
 

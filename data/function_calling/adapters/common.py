@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import files, hub
+from ...options import provides
 from ...rows import Row, RowError
 from ..check.schema import check_tool, function_of, without_nulls
 from ..wire.calls import Call, dump
@@ -108,9 +109,17 @@ def convert(
     return files.take(rows, size, seed, f"data · {kind}[{split}]")
 
 
-def training_source(place: Place, to_row: Convert) -> Source:
-    """The source function of a public set to train on; its rows are what ``to_row`` makes of a record."""
+def training_source(place: Place, to_row: Convert, about: str, *columns: str) -> Source:
+    """The source function of a public set to train on.
 
+    Args:
+        place: Where it is.
+        to_row: Makes a row of a record.
+        about: One sentence about the set.
+        *columns: Columns of its rows that rewards read.
+    """
+
+    @provides(*columns, splits=place.splits, about=about)
     def rows(
         split: str,
         size: int | None = None,
@@ -142,9 +151,10 @@ def training_source(place: Place, to_row: Convert) -> Source:
     return rows
 
 
-def evaluation_source(place: Place, to_row: Convert, reason: str) -> Source:
+def evaluation_source(place: Place, to_row: Convert, reason: str, about: str) -> Source:
     """The source function of a public set for evaluation only; ``reason`` says why in messages."""
 
+    @provides("gold", splits=place.splits, about=about)
     def rows(
         split: str,
         size: int | None = None,
@@ -154,7 +164,16 @@ def evaluation_source(place: Place, to_row: Convert, reason: str) -> Source:
         root: str | None = None,
         revision: str | None = None,
     ) -> list[Row]:
-        """Rows of the set, as of one to train on, but a training split is refused."""
+        """Rows of the set; a training split is refused.
+
+        Args:
+            split: One of the set's splits.
+            size: Number of rows, drawn with ``seed``; default all.
+            seed: Seed of the draw.
+            path: File to read instead of the set's usual one; relative to ``root``, else to ``QUINCE_DATA``.
+            root: Local folder to read instead of the Hub.
+            revision: Commit on the Hub.
+        """
         no_training(place.kind, split, reason)
         records = place.records(split, root=root, path=path, revision=revision)
         return convert(place.kind, split, records, to_row, size=size, seed=seed)
@@ -162,11 +181,12 @@ def evaluation_source(place: Place, to_row: Convert, reason: str) -> Source:
     return rows
 
 
-def file_source(kind: str, to_row: Convert) -> Source:
+def file_source(kind: str, to_row: Convert, about: str) -> Source:
     """The source function of a layout that a user's own files may have."""
 
+    @provides(about=about)
     def rows(
-        split: str,
+        split: str = "train",
         size: int | None = None,
         seed: int = 0,
         *,
@@ -174,7 +194,16 @@ def file_source(kind: str, to_row: Convert) -> Source:
         root: str | None = None,
         skip_malformed: bool = False,
     ) -> list[Row]:
-        """Rows of a file; the split replaces ``{split}`` in ``path`` and is a label otherwise."""
+        """Rows of a file.
+
+        Args:
+            split: Takes the place of ``{split}`` in ``path``, otherwise it is only a label.
+            size: Number of rows, drawn with ``seed``; default all.
+            seed: Seed of the draw.
+            path: The file; a relative path starts at ``root``, else at ``QUINCE_DATA``.
+            root: Folder of a relative path.
+            skip_malformed: Leave out malformed records, with a warning, instead of stopping at the first.
+        """
         records = Place(kind, {split: ()}).records(split, root=root, path=path)
         return convert(kind, split, records, to_row, size=size, seed=seed, skip_malformed=skip_malformed)
 

@@ -61,4 +61,9 @@ def to_row(record: Record, where: str) -> Row:
     return conversation.row(tool_list([tools] if isinstance(tools, dict) else tools, record, where))
 
 
-rows = training_source(_PLACE, to_row)
+rows = training_source(
+    _PLACE,
+    to_row,
+    "Hermes function calling v1 (hf.co/datasets/NousResearch/hermes-function-calling-v1). `multiturn` begins like "
+    "`singleturn`, row by row: take one of them.",
+)

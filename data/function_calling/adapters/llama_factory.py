@@ -55,5 +55,9 @@ _APIGEN_MT = Place(
     repo="Salesforce/APIGen-MT-5k",
 )
 
-rows = file_source("llama_factory", to_row)
-apigen_mt = training_source(_APIGEN_MT, to_row)
+rows = file_source("llama_factory", to_row, "Conversations with tools in a file of your own, in LLaMA-Factory's roles.")
+apigen_mt = training_source(
+    _APIGEN_MT,
+    to_row,
+    "APIGen-MT: dialogues of customer service (hf.co/papers/2504.03601); gated, not for commercial use.",
+)

@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...files import shorten
-from ...rows import RowError
+from ...rows import RowError, shorten
 from ..check.schema import check_tool, from_mcp, openai_tool
 
 _MOST_PAGES = 1000  # of a listing; a server may return pages without end

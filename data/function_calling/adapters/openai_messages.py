@@ -74,4 +74,6 @@ def _text(content: Any, place: str, conversation: Conversation) -> str:
     raise conversation.malformed(place, content, "give text, or a list of text parts")
 
 
-rows = file_source("openai_messages", to_row)
+rows = file_source(
+    "openai_messages", to_row, "Conversations with tools in a file of your own, as OpenAI's API and TRL have them."
+)

@@ -14,6 +14,7 @@ import re
 from typing import Any
 
 from ... import files
+from ...options import provides
 from ...rows import Row
 from .common import Place, Record, convert
 from .conversations import Conversation
@@ -32,6 +33,7 @@ _STOP = "###STOP###"  # the simulated user's last word to the benchmark's runner
 _SPEAKER = re.compile(r"^(user|assistant|tool): ", re.MULTILINE)
 
 
+@provides(splits=_PLACE.splits)
 def rows(
     split: str,
     size: int | None = None,
@@ -42,7 +44,7 @@ def rows(
     solved: bool = True,
     tools: str | None = None,
 ) -> list[Row]:
-    """Rows with ``messages``.
+    """tau-bench's published dialogues, from a local folder; not to be trained on to report tau-bench.
 
     Args:
         split: ``airline``, ``airline_few_shot`` or ``retail_few_shot``.

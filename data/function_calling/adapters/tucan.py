@@ -44,4 +44,4 @@ def to_row(record: Record, where: str) -> Row:
     return conversation.row(tools, language="bg")
 
 
-rows = training_source(_PLACE, to_row)
+rows = training_source(_PLACE, to_row, "Tucan-BG: conversations in Bulgarian with tools (hf.co/papers/2506.23394).")

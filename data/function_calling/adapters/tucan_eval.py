@@ -77,4 +77,9 @@ def _gold(decision: str, expected: Mapping[str, Any], record: Record, where: str
     return gold_column(decision, decisions=["answer", "refuse"] if decision == "answer" else [])
 
 
-rows = evaluation_source(_PLACE, to_row, "it is the test of Tucan-BG")
+rows = evaluation_source(
+    _PLACE,
+    to_row,
+    "it is the test of Tucan-BG",
+    "Questions in Bulgarian in six scenarios, with and without tools (hf.co/papers/2506.23394).",
+)

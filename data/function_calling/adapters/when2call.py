@@ -68,4 +68,9 @@ def _tool(value: Any, record: Record, where: str) -> dict[str, Any]:
     return from_bfcl(tool)
 
 
-rows = evaluation_source(_PLACE, to_row, "its test is made from BFCL's questions")
+rows = evaluation_source(
+    _PLACE,
+    to_row,
+    "its test is made from BFCL's questions",
+    "Questions whose right reply is one of: answer, call, ask, refuse (hf.co/datasets/nvidia/When2Call).",
+)

@@ -169,5 +169,7 @@ def to_conversation(record: Record, where: str) -> Row:
     return row
 
 
-rows = training_source(_PLACE, to_row)
-demonstrations = training_source(_PLACE, to_conversation)
+_ABOUT = "xLAM-60k: single questions and the calls that answer them (hf.co/papers/2406.18518); gated."
+
+rows = training_source(_PLACE, to_row, _ABOUT, "gold")
+demonstrations = training_source(_PLACE, to_conversation, _ABOUT)

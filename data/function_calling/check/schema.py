@@ -17,8 +17,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from ...files import shorten
-from ...rows import RowError
+from ...rows import RowError, shorten
 from .plain_schema import fits, is_plain
 from .strict_schema import MANY, NAMED, ONE, mapped, strict_validator
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from . import blocks, gemma, json_calls
 from .calls import Call, Parsed
@@ -31,6 +32,8 @@ class _Format:
     parse: Callable[[str], Parsed]
     marks: tuple[str, ...]
 
+
+FormatName = Literal["hermes", "openai", "tucan", "llama3", "gemma"]
 
 FORMATS: dict[str, _Format] = {
     "hermes": _Format(blocks.render_hermes, blocks.parse_hermes, ("<tool_call>", "</tool_call>")),

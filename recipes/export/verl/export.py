@@ -9,7 +9,6 @@ import yaml
 
 from ....data.cache import write_atomic
 from ...config.language.errors import RecipeError
-from ...config.model import QloraAdapter
 from ...config.rlvr import RlvrRecipe
 from ...config.trainer_arguments import trainer_value
 from ...methods.divergences import RehearsalTerm
@@ -85,7 +84,7 @@ def exportable(loaded: LoadedRecipe[Recipe]) -> RlvrRecipe:
         "trainer.max_steps · verl needs a number of steps": steps < 1,
         "objective · only policy_gradient": recipe.objective.kind != "policy_gradient",
         "readers · rewards that ask a model are not exported": bool(recipe.readers),
-        "model.adapter · qlora is not exported": isinstance(recipe.model.adapter, QloraAdapter),
+        "model.adapter · qlora is not exported": recipe.model.adapter.kind == "qlora",
         "model.chat_template · save it with the tokenizer instead": recipe.model.chat_template is not None,
     }
     if found := [f"  {reason}" for reason, holds in reasons.items() if holds]:
@@ -95,7 +94,7 @@ def exportable(loaded: LoadedRecipe[Recipe]) -> RlvrRecipe:
 
 def write_tables(recipe: RlvrRecipe, folder: Path, group: int) -> bool:
     """Write prompts, and stored answers where the recipe rehearses; whether it does."""
-    from ...parts.build_rewards import build_rewards
+    from ...parts.build_rewards import build_rewards, columns_read
     from ...parts.models import load_tokenizer
     from ...rlvr.split import ensure_split, load_tried, needs_split
     from ...rlvr.store import RehearsalStore
@@ -104,7 +103,7 @@ def write_tables(recipe: RlvrRecipe, folder: Path, group: int) -> bool:
     rows = load_tried(recipe, load_tokenizer(recipe.model))
     if any(row.get("tools") for row in rows.good):
         raise RecipeError("data · rows with tools of their own · verl has one list of tools for a run")
-    columns = sorted({name for reward in build_rewards(recipe.rewards) for name in (*reward.columns, *reward.optional)})
+    columns = sorted(columns_read(build_rewards(recipe.rewards), rows.everything) - {"id", "task", "prompt"})
     split = ensure_split(recipe, rows.everything, rows.good, rows.longest) if needs_split(recipe) else None
     write_prompts(folder / PROMPTS, rows.train if split is None else split.training_rows(rows.train), columns, group)
     if split is None or not isinstance(recipe.divergence, RehearsalTerm):

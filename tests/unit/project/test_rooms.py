@@ -91,7 +91,6 @@ def test_recipes_has_no_loose_module():
     assert loose == {"__init__.py", "cli.py"}
 
 
-@pytest.mark.xfail(reason="schemas are being joined with their checks", strict=True)
 def test_a_folder_has_few_files():
     counts = Counter(path.parent for path in PACKAGE)
     assert {str(folder): count for folder, count in counts.items() if count > MOST_FILES} == {}

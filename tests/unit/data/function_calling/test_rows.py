@@ -141,12 +141,12 @@ def test_nothing_wrong_is_right_by_the_scorer_in_any_format(some):
 
 def test_prompts_hold_letters_and_no_escapes(some):
     transformers = pytest.importorskip("transformers")
-    from quince.data.chat.renderer import render_messages, render_prompt
+    from quince.data.chat.renderer import Renderer
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(Path(quince.__file__).parent / "data" / "tiny")
     bulgarian = [row for row in some if row["language"] == "bg"][:60]
     for row in bulgarian:
-        ids = render_prompt(row, tokenizer) if "prompt" in row else render_messages(row, tokenizer)
+        ids = Renderer(tokenizer).render(row, row.get("prompt") or row["messages"]).ids
         text = tokenizer.decode(ids)
         assert re.search("[а-я]", text)
         assert not ESCAPE.search(text)

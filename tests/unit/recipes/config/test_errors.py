@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from quince.recipes.config import RecipeErrors, load_recipe
 from quince.recipes.config.language.errors import did_you_mean, is_rank_zero, one_of
-from quince.recipes.config.rlvr_checks import verifiers
+from quince.recipes.config.rlvr import verifiers
 
 RECIPE = """extends: rlvr/tiny_dph_js.yaml
 kind: rlvr
@@ -220,7 +220,7 @@ def test_your_own_code_is_resolved_when_validated(path, words, tmp_path):
 
 def test_your_own_code_that_is_there_is_accepted(tmp_path):
     path = tmp_path / "r.yaml"
-    plugin = "{kind: custom, path: 'quince.rewards.answers.text:ExactMatch'}"
+    plugin = "{kind: custom, path: 'quince.rewards.answers.text:Format', options: {pattern: '.*'}}"
     path.write_text(f"extends: rlvr/tiny_grpo.yaml\nrewards: [{plugin}]\n")
     assert load_recipe(str(path)).recipe.rewards[0].kind == "custom"
 
@@ -250,7 +250,9 @@ def test_only_rank_zero_speaks(env, speaks, monkeypatch):
     assert is_rank_zero() == speaks
 
 
-SEVERAL = "rewards=[{kind: sql_execution}, {kind: custom, path: 'quince.rewards.answers.text:ExactMatch'}]"
+SEVERAL = (
+    "rewards=[{kind: sql_execution}, {kind: custom, path: 'quince.rewards.answers.text:Format', options: {pattern: x}}]"
+)
 
 
 def test_the_verifier_is_named_where_several_rewards_could_say_what_is_correct(tmp_path):

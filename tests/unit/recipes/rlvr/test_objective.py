@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from quince.recipes.config.trainer_rules import CHOICES
+from quince.recipes.config.trainer_fields import CHOICES
 from quince.recipes.methods.divergences import k3
 from quince.recipes.rlvr import objective
 from quince.recipes.rlvr.objective import Counts, PolicySettings, Rollouts
