@@ -138,9 +138,10 @@ def compress_prompts(
         BudgetError: The limit cannot hold what must be kept.
     """
     started = time.perf_counter()
-    literals = [must_keep] if isinstance(must_keep, str) else list(must_keep)
+    literals: list[Literal] = [must_keep] if isinstance(must_keep, str) else list(must_keep)
     literals += [clean(token) for token in force_tokens if any(map(str.isalnum, token))]
-    literals += [KINDS["numbers"]] if force_reserve_digit else []
+    if force_reserve_digit:
+        literals.append(KINDS["numbers"])
     _check(rate, literals)
     ignored = without_effect(llmlingua, compress_prompts.__kwdefaults__ or ())
     writer = _writer(model, template)

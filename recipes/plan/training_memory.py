@@ -8,7 +8,6 @@ import yaml
 
 from ..config.dpo import DpoRecipe
 from ..config.language.library import accelerate_config
-from ..config.model import QloraAdapter
 from ..config.pretrain import PretrainRecipe
 from ..config.rlvr import RlvrRecipe
 from ..config.shapes import Shape
@@ -26,7 +25,7 @@ ASSUMED_PROMPT_TOKENS = 512
 
 def weight_bytes(model: Model) -> float:
     """Bytes of a weight in memory; `auto` is taken for bfloat16, in which models are published."""
-    return 0.5 if isinstance(model.adapter, QloraAdapter) else {"float32": 4.0}.get(model.dtype, 2.0)
+    return 0.5 if model.adapter.kind == "qlora" else {"float32": 4.0}.get(model.dtype, 2.0)
 
 
 def trainable(model: Model, shape: Shape) -> int:

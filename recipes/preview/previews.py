@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -14,6 +14,12 @@ from rich.text import Text
 from ...data.chat.renderer import render_prompt
 from ...data.rows import Row
 from ...eval.engines.base import Sampling
+from ...rewards.answers.countdown import Countdown
+from ...rewards.answers.math import MathAnswer
+from ...rewards.answers.text import ExactMatch
+from ...rewards.base import Reward, Verdict
+from ...rewards.function_calling.function_call import FunctionCall
+from ...rewards.sql_execution.sql_reward import SqlExecution
 from ..config.compression_eval import CompressionEvalRecipe
 from ..config.coverage import CoverageRecipe
 from ..config.dpo import DpoRecipe
@@ -25,10 +31,8 @@ from ..config.rlvr import RlvrRecipe
 from ..config.sft import SftRecipe
 from ..config.trainer_arguments import trainer_value
 from ..coverage.overview import preview_lines
-from .trial_answers import gold_answer, trial_answers
 
 if TYPE_CHECKING:
-    from ...rewards.base import Reward, Verdict
     from ..config.data import Source
     from ..config.loaded import LoadedRecipe, Recipe
 
@@ -41,6 +45,8 @@ OUTCOME_STYLES = {
     "error": "red",
     "skipped": "dim",
 }
+# Their golds and near misses stand in for those of a reward that has none, such as `format`.
+_OTHERS: tuple[Reward, ...] = (ExactMatch(), MathAnswer(), Countdown(), FunctionCall(), SqlExecution())
 
 
 def show_data(loaded: LoadedRecipe[Recipe], rows: int) -> None:
@@ -198,3 +204,21 @@ def _template_options(recipe: RlvrRecipe | EvalRecipe | CompressionEvalRecipe) -
         return {}
     options = recipe.trainer.get("chat_template_kwargs") or {}
     return options if isinstance(options, dict) else json.loads(options)
+
+
+def gold_answer(row: Mapping[str, Any], rewards: Sequence[Reward]) -> str | None:
+    """A gold completion, from the first reward that has one; None where none has."""
+    golds = (reward.gold_completion(row) for reward in _readers(row, rewards))
+    return next((gold for gold in golds if gold is not None), None)
+
+
+def trial_answers(row: Mapping[str, Any], rewards: Sequence[Reward]) -> dict[str, str]:
+    """Completions to try rewards on, by what they are."""
+    near_miss = next((miss for reward in _readers(row, rewards) for miss in reward.near_misses(row)), None)
+    answers = {"gold": gold_answer(row, rewards), "empty": "", "near miss": near_miss}
+    return {name: answer for name, answer in answers.items() if answer is not None}
+
+
+def _readers(row: Mapping[str, Any], rewards: Sequence[Reward]) -> list[Reward]:
+    """Rewards whose columns a row has, those given first."""
+    return [r for r in (*rewards, *_OTHERS) if all(row.get(column) is not None for column in r.columns)]
