@@ -13,7 +13,7 @@ from ..measure.compare import Comparison, compare, matched
 from ..measure.metrics import Unit, unit_of
 from ..measure.problems import Problem
 from ..measure.statistics import Interval
-from ..show.interval_charts import Line, line_chart
+from ..show.figures import Line, line_chart
 from ..show.record_tables import shown_metrics
 from .content import Entry, Suite
 

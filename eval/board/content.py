@@ -13,12 +13,11 @@ from ...rewards.base import OUTCOMES
 from ..measure.analyses import Analysed, find_analysis, read_analysis
 from ..measure.compare import Comparison, compare, ranks
 from ..measure.labels import differing, record_labels, suite_labels
-from ..measure.metrics import Metric, per_problem
+from ..measure.metrics import KL_METRICS, Metric, per_problem
 from ..measure.problems import Problem, Unjudged
 from ..measure.records import Record
-from ..measure.reference import KL_METRICS
 from ..measure.settings import KlSettings
-from ..show.interval_charts import Line, Point, line_chart, scatter
+from ..show.figures import Line, Point, line_chart, scatter
 
 COLOURS = 8
 
@@ -116,7 +115,9 @@ class Suite:
 
     @cached_property
     def ranks(self) -> dict[str, dict[str, int]]:
-        """Rank of every model by metric, ties kept, over the problems that all of them have."""
+        """Rank of every model by metric, ties kept, over the problems that all of them have; {} for a single model."""
+        if len(self.entries) == 1:
+            return {}
         clusters = {p.id: p.cluster for p in self.base.problems}
         return {
             name: ranks({e.label: e.columns[name] for e in self.entries if name in e.columns}, clusters)

@@ -18,9 +18,8 @@ from ...data.cache import write_atomic
 from ...data.rows import Row
 from ...rewards.base import Reward
 from .labels import record_labels, suite_labels
-from .problems import Problem
+from .problems import Problem, RecordError
 from .records import Record
-from .samples import RecordError
 from .settings import Settings
 
 if TYPE_CHECKING:

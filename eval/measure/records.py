@@ -18,10 +18,8 @@ from ...data.cache import write_atomic
 from ...data.version import __version__
 from ..engines.base import Sampling
 from .evaluate import Evaluation
-from .metrics import Metric, Unit
-from .problems import Problem, Unjudged
-from .reference import KL_METRICS
-from .samples import SAMPLES_FILE, RecordError, read_samples
+from .metrics import KL_METRICS, Metric, Unit
+from .problems import SAMPLES_FILE, Problem, RecordError, Unjudged, read_samples
 from .settings import Settings
 from .statistics import Interval
 

@@ -22,8 +22,8 @@ from ...eval.compression.reader import EngineReader
 from ...eval.engines.base import Sampling
 from ...eval.measure.analyses import keep_analysis, lacks_analysis, read_analysis, show_analyses
 from ...eval.measure.evaluate import Evaluation
+from ...eval.measure.problems import RecordError, SampleLog
 from ...eval.measure.records import read_record, write_record
-from ...eval.measure.samples import RecordError, SampleLog
 from ...eval.measure.settings import Settings, rows_sha256
 from ..parts.build_rewards import load_encoder, load_reader
 from ..parts.engines import build_engine

@@ -17,10 +17,9 @@ from ...eval.board import build_board
 from ...eval.engines.base import Sampling
 from ...eval.measure.analyses import lacks_analysis, show_analyses, write_analysis
 from ...eval.measure.evaluate import Evaluation, evaluate, is_complete
-from ...eval.measure.metrics import Metric
+from ...eval.measure.metrics import KL_METRICS, Metric, reference_kl, spread_rows
+from ...eval.measure.problems import RecordError, SampleLog
 from ...eval.measure.records import Record, list_records, read_record, write_record
-from ...eval.measure.reference import KL_METRICS, reference_kl, spread_rows
-from ...eval.measure.samples import RecordError, SampleLog
 from ...eval.measure.settings import KlSettings, Settings, rows_sha256
 from ...eval.show.record_tables import suite_table
 from ...rewards.base import Reward

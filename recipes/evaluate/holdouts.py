@@ -12,7 +12,7 @@ from ...data.cache import one_writer
 from ...eval.measure.evaluate import evaluate
 from ...eval.measure.holdout import Look, Thresholdout
 from ...eval.measure.metrics import per_problem
-from ...eval.measure.samples import SampleLog
+from ...eval.measure.problems import SampleLog
 from ...eval.measure.settings import rows_sha256
 
 if TYPE_CHECKING:

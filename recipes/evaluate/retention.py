@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...eval.engines.base import Sampling
 from ...eval.measure.evaluate import Evaluation, EvaluationError
+from ...eval.measure.problems import RecordError, SampleLog
 from ...eval.measure.records import read_record, write_record
-from ...eval.measure.samples import RecordError, SampleLog
 from ...eval.measure.settings import Settings, sha256_of
 from ...eval.retention.retention_report import retention_grid, write_retention_page
 from ...eval.retention.retention_tasks import LoadedTask, Wanted, load_tasks

@@ -5,9 +5,9 @@ import shutil
 import pytest
 from quince.data.rows import RowError
 from quince.eval.measure.holdout import HoldoutError
+from quince.eval.measure.metrics import KL_METRICS
+from quince.eval.measure.problems import RecordError
 from quince.eval.measure.records import read_record
-from quince.eval.measure.reference import KL_METRICS
-from quince.eval.measure.samples import RecordError
 from quince.recipes.config import RecipeError, load_recipe
 from quince.recipes.evaluate import evaluation
 from quince.recipes.parts import engines
