@@ -12,10 +12,9 @@ import numpy as np
 from ...rewards.base import OUTCOMES
 from ..measure.analyses import Analysed, find_analysis, read_analysis
 from ..measure.compare import Comparison, compare, ranks
-from ..measure.labels import differing, record_labels, suite_labels
 from ..measure.metrics import KL_METRICS, Metric, per_problem
 from ..measure.problems import Problem, Unjudged
-from ..measure.records import Record
+from ..measure.records import Record, differing, record_labels, suite_labels
 from ..measure.settings import KlSettings
 from ..show.figures import Line, Point, line_chart, scatter
 

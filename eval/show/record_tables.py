@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..measure.compare import Comparison, compare
-from ..measure.labels import differing, record_labels, suite_labels
 from ..measure.metrics import MODEL_REFERENCE, REFERENCE_MODEL, Metric, Unit, per_problem, units
 from ..measure.problems import clusters_of
+from ..measure.records import differing, record_labels, suite_labels
 from ..measure.statistics import Interval, minimum_detectable_difference
 
 if TYPE_CHECKING:

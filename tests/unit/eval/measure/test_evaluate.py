@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 
 import numpy as np
@@ -115,7 +115,7 @@ def test_a_column_names_the_cluster_and_intervals_are_over_clusters():
 
 def test_problems_survive_json(evaluation):
     for problem in evaluation.problems:
-        assert Problem.from_dict(json.loads(json.dumps(problem.as_dict()))) == problem
+        assert Problem.from_dict(json.loads(json.dumps(asdict(problem)))) == problem
 
 
 def test_k_beyond_n_is_refused_before_anything_is_asked():
