@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...data.chat.renderer import Renderer
 from ...data.rows import Row, RowError, check_messages
-from ..parts.load_rows import load_source, thin_out
+from ..parts.loading import load_source, thin_out
 
 if TYPE_CHECKING:
     from ..config.dpo import DpoRecipe

@@ -25,10 +25,8 @@ from ...eval.measure.evaluate import Evaluation
 from ...eval.measure.problems import RecordError, SampleLog
 from ...eval.measure.records import read_record, write_record
 from ...eval.measure.settings import Settings, rows_sha256
-from ..parts.build_rewards import load_encoder, load_reader
-from ..parts.engines import build_engine
 from ..parts.fingerprint import environment, make_settings, weights_fingerprint
-from ..parts.load_rows import load_sources
+from ..parts.loading import build_engine, load_encoder, load_reader, load_sources
 from ..parts.models import load_tokenizer, same_weights
 from ..run.progress import quiet_libraries
 
@@ -88,7 +86,6 @@ def _evaluate(recipe: CompressionEvalRecipe, rows: list[Row], settings: Settings
 def _compressor(recipe: CompressionEvalRecipe, model: Model) -> suite.Compressor:
     tokenizer = load_tokenizer(model)
     engine = build_engine(model, recipe.engine, tokenizer)
-    engine.tokenizer = tokenizer
     return suite.Compressor(engine, recipe.max_tokens, recipe.chat_template_kwargs)
 
 

@@ -23,10 +23,8 @@ from ...eval.measure.records import Record, list_records, read_record, write_rec
 from ...eval.measure.settings import KlSettings, Settings, rows_sha256
 from ...eval.show.record_tables import suite_table
 from ...rewards.base import Reward
-from ..parts.build_rewards import build_reward, with_readers
-from ..parts.engines import Engines, check_reference
 from ..parts.fingerprint import environment, make_settings, weights_fingerprint
-from ..parts.load_rows import load_sources
+from ..parts.loading import Engines, build_reward, check_reference, load_sources, with_readers
 from ..parts.models import load_tokenizer
 from ..parts.preflight import fitting, judgeable
 from ..run.progress import new_bar, quiet_libraries

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ...eval.measure.settings import Settings
     from ...rewards.base import Reward
     from ..config.evaluation import Holdout, Suite
-    from ..parts.engines import Engines
+    from ..parts.loading import Engines
 
 
 def look(

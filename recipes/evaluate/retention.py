@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ...eval.measure.records import Record
     from ..config.evaluation import EvalRecipe
     from ..config.retention import Retention
-    from ..parts.engines import Engines
+    from ..parts.loading import Engines
 
 
 @dataclass(frozen=True)

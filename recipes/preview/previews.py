@@ -21,8 +21,7 @@ from ..config.pretrain import PretrainRecipe
 from ..config.rlvr import RlvrRecipe
 from ..config.sft import SftRecipe
 from ..coverage.overview import preview_lines
-from ..parts.build_rewards import build_reward
-from ..parts.load_rows import load_source
+from ..parts.loading import build_reward, load_source
 from .cells import cells
 from .trial_answers import gold_answer, trial_answers
 
@@ -108,7 +107,7 @@ def _judges(recipe: RlvrRecipe | EvalRecipe, sections: Sequence[Sequence[Any]], 
     found = {id(section): section for group in sections for section in group}
     rewards = [build_reward(section) for section in found.values()]
     if reads and recipe.readers:
-        from ..parts.build_rewards import with_readers
+        from ..parts.loading import with_readers
 
         rewards = with_readers(rewards, recipe, ())
     made = dict(zip(found, rewards, strict=True))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...data.chat.renderer import Rendered, Renderer
 from ...data.rows import Row, RowError
 from ...data.sources import DEMONSTRATIONS, load_demonstrations
-from ..parts.load_rows import load_source, thin_out
+from ..parts.loading import load_source, thin_out
 
 if TYPE_CHECKING:
     from datasets import Dataset

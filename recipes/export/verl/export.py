@@ -86,7 +86,7 @@ def check_exportable(name: str, recipe: Any) -> None:
 
 def write_tables(recipe: RlvrRecipe, folder: Path, group: int) -> bool:
     """Write prompts, and stored answers where the recipe rehearses; whether it does."""
-    from ...parts.build_rewards import build_rewards
+    from ...parts.loading import build_rewards
     from ...parts.models import load_tokenizer
     from ...rlvr.rehearsal import RehearsalStore
     from ...rlvr.split import ensure_split, load_tried, needs_split

@@ -16,7 +16,7 @@ from quince.recipes.export.verl.export import export_verl
 from quince.recipes.export.verl.objective import STORED_SCORE, advantages, grouped_advantages, step_loss
 from quince.recipes.export.verl.order import MixedOrder
 from quince.recipes.export.verl.settings import FOLDER_VARIABLE, batches, clip_of, rehearsing_of
-from quince.recipes.parts.load_rows import load_sources
+from quince.recipes.parts.loading import load_sources
 from quince.recipes.rlvr.advantages import group
 from quince.recipes.rlvr.rehearsal import RehearsalStore
 from quince.recipes.rlvr.rehearsal_loss import Share
