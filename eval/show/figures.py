@@ -1,6 +1,6 @@
-"""What all charts are made of: pieces of SVG text that take their colours from the page they stand in.
+"""Charts as SVG text: their elements, lines with bands, and points with error bars.
 
-`kind` is a class of the style sheet, such as "dot c3"; every text is escaped.
+Colours come from the style sheet of the page; `kind` is a class of it, such as "dot c3". Every text is escaped.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ class Scale:
     stop: float
 
     def __call__(self, value: float) -> float:
-        """Return the place of a value."""
+        """Return the pixel of a value."""
         share = (value - self.low) / (self.high - self.low)
         return round(self.start + share * (self.stop - self.start), 1)
 
 
 def svg(parts: Sequence[str], width: float, height: float, title: str) -> str:
-    """Return a chart of ready parts."""
+    """Return a chart from its elements."""
     head = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title, quote=True)}">'
     return head + "".join(parts) + "</svg>"
 
 
 def alone(chart: str) -> str:
-    """Return a chart as a file of its own, with its style inside."""
+    """Return a chart as a file of its own, with the style sheet inside."""
     head, _, rest = chart.partition(">")
     width, height = head.split('viewBox="0 0 ')[1].split('"')[0].split()
     start = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
@@ -56,13 +56,13 @@ def alone(chart: str) -> str:
 
 
 def text(x: float, y: float, words: str, anchor: str = "middle", kind: str = "") -> str:
-    """Return words whose `anchor` ("start", "middle", "end") stands at a place."""
+    """Return text whose `anchor` ("start", "middle" or "end") is at a point."""
     style = f' class="{kind}"' if kind else ""
     return f'<text{style} x="{x}" y="{y}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
 def x_tick(x: float, words: str, bottom: float, top: float | None = None) -> str:
-    """Return a tick below the axis at `bottom`; with `top`, an upright grid line from there."""
+    """Return a tick below the axis at `bottom`; with `top`, also a vertical grid line."""
     line = "" if top is None else f'<path class="grid" d="M{x} {top}V{bottom}"/>'
     return line + text(x, bottom + 17, words, kind="tick")
 
@@ -73,42 +73,42 @@ def y_tick(y: float, words: str, left: float, right: float, kind: str = "grid") 
 
 
 def axis_names(across: Scale, up: Scale, x_name: str, y_name: str, height: float) -> str:
-    """Return the names of both axes, below and, turned, at the left."""
+    """Return the names of both axes."""
     turned = f'transform="translate(13 {(up.start + up.stop) / 2}) rotate(-90)"'
     below = text((across.start + across.stop) / 2, height - 8, x_name, kind="axis")
     return below + f'<text class="axis" {turned} text-anchor="middle">{escape(y_name)}</text>'
 
 
 def dot(x: float, y: float, kind: str, title: str) -> str:
-    """Return a dot; the title shows when a pointer rests on it."""
+    """Return a dot with a tooltip."""
     return f'<circle class="dot {kind}" cx="{x}" cy="{y}" r="4.5"><title>{escape(title)}</title></circle>'
 
 
 def line(points: Iterable[tuple[float, float]], kind: str) -> str:
-    """Return a line through places."""
+    """Return a line through points."""
     return f'<polyline class="{kind}" points="{path(points)}"/>'
 
 
 def path(points: Iterable[tuple[float, float]]) -> str:
-    """Return places as SVG writes them."""
+    """Return points in the syntax of SVG."""
     return " ".join(f"{x},{y}" for x, y in points)
 
 
 def interval_mark(across: Scale, y: float, value: Interval, kind: str, name: str) -> str:
-    """Return a dot with its interval as a level bar."""
+    """Return a dot with its interval as a horizontal bar."""
     low, high = value.drawn
     bar = f'<path class="bar {kind}" d="M{across(low)} {y}H{across(high)}"/>'
     return bar + dot(across(value.estimate), y, kind, f"{name}: {percent(value)}")
 
 
 def percent(value: Interval) -> str:
-    """Return a share and its interval in words."""
+    """Format a share and its interval in percent."""
     ends = value.refused or f"{100 * value.low:.1f}, {100 * value.high:.1f}"
     return f"{100 * value.estimate:.1f} % [{ends}]"
 
 
 def legend(names: Sequence[str], x: float) -> tuple[str, float]:
-    """Return a dot and a name for each colour, and the place behind the last one."""
+    """Return a dot and a name for each colour, and the x after the last one."""
     parts = []
     for colour, name in enumerate(names):
         parts.append(f'<circle class="dot c{colour}" cx="{x + 5}" cy="12" r="4.5"/>{text(x + 14, 16, name, "start")}')
@@ -125,7 +125,7 @@ class Line:
     """One model's values over x.
 
     Attributes:
-        name: Shown when a pointer rests on the line.
+        name: Shown as a tooltip.
         colour: Index of the colour class.
         points: `(x, value with interval)`.
     """
@@ -137,7 +137,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Point:
-    """One model's place in a plane."""
+    """One model in a scatter plot."""
 
     name: str
     colour: int
@@ -166,7 +166,7 @@ def line_chart(lines: Sequence[Line], title: str, x_label: str, y_label: str) ->
 
 
 def scatter(points: Sequence[Point], title: str, x_label: str, y_label: str, guide: Point | None = None) -> str:
-    """Draw shares against shares with both intervals; `guide` draws lines through one of the points."""
+    """Draw shares against shares with both intervals; `guide` is a point with lines through it."""
     across = Scale(*_range([p.x for p in points]), _LEFT, WIDTH - _RIGHT)
     up = Scale(*_range([p.y for p in points]), HEIGHT - _BOTTOM, _TOP)
     ticks = _ticks(across.low, across.high)
@@ -191,7 +191,7 @@ def _grid(up: Scale) -> str:
 
 
 def _range(values: Sequence[Interval]) -> tuple[float, float]:
-    """Widen to whole steps of a twentieth, inside [0, 1], at least a tenth wide."""
+    """Round outwards to multiples of 0.05, within [0, 1] and at least 0.1 wide."""
     low, high = floor(min(v.drawn[0] for v in values) * 20) / 20, ceil(max(v.drawn[1] for v in values) * 20) / 20
     if high - low < 0.1:
         low, high = max(0.0, low - 0.05), min(1.0, high + 0.05)

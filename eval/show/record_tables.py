@@ -1,4 +1,4 @@
-"""A record as a table on the terminal, beside the one it is compared with."""
+"""Records as tables for the terminal, and the text of values, intervals and p-values."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ _SUITES_BESIDE = 2
 
 
 def label(name: str) -> str:
-    """Return a metric's name for people."""
+    """Return the display name of a metric."""
     return LABELS.get(name, name.replace("pass@", "Pass@"))
 
 
 def number(value: float, unit: Unit, signed: bool = False) -> str:
-    """Format a value: shares in percent."""
+    """Format a value; proportions in percent."""
     sign = "+" if signed else ""
     return f"{100 * value:{sign}.1f}" if unit == "proportion" else f"{value:{sign}.2f}"
 
 
 def spread(interval: Interval, unit: Unit, signed: bool = False) -> str:
-    """Format an estimate with its interval, or why there is none."""
+    """Format an estimate with its interval, or with the reason that there is none."""
     if interval.refused:
         return f"{number(interval.estimate, unit, signed)} [{interval.refused}]"
     low, high = (number(end, unit, signed) for end in (interval.low, interval.high))
@@ -59,14 +59,14 @@ def spread(interval: Interval, unit: Unit, signed: bool = False) -> str:
 
 
 def p_text(interval: Interval) -> str:
-    """Format the p-value of a difference; one below 0.001 is not 0, and without an interval there is none."""
+    """Format the p-value of a difference; a dash if there is no interval."""
     if interval.p_value is None or interval.refused:
         return "–"
     return "< 0.001" if interval.p_value < 0.001 else f"{interval.p_value:.3f}"
 
 
 def shown_metrics(record: Record) -> list[Metric]:
-    """Return the metrics worth a line: what always reads 0, or repeats another one, is left out."""
+    """Return the metrics to show, without those that are 0 or repeat another one."""
     metrics = record.metrics
     shown = []
     for name, metric in metrics.items():
@@ -80,7 +80,7 @@ def shown_metrics(record: Record) -> list[Metric]:
 
 
 def suite_table(record: Record, base: Record | None = None) -> Table:
-    """Return a suite's metrics with intervals; with a base, its values and the paired differences too."""
+    """Return a suite's metrics with intervals; with a base, also its values and the paired differences."""
     from rich.table import Table
 
     settings = record.settings
@@ -118,10 +118,10 @@ def unit_of_interval(problems: Sequence[Problem]) -> str:
 
 
 def power_sentence(problems: Sequence[Problem], ks: Sequence[int], comparison: Comparison | None = None) -> str:
-    """Say which differences of Pass@k, for the first k, so many problems cannot show.
+    """Say which differences in Pass@k, for the first k, are too small to be found with this many problems.
 
-    With a comparison it is the one with this base, whose pairing helps; without one, another model with answers as
-    varied as these, unpaired, which is the most cautious guess. Empty where there are too few problems for an interval.
+    With a comparison, differences paired with its base; without one, unpaired differences from a model with the same
+    variance, which is conservative. Empty if there are too few problems for an interval.
     """
     name = f"pass@{min(ks)}"
     if comparison is not None:
@@ -139,9 +139,9 @@ def power_sentence(problems: Sequence[Problem], ks: Sequence[int], comparison: C
 
 
 def overview_table(records: Sequence[Record]) -> Table:
-    """Return each model's Pass@1 on every suite, and its Pass@k for the largest k, in percent.
+    """Return each model's Pass@1 and Pass@k, for the largest k, on every suite, in percent.
 
-    A line a model; of more suites than fit beside each other, a line a suite and model.
+    One line per model or, with many suites, per suite and model.
     """
     from rich.table import Table
 
@@ -178,7 +178,7 @@ def overview_table(records: Sequence[Record]) -> Table:
 
 
 def _stacked(metric: Metric | None) -> str:
-    """The estimate, and below it the interval, so that six columns fit on a terminal."""
+    """The estimate with the interval below it, so that six columns fit on a terminal."""
     if metric is None:
         return "–"
     low, high = (number(end, metric.unit) for end in metric.interval.drawn)
@@ -192,13 +192,9 @@ def _beside(metric: Metric, base: Record | None, comparison: Comparison | None) 
     difference = comparison.differences.get(metric.name)
     if theirs is None or difference is None:
         return ["–" if theirs is None else number(theirs.interval.estimate, theirs.unit), "–", "–"]
-    text = spread(difference, metric.unit, signed=True)
-    style = "" if difference.contains(0) else "bold"
-    return [
-        number(theirs.interval.estimate, metric.unit),
-        f"[{style}]{_escape(text)}[/]" if style else _escape(text),
-        p_text(difference),
-    ]
+    text = _escape(spread(difference, metric.unit, signed=True))
+    shown = text if difference.contains(0) else f"[bold]{text}[/]"
+    return [number(theirs.interval.estimate, metric.unit), shown, p_text(difference)]
 
 
 def _escape(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Tables of text, for the terminal, Markdown and HTML alike."""
+"""Tables of text for the terminal, Markdown and HTML."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Grid:
     """A table.
 
     Attributes:
-        title: What it shows.
-        header: Names of the columns; the first one is that of the rows' names.
-        rows: Cells as text.
-        note: What the reader has to know.
+        title: Its title.
+        header: Names of the columns; the first column names the rows.
+        rows: Cells.
+        note: Shown below.
     """
 
     title: str
@@ -31,7 +31,7 @@ class Grid:
 
 
 def markdown(grid: Grid) -> str:
-    """Return a table in Markdown; text of rows and models cannot leave its cell."""
+    """Return a table in Markdown, every text escaped."""
     head = "| " + " | ".join(plain(cell) for cell in grid.header) + " |"
     rule = "|---|" + "---:|" * (len(grid.header) - 1)
     rows = ["| " + " | ".join(plain(cell) for cell in row) + " |" for row in grid.rows]
@@ -40,7 +40,7 @@ def markdown(grid: Grid) -> str:
 
 
 def html(grid: Grid) -> str:
-    """Return a table in HTML for the board's style sheet, every text escaped."""
+    """Return a table in HTML, every text escaped."""
     head = "".join(
         f'<th scope="col"{_FIRST if not index else ""}>{escape(name)}</th>' for index, name in enumerate(grid.header)
     )
@@ -60,7 +60,7 @@ def terminal(grid: Grid, title: str) -> Table:
     table = Table(title=escaped(title), caption=escaped(grid.note) or None, title_justify="left")
     for index, name in enumerate(grid.header):
         table.add_column(escaped(name), justify="right" if index else "left")
-    # Of several models the interval stands below the estimate, so that the columns fit on a terminal.
+    # With many columns the interval goes below the estimate, so that they fit on a terminal.
     gap = "\n[" if len(grid.header) > 5 else " ["
     for row in grid.rows:
         table.add_row(*(escaped(cell.replace(" [", gap)) for cell in row))
@@ -68,5 +68,5 @@ def terminal(grid: Grid, title: str) -> Table:
 
 
 def plain(text: str) -> str:
-    """No text can be markup: Markdown's signs are escaped, and HTML's."""
+    """Escape Markdown and HTML."""
     return re.sub(r"([\\|*_`\[\]#~])", r"\\\1", escape(text, quote=False)).replace("\n", " ")

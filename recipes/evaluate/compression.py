@@ -1,4 +1,4 @@
-"""`quince eval` of a compressor: capsules to a record, tables on the terminal, a page and a board."""
+"""`quince eval` of a compressor: a record, tables on the terminal, a page and a board."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 def run(loaded: LoadedRecipe[CompressionEvalRecipe]) -> list[Path]:
     """Evaluate the recipe's compressor and return the record folder in a list.
 
-    What was measured with the same settings is not measured again; prices may change at any time.
+    Nothing is measured again with the same settings; prices may change at any time.
     """
     quiet_libraries()
     with one_writer(Path(loaded.recipe.output_dir)):
@@ -92,7 +92,7 @@ def _compressor(recipe: CompressionEvalRecipe, model: Model) -> suite.Compressor
 def _baselines(
     recipe: CompressionEvalRecipe, rows: list[Row], compressor: suite.Compressor
 ) -> dict[str, suite.Baseline]:
-    """The baselines that the recipe has models for."""
+    """The baselines whose models the recipe names."""
     passages = [row["passage"] for row in rows]
     found: dict[str, suite.Baseline] = {
         results.FIRST: baselines.first_tokens,
@@ -136,7 +136,7 @@ def _timings(
 
 
 def _settings(recipe: CompressionEvalRecipe, rows: list[Row]) -> Settings:
-    """What decides the results; of readers and the base also their weights."""
+    """Everything that affects the results, with the weights of readers and base."""
     others = [model for model in (recipe.encoder, recipe.baselines.base) if model is not None]
     models = [*(section.model for section in recipe.readers), *others]
     decisive = {"seed", "chat_template_kwargs", "readers", "encoder", "baselines", "latency"}
@@ -165,6 +165,6 @@ def _is_done(folder: Path, settings: Settings) -> bool:
 
 
 def _keep_prices(recipe: CompressionEvalRecipe, settings: Settings, folder: Path) -> None:
-    """Put the recipe's prices beside what was measured."""
+    """Write the recipe's prices into the analysis."""
     prices = asdict(Prices(**recipe.prices.model_dump())) if recipe.prices else None
     keep_analysis(folder, settings, (read_analysis(folder, settings) or {}) | {"prices": prices})

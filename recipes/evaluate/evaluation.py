@@ -1,4 +1,4 @@
-"""`quince eval`: every suite of a recipe to a record, a table on the terminal, and a board."""
+"""`quince eval`: a record and a table for every suite of a recipe, and a board."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Job:
-    """One suite, ready to run."""
+    """A suite that is ready to run."""
 
     folder: Path
     rows: list[Row]
@@ -58,10 +58,10 @@ class _Job:
         return len(self.rows) * self.settings.sampling.n
 
     def is_done(self) -> bool:
-        """Whether the folder holds the record of exactly this."""
+        """Whether the folder holds this record, complete."""
         record = self._record()
         try:
-            if record is None or record.ks != self.ks or not self._same_kl(record):
+            if record is None or record.ks != self.ks or record.settings.kl != self.settings.kl:
                 return False
             if not is_complete(record.problems(), self.rows, self.settings.sampling.n):
                 return False
@@ -70,28 +70,26 @@ class _Job:
         return not lacks_analysis(self.folder, self.settings)
 
     def known_kl(self) -> dict[str, Metric] | None:
-        """The divergences that an earlier record already has, None if they are to be measured."""
+        """The divergences in an earlier record, None if they have to be measured."""
         if self.settings.kl is None:
             return {}
         record = self._record()
-        return {name: record.metrics[name] for name in KL_METRICS} if record and self._same_kl(record) else None
+        same = record is not None and record.settings.kl == self.settings.kl
+        return {name: record.metrics[name] for name in KL_METRICS} if record and same else None
 
     def _record(self) -> Record | None:
-        """The record of these answers, whatever was measured on them."""
+        """The record of the same samples, whatever was measured on them."""
         try:
             record = read_record(self.folder)
         except RecordError:
             return None
         return record if record.settings.hash == self.settings.hash else None
 
-    def _same_kl(self, record: Record) -> bool:
-        return record.settings.kl == self.settings.kl
-
 
 def run(loaded: LoadedRecipe[EvalRecipe]) -> list[Path]:
     """Evaluate the recipe's model on its suites and return the record folders.
 
-    A suite that is done with the same settings is not run again; an interrupted one goes on.
+    A suite that is complete with the same settings is not run again; an interrupted one is continued.
     """
     quiet_libraries()
     recipe: EvalRecipe = loaded.recipe
@@ -121,7 +119,8 @@ def _run(recipe: EvalRecipe, console: Console) -> list[Path]:
     records = [read_record(folder) for folder in folders]
     before = [base[record.settings.suite] for record in records if record.settings.suite in base]
     show_analyses([*before, *records], recipe.output_dir, console)
-    page = _board(recipe, records, before)
+    shown = [record.folder for record in (*before, *records)]
+    page = build_board(shown, Path(recipe.output_dir) / "board", before[0].settings.model_name if before else None)
     places = f"Records in [bold]{escape(recipe.output_dir)}[/], board at [bold]{escape(str(page))}[/]"
     console.print(places, soft_wrap=True)
     return folders
@@ -135,12 +134,6 @@ def _baseline(recipe: EvalRecipe) -> dict[str, Record]:
     if not records:
         raise RecordError(f"baseline · {recipe.baseline} holds no record · evaluate the base model into it first")
     return {record.settings.suite: record for record in records}
-
-
-def _board(recipe: EvalRecipe, records: Sequence[Record], before: Sequence[Record]) -> Path:
-    name = before[0].settings.model_name if before else None
-    folders = [record.folder for record in (*before, *records)]
-    return build_board(folders, Path(recipe.output_dir) / "board", base=name)
 
 
 def _job(recipe: EvalRecipe, suite: Suite, tokenizer: Any, made_on: dict[str, Any]) -> _Job:
@@ -172,14 +165,14 @@ def _job(recipe: EvalRecipe, suite: Suite, tokenizer: Any, made_on: dict[str, An
 def _tried(
     recipe: EvalRecipe, suite: Suite, rows: list[Row], reward: Reward, tokenizer: Any, data: str
 ) -> tuple[list[Row], int | None]:
-    """The rows that can be judged and whose prompts fit, and what prompts are to be cut to, if one is."""
+    """The rows that can be judged and whose prompts fit, and the length that prompts are to be cut to, if any."""
     where = f"suites · {suite.name} · {data}"
     kept = judgeable(rows, [reward], recipe.max_unjudgeable, where)
     return fitting(kept, tokenizer, recipe.model, suite.sampling.max_tokens, recipe.long_prompts, where)
 
 
 def _clustered(row: Row, suite: Suite) -> Row:
-    """The row with the cluster that its suite names."""
+    """The row with the cluster of its suite."""
     if suite.cluster is None:
         return row
     if suite.cluster not in row:
@@ -193,7 +186,7 @@ def _kl_settings(kl: Kl) -> KlSettings:
 
 
 def _run_jobs(recipe: EvalRecipe, jobs: Sequence[_Job], engines: Engines, tokenizer: Any, console: Console) -> None:
-    """Run the suites that are not done with these settings."""
+    """Run the suites that are not complete with these settings."""
     pending = [job for job in jobs if not job.is_done()]
     if not pending:
         if jobs:
@@ -216,7 +209,7 @@ def _look_at_holdouts(recipe: EvalRecipe, jobs: Sequence[_Job], engines: Engines
 
 
 def _run_job(job: _Job, engines: Engines, progress: Progress, task: TaskID) -> None:
-    """Answer a suite; where the answers are there and only ks or divergences changed, measure them again."""
+    """Run a suite; if its samples are complete, measure only what changed, such as ks or divergences."""
     settings, log = job.settings, SampleLog(job.folder, job.settings.hash)
     sampling = settings.sampling
     answered = log.finished()
@@ -240,7 +233,7 @@ def _run_job(job: _Job, engines: Engines, progress: Progress, task: TaskID) -> N
 
 
 def _with_kl(evaluation: Evaluation, job: _Job, engines: Engines) -> Evaluation:
-    """Add the divergences that the settings ask for, measured now or before."""
+    """Add the divergences of the settings, from the earlier record if it has them."""
     known, settings = job.known_kl(), job.settings
     if known is not None or settings.kl is None:
         return replace(evaluation, kl=known or {})

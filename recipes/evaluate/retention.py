@@ -1,9 +1,10 @@
-"""The `retention:` section of an evaluation: each task of lm-eval to a record, and all of them in one table."""
+"""The `retention:` section of an evaluation: a record for each task of lm-eval, and one table."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -32,14 +33,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _TaskJob:
-    """One task, ready to run."""
+    """A task that is ready to run."""
 
     folder: Path
     task: LoadedTask
     settings: Settings
 
     def is_done(self) -> bool:
-        """Whether the folder holds the record of exactly this."""
+        """Whether the folder holds this record, complete."""
         try:
             record = read_record(self.folder)
             same = record.settings.hash == self.settings.hash
@@ -56,7 +57,7 @@ def run_retention(
     base: Mapping[str, Record],
     console: Console,
 ) -> list[Path]:
-    """Answer the tasks that are not done yet, print and write the table, and return the record folders."""
+    """Run the tasks that are not done, print and write the table, and return the record folders."""
     section = recipe.retention
     assert section is not None
     wanted = [Wanted(**task.model_dump()) for task in section.tasks]
@@ -76,7 +77,7 @@ def run_retention(
 
 
 def _check_names(tasks: Sequence[str], suites: Sequence[str]) -> None:
-    """See to it that every task has a folder of its own."""
+    """Check that every task has a folder of its own."""
     taken = {name.casefold() for name in suites}
     for name in tasks:
         if problem := folder_problem(name):
@@ -87,7 +88,7 @@ def _check_names(tasks: Sequence[str], suites: Sequence[str]) -> None:
 
 
 def _task_folder(name: str) -> Path:
-    """A folder of task files: yours, or one of the library."""
+    """A folder of task files: the user's, or one of the library."""
     for folder in (Path(name), LIBRARY / name):
         if folder.is_dir():
             return folder
@@ -98,11 +99,11 @@ def _job(recipe: EvalRecipe, section: Retention, task: LoadedTask, tokenizer: An
     settings = make_settings(
         recipe,
         tokenizer,
-        made_on | {"lm_eval": _version()},
+        made_on | {"lm_eval": version("lm-eval")},
         suite=task.name,
         sampling=Sampling(temperature=0.0, max_tokens=section.max_tokens, seed=recipe.seed),
         reward=task.described()
-        | {"version": _version(), "chat_template": section.chat_template, "max_length": section.max_length},
+        | {"version": version("lm-eval"), "chat_template": section.chat_template, "max_length": section.max_length},
         data=task.sources(),
         rows_sha256=sha256_of([task.documents, task.examples]),
     )
@@ -110,7 +111,7 @@ def _job(recipe: EvalRecipe, section: Retention, task: LoadedTask, tokenizer: An
 
 
 def _answers(folder: str, max_length: int, settings: Settings) -> Path:
-    """The file of every answer: of this model and these lengths, whatever tasks are asked and however scored."""
+    """The log of answers of this model with this length, for all tasks."""
     names = ("model", "revision", "model_fingerprint", "dtype", "engine", "engine_version", "template_sha256")
     key = sha256_of([getattr(settings, name) for name in names] + [max_length])
     return Path(folder) / f"retention.{key[:16]}.jsonl"
@@ -129,14 +130,7 @@ def _run_job(seed: int, section: Retention, job: _TaskJob, engines: Engines, ans
         run_code=section.run_code,
     )
     log = SampleLog(job.folder, job.settings.hash)
-    log.drop()  # an interrupted run wrote some of them
-    log.append(problems)
+    log.rewrite(problems)
     log.finish()
     seconds = {"generate": perf_counter() - started}
     write_record(job.folder, Evaluation(tuple(problems), job.settings.sampling, (1,), seconds), job.settings)
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("lm-eval")
