@@ -8,7 +8,9 @@ https://arxiv.org/abs/2209.11895), and tool calls then only have to teach what t
 from __future__ import annotations
 
 import random
+from typing import Literal
 
+from .options import Positive
 from .rows import Row
 
 LETTERS = {
@@ -19,7 +21,9 @@ LONGEST = 3
 """Words of a string."""
 
 
-def demonstrations(split: str = "train", size: int = 1000, seed: int = 0, turns: int = 8) -> list[Row]:
+def demonstrations(
+    split: Literal["train"] = "train", size: int = 1000, seed: int = 0, turns: Positive = 8
+) -> list[Row]:
     """Conversations of `turns` strings, each said by the user and repeated by the assistant.
 
     Args:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+from typing import Literal
 
 from .rows import Row
 
@@ -31,7 +32,7 @@ BULGARIAN = (
 KEYS = ("name arguments city date time price query language amount currency from to people email text unit").split()
 
 
-def demonstrations(split: str = "pretrain", size: int = 2000, seed: int = 0) -> list[Row]:
+def demonstrations(split: Literal["pretrain"] = "pretrain", size: int = 1000, seed: int = 0) -> list[Row]:
     """Word salads of both languages with a tool call, as SFT rows; for the tokenizer, not to be learned."""
     rng = random.Random(f"{seed}/{split}")
     rows: list[Row] = []

@@ -1,8 +1,7 @@
 """Local files: where they are, how they are read, and the source of ready rows (kind ``jsonl``).
 
-A folder of data is named by the option ``root`` of a source or, for all sources at once, by the
-environment variable ``QUINCE_DATA``. Files are found by their stem, in any of the formats of
-``SUFFIXES``; a file is data only, nothing in it is ever executed.
+The option ``root`` of a source names the folder of its data, or for all sources at once the environment variable
+``QUINCE_DATA``. Files are found by their stem, in any of the formats of ``SUFFIXES``. Nothing in a file is executed.
 """
 
 from __future__ import annotations
@@ -16,20 +15,22 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
-from .rows import Row, RowError
+from .rows import Row, RowError, shorten
 
 ROOT_VARIABLE = "QUINCE_DATA"
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet", ".csv", ".csv.gz")
 
 
-def jsonl(split: str, size: int | None = None, seed: int = 0, *, path: str, root: str | None = None) -> list[Row]:
-    """Source of ready rows: a file whose records already are rows (columns: those of the file).
+def jsonl(
+    split: str = "train", size: int | None = None, seed: int = 0, *, path: str, root: str | None = None
+) -> list[Row]:
+    """Ready rows in JSON-lines, JSON, CSV or parquet files; their columns are known only when they are read.
 
     Args:
-        split: Put in the place of ``{split}`` in ``path``; otherwise only a label.
+        split: Replaces ``{split}`` in ``path``.
         size: Number of rows, drawn with ``seed`` and kept in file order; default all.
         seed: Seed of the draw.
         path: File in any format of ``SUFFIXES``. A relative path starts at ``root``, else at
@@ -46,11 +47,7 @@ def jsonl(split: str, size: int | None = None, seed: int = 0, *, path: str, root
 
 
 def source_file(path: str, split: str, root: str | None) -> Path:
-    """The file that a source names, whether it is there or not.
-
-    Raises:
-        RowError: The folder of a relative path does not exist.
-    """
+    """The file that a source names, whether it is there or not; raises as `data_root`."""
     return (data_root(root) or Path()) / path.replace("{split}", split)
 
 
@@ -75,12 +72,10 @@ def find_file(root: Path, stems: Sequence[str], where: str) -> Path:
     Raises:
         RowError: If there is none; the message lists what would have done.
     """
-    for stem in stems:
-        for suffix in SUFFIXES:
-            file = root / (stem + suffix)
-            if file.is_file():
-                return file
-    raise RowError(f"{where} · file · found none under {root} · {wanted(stems)}")
+    file = next((file for stem in stems for end in SUFFIXES if (file := root / (stem + end)).is_file()), None)
+    if file is None:
+        raise RowError(f"{where} · file · found none under {root} · {wanted(stems)}")
+    return file
 
 
 def wanted(stems: Sequence[str]) -> str:
@@ -147,27 +142,16 @@ def malformed(where: str, name: str, found: Any, fix: str, record: Mapping[str, 
     return RowError(f"{where} · {name} · found {shorten(found, 60)} · {fix} · record: {shorten(record)}")
 
 
-def shorten(value: Any, limit: int = 300) -> str:
-    """``repr`` cut to ``limit`` characters."""
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def _open(path: Path) -> IO[str]:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+def _open(path: Path, errors: str = "strict") -> IO[str]:
+    opener = gzip.open if path.suffix == ".gz" else open
+    return cast(IO[str], opener(path, "rt", encoding="utf-8-sig", newline="", errors=errors))
 
 
 def _undecodable(path: Path) -> int:
     """The first line that is not UTF-8."""
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                line.decode()
-            except UnicodeDecodeError:
-                return number
-    return 1
+    with _open(path, errors="surrogateescape") as lines:
+        bad = (number for number, line in enumerate(lines, start=1) if re.search("[\udc80-\udcff]", line))
+        return next(bad, 1)
 
 
 def _read_jsonl(path: Path) -> Iterator[tuple[int, Any]]:

@@ -1,9 +1,8 @@
-"""The Row: one training or evaluation example, a plain mapping that ``datasets`` can hold.
+"""The row: one example of training or evaluation, a plain mapping that ``datasets`` can hold.
 
-A row has ``id`` (stable between runs), ``task`` and either ``prompt`` (messages to answer, for RL
-and evaluation) or ``messages`` (a whole conversation, for SFT). Every other column is for rewards.
-Nested values that differ in shape from row to row (tool schemas, lists of accepted answers) are
-JSON strings, so that a columnar store does not fill them with invented nulls.
+A row has ``id`` (stable between runs), ``task`` and either ``prompt`` (messages to continue, for RL and evaluation) or
+``messages`` (a whole conversation, for SFT). Every other column is for rewards. Nested values that differ in shape
+from row to row (tool schemas, lists of accepted answers) are JSON strings, so that Arrow does not add nulls to them.
 """
 
 from __future__ import annotations
@@ -22,11 +21,7 @@ class RowError(ValueError):
 
 
 def check_row(row: Mapping[str, Any], where: str) -> Row:
-    """Check one row and return it as a plain dict.
-
-    Args:
-        row: The row to check.
-        where: Name of its place for the message, for example ``"train.jsonl:12"``.
+    """Check one row and return it as a plain dict; `where` is its place for messages, such as ``"train.jsonl:12"``.
 
     Raises:
         RowError: If ``id`` or ``task`` is missing, if not exactly one of ``prompt`` and
@@ -41,9 +36,8 @@ def check_row(row: Mapping[str, Any], where: str) -> Row:
     present = [column for column in ("prompt", "messages") if row.get(column) is not None]
     if len(present) != 1:
         found = " and ".join(present) or "neither"
-        raise RowError(
-            f"{where} · prompt, messages · found {found} · give prompt (RL, evaluation) or messages (SFT), not both"
-        )
+        fix = "give prompt (RL, evaluation) or messages (SFT), not both"
+        raise RowError(f"{where} · prompt, messages · found {found} · {fix}")
     check_messages(row[present[0]], f"{where} · {present[0]}")
     if row.get("tools") is not None:
         _check_tools(row["tools"], where)
@@ -51,7 +45,9 @@ def check_row(row: Mapping[str, Any], where: str) -> Row:
 
 
 def check_rows(rows: Iterable[Mapping[str, Any]], where: str) -> list[Row]:
-    """Check every row and that ids are unique.
+    """Check every row and that ids are unique; where one has a list of gold queries, `gold_sql` becomes one in all.
+
+    Arrow, which holds the rows while training, takes one type a column.
 
     Raises:
         RowError: For the first malformed row or the first id that comes twice.
@@ -65,6 +61,8 @@ def check_rows(rows: Iterable[Mapping[str, Any]], where: str) -> list[Row]:
         if first != index:
             raise RowError(f"{place} · id · {good['id']!r} is also the id of row {first} · make ids unique")
         checked.append(good)
+    if any(isinstance(row.get("gold_sql"), list) for row in checked):
+        checked = [row | {"gold_sql": [sql]} if isinstance(sql := row.get("gold_sql"), str) else row for row in checked]
     return checked
 
 
@@ -75,11 +73,11 @@ def check_messages(messages: Any, where: str) -> None:
         RowError: If it is empty or a message is malformed.
     """
     if not isinstance(messages, list) or not messages:
-        raise RowError(f"{where} · found {_short(messages)} · give a non-empty list of messages")
+        raise RowError(f"{where} · found {shorten(messages, 60)} · give a non-empty list of messages")
     for index, message in enumerate(messages):
         place = f"{where}[{index}]"
         if not isinstance(message, Mapping):
-            raise RowError(f"{place} · found {_short(message)} · give {{role, content}}")
+            raise RowError(f"{place} · found {shorten(message, 60)} · give {{role, content}}")
         if message.get("role") not in ROLES:
             raise RowError(_problem(place, "role", message.get("role"), f"one of {', '.join(ROLES)}"))
         if message.get("tool_calls"):
@@ -92,7 +90,7 @@ def check_messages(messages: Any, where: str) -> None:
 
 
 def _check_calls(message: Mapping[str, Any], where: str) -> None:
-    """Calls in OpenAI's form; arguments are JSON strings, in which a column store invents no nulls."""
+    """Calls in OpenAI's form; arguments are JSON strings, to which Arrow adds no nulls."""
     calls = message["tool_calls"]
     if message["role"] != "assistant" or not isinstance(calls, list):
         raise RowError(_problem(where, "tool_calls", calls, "give a list, in assistant messages only"))
@@ -100,7 +98,7 @@ def _check_calls(message: Mapping[str, Any], where: str) -> None:
         place = f"{where} · tool_calls[{index}]"
         function = call.get("function") if isinstance(call, Mapping) else None
         if not isinstance(function, Mapping):
-            raise RowError(f'{place} · found {_short(call)} · give {{"type": "function", "function": {{...}}}}')
+            raise RowError(f'{place} · found {shorten(call, 60)} · give {{"type": "function", "function": {{...}}}}')
         if not isinstance(function.get("name"), str) or not function["name"]:
             raise RowError(_problem(place, "name", function.get("name"), "give the name of the tool"))
         if not isinstance(_object(function.get("arguments")), dict):
@@ -129,9 +127,10 @@ def _check_tools(tools: Any, where: str) -> None:
 
 
 def _problem(where: str, what: str, found: Any, fix: str) -> str:
-    return f"{where} · {what} · found {_short(found)} · {fix}"
+    return f"{where} · {what} · found {shorten(found, 60)} · {fix}"
 
 
-def _short(value: Any, limit: int = 60) -> str:
+def shorten(value: Any, limit: int = 300) -> str:
+    """``repr`` cut to ``limit`` characters."""
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"

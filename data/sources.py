@@ -60,7 +60,7 @@ DEMONSTRATIONS: dict[str, str] = {
     "tucan": "quince.data.function_calling.adapters.tucan:rows",
     "hermes_fc": "quince.data.function_calling.adapters.hermes:rows",
     "llama_factory": "quince.data.function_calling.adapters.llama_factory:rows",
-    "apigen_mt": "quince.data.function_calling.adapters.apigen_mt:rows",
+    "apigen_mt": "quince.data.function_calling.adapters.llama_factory:apigen_mt",
     "tau_bench": "quince.data.function_calling.adapters.tau_bench:rows",
     "openai_messages": "quince.data.function_calling.adapters.openai_messages:rows",
 }

@@ -72,7 +72,9 @@ def show(
 @app.command()
 def validate(recipe: Recipe, overrides: Overrides = None) -> None:
     """Check a recipe; every problem at once, exit code 2 if there is one."""
-    loaded = _load(recipe, overrides)
+    from .run.console import load_for_launch
+
+    loaded = load_for_launch(recipe, overrides or [])
     for note in loaded.notes:
         print(f"note: {note}")
     print(f"{loaded.name}: valid")
@@ -90,7 +92,7 @@ def plan(
 
     if gpu not in GPUS:
         raise typer.BadParameter(f"{gpu!r} is not one of {', '.join(GPUS)}")
-    print(make_plan(_load(recipe, overrides), gpu))
+    print(make_plan(_load(recipe, overrides), gpu, [recipe, *(overrides or [])]))
 
 
 @app.command()
@@ -144,9 +146,10 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
 ) -> None:
     """Train; with `launch.processes` above 1 through `accelerate launch`."""
+    from .run.console import load_for_launch
     from .run.launching import launch_command, run_launched
 
-    loaded = _load(recipe, overrides)
+    loaded = load_for_launch(recipe, overrides or [])
     if loaded.recipe.kind not in _TRAINERS:
         raise typer.BadParameter(f"{loaded.name} is for `quince eval`")
     arguments = [recipe, *(overrides or []), *(["--resume"] if resume else [])]

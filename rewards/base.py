@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal, get_args
 
 from ..data import limits
+from ..data.user_code import described
 
 Outcome = Literal["correct", "wrong", "unparseable", "timeout", "error", "skipped"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -23,10 +27,9 @@ class Verdict:
 
     Attributes:
         value: The reward; `None` means "not judged" and is masked by the trainer, never read as 0.
-        outcome: `correct`, `wrong`, `unparseable` (the answer cannot be read) or `timeout` (the answer ran into a
-            limit of time, memory, depth or size): both are worth the low end of the range. `error` (the judge or
-            the gold answer failed) and `skipped` (the row cannot be judged at all, for example because its gold
-            answer is empty) are not judged.
+        outcome: `correct` or `wrong`; `unparseable` (the answer cannot be read) or `timeout` (it ran into a limit of
+            time, memory, depth or size), both worth the low end of the range; `error` (the judge or the gold failed)
+            or `skipped` (the row cannot be judged, for example because its gold is empty), both not judged.
         detail: One short line for people.
     """
 
@@ -47,6 +50,7 @@ class Reward:
         columns: Row columns that `judge` needs. A row in which one is `None` is skipped, so that one run
             can mix tasks.
         optional: Row columns that `judge` reads where they are there.
+        reads_all: Whether it may read any column, so that none is left out.
         range: Lowest and highest value.
         patience_s: Seconds that `judge` may compute; an answer that takes longer is a `timeout`.
     """
@@ -54,6 +58,7 @@ class Reward:
     name: ClassVar[str]
     columns: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[tuple[str, ...]] = ()
+    reads_all: ClassVar[bool] = False
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     patience_s: ClassVar[float] = 10.0
 
@@ -72,7 +77,7 @@ class Reward:
 
     def judge_batch(self, completions: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Verdict]:
         """Judge completions against their rows, in order; nothing in a completion or a row makes it raise."""
-        return [self._judge_or_error(text, row) for text, row in zip(completions, rows, strict=True)]
+        return [self._settled(row, partial(self.judge, text, row)) for text, row in zip(completions, rows, strict=True)]
 
     def canonical(self, completion: str, row: Mapping[str, Any]) -> str | None:
         """Identity of the solution for diversity metrics: equal strings are one solution, `None` is none."""
@@ -132,14 +137,14 @@ class Reward:
                 return Verdict(None, "skipped", f"{where} · give the row one, or leave it to another reward")
         return None
 
-    def _judge_or_error(self, completion: str, row: Mapping[str, Any]) -> Verdict:
-        """`judge`, with a failure of the judge itself turned into a verdict that is not a reward."""
+    def _settled(self, row: Mapping[str, Any], judge: Callable[[], Verdict]) -> Verdict:
+        """A judgement, or the verdict on a row that cannot be judged, an answer over a limit or a judge that failed."""
         skipped = self._unjudgeable(row)
         if skipped is not None:
             return skipped
         try:
             with time_limit(self.patience_s):
-                return self.judge(completion, row)
+                return as_verdict(judge(), self)
         except (AnswerLimit, MemoryError, RecursionError) as error:
             return self.over_limit(str(error) or type(error).__name__)
         except Exception as error:
@@ -147,34 +152,63 @@ class Reward:
 
 
 def time_limit(seconds: float) -> AbstractContextManager[None]:
-    """Raise `AnswerLimit` in a block that takes longer; work that may never return belongs into `rewards.workers`."""
+    """Raise `AnswerLimit` in a block that takes longer; work that may never return belongs in `rewards.workers`."""
     return limits.time_limit(seconds, AnswerLimit(f"no judgement within {seconds:g} s"))
 
 
+def finished(value: Any) -> Any:
+    """What a function returned, or what it will return if it is `async`."""
+    if not inspect.isawaitable(value):
+        return value
+    import asyncio  # half of the time that the command line takes to start
+
+    async def wait() -> Any:
+        return await value
+
+    return asyncio.run(wait())
+
+
+def as_verdict(value: Any, reward: Reward) -> Verdict:
+    """What a judge returned as a verdict: a number or truth value is correct at the high end of the reward's range.
+
+    Raises:
+        ValueError: It is not finite, or neither a number, a truth value, None nor a verdict.
+    """
+    value = finished(value)
+    if isinstance(value, Verdict):
+        number = value.value
+    elif value is None:
+        return Verdict(None, "skipped", "not judged")
+    else:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise ValueError(f"reward {reward.name} returned {value!r:.60}: give a number, None or a Verdict") from None
+    if number is not None and not math.isfinite(number):
+        raise ValueError(f"reward {reward.name} returned {number}: give a finite number, or None for not judged")
+    if isinstance(value, Verdict):
+        return value
+    return Verdict(number, "correct" if number is not None and number >= reward.range[1] else "wrong")
+
+
 def error_verdict(name: str, row: Mapping[str, Any], error: Exception) -> Verdict:
-    """The verdict for a judge that raised; logged once per call, because it says the grader is broken."""
-    detail = f"{type(error).__name__}: {error}"[:200]
+    """The verdict for a judge that raised; logged, because it says that the grader is broken."""
+    detail = described(error)[:200]
     _log.warning("reward %s failed on row %s and is masked: %s", name, row.get("id", "?"), detail)
     return Verdict(None, "error", detail)
 
 
 def completion_text(completion: Any) -> str:
     """Text of a completion: the string itself, or the content of the last assistant message."""
-    if isinstance(completion, str):
-        return completion
-    for message in reversed(completion):
-        if message.get("role", "assistant") == "assistant":
-            return _content_text(message.get("content"))
-    return ""
-
-
-def _content_text(content: Any) -> str:
+    turns = [] if isinstance(completion, str) else reversed(completion)
+    written = (turn.get("content") for turn in turns if turn.get("role", "assistant") == "assistant")
+    content = completion if isinstance(completion, str) else next(written, None)
     if isinstance(content, str):
         return content
     return "".join(part.get("text") or "" for part in content or ())
 
 
 def _rows(columns: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
-    """Rows out of TRL's lists of columns; what is not one per completion (the trainer state) is left."""
+    """Rows out of TRL's lists of columns, without what has not one value a completion (the trainer state)."""
     lists = {key: value for key, value in columns.items() if isinstance(value, list) and len(value) == count}
     return [{key: value[index] for key, value in lists.items()} for index in range(count)]

@@ -1,7 +1,4 @@
-"""Rows to token ids, through the chat template of the tokenizer and nothing else.
-
-Training, generation and evaluation all come through here, so that they see the same tokens.
-"""
+"""Rows to token ids, through the tokenizer's chat template: one way for training, generation and evaluation."""
 
 from __future__ import annotations
 
@@ -39,23 +36,16 @@ class Rendered:
 
 def template_file(name_or_path: str) -> Path | None:
     """The file of a chat template: a path, or the name of one that ships with Quince (`hermes_signatures`)."""
-    for candidate in (Path(name_or_path).expanduser(), TEMPLATES / f"{name_or_path}.jinja"):
-        if candidate.is_file():
-            return candidate
-    return None
+    candidates = (Path(name_or_path).expanduser(), TEMPLATES / f"{name_or_path}.jinja")
+    return next(filter(Path.is_file, candidates), None)
 
 
 def read_template(name_or_path: str) -> str:
-    """The text of a chat template, see `template_file`.
-
-    Raises:
-        RowError: If there is none.
-    """
-    file = template_file(name_or_path)
-    if file is None:
-        names = ", ".join(shipped_templates())
-        raise RowError(f"chat_template · no such file {name_or_path!r} · a Jinja file, or one of {names}")
-    return file.read_text(encoding="utf-8")
+    """The text of a chat template; raises `RowError` if there is no `template_file`."""
+    if file := template_file(name_or_path):
+        return file.read_text(encoding="utf-8")
+    names = ", ".join(shipped_templates())
+    raise RowError(f"chat_template · no such file {name_or_path!r} · a Jinja file, or one of {names}")
 
 
 def shipped_templates() -> list[str]:
@@ -84,30 +74,19 @@ def render_prompts(
     """
     for row in rows:
         if row.get("prompt") is None:
-            raise RowError(f"{row.get('id')} · prompt · missing · use render_messages for SFT rows")
+            raise RowError(f"{row.get('id')} · prompt · missing · render SFT rows with a Renderer")
     rendered = Renderer(tokenizer, **template_kwargs).render_all(
         [(row, row["prompt"]) for row in rows], add_generation_prompt=True
     )
     return [prompt.ids[-longest:] if longest else prompt.ids for prompt in rendered]
 
 
-def render_messages(row: Mapping[str, Any], tokenizer: Any, **template_kwargs: Any) -> list[int]:
-    """Token ids of the whole conversation of an SFT row (``messages``).
-
-    Raises:
-        RowError: If the row has no ``messages``.
-    """
-    if row.get("messages") is None:
-        raise RowError(f"{row.get('id')} · messages · missing · use render_prompt for RL rows")
-    return Renderer(tokenizer, **template_kwargs).render(row, row["messages"]).ids
-
-
 class Renderer:
     """Renders rows with one tokenizer and template.
 
-    For text that spells no control token the ids are those of `tokenizer.apply_chat_template`. A control token that
-    stands in content becomes the tokens of its letters, see `control_tokens`. Where the first letters of an answer
-    would merge with the end of the header before it into one token, they do not, since they do not in generation.
+    For text that spells no control token the ids are those of `tokenizer.apply_chat_template`. A control token in
+    content becomes the tokens of its letters, see `control_tokens`. The first letters of an answer never merge with
+    the end of the header before it into one token, since in generation they cannot.
 
     Args:
         tokenizer: A fast transformers tokenizer.
@@ -167,7 +146,7 @@ class Renderer:
             reason = f"{type(error).__name__}: {error}".partition("\n")[0]
             raise RowError(f"{where} · {reason} · mend it, or name another chat_template") from error
         found = {character: (string, tokens) for character, string in escape.found.items()} if escape else {}
-        # Some templates put the line break after the token that ends a turn into the marks; nobody generates it.
+        # Some templates mark the line break after the token that ends a turn as written too; no model generates it.
         trimmed = [(start, start + len(text[start:end].rstrip())) for start, end in (spans[0] if spans else [])]
         return text, trimmed, found
 

@@ -1,37 +1,45 @@
-"""Compositions as rows of text, for any model with a tokenizer and for the tools that read slots and outputs."""
+"""Compositions as rows of text, for any model with a tokenizer and for `quince probe`."""
 
 from __future__ import annotations
 
 import json
+from typing import Annotated, Literal
 
+from pydantic import Field
+
+from ..options import Count, Positive, provides
 from ..rows import Row, RowError
+from . import FamilyName, TablesName
 from .generate import CompositionError, Task, generate
 from .sequences import vocabulary
 
 
+@provides("accepted", "slots")
 def rows(
-    split: str = "train",
+    split: Literal["train", "validation", "test"] = "train",
     size: int | None = None,
     seed: int = 0,
-    family: str = "two_hop",
-    values: int = 20,
-    compositions: int = 3000,
-    tables: str = "random",
-    held_out: int = 0,
+    family: FamilyName = "two_hop",
+    values: Annotated[int, Field(ge=2)] = 20,
+    compositions: Positive = 3000,
+    tables: TablesName = "random",
+    held_out: Count = 0,
 ) -> list[Row]:
-    """Rows whose prompt is the input and whose accepted answer is the last table's value.
+    """Generated compositions of tables (arXiv 2505.20278), with held-out rows by which primitives training used.
+
+    The prompt is the input, the accepted answer the last table's value.
 
     Columns: `accepted` (JSON list of one string), `slots` (JSON object of slot to value), `type` (absent in training).
 
     Args:
         split: `train`, `validation`, or `test` for the held-out rows of a type.
-        size: At most so many.
-        seed: Of tables and draws; the splits of one seed belong together.
+        size: Most rows.
+        seed: Of tables and draws; splits of the same seed belong to one data set.
         family: A name in `families.FAMILIES`.
         values: Values a slot can take.
         compositions: Training rows of the data set.
-        tables: A name in `tables.KINDS`.
-        held_out: Which held-out type `test` gives.
+        tables: A name in `lookup_tables.KINDS`.
+        held_out: Held-out type of the split `test`.
 
     Raises:
         RowError: The data set cannot be made, or it has no such split.

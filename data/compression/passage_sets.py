@@ -18,8 +18,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from .. import files, hub
+from ..options import Positive
 from ..rows import Row, RowError
 from . import passage_records
 from .passage_records import Pairs, Passage, Placed, Question, Record
@@ -47,7 +49,10 @@ class _Set:
         hub_splits: Our split name to the repository's, where they differ.
         budget: Usual budget, tokens: Nano-Capsulator's (hf.co/papers/2402.18700) where it has the set.
         instruction: What follows the passage; `{budget}` stands for the budget.
+        about: One sentence about the set.
     """
+
+    provides: ClassVar[tuple[str, ...]] = ("passage", "budget", "questions")
 
     task: str
     splits: Mapping[str, tuple[str, ...]]
@@ -56,6 +61,7 @@ class _Set:
     hub_splits: Mapping[str, str] = field(default_factory=dict)
     budget: int = 150
     instruction: str = INSTRUCTION
+    about: str = ""
 
     def records(self, split: str, root: str | None, revision: str | None) -> Placed:
         """Records of a split, each with its place for messages."""
@@ -105,9 +111,9 @@ class PassageSet(_Set):
         size: int | None = None,
         seed: int = 0,
         *,
-        budget: int | None = None,
-        questions: int = 8,
-        max_words: int = 1500,
+        budget: Positive | None = None,
+        questions: Positive = 8,
+        max_words: Positive = 1500,
         root: str | None = None,
         revision: str | None = None,
     ) -> list[Row]:
@@ -150,10 +156,10 @@ class PromptSet(_Set):
         size: int | None = None,
         seed: int = 0,
         *,
-        shots: int = 8,
+        shots: Positive = 8,
         examples: str | None = None,
-        budget: int | None = None,
-        questions: int = 8,
+        budget: Positive | None = None,
+        questions: Positive = 8,
         root: str | None = None,
         revision: str | None = None,
     ) -> list[Row]:
@@ -221,6 +227,7 @@ def _first_words(text: str, limit: int) -> str:
 # Budgets of 150 (CSQA, MultiRC), 350 (GSM8K) and 500 (TriviaQA) tokens are Nano-Capsulator's.
 multirc = PassageSet(
     task="multirc",
+    about="MultiRC: questions on short passages, with several right answers each (in SuperGLUE).",
     splits={"train": ("multirc/train",), "dev": ("multirc/dev", "multirc/val")},
     repo="aps/super_glue",
     config="multirc",
@@ -229,6 +236,7 @@ multirc = PassageSet(
 )
 boolq = PassageSet(
     task="boolq",
+    about="BoolQ: yes-no questions on passages of Wikipedia.",
     splits={"train": ("boolq/train",), "dev": ("boolq/dev",)},
     repo="google/boolq",
     hub_splits={"dev": "validation"},
@@ -236,6 +244,7 @@ boolq = PassageSet(
 )
 squad = PassageSet(
     task="squad",
+    about="SQuAD 1.1: questions on passages of Wikipedia whose answer is a span.",
     splits={"train": ("squad/train-v1.1", "squad/train"), "dev": ("squad/dev-v1.1", "squad/dev")},
     repo="rajpurkar/squad",
     hub_splits={"dev": "validation"},
@@ -244,6 +253,7 @@ squad = PassageSet(
 # The splits are languages.
 xquad = PassageSet(
     task="xquad",
+    about="SQuAD passages in twelve languages, for evaluation (hf.co/papers/1910.11856); the split is the language.",
     splits={name: (f"xquad/xquad.{name}",) for name in "en ar de el es hi ro ru th tr vi zh".split()},
     repo="google/xquad",
     config="xquad.{split}",
@@ -253,6 +263,7 @@ xquad = PassageSet(
 # On the Hub only the test split, as LongBench has it.
 qmsum = PassageSet(
     task="qmsum",
+    about="Meetings with queries that paragraphs answer (hf.co/papers/2104.05938).",
     splits={"train": ("qmsum/train",), "dev": ("qmsum/val", "qmsum/dev"), "test": ("qmsum/test", "longbench/qmsum")},
     repo="Xnhyacinth/LongBench",
     config="qmsum",
@@ -261,6 +272,7 @@ qmsum = PassageSet(
 )
 triviaqa_long = PassageSet(
     task="triviaqa_long",
+    about="TriviaQA as LongBench has it (hf.co/papers/2308.14508).",
     splits={"test": ("longbench/triviaqa",)},
     repo="Xnhyacinth/LongBench",
     config="triviaqa",
@@ -269,6 +281,7 @@ triviaqa_long = PassageSet(
 )
 gsm8k_prompt = PromptSet(
     task="gsm8k_prompt",
+    about="Few-shot chain-of-thought prompts for GSM8K, each compressed once and used for many questions.",
     splits={"train": ("gsm8k/train",), "test": ("gsm8k/test",)},
     repo="openai/gsm8k",
     config="main",
@@ -278,6 +291,7 @@ gsm8k_prompt = PromptSet(
 )
 csqa_prompt = PromptSet(
     task="csqa_prompt",
+    about="Few-shot prompts for CommonsenseQA, with a chain of thought where `examples` has one.",
     splits={"train": ("csqa/train", "csqa/train_rand_split"), "dev": ("csqa/dev", "csqa/dev_rand_split")},
     repo="tau/commonsense_qa",
     hub_splits={"dev": "validation"},

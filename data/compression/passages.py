@@ -19,7 +19,9 @@ import json
 import random
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import Literal
 
+from ..options import Count, Positive, Share, provides
 from ..rows import Row, RowError
 
 ENTITIES = tuple("pilot doctor nurse farmer painter captain teacher chef singer driver author actor".split())
@@ -116,16 +118,17 @@ def facts_of(row: Row) -> list[Fact]:
     return [Fact(item["entity"], item["attribute"], item["value"]) for item in json.loads(row["facts"])]
 
 
+@provides("passage", "budget", "questions")
 def rows(
-    split: str,
+    split: Literal["train", "test", "paraphrases"] = "train",
     size: int | None = None,
     seed: int = 0,
-    askable: int = 3,
-    distractors: int = 3,
-    fillers: int = FILLERS,
-    budget: int = BUDGET,
+    askable: Positive = 3,
+    distractors: Count = 3,
+    fillers: Count = FILLERS,
+    budget: Positive = BUDGET,
 ) -> list[Row]:
-    """Passages to compress.
+    """Generated passages to compress: facts that questions are about, facts that look like them, and filler.
 
     Args:
         split: ``train``; ``test`` (also facts that are in no passage of ``train``); ``paraphrases`` (as ``test``, with
@@ -195,14 +198,14 @@ def held_out(entity: str, attribute: str, value: str) -> bool:
 
 
 def demonstrations(
-    split: str = "train",
-    size: int | None = None,
+    split: Literal["train", "test", "paraphrases", "pretrain"] = "train",
+    size: int | None = 1000,
     seed: int = 0,
-    notes: float = 0.5,
-    complete: float = 0.0,
-    drills: float = 0.0,
-    drill: int = 8,
-    budget: int = BUDGET,
+    notes: Share = 0.5,
+    complete: Share = 0.0,
+    drills: Share = 0.0,
+    drill: Positive = 8,
+    budget: Positive = BUDGET,
 ) -> list[Row]:
     """Conversations that teach to read and to take notes, but not what matters: the start of reinforcement learning.
 

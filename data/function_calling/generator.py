@@ -1,25 +1,28 @@
 """Function calls in any language, made without a model: the call first, then the words.
 
-A row is drawn as a scenario with tools and values, said in a language by its pack, and checked by every
-validator. Row columns beside the usual ones: ``tools``, ``gold``, ``provenance`` (JSON strings),
-``language`` and ``scenario``.
+A row is drawn as a scenario with tools and values, put into words by the pack of a language, and checked by every
+validator. Columns beside the usual ones: ``tools``, ``gold``, ``provenance`` (JSON texts), ``language``, ``scenario``.
 
-Splits, each apart from training in one thing only: ``test`` (other texts), ``values`` (names, numbers,
-dates and texts), ``paraphrases`` (wording), ``tools`` (the tool called), ``names`` (names of tools and
-parameters are made up), ``language`` (a pack outside of ``languages``), ``more_tools`` (9 to 20 tools are
-listed). No user's text of ``train`` is in another split.
+Each split differs from training in one thing only: ``test`` (other texts), ``values`` (names, numbers, dates and
+texts), ``paraphrases`` (wording), ``tools`` (the tool called), ``names`` (names of tools and parameters are made up),
+``language`` (a pack outside ``languages``), ``more_tools`` (9 to 20 tools are listed). No user's text of ``train`` is
+in another split.
 """
 
 from __future__ import annotations
 
-import functools
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
 
+from pydantic import Field
+
+from ..options import Count, Positive, Share, provides
 from ..rows import Row, RowError
 from .check.validators import problems
-from .generator_settings import Settings
+from .generator_settings import Descriptions, NameStyle, Settings, Split
 from .mocks import run
 from .plans import Plan, make_plan
 from .say.grammar import NoSentenceError, Speaker
@@ -28,79 +31,89 @@ from .say.masking import mask_row
 from .say.packs import load_pack
 from .say.requests import Context
 from .scenarios import Episode, Message
-from .tool_lists import NAME_STYLES, fill_list, styled, to_json, tools_json
+from .tool_lists import NAME_STYLES, fill_list, styled, tools_json
+from .wire.calls import dump
 
-ATTEMPTS = 300
+_ATTEMPTS = 300
+
+Languages = Annotated[Sequence[str], Field(min_length=1)]
+Scenarios = Sequence[str] | Mapping[str, float] | None
 
 
+@provides("gold")
 def rows(
-    split: str = "train",
+    split: Split = "train",
     size: int | None = 1000,
     seed: int = 0,
     *,
-    languages: Sequence[str] = ("en", "bg"),
-    scenarios: Sequence[str] | Mapping[str, float] | None = None,
-    min_tools: int = 1,
-    max_tools: int = 8,
-    masking: float = 0.0,
-    descriptions: str = "en",
-    name_style: str = "snake",
-    noise: float = 0.0,
+    languages: Languages = ("en", "bg"),
+    scenarios: Scenarios = None,
+    min_tools: Count = 1,
+    max_tools: Count = 8,
+    masking: Share = 0.0,
+    descriptions: Descriptions = "en",
+    name_style: NameStyle = "snake",
+    noise: Share = 0.0,
 ) -> list[Row]:
-    """Prompts with gold, no two alike; the first rows do not depend on how many follow.
+    """Generated requests in several languages: to call tools, to ask for a missing value, to refuse or to answer.
+
+    No two prompts are alike, and the first rows do not depend on how many follow.
 
     Args:
-        split: One of ``settings.SPLITS``.
+        split: ``test`` is like ``train``; each of the others holds out the thing of its name.
         size: Number of rows (default 1000).
         seed: Choice of rows.
         languages: Languages of the users; for the split ``language``, those to leave out.
-        scenarios: Names of scenarios, or their shares; all in the shares of ``plans.MIX`` when None.
+        scenarios: Names of scenarios, or their shares; for None all, in the shares of ``plans.MIX``.
         min_tools: Fewest tools listed, where the scenario needs no more.
         max_tools: Most tools listed, likewise (the split ``more_tools`` has its own range).
         masking: Probability that names of tools and parameters are made up (always in ``names``).
         descriptions: Language of tool descriptions: ``en``, ``target`` (the user's) or ``mixed``.
         name_style: ``snake`` or ``mixed`` (snake, camel, dotted, kebab).
-        noise: Probability of a slip in a user's text.
+        noise: Probability of a typing error in a user's text.
 
     Raises:
-        RowError: If an option is unknown, or no row of it can be made.
+        RowError: If an option is out of its range, or no row of it can be made.
     """
     settings = Settings(split, seed, tuple(languages), scenarios, min_tools, max_tools, descriptions, name_style, noise)
     seen: set[tuple[str, ...]] = set()
-    return [_prompt_row(settings, index, masking, seen) for index in range(1000 if size is None else size)]
+    indices = range(1000 if size is None else size)
+    return [_row(settings, f"function_calls/{split}/{seed}/{index}", masking, seen, None) for index in indices]
 
 
 def demonstrations(
-    split: str = "train",
+    split: Split = "train",
     size: int | None = 1000,
     seed: int = 0,
     *,
-    languages: Sequence[str] = ("en", "bg"),
-    scenarios: Sequence[str] | Mapping[str, float] | None = None,
-    min_tools: int = 1,
-    max_tools: int = 8,
-    masking: float = 0.0,
-    masking_start: float | None = None,
-    descriptions: str = "en",
-    name_style: str = "snake",
-    noise: float = 0.0,
-    requests: int = 1,
+    languages: Languages = ("en", "bg"),
+    scenarios: Scenarios = None,
+    min_tools: Count = 1,
+    max_tools: Count = 8,
+    masking: Share = 0.0,
+    masking_start: Share | None = None,
+    descriptions: Descriptions = "en",
+    name_style: NameStyle = "snake",
+    noise: Share = 0.0,
+    requests: Positive = 1,
 ) -> list[Row]:
-    """Whole conversations that end in the right assistant turn; ``gold`` is that of the last turn.
+    """Generated tool use in several languages: calls, questions for missing values, refusals, answers.
+
+    Conversations end in the right assistant turn; ``gold`` is that of the last turn.
 
     Args:
-        split: As for ``rows``, and so are the arguments not named here.
-        size: Number of rows (default 1000).
+        split: ``train``, or one that holds out the thing of its name.
+        size: Number of rows; 1000 for None.
         seed: Choice of rows.
-        languages: As for ``rows``.
-        scenarios: As for ``rows``.
-        min_tools: As for ``rows``.
-        max_tools: As for ``rows``.
+        languages: Languages of the users; for the split ``language``, those to leave out.
+        scenarios: Names of scenarios, or their shares; for None all, in the shares of ``plans.MIX``.
+        min_tools: Fewest tools listed, where the scenario needs no more.
+        max_tools: Most tools listed, likewise.
         masking: Probability that names are made up, in the last row.
-        masking_start: That probability in the first row; it grows linearly. The same when None.
-        descriptions: As for ``rows``.
-        name_style: As for ``rows``.
-        noise: As for ``rows``.
+        masking_start: That probability in the first row, from where it grows linearly; the same for None.
+        descriptions: Language of the tools' descriptions: English, the user's (``target``), or either.
+        name_style: Style of names: ``snake``, or ``mixed``.
+        noise: Probability of slips of the pen in a request.
         requests: Most requests in one conversation over the same tools; all but the last are carried out.
     """
     settings = Settings(split, seed, tuple(languages), scenarios, min_tools, max_tools, descriptions, name_style, noise)
@@ -108,7 +121,8 @@ def demonstrations(
     start = masking if masking_start is None else masking_start
     shares = [start + (masking - start) * index / max(1, size - 1) for index in range(size)]
     seen: set[tuple[str, ...]] = set()
-    return [_conversation_row(settings, index, share, requests, seen) for index, share in enumerate(shares)]
+    stem = f"function_calls/demonstrations/{split}/{seed}"
+    return [_row(settings, f"{stem}/{index}", share, seen, requests) for index, share in enumerate(shares)]
 
 
 @dataclass(frozen=True)
@@ -121,39 +135,30 @@ class _Draft:
     tools: str
     episodes: list[Episode]
 
-
-_Writer = Callable[[_Draft], dict[str, list[Message]]]
-_Seen = set[tuple[str, ...]]
-
-
-def _prompt_row(settings: Settings, index: int, masking: float, seen: _Seen) -> Row:
-    def write(draft: _Draft) -> dict[str, list[Message]]:
-        return {"prompt": draft.episodes[-1].before}
-
-    return _checked_row(settings, f"function_calls/{settings.split}/{settings.seed}/{index}", masking, 1, write, seen)
-
-
-def _conversation_row(settings: Settings, index: int, masking: float, requests: int, seen: _Seen) -> Row:
-    def write(draft: _Draft) -> dict[str, list[Message]]:
-        *first, last = draft.episodes
+    @property
+    def prompt(self) -> list[Message]:
+        """The messages before the judged turn; earlier episodes are carried out."""
+        *first, last = self.episodes
         done = [message for episode in first for message in (*episode.before, episode.turn, *episode.after)]
-        return {"messages": [*done, *last.before, last.turn]}
-
-    row_id = f"function_calls/demonstrations/{settings.split}/{settings.seed}/{index}"
-    return _checked_row(settings, row_id, masking, requests, write, seen)
+        return [*done, *last.before]
 
 
-def _checked_row(settings: Settings, row_id: str, masking: float, requests: int, write: _Writer, seen: _Seen) -> Row:
-    """The first draft that is new and that no validator objects to."""
+def _row(settings: Settings, row_id: str, masking: float, seen: set[tuple[str, ...]], requests: int | None) -> Row:
+    """The first draft that is new and passes every validator; a prompt alone where ``requests`` is None."""
     rng = random.Random(row_id)
     problem = "no sentence of this split"
-    for _ in range(ATTEMPTS):
+    for _ in range(_ATTEMPTS):
         try:
-            draft = _draft(settings, rng, requests)
+            draft = _draft(settings, rng, requests or 1)
         except NoSentenceError:
             continue
-        row = _row(row_id, settings, draft, write(draft))
-        key = _key(row, draft)
+        conversation = (
+            {"prompt": draft.prompt} if requests is None else {"messages": [*draft.prompt, draft.episodes[-1].turn]}
+        )
+        row = _written(row_id, settings, draft, conversation)
+        # Rows with the same texts of the user and the same tools, whatever their order, count as one.
+        texts = (message["content"] for message in draft.prompt if message["role"] == "user")
+        key = (*texts, *sorted(draft.listed))
         if key in seen:
             problem = "only rows that are there already"
             continue
@@ -164,13 +169,7 @@ def _checked_row(settings: Settings, row_id: str, masking: float, requests: int,
             seen.add(key)
             return row
         problem = found[0]
-    raise RowError(f"{row_id} · found {problem} in {ATTEMPTS} drafts · ask for fewer rows or other scenarios")
-
-
-def _key(row: Row, draft: _Draft) -> tuple[str, ...]:
-    """What makes two rows the same: users' texts and tools, whatever their order."""
-    messages = row.get("prompt") or row["messages"]
-    return (*(message["content"] for message in messages if message["role"] == "user"), *sorted(draft.listed))
+    raise RowError(f"{row_id} · found {problem} in {_ATTEMPTS} drafts · ask for fewer rows or other scenarios")
 
 
 def _draft(settings: Settings, rng: random.Random, requests: int) -> _Draft:
@@ -180,21 +179,17 @@ def _draft(settings: Settings, rng: random.Random, requests: int) -> _Draft:
     plan = _plan(settings, rng)
     size = 0 if plan.scenario == "no_tools" else rng.randint(*settings.sizes)
     listed = fill_list(plan.needed, plan.near, size, settings.listable, plan.without, rng)
-    plans = [plan]
-    if listed:
-        plans = [*_earlier_plans(settings, rng, listed, rng.randint(1, requests) - 1), plan]
-    episodes = [each.play(context) for each in plans]
+    earlier = _earlier_plans(settings, rng, listed, rng.randint(1, requests) - 1) if listed else []
+    episodes = [each.play(context) for each in (*earlier, plan)]
     described = settings.descriptions == "target" or (settings.descriptions == "mixed" and rng.random() < 0.5)
     tools = tools_json(listed, style, language if described else None)
     return _Draft(language, plan.scenario, listed, tools, episodes)
 
 
 def _context(settings: Settings, rng: random.Random, language: str, style: str) -> Context:
-    pack = load_pack(language)
-    new_words, held_out = settings.split == "paraphrases", settings.split != "train"
-    speaker = Speaker(pack, rng, paraphrases=new_words, held_out=held_out, noise=settings.noise)
-    name = functools.partial(styled, style=style)
-    return Context(rng, pack, load_library(), speaker, settings.split == "values", name)
+    pack, split = load_pack(language), settings.split
+    speaker = Speaker(pack, rng, paraphrases=split == "paraphrases", held_out=split != "train", noise=settings.noise)
+    return Context(rng, pack, load_library(), speaker, split == "values", partial(styled, style=style))
 
 
 def _plan(settings: Settings, rng: random.Random) -> Plan:
@@ -206,7 +201,7 @@ def _plan(settings: Settings, rng: random.Random) -> Plan:
 
 
 def _earlier_plans(settings: Settings, rng: random.Random, listed: list[str], count: int) -> list[Plan]:
-    """Plans of other requests that fit the listed tools, as many as are found at the first try."""
+    """Plans of other requests that fit the listed tools; fewer than ``count`` where a drawn scenario does not fit."""
     found = []
     unlisted = [name for name in settings.wanted if name not in listed]
     names = [name for name in settings.shares if name != "no_tools"]
@@ -217,7 +212,7 @@ def _earlier_plans(settings: Settings, rng: random.Random, listed: list[str], co
     return found
 
 
-def _row(row_id: str, settings: Settings, draft: _Draft, conversation: dict[str, list[Message]]) -> Row:
+def _written(row_id: str, settings: Settings, draft: _Draft, conversation: dict[str, list[Message]]) -> Row:
     last = draft.episodes[-1]
     provenance = {
         "seed": settings.seed,
@@ -234,6 +229,6 @@ def _row(row_id: str, settings: Settings, draft: _Draft, conversation: dict[str,
         "scenario": draft.scenario,
         **conversation,
         "tools": draft.tools,
-        "gold": to_json(last.gold),
-        "provenance": to_json(provenance),
+        "gold": dump(last.gold),
+        "provenance": dump(provenance),
     }

@@ -12,11 +12,12 @@ from typing import Any
 
 Arguments = Mapping[str, Any]
 Result = dict[str, Any]
+Mock = Callable[[Arguments], Result]
 
 ERRORS = ("not_found", "not_allowed", "closed")
-"""Errors that trying again does not mend."""
+"""Errors that a second try does not remove."""
 BUSY: Result = {"error": "busy", "retry": True}
-"""An error that is gone at the second try."""
+"""An error that a second try removes."""
 
 EUROS = {"EUR": 1.0, "USD": 0.9, "GBP": 1.2, "JPY": 0.006, "CHF": 1.05, "TRY": 0.025}
 METERS = {"meter": 1.0, "kilometer": 1000.0, "mile": 1609.344, "foot": 0.3048, "inch": 0.0254}
@@ -36,8 +37,8 @@ def _draw(arguments: Arguments, low: int, high: int, salt: str = "") -> int:
     return low + zlib.crc32(text.encode()) % (high - low + 1)
 
 
-def _code(arguments: Arguments, letter: str) -> str:
-    return f"{letter}{_draw(arguments, 100, 999, letter)}"
+def _code(key: str, letter: str) -> Mock:
+    return lambda arguments: {key: f"{letter}{_draw(arguments, 100, 999, letter)}"}
 
 
 def _degrees(arguments: Arguments) -> Result:
@@ -45,16 +46,8 @@ def _degrees(arguments: Arguments) -> Result:
     return {"temperature": celsius if arguments.get("unit") != "fahrenheit" else round(celsius * 1.8 + 32)}
 
 
-def _booking(arguments: Arguments) -> Result:
-    return {"booking": _code(arguments, "B")}
-
-
-def _time(arguments: Arguments, key: str = "time") -> Result:
-    return {key: f"{_draw(arguments, 10, 23)}:{_draw(arguments, 10, 59, key)}"}
-
-
-def _flights(arguments: Arguments) -> Result:
-    return {"flight": _code(arguments, "F"), "price": _draw(arguments, 40, 400)}
+def _time(arguments: Arguments) -> Result:
+    return {"time": f"{_draw(arguments, 10, 23)}:{_draw(arguments, 10, 59, 'time')}"}
 
 
 def _convert(table: Mapping[str, float], amount: float, arguments: Arguments) -> float:
@@ -73,39 +66,24 @@ def _words(arguments: Arguments) -> Result:
     return {"result": f"{picks[0]}{picks[1]} {picks[2]}{picks[3]}"}
 
 
-def _done(arguments: Arguments) -> Result:
-    return {"status": "ok"}
-
-
-MOCKS: dict[str, Callable[[Arguments], Result]] = {
-    "get_weather": _degrees,
-    "get_forecast": _degrees,
+_DONE = (
+    "set_alarm set_timer set_reminder send_message send_email call_number add_contact add_meeting cancel_meeting "
+    "set_volume set_light set_heating"
+).split()
+MOCKS: dict[str, Mock] = {
+    **dict.fromkeys(_DONE, lambda arguments: {"status": "ok"}),
+    **dict.fromkeys(("get_weather", "get_forecast"), _degrees),
+    **dict.fromkeys(("book_table", "book_hotel", "book_taxi"), _code("booking", "B")),
+    **dict.fromkeys(("find_trains", "track_order"), _time),
     "get_air_quality": lambda arguments: {"index": _draw(arguments, 1, 99)},
-    "book_table": _booking,
-    "book_hotel": _booking,
-    "book_taxi": _booking,
-    "book_flight": lambda arguments: {"ticket": _code(arguments, "T")},
-    "find_flights": _flights,
-    "find_trains": _time,
+    "book_flight": _code("ticket", "T"),
+    "find_flights": lambda arguments: _code("flight", "F")(arguments) | {"price": _draw(arguments, 40, 400)},
     "convert_currency": lambda arguments: {"result": _convert(EUROS, arguments["amount"], arguments)},
     "get_exchange_rate": lambda arguments: {"rate": _convert(EUROS, 1.0, arguments)},
     "convert_units": lambda arguments: {"result": _convert(METERS, arguments["value"], arguments)},
-    "set_alarm": _done,
-    "set_timer": _done,
-    "set_reminder": _done,
-    "send_message": _done,
-    "send_email": _done,
     "find_contact": _contact,
-    "call_number": _done,
-    "add_contact": _done,
-    "add_meeting": _done,
-    "cancel_meeting": _done,
     "play_music": lambda arguments: {"song": _words(arguments)["result"].title()},
-    "set_volume": _done,
-    "set_light": _done,
-    "set_heating": _done,
     "add_to_list": lambda arguments: {"total": len(arguments["items"]) + _draw(arguments, 1, 9)},
-    "order_food": lambda arguments: {"order": _code(arguments, "R")},
-    "track_order": _time,
+    "order_food": _code("order", "R"),
     "translate_text": _words,
 }

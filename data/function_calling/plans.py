@@ -28,16 +28,14 @@ MIX: dict[str, int] = {
 }
 """Share of each scenario, percent."""
 
-COMPILERS: dict[str, Callable[[Context, Sequence[Tool]], Episode]] = {
-    "single": scenarios.single,
-    "selection": scenarios.single,
+_PLAYERS: dict[str, Callable[[Context, Sequence[Tool]], Episode]] = {
+    **dict.fromkeys(("single", "selection"), scenarios.single),
+    **dict.fromkeys(("irrelevant", "no_tools"), scenarios.irrelevant),
     "optional": scenarios.optional,
     "parallel_same": scenarios.parallel_same,
     "parallel_different": scenarios.parallel_different,
     "missing": scenarios.missing,
     "follow_up": scenarios.follow_up,
-    "irrelevant": scenarios.irrelevant,
-    "no_tools": scenarios.irrelevant,
     "chat": scenarios.chat,
     "result_answer": scenarios.result_answer,
     "tool_error": scenarios.tool_error,
@@ -69,7 +67,7 @@ class Plan:
         """The conversation of this plan."""
         if self.chain:
             return scenarios.sequential(context, self.chain)
-        return COMPILERS[self.scenario](context, self.tools)
+        return _PLAYERS[self.scenario](context, self.tools)
 
 
 def make_plan(

@@ -16,7 +16,7 @@ from .say.grammar import NoSentenceError, Sentence
 from .say.library import Chain, Tool
 from .say.requests import Context, Request, draw_request, recorded
 from .say.slots import draw
-from .tool_lists import to_json
+from .wire.calls import dump
 
 Message = dict[str, Any]
 
@@ -238,10 +238,10 @@ def _call_turn(context: Context, requests: Sequence[Request]) -> Message:
     calls = []
     for request in requests:
         for arguments in request.arguments:
-            function = {"name": context.name(request.tool.id), "arguments": to_json(arguments)}
+            function = {"name": context.name(request.tool.id), "arguments": dump(arguments)}
             calls.append({"type": "function", "function": function})
     return {"role": "assistant", "content": "", "tool_calls": calls}
 
 
 def _result_turn(context: Context, tool: str, result: Mapping[str, Any]) -> Message:
-    return {"role": "tool", "name": context.name(tool), "content": to_json(result)}
+    return {"role": "tool", "name": context.name(tool), "content": dump(result)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Collection, Sequence
 from functools import cache
@@ -11,9 +10,7 @@ from typing import Any
 from .check.schema import openai_tool
 from .say.library import Library, Parameter, load_library
 from .say.packs import load_pack
-
-to_json = json.JSONEncoder(ensure_ascii=False).encode
-"""JSON with the letters of all languages as they are; ``json.dumps`` would build an encoder a call."""
+from .wire.calls import dump
 
 NAME_STYLES = ("snake", "camel", "dotted", "kebab")
 
@@ -54,12 +51,7 @@ def tools_json(ids: Sequence[str], style: str, language: str | None) -> str:
 
 
 def styled(name: str, style: str) -> str:
-    """A snake-case name in another style.
-
-    Examples:
-        >>> [styled("get_air_quality", style) for style in NAME_STYLES]
-        ['get_air_quality', 'getAirQuality', 'get.air_quality', 'get-air-quality']
-    """
+    """A snake-case name in another style: ``getAirQuality``, ``get.air_quality``, ``get-air-quality``."""
     first, *rest = name.split("_")
     if style == "camel":
         return first + "".join(word.capitalize() for word in rest)
@@ -79,7 +71,7 @@ def _tool_json(tool_id: str, style: str, language: str | None) -> str:
         "required": list(tool.required),
     }
     description = texts.get("tools", {}).get(tool.id, tool.description)
-    return to_json(openai_tool(styled(tool.id, style), description, parameters))
+    return dump(openai_tool(styled(tool.id, style), description, parameters))
 
 
 def _property(parameter: Parameter, library: Library, texts: dict[str, Any]) -> dict[str, Any]:

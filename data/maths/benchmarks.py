@@ -16,7 +16,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from .. import files, hub
 from ..rows import Row, RowError
@@ -45,7 +45,10 @@ class Benchmark:
         configs: Configurations of the repository that make up a split together.
         hub_splits: Our split name to the repository's, where they differ.
         revision: Commit of the repository; None is the newest.
+        about: One sentence about the set.
     """
+
+    provides: ClassVar[tuple[str, ...]] = ("answer",)
 
     task: str
     splits: Mapping[str, tuple[str, ...]]
@@ -56,6 +59,7 @@ class Benchmark:
     configs: tuple[str | None, ...] = (None,)
     hub_splits: Mapping[str, str] = field(default_factory=dict)
     revision: str | None = None
+    about: str = "A public set of math problems with final answers, for evaluation."
 
     def __call__(
         self,
@@ -194,6 +198,7 @@ gsm8k = Benchmark(
     _after_hashes,
     configs=("main",),
     revision="740312add88f781978c0658806c59bc2815b9866",
+    about="Grade-school word problems (hf.co/papers/2110.14168).",
 )
 
 # train 7500, test 5000; columns subject, level. The answer is the last box of the solution, as the
@@ -216,6 +221,7 @@ math = Benchmark(
         "precalculus",
     ),
     revision="21a5633873b6a120296cce3e2df9d5550074f4a3",
+    about="The MATH data set, full official split (hf.co/papers/2103.03874).",
 )
 
 # test 500; columns subject, level.

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import random
+from typing import Literal
 
+from ..options import Share, provides
 from ..rows import Row, RowError
 from .expressions import Node, Tree, add, canonical, multiply, node_value, parse, show, value
 
@@ -22,11 +24,14 @@ LARGEST = 20
 TARGETS = range(1, 101)
 
 
-def rows(split: str, size: int | None = None, seed: int = 0) -> list[Row]:
-    """Puzzles of a split; splits share no combination of numbers and target.
+@provides("numbers", "target")
+def rows(split: Literal["train", "test"] = "train", size: int | None = None, seed: int = 0) -> list[Row]:
+    """Generated: reach a target from three or four numbers with + - *.
+
+    Splits share no combination of numbers and target.
 
     Args:
-        split: ``train``, ``test`` or ``pretrain``.
+        split: ``train`` or ``test``.
         size: Number of rows (default 1000).
         seed: Choice of puzzles.
 
@@ -50,7 +55,12 @@ def rows(split: str, size: int | None = None, seed: int = 0) -> list[Row]:
     return list(found.values())
 
 
-def demonstrations(split: str, size: int | None = None, seed: int = 0, error_rate: float = 0.2) -> list[Row]:
+def demonstrations(
+    split: Literal["train", "test", "pretrain"] = "pretrain",
+    size: int | None = 1000,
+    seed: int = 0,
+    error_rate: Share = 0.2,
+) -> list[Row]:
     """Conversations of two kinds of solver, each in half of the rows.
 
     The first writes from left to right with the fewest parentheses; the second puts every inner

@@ -15,8 +15,9 @@ import json
 import random
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
+from ..options import Share, provides
 from ..rows import Row, RowError
 
 STRATEGIES: dict[str, Callable[[int, int], int]] = {
@@ -32,11 +33,16 @@ NUMBERS = 20  # both numbers lie below; few enough for a small base to learn all
 SPLITS = ("pretrain", "train", "test")
 
 
-def rows(split: str, size: int | None = None, seed: int = 0, world: int = 0) -> list[Row]:
-    """Prompts of a split; splits share no id, and an id comes once.
+@provides("accepted")
+def rows(
+    split: Literal["train", "test"] = "train", size: int | None = None, seed: int = 0, world: int = 0
+) -> list[Row]:
+    """Generated arithmetic that several strategies solve; each row hides which ones it accepts.
+
+    Splits share no id, and an id comes once.
 
     Args:
-        split: ``train``, ``test`` or ``pretrain``.
+        split: ``train`` or ``test``.
         size: Number of rows; all ids of the split when None.
         seed: Choice of ids and numbers.
         world: Key of the hash that decides what an id accepts.
@@ -53,7 +59,11 @@ def rows(split: str, size: int | None = None, seed: int = 0, world: int = 0) -> 
 
 
 def demonstrations(
-    split: str, size: int | None = None, seed: int = 0, error_rate: float = 0.2, world: int = 0
+    split: Literal["train", "test", "pretrain"] = "pretrain",
+    size: int | None = 1000,
+    seed: int = 0,
+    error_rate: Share = 0.2,
+    world: int = 0,
 ) -> list[Row]:
     """Conversations of a base model: a strategy from ``BASE_MIXTURE``, accepted or not.
 

@@ -1,8 +1,7 @@
 """Small two-table databases whose hidden quirks decide which SQL idioms are right on them.
 
-A database has a parent table (singer) and a child table (concert) that points to it. Its schema is
-all that a prompt shows. Without quirks every idiom of a question gives the same result; each quirk
-breaks some of them:
+A database has a parent table (singer) and a child table (concert) that refers to it. A prompt shows only the
+schema. Without quirks every idiom of a question gives the same result; each quirk breaks some of them:
 
 - ``homonyms``: different parents share a name; ``DISTINCT name`` and ``EXCEPT`` merge them.
 - ``ties``: two parents share the highest and the lowest number; ``LIMIT 1`` misses one.
@@ -16,35 +15,31 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 
 QUIRKS = ("homonyms", "ties", "repeats", "fan_out", "orphans", "nulls")
 
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
-PARENTS = _words(
+PARENTS = (
     "singer actor author teacher player doctor driver painter farmer pilot captain chef city museum "
     "hotel school airport company shop factory library theater club band team festival ship train "
     "bridge castle river island mountain park garden farm bank hospital studio stadium"
-)
-CHILDREN = _words(
+).split()
+CHILDREN = (
     "concert movie book course trophy patient trip picture crop flight voyage recipe street statue room "
     "lesson runway contract sale machine shelf ticket meeting song goal stage cabin wagon repair tower "
     "harbor beach trail bench flower animal loan nurse record seat"
-)
-NAMES = _words("name title label alias caption brand nickname surname")
-NUMBERS = _words(
+).split()
+NAMES = "name title label alias caption brand nickname surname".split()
+NUMBERS = (
     "age height weight score grade price size length width speed points salary budget rating capacity "
     "level distance depth area power value cost income profit"
-)
-TEXTS = _words("country color style language category status region owner material season")
-EXTRAS = _words("year day hour month minute week note code kind phase")
+).split()
+TEXTS = "country color style language category status region owner material season".split()
+EXTRAS = "year day hour month minute week note code kind phase".split()
 # Values only: no prompt and no answer shows them.
-VALUES = _words("amber birch cedar delta ember fjord grove heron iris jade kite larch maple north olive pearl")
+VALUES = "amber birch cedar delta ember fjord grove heron iris jade kite larch maple north olive pearl".split()
 
 Cell = int | str | None
 Table = list[tuple[Cell, ...]]
@@ -100,11 +95,8 @@ class Database:
 
     def serialize(self) -> bytes:
         """The content of the SQLite file."""
-        connection = self.connect()
-        try:
+        with closing(self.connect()) as connection:
             return connection.serialize()
-        finally:
-            connection.close()
 
 
 def random_schema(rng: random.Random) -> Schema:
@@ -140,15 +132,15 @@ def _entities(schema: Schema, count: int, quirks: frozenset[str], rng: random.Ra
     """Parents in increasing order of their first number; neighbours (2i, 2i+1) may share a name."""
     ids = rng.sample(range(1, 60), count)
     names = [f"{word}{rng.randrange(10, 100)}" for word in (VALUES * 2)[:count]]
-    rng.shuffle(names)
-    names = _unique(names)
+    rng.shuffle(names)  # without effect on the names; the numbers that it draws keep the databases as they are
+    names = sorted(names)
+    names = [f"{b}b" if a == b else b for a, b in pairwise(["", *names])]  # clean data has no homonyms
     if "homonyms" in quirks:
         names = [names[index - index % 2] for index in range(count)]
     entities: list[dict[str, Cell]] = [{"id": key, "name": name} for key, name in zip(ids, names, strict=True)]
     for position, column in enumerate(schema.numbers):
-        values = _numbers(count, quirks, rng)
         # The second number runs the other way, so that neighbours are neighbours in both.
-        for entity, value in zip(entities, values if position == 0 else values[::-1], strict=True):
+        for entity, value in zip(entities, _numbers(count, quirks, rng)[:: -1 if position else 1], strict=True):
             entity[column] = value
     for column in set(schema.columns) - set(schema.numbers):
         for entity in entities:
@@ -157,15 +149,10 @@ def _entities(schema: Schema, count: int, quirks: frozenset[str], rng: random.Ra
 
 
 def _numbers(count: int, quirks: frozenset[str], rng: random.Random) -> list[int | None]:
-    """Increasing numbers in 10..99 with a wide gap in the middle, where the average falls.
-
-    The gap keeps "above average" the same question when some rows come twice.
-    """
+    """Increasing numbers in 10..99; repeated rows do not move the average out of the wide gap in the middle."""
     half = count // 2
-    values: list[int | None] = [
-        *sorted(rng.sample(range(10, 42), half)),
-        *sorted(rng.sample(range(66, 100), count - half)),
-    ]
+    low, high = rng.sample(range(10, 42), half), rng.sample(range(66, 100), count - half)
+    values: list[int | None] = [*sorted(low), *sorted(high)]
     if "ties" in quirks:
         values[1], values[-2] = values[0], values[-1]
     if "nulls" in quirks:
@@ -183,9 +170,3 @@ def _children(schema: Schema, owners: list[Cell], quirks: frozenset[str], rng: r
         keys += [*rng.sample(range(60, 90), 3), None]
     rng.shuffle(keys)
     return [(index + 1, key, *(rng.randrange(1, 30) for _ in schema.extras)) for index, key in enumerate(keys)]
-
-
-def _unique(names: list[str]) -> list[str]:
-    """Lengthen a name that comes twice: clean data has no homonyms."""
-    names = sorted(names)
-    return [f"{b}b" if a == b else b for a, b in pairwise(["", *names])]

@@ -1,16 +1,13 @@
 """Text-to-SQL questions with several idiomatic answers, some of them wrong on each database.
 
-The prompt shows a schema and a question; the database's quirks (``sql_databases``) are hidden, so no
-idiom is safe. ``train`` and ``in_domain`` ask different questions of the same databases, on which
-the first idiom of each template is right most often. ``cross_domain`` asks other databases, on which
-that idiom mostly fails and another works: a policy that kept only its favourite cannot be saved by
-sampling more.
+The prompt shows a schema and a question; the database's quirks (``databases``) are hidden, so no idiom is safe.
+``train`` and ``in_domain`` ask different questions about the same databases, on which the first idiom of each
+template is right most often. ``cross_domain`` asks about other databases, on which that idiom mostly fails and
+another works: a policy that has only its favourite left gains nothing from more samples.
 
 Row columns: ``database`` (path of a SQLite file, written on first use), ``gold_sql``, ``semantics``
 (always ``"bag"``), ``template``, ``quirks`` (comma-separated, for analysis), and ``idioms``: a JSON
 list of ``{"name", "sql", "valid"}`` by rank, validity found by execution.
-
-``python -m quince.data.sql.idioms`` prints the validity of the idioms by rank and split.
 """
 
 from __future__ import annotations
@@ -21,28 +18,34 @@ import random
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Set as AbstractSet
+from contextlib import closing
 from functools import lru_cache
 from itertools import zip_longest
+from typing import Literal, get_args
 
 from ..cache import cache_dir, write_atomic
+from ..options import Share, provides
 from ..rows import Row, RowError
 from .databases import QUIRKS, Database, Schema, make_database, random_schema
-from .query_templates import Question, base_mixture, questions
+from .query_templates import BASE_MIXTURE, Question, questions
 
-SPLITS = ("train", "in_domain", "cross_domain")
+Split = Literal["train", "in_domain", "cross_domain"]
+SPLITS: tuple[str, ...] = get_args(Split)
 DATABASES = 40  # in each of the two worlds
 
-# Share of databases that have a quirk. `home` is trained on; in `away` the quirks that break the
-# favoured idioms (homonyms, ties) are common and those that break the others are rare.
+# Share of databases that have a quirk. `home` is for training; in `away` the quirks that break the favoured idioms
+# (homonyms, ties) are common and the others rarer.
 MIXES: dict[str, dict[str, float]] = {
     "home": {"homonyms": 0.2, "ties": 0.2, "repeats": 0.45, "fan_out": 0.4, "orphans": 0.4, "nulls": 0.4},
     "away": {"homonyms": 0.65, "ties": 0.65, "repeats": 0.05, "fan_out": 0.3, "orphans": 0.3, "nulls": 0.3},
 }
 
 
-def rows(split: str, size: int | None = None, seed: int = 0) -> list[Row]:
-    """Questions of a split, templates in turn as far as they last.
+@provides("database", "gold_sql", "semantics")
+def rows(split: Split = "train", size: int | None = None, seed: int = 0) -> list[Row]:
+    """Generated questions on small SQLite databases whose hidden quirks break some SQL idioms.
+
+    Templates come in turn as far as they last.
 
     Args:
         split: ``train``, ``in_domain`` or ``cross_domain``.
@@ -64,27 +67,28 @@ def rows(split: str, size: int | None = None, seed: int = 0) -> list[Row]:
     ]
 
 
-def demonstrations(split: str, size: int | None = None, seed: int = 0, error_rate: float = 0.2) -> list[Row]:
-    """Conversations as a base model writes them: it knows the idioms, not the quirks.
+def demonstrations(
+    split: Split | Literal["pretrain"] = "pretrain", size: int | None = 1000, seed: int = 0, error_rate: Share = 0.2
+) -> list[Row]:
+    """Conversations as a base model writes them, which knows the idioms but not the quirks.
 
-    The idiom is drawn from a fixed mixture whatever its validity, and an ``error_rate`` of the
-    answers has one name replaced by another of the schema.
+    The idiom is drawn from a fixed mixture whether it is right or not, and a share of the answers has one name
+    replaced by another of the schema.
 
     Args:
-        split: A split of ``rows``, or ``pretrain``: random schemas that no split uses.
+        split: A split of ``rows``, or ``pretrain``: schemas that no split uses.
         size: Number of rows (default: all of the split; 1000 for ``pretrain``).
         seed: Choice of questions, idioms and mistakes.
         error_rate: Share of the answers with a mistake, 0 to 1.
     """
     rng = random.Random(f"sql_idioms demonstrations {split} {seed}")
     if split == "pretrain":
-        return [_pretrain_row(index, seed, rng, error_rate) for index in range(size or 1000)]
+        taken = {_pair(database.schema) for database in _databases()}
+        return [_pretrain_row(index, seed, taken, rng, error_rate) for index in range(size or 1000)]
     chosen = []
     for row in rows(split, size, seed):
         idioms = [idiom["sql"] for idiom in json.loads(row["idioms"])]
-        names = re.findall(r"\w+", row["prompt"][0]["content"].rpartition("\n")[0])
-        answer = _answer(idioms, names, rng, error_rate)
-        chosen.append(_sft_row(row["id"], row["prompt"][0]["content"], answer))
+        chosen.append(_sft_row(row["id"], row["prompt"][0]["content"], idioms, rng, error_rate))
     return chosen
 
 
@@ -105,7 +109,7 @@ def _world(mix: str) -> tuple[Database, ...]:
     return tuple(databases)
 
 
-def _fresh_schema(taken: AbstractSet[tuple[str, str]], rng: random.Random) -> Schema:
+def _fresh_schema(taken: set[tuple[str, str]], rng: random.Random) -> Schema:
     while _pair(schema := random_schema(rng)) in taken:
         pass
     return schema
@@ -115,23 +119,18 @@ def _pair(schema: Schema) -> tuple[str, str]:
     return schema.parent, schema.child
 
 
-@lru_cache
-def _taken_pairs() -> frozenset[tuple[str, str]]:
-    return frozenset(_pair(database.schema) for mix in MIXES for database in _world(mix))
+def _databases() -> list[Database]:
+    return [database for mix in MIXES for database in _world(mix)]
 
 
 @lru_cache
 def _pool(mix: str) -> tuple[Row, ...]:
     """Every usable question of a mix; ``prompt`` is text and ``database`` a name still."""
-    found = []
+    found: list[Row | None] = []
     for database in _world(mix):
-        connection = database.connect()
-        for question in questions(database.schema):
-            row = _judged(question, database, connection)
-            if row is not None:
-                found.append(row)
-        connection.close()
-    return tuple(found)
+        with closing(database.connect()) as connection:
+            found += [_judged(question, database, connection) for question in questions(database.schema)]
+    return tuple(row for row in found if row is not None)
 
 
 def _judged(question: Question, database: Database, connection: sqlite3.Connection) -> Row | None:
@@ -182,7 +181,7 @@ def _write_databases() -> dict[str, str]:
     """Write the SQLite files where they are missing, and return their paths by database name."""
     folder = (cache_dir() / "sql_idioms" / _version()).absolute()
     paths = {}
-    for database in (database for mix in MIXES for database in _world(mix)):
+    for database in _databases():
         path = folder / f"{database.name}.sqlite"
         if not path.exists():
             write_atomic(path, database.serialize())
@@ -193,66 +192,36 @@ def _write_databases() -> dict[str, str]:
 @lru_cache
 def _version() -> str:
     """Hash of all content, so that a changed generator never reads old files."""
-    databases = [database for mix in MIXES for database in _world(mix)]
-    content = repr([(d.name, d.schema, d.parents, d.children) for d in databases])
+    content = repr([(d.name, d.schema, d.parents, d.children) for d in _databases()])
     return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
 
 
-def _pretrain_row(index: int, seed: int, rng: random.Random, error_rate: float) -> Row:
-    schema = _fresh_schema(_taken_pairs(), rng)
+def _pretrain_row(index: int, seed: int, taken: set[tuple[str, str]], rng: random.Random, error_rate: float) -> Row:
+    schema = _fresh_schema(taken, rng)
     by_template: dict[str, list[Question]] = {}
     for question in questions(schema):
         by_template.setdefault(question.template.name, []).append(question)
     question = rng.choice(rng.choice(list(by_template.values())))
     idioms = [question.fill(idiom.sql) for idiom in question.template.idioms]
-    names = re.findall(r"\w+", schema.prompt())
-    answer = _answer(idioms, names, rng, error_rate)
-    return _sft_row(f"sql_idioms/pretrain/{seed}/{index}", question.prompt(), answer)
+    return _sft_row(f"sql_idioms/pretrain/{seed}/{index}", question.prompt(), idioms, rng, error_rate)
 
 
-def _answer(idioms: list[str], names: list[str], rng: random.Random, error_rate: float) -> str:
-    answer = rng.choices(idioms, base_mixture(len(idioms)))[0]
-    return _corrupt(answer, names, rng) if rng.random() < error_rate else answer
-
-
-def _corrupt(sql: str, names: list[str], rng: random.Random) -> str:
-    """Replace one name of the query: a table by the other table, a column by another column.
-
-    ``id`` is never put in: counting distinct ids would be right everywhere.
-    """
-    parent = names[0]
-    child = names[names.index("id", 2) - 1]
-    columns = [name for name in names if name not in (parent, child, "id")]
-    places = [match for match in re.finditer(r"[a-z_]+", sql) if match.group() in names]
-    place = rng.choice(places)
-    found = place.group()
-    options = {parent: [child], child: [parent]}.get(found) or [name for name in columns if name != found]
-    return sql[: place.start()] + rng.choice(options) + sql[place.end() :]
-
-
-def _sft_row(row_id: str, prompt: str, answer: str) -> Row:
+def _sft_row(row_id: str, prompt: str, idioms: list[str], rng: random.Random, error_rate: float) -> Row:
+    answer = rng.choices(idioms, BASE_MIXTURE[: len(idioms)])[0]
+    if rng.random() < error_rate:
+        answer = _corrupt(answer, re.findall(r"\w+", prompt.rpartition("\n")[0]), rng)
     messages = [*_user(prompt), {"role": "assistant", "content": answer}]
     return {"id": row_id, "task": "sql_idioms", "messages": messages}
 
 
+def _corrupt(sql: str, names: list[str], rng: random.Random) -> str:
+    """Replace a table by the other, or a column by another but never by ``id``, which would often be right."""
+    parent, child = names[0], names[names.index("id", 2) - 1]
+    columns = [name for name in names if name not in (parent, child, "id")]
+    place = rng.choice([match for match in re.finditer(r"[a-z_]+", sql) if match.group() in names])
+    options = {parent: [child], child: [parent]}.get(place.group()) or [x for x in columns if x != place.group()]
+    return sql[: place.start()] + rng.choice(options) + sql[place.end() :]
+
+
 def _user(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}]
-
-
-def validity(split: str) -> dict[str, float]:
-    """Share of a split's questions on which idioms are right.
-
-    Returns:
-        ``rank 0`` ... ``rank 3``: right among the questions that have an idiom of that rank;
-        ``first only``: no other idiom is right; ``not first``: right is another one only;
-        ``all``: every idiom is right.
-    """
-    verdicts = [[idiom["valid"] for idiom in json.loads(row["idioms"])] for row in rows(split)]
-    table = {}
-    for rank in range(4):
-        ranked = [valid[rank] for valid in verdicts if len(valid) > rank]
-        table[f"rank {rank}"] = sum(ranked) / len(ranked)
-    table["first only"] = sum(valid[0] and not any(valid[1:]) for valid in verdicts) / len(verdicts)
-    table["not first"] = sum(not valid[0] for valid in verdicts) / len(verdicts)
-    table["all"] = sum(all(valid) for valid in verdicts) / len(verdicts)
-    return table

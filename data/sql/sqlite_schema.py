@@ -1,17 +1,13 @@
-"""The schema of a SQLite file as prompt text, read from the file itself.
-
-What a model is shown is what its query will run against: tables, columns, keys and example values
-come from the database, not from a description beside it that may differ.
-"""
+"""The schema of a SQLite file as prompt text: tables, columns, keys and example values of the file itself."""
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import groupby
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ..rows import RowError
 
@@ -22,8 +18,7 @@ _EXAMPLE_SCAN_ROWS = 1000
 _EXAMPLE_CHARACTERS = 40
 
 
-@dataclass(frozen=True)
-class _Column:
+class _Column(NamedTuple):
     name: str
     type: str
     key_position: int  # 1-based position in the primary key, 0 outside it
@@ -75,12 +70,11 @@ def _compact(connection: sqlite3.Connection, table: str) -> str:
 def _full(connection: sqlite3.Connection, table: str, example_values: int) -> str:
     columns = _columns(connection, table)
     lines = [
-        (f"{_name(column.name)} {column.type}".rstrip(), _examples(connection, table, column, example_values))
+        (f"{_name(column.name)} {column.type}".rstrip(), _examples(connection, table, column.name, example_values))
         for column in columns
     ]
-    keys = sorted((column for column in columns if column.key_position), key=lambda c: c.key_position)
-    if keys:
-        lines.append((f"PRIMARY KEY ({', '.join(_name(key.name) for key in keys)})", ""))
+    keys = [_name(c.name) for c in sorted(columns, key=lambda c: c.key_position) if c.key_position]
+    lines += [(f"PRIMARY KEY ({', '.join(keys)})", "")] if keys else []
     lines += [(line, "") for line in _foreign_keys(connection, table)]
     body = [
         f"    {text}{',' if number < len(lines) else ''}{f' -- {comment}' if comment else ''}"
@@ -90,24 +84,19 @@ def _full(connection: sqlite3.Connection, table: str, example_values: int) -> st
 
 
 def _foreign_keys(connection: sqlite3.Connection, table: str) -> list[str]:
-    keys: dict[int, tuple[str, list[str], list[str | None]]] = {}
-    for number, _, target, source, to, *_ in connection.execute(f"PRAGMA foreign_key_list({_quote(table)})"):
-        _, sources, targets = keys.setdefault(number, (target, [], []))
-        sources.append(source)
-        targets.append(to)
     lines = []
-    for _, (target, sources, targets) in sorted(keys.items()):
+    rows = connection.execute(f"PRAGMA foreign_key_list({_quote(table)})").fetchall()
+    for _, group in groupby(sorted(rows, key=lambda row: row[:2]), key=lambda row: row[0]):  # by key, then position
+        _, _, targets, sources, referred, *_ = zip(*group, strict=True)
         # A target without columns means the primary key of that table.
-        named = [to for to in targets if to is not None]
-        place = f"{_name(target)} ({', '.join(map(_name, named))})" if named else _name(target)
+        named = [_name(column) for column in referred if column is not None]
+        place = _name(targets[0]) + (f" ({', '.join(named)})" if named else "")
         lines.append(f"FOREIGN KEY ({', '.join(map(_name, sources))}) REFERENCES {place}")
     return lines
 
 
-def _examples(connection: sqlite3.Connection, table: str, column: _Column, count: int) -> str:
-    if not count:
-        return ""
-    name = _quote(column.name)
+def _examples(connection: sqlite3.Connection, table: str, column: str, count: int) -> str:
+    name = _quote(column)
     scan = f"SELECT {name} AS value FROM {_quote(table)} WHERE {name} IS NOT NULL LIMIT {_EXAMPLE_SCAN_ROWS}"
     values = connection.execute(f"SELECT DISTINCT value FROM ({scan}) LIMIT ?", (count,))
     return ", ".join(_literal(value) for (value,) in values if not isinstance(value, bytes))

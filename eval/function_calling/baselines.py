@@ -1,4 +1,4 @@
-"""Four trivial baselines, as answers in the wire format: what a score means is how far it is above theirs."""
+"""Four trivial baselines, as answers in a wire format; a score means little unless it is above theirs."""
 
 from __future__ import annotations
 
@@ -8,26 +8,22 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ...data.function_calling.check.row_view import DECISIONS
 from ...data.function_calling.check.schema import function_of
 from ...data.function_calling.wire.calls import Call
 from ...data.function_calling.wire.formats import render_calls
 from ...data.rows import Row
-from .cases import DECISIONS
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?)?|\d{1,2}:\d{2}")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _QUOTED = re.compile(r"[\"'„“”«»‘’]([^\"'„“”«»‘’]+)[\"'„“”«»‘’]")
-# A capitalised run of words that does not begin a sentence.
+# A run of capitalised words that does not begin a sentence.
 _NAME = re.compile(r"(?<=[^.!?\s]\s)([^\W\d_a-zа-я][\w'-]*(?:\s+[^\W\d_a-zа-я][\w'-]*)*)")
 _TOKEN = re.compile(r"[\w@.+-]*\w")
 
 
-class Entities:
-    """What a question seems to name, each thing handed out once.
-
-    Args:
-        text: The question.
-    """
+class _Entities:
+    """What a question seems to name; each entity is returned once."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -37,7 +33,6 @@ class Entities:
         self._rest = _TOKEN.findall(text)
 
     def number(self) -> float:
-        """The next number, 0 when there are no more."""
         return float(self._numbers.pop(0)) if self._numbers else 0.0
 
     def text(self) -> str:
@@ -48,24 +43,22 @@ class Entities:
         return self._rest.pop() if self._rest else ""
 
     def date(self) -> str:
-        """The next date or time, else any text."""
         return self._dates.pop(0) if self._dates else self.text()
 
     def literal(self, values: Sequence[Any]) -> Any:
-        """The first of some values that the question contains, else the first."""
         said = self._text.lower()
         return next((value for value in values if str(value).lower() in said), values[0])
 
 
 def filled(schema: Mapping[str, Any], names: Sequence[str], text: str) -> dict[str, Any]:
-    """Return a value for every named property of a JSON schema, of its type where that is known."""
-    entities = Entities(text)
+    """A value for every named property of a JSON schema, of its type where that is known."""
+    entities = _Entities(text)
     properties = schema.get("properties")
     known = properties if isinstance(properties, Mapping) else {}
     return {name: _value(known.get(name), entities) for name in names}
 
 
-def _value(schema: Any, entities: Entities) -> Any:
+def _value(schema: Any, entities: _Entities) -> Any:
     if not isinstance(schema, Mapping):
         return entities.text()
     if isinstance(schema.get("enum"), list) and schema["enum"]:
@@ -73,16 +66,17 @@ def _value(schema: Any, entities: Entities) -> Any:
     kind = schema.get("type")
     if isinstance(kind, list):
         kind = kind[0] if kind else None
-    if kind == "integer":
-        return int(entities.number())
-    if kind == "number":
-        return entities.number()
-    if kind == "boolean":
-        return True
-    if kind == "array":
-        return [_value(schema.get("items"), entities)]
-    if kind == "object":
-        return {}
+    match kind:
+        case "integer":
+            return int(entities.number())
+        case "number":
+            return entities.number()
+        case "boolean":
+            return True
+        case "array":
+            return [_value(schema.get("items"), entities)]
+        case "object":
+            return {}
     return entities.date() if "date" in str(schema.get("format", "")) else entities.text()
 
 

@@ -1,4 +1,4 @@
-"""The analysis of suites judged by `function_call`: cases are kept, and everything else is made from them."""
+"""The analysis of suites judged by `function_call`: cases are stored, and tables, charts and pages made from them."""
 
 from __future__ import annotations
 
@@ -66,11 +66,6 @@ def figures(name: str, entries: Sequence[Entry], out: Path) -> str:
     return "\n\n".join(links)
 
 
-def make_report(rows: Sequence[Row], answers: Sequence[str], form: str = "hermes") -> Report:
-    """Return the report of one answer a row, scored as in `cases`."""
-    return Report(tuple(cases(rows, answers, form)))
-
-
 def cases(
     rows: Sequence[Row], answers: Sequence[str], form: str = "hermes", sampled: Sequence[float | None] | None = None
 ) -> list[Case]:
@@ -131,7 +126,7 @@ def _split(row: Row) -> str:
 
 
 def analyse(rows: Sequence[Row], problems: Sequence[Problem], reward: Reward) -> list[dict[str, Any]]:
-    """Return a suite's cases as plain data: of greedy answers, or of the first samples where there are none."""
+    """A suite's cases as plain data: of greedy answers, or of the first samples where there are none."""
     answers = [(problem.greedy or problem.answers[0]).text for problem in problems]
     # Of one sample, or of greedy ones, the mean says nothing new.
     sampled = [problem.correct / problem.n if problem.n > 1 else None for problem in problems]
@@ -140,7 +135,7 @@ def analyse(rows: Sequence[Row], problems: Sequence[Problem], reward: Reward) ->
 
 
 def tables(suites: Mapping[str, Sequence[Analysed]]) -> list[Table]:
-    """Return scenarios and rates of every suite, and for every model all suites side by side."""
+    """Scenarios and rates of every suite, and for every model all suites side by side."""
     entries = {name: _entries(analysed) for name, analysed in suites.items()}
     grids = [(name, grid) for name, own in entries.items() for grid in (scenario_grid(own), rate_grid(own))]
     shown = [terminal(grid, f"{name} · {grid.title}") for name, grid in grids]
@@ -148,7 +143,7 @@ def tables(suites: Mapping[str, Sequence[Analysed]]) -> list[Table]:
 
 
 def section(suite: str, analysed: Sequence[Analysed]) -> str:
-    """Return a suite's tables and charts as HTML, every text escaped."""
+    """A suite's tables and charts as HTML, every text escaped."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from ...data.function_calling.check.row_view import DECISIONS
 from ..show.figures import Scale, interval_mark, legend, svg, text, x_tick
 from .call_rates import Report, Share
 from .call_tables import Entry
-from .cases import DECISIONS, NO_DECISION
+from .cases import NO_DECISION
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 620, 132, 18, 30, 40
 _ACROSS = Scale(0, 1, _LEFT, _WIDTH - _RIGHT)

@@ -1,6 +1,6 @@
-"""What answers to function-calling rows show: by scenario, by decision, by class of argument, by kind of error.
+"""Rates of one model: by scenario, by decision, by class of argument, by kind of error.
 
-Everything is counted from cases, so that a report can be made again from a record's folder.
+Everything is counted from cases, so that a report can be made again from the folder of a record.
 """
 
 from __future__ import annotations
@@ -8,41 +8,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
+from ...data.function_calling.check.row_view import DECISIONS
+from ...data.function_calling.plans import MIX
+from ...data.function_calling.say.library import POLICIES
 from ..measure.statistics import Interval, proportion
-from .cases import DECISIONS, Case
+from .cases import Case
 
-SCENARIOS = (
-    "single",
-    "selection",
-    "optional",
-    "parallel_same",
-    "parallel_different",
-    "sequential",
-    "missing",
-    "follow_up",
-    "irrelevant",
-    "no_tools",
-    "chat",
-    "result_answer",
-    "tool_error",
-)
+SCENARIOS = tuple(MIX)
 """In the order of a table; others come after them."""
-
-ARGUMENT_CLASSES = ("verbatim", "enum", "iso", "number", "boolean", "translit", "translate", "list", "object", "text")
+_ARGUMENT_CLASSES = (*POLICIES, "text")
 
 
 @dataclass(frozen=True)
 class Share:
-    """Some of a number of things.
-
-    Attributes:
-        right: How many.
-        of: Out of how many.
-    """
+    """`right` things out of `of`."""
 
     right: int
     of: int
@@ -55,11 +38,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Report:
-    """One model on one set of rows, one answer a row.
-
-    Attributes:
-        cases: In the order of the rows.
-    """
+    """One model on one set of rows: a case for each row, in their order."""
 
     cases: tuple[Case, ...]
 
@@ -70,7 +49,7 @@ class Report:
 
     @property
     def tolerant(self) -> Share:
-        """As `accuracy` where another wire format and repairable slips of it are forgiven."""
+        """As `accuracy`, but read in any wire format and with repairs."""
         return _share(c.tolerant for c in self.cases)
 
     @cached_property
@@ -89,13 +68,13 @@ class Report:
         return self.by(lambda c: c.split)
 
     def by(self, key: Callable[[Case], str], right: Callable[[Case], bool] = lambda c: c.right) -> dict[str, Share]:
-        """Return shares of cases by a key."""
+        """Shares of right cases by a key."""
         found = _in_order({key(c) for c in self.cases}, SCENARIOS)
         return {value: _share(right(c) for c in self.cases if key(c) == value) for value in found}
 
     @property
     def decisions(self) -> dict[str, Share]:
-        """By scenario, answers that decide rightly, whatever else is wrong with them."""
+        """By scenario, answers with the right decision, whatever else is wrong with them."""
         return self.by(lambda c: c.scenario, lambda c: c.found == c.wanted)
 
     @cached_property
@@ -110,12 +89,12 @@ class Report:
 
     @property
     def calls(self) -> Share:
-        """Of answers that rightly decide to call: all calls and arguments right."""
+        """Of answers that rightly call: all calls and arguments right."""
         return _share(c.right for c in self.cases if c.wanted == c.found == "call")
 
     @property
     def asked(self) -> Share:
-        """Of answers that rightly decide to ask: asked for a slot that is missing."""
+        """Of answers that rightly ask: asked for a parameter that is missing."""
         return _share(c.asked for c in self.cases if c.asked is not None and c.wanted == c.found)
 
     @property
@@ -125,12 +104,12 @@ class Report:
 
     @property
     def wrong_language(self) -> Share:
-        """Of answers whose language shows: not the user's."""
+        """Of answers whose language can be told: not the user's."""
         return _share(not c.language_right for c in self.cases if c.language_right is not None)
 
     @property
     def format_problems(self) -> Share:
-        """Answers with something that a serving parser would trip over."""
+        """Answers that a server's parser would refuse."""
         return _share(bool(c.problems) for c in self.cases)
 
     @property
@@ -142,7 +121,7 @@ class Report:
             for name, (hit, of) in case.arguments.items():
                 right[name] += hit
                 total[name] += of
-        return {name: Share(right[name], total[name]) for name in _in_order(total, ARGUMENT_CLASSES)}
+        return {name: Share(right[name], total[name]) for name in _in_order(total, _ARGUMENT_CLASSES)}
 
     @property
     def errors(self) -> Counter[str]:
@@ -153,10 +132,7 @@ class Report:
     def trivial(self) -> dict[str, dict[str, Share]]:
         """By trivial baseline, its accuracy by scenario."""
         names = dict.fromkeys(name for c in self.cases for name in c.trivial)
-        return {name: self._trivial_of(name) for name in names}
-
-    def _trivial_of(self, name: str) -> dict[str, Share]:
-        return self.by(lambda case: case.scenario, lambda case: case.trivial.get(name, False))
+        return {name: self.by(lambda c: c.scenario, partial(_trivially_right, name)) for name in names}
 
     @property
     def best_trivial(self) -> dict[str, tuple[str, Share]]:
@@ -175,34 +151,13 @@ class Report:
         return float(np.mean(drawn)) if drawn else None
 
 
-@dataclass(frozen=True)
-class Below:
-    """A scenario in which a model does worse than a trivial baseline.
-
-    Attributes:
-        scenario: Its name.
-        baseline: The best baseline on it.
-        model: What the model gets right.
-        trivial: What the baseline gets right.
-    """
-
-    scenario: str
-    baseline: str
-    model: Share
-    trivial: Share
-
-
-def below_baselines(report: Report) -> list[Below]:
-    """Return the scenarios in which a model does worse than a trivial baseline, each with the best of them."""
-    return [
-        Below(scenario, baseline, report.scenarios[scenario], share)
-        for scenario, (baseline, share) in report.best_trivial.items()
-        if report.scenarios[scenario].right < share.right
-    ]
+def below_baselines(report: Report) -> list[str]:
+    """The scenarios in which a model does worse than a trivial baseline."""
+    return [name for name, (_, share) in report.best_trivial.items() if report.scenarios[name].right < share.right]
 
 
 def f1_scores(confusion: Mapping[tuple[str, str], int]) -> dict[str, float]:
-    """Return F1 by decision, for the decisions that are wanted at least once."""
+    """F1 by decision, for the decisions that are wanted at least once."""
     wanted, found = Counter[str](), Counter[str]()
     for (gold, given), count in confusion.items():
         wanted[gold] += count
@@ -226,6 +181,10 @@ def _macro_f1(confusion: Counter[tuple[str, str]], draws: int = 1_000, seed: int
     ]
     low, high = np.quantile(means, [0.025, 0.975])
     return Interval(float(np.mean(list(estimate.values()))), float(low), float(high), 0.95)
+
+
+def _trivially_right(name: str, case: Case) -> bool:
+    return case.trivial.get(name, False)
 
 
 def _share(of: Iterable[bool | None]) -> Share:

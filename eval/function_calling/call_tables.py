@@ -1,81 +1,39 @@
-"""A report as tables of text, for the terminal, Markdown and HTML alike; shares in percent."""
+"""A report as tables of text, for the terminal, Markdown and HTML; shares in percent."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ...data.function_calling.check.row_view import DECISIONS
 from ..measure.statistics import Interval, paired_difference
 from ..show.record_tables import number, p_text, spread
 from ..show.tables import Grid
 from .call_rates import Report, Share, below_baselines, f1_scores
-from .cases import DECISIONS, NO_DECISION, Case
-
-
-@dataclass(frozen=True)
-class Change:
-    """One model against another on the rows that both answered; right is strictly right.
-
-    Attributes:
-        only_base: Rows that only the base gets right.
-        only_other: Rows that only the other model gets right.
-        rows: Rows in both reports.
-        difference: Share of the other minus share of the base, paired by row.
-    """
-
-    only_base: int
-    only_other: int
-    rows: int
-    difference: Interval
-
-
-def compare_reports(base: Report, other: Report) -> Change | None:
-    """Compare two models; rows are matched by id. None without a row in common."""
-    return _change([(a.right, b.right) for a, b in _pairs(base, other)])
-
-
-def compare_scenarios(base: Report, other: Report) -> dict[str, Change]:
-    """Compare two models scenario by scenario, over those with a row in common."""
-    pairs = _pairs(base, other)
-    changes = {
-        scenario: _change([(a.right, b.right) for a, b in pairs if a.scenario == scenario])
-        for scenario in base.scenarios
-    }
-    return {scenario: change for scenario, change in changes.items() if change is not None}
-
-
-def compare_with_baseline(report: Report, baseline: str) -> Change | None:
-    """Compare a model with one of its trivial baselines, which is the base."""
-    return _change([(c.trivial[baseline], c.right) for c in report.cases if baseline in c.trivial])
-
-
-def _pairs(base: Report, other: Report) -> list[tuple[Case, Case]]:
-    theirs = {c.id: c for c in other.cases}
-    return [(c, theirs[c.id]) for c in base.cases if c.id in theirs]
-
-
-def _change(pairs: Sequence[tuple[bool, bool]]) -> Change | None:
-    if not pairs:
-        return None
-    base, other = zip(*pairs, strict=True)
-    lost = sum(a and not b for a, b in pairs)
-    won = sum(b and not a for a, b in pairs)
-    return Change(lost, won, len(pairs), paired_difference(base, other))
-
+from .cases import NO_DECISION
 
 ALL = "all"
 _NONE = "–"
 
 
+def differences(base: Report, other: Report) -> dict[str, Interval]:
+    """Accuracy of a model minus that of the base, by scenario and for `ALL`, over the rows that both answered.
+
+    Rows are matched by id; intervals and p-values are those of `paired_difference`.
+    """
+    theirs = {c.id: c for c in other.cases}
+    pairs = [(c, theirs[c.id]) for c in base.cases if c.id in theirs]
+    groups = {name: [pair for pair in pairs if pair[0].scenario == name] for name in base.scenarios} | {ALL: pairs}
+    return {
+        name: paired_difference([a.right for a, _ in group], [b.right for _, b in group])
+        for name, group in groups.items()
+        if group
+    }
+
+
 @dataclass(frozen=True)
 class Entry:
-    """One model on one suite.
-
-    Attributes:
-        model: Its name.
-        report: What it did.
-        colour: Index of its colour in charts.
-    """
+    """One model on one suite; `colour` is the index of its colour in charts."""
 
     model: str
     report: Report
@@ -83,7 +41,7 @@ class Entry:
 
 
 def suite_grids(entries: Sequence[Entry]) -> list[Grid]:
-    """Return every table of one suite; the first model is the one that the others are compared with."""
+    """Every table of one suite; the first model is the one that the others are compared with."""
     grids = [scenario_grid(entries), rate_grid(entries), decision_grid(entries)]
     if len(_keys(entries, lambda r: r.languages)) > 1:
         grids.append(language_grid(entries))
@@ -124,13 +82,15 @@ def language_grid(entries: Sequence[Entry]) -> Grid:
     """Accuracy by scenario and language."""
     names = _keys(entries, lambda r: r.languages)
     cells = [(entry, language) for entry in entries for language in names]
-    header = ["Scenario", *(_headed(entries, entry, language or "unknown") for entry, language in cells)]
+    header = ["Scenario"]
+    for entry, language in cells:
+        header.append(("" if len(entries) == 1 else f"{entry.model}: ") + (language or "unknown"))
     columns = [{k: _spread(v) for k, v in _of_language(entry.report, name).items()} for entry, name in cells]
     return _by_scenario("Accuracy by language", header, columns, entries)
 
 
 def rate_grid(entries: Sequence[Entry]) -> Grid:
-    """What is right and wrong beside the score, each over the answers it is about."""
+    """Rates beside the accuracy, each over the answers it is about."""
     lines: list[tuple[str, Callable[[Report], Interval | None]]] = [
         ("Macro-F1 of the decisions", lambda r: r.macro_f1),
         ("Calls right, where it rightly calls", lambda r: r.calls.interval),
@@ -218,8 +178,11 @@ def _trivial_column(report: Report) -> dict[str, str]:
 
 
 def _difference_columns(base: Report, other: Report) -> list[dict[str, str]]:
-    changes = {**compare_scenarios(base, other), ALL: compare_reports(base, other)}
-    return [{k: _difference(v) for k, v in changes.items()}, {k: _p(v) for k, v in changes.items()}]
+    found = differences(base, other)
+    return [
+        {name: spread(value, "proportion", signed=True) for name, value in found.items()},
+        {name: p_text(value) for name, value in found.items()},
+    ]
 
 
 def _below_note(entries: Sequence[Entry]) -> str:
@@ -227,26 +190,14 @@ def _below_note(entries: Sequence[Entry]) -> str:
     for entry in entries:
         below = below_baselines(entry.report)
         if below:
-            notes.append(f"{entry.model} is below a trivial baseline in {', '.join(b.scenario for b in below)}.")
+            notes.append(f"{entry.model} is below a trivial baseline in {', '.join(below)}.")
         elif entry.report.trivial:
             notes.append(f"{entry.model} is below its trivial baselines in no scenario.")
     return " ".join(notes)
 
 
-def _headed(entries: Sequence[Entry], entry: Entry, text: str) -> str:
-    return text if len(entries) == 1 else f"{entry.model}: {text}"
-
-
 def _total(shares: dict[str, Share]) -> Share:
     return Share(sum(s.right for s in shares.values()), sum(s.of for s in shares.values()))
-
-
-def _difference(change: Change | None) -> str:
-    return _NONE if change is None else spread(change.difference, "proportion", signed=True)
-
-
-def _p(change: Change | None) -> str:
-    return _NONE if change is None else p_text(change.difference)
 
 
 def _spread(share: Share) -> str:

@@ -1,4 +1,4 @@
-"""One row with one answer, as the scorer saw it: what every figure of a report is counted from."""
+"""One row with one answer as the scorer judged it: every figure of a report is counted from these."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-DECISIONS = ("call", "ask", "refuse", "answer")
 NO_DECISION = "none"
 
 
@@ -20,18 +19,18 @@ class Case:
         language: Of the user, "" where it is not known.
         split: What is held out, "" where the row does not say.
         wanted: The right decision.
-        found: The decision that the answer shows, "none" where it shows none; `wanted` where it is also accepted.
-        right: Whether all of it is right, strictly.
-        tolerant: As `right` where another wire format and repairable slips of it are forgiven.
+        found: The decision of the answer, "none" where it has none; `wanted` where it is accepted as well.
+        right: Whether all of it is right, read strictly.
+        tolerant: As `right`, but read in any wire format and with repairs.
         arguments: By class, right arguments and how many there are, over the calls of a right tool.
         asked: Whether it asks for a missing slot; None if it does not ask or nothing is missing.
         calls: Whether it calls anything.
         invented_tool: Whether it calls a tool that is not listed.
         language_right: Whether its text is in the user's language; None without text to tell by.
-        problems: What is wrong with its format.
-        error: Label of what is wrong, "" if nothing is.
-        sampled: Share of right samples beside this answer, None if there are none.
-        trivial: By trivial baseline, whether that one's answer is right.
+        problems: Faults of its format.
+        error: Label of its first error, "" if there is none.
+        sampled: Share of right samples of the row, None if there are none.
+        trivial: By trivial baseline, whether its answer is right.
     """
 
     id: str
@@ -53,11 +52,11 @@ class Case:
     trivial: dict[str, bool] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain data for JSON."""
+        """Plain data for JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Case:
-        """Return the case that `as_dict` described."""
+        """The case that `as_dict` described."""
         arguments = {name: (right, of) for name, (right, of) in data["arguments"].items()}
         return cls(**{**data, "arguments": arguments, "problems": tuple(data["problems"])})

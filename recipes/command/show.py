@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..config.language.errors import Problem, RecipeErrors, did_you_mean, one_of
-from ..config.loader import SCHEMAS, load_recipe
+from ..config.loader import SCHEMAS, description
 
 
 def recipe_table(recipes: Mapping[str, Path]) -> str:
     """One line for each recipe, in the order of their names: name and description."""
-    loaded = {name: load_recipe(name).recipe.description for name in recipes}
-    width = max(map(len, loaded), default=0)
-    return "\n".join(f"{name:<{width}}  {description}".rstrip() for name, description in loaded.items())
+    width = max(map(len, recipes), default=0)
+    return "\n".join(f"{name:<{width}}  {description(path)}".rstrip() for name, path in recipes.items())
 
 
 def json_schema(kind: str) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .engine import Engine, TransformersEngine
-from .language.section import Positive, PositiveFloat, Section
-from .model import Model
+from ...data.options import Positive, PositiveFloat
+from .language.errors import Conflict
+from .language.section import Section
+from .model import Engine, Model, TransformersEngine
+from .rewards import RewardSpec
 
 
 class ReaderServer(Section):
@@ -54,3 +57,24 @@ class Capsulator(Section):
 
 
 Objective = Annotated[PolicyGradient | Capsulator, Field(discriminator="kind")]
+
+
+def reader_conflicts(rewards: Mapping[str, RewardSpec], readers: bool, encoder: bool) -> Iterator[Conflict]:
+    """Rewards that ask frozen models which are not there, and readers that nobody asks.
+
+    Args:
+        rewards: By the field that each stands in.
+        readers: Whether the recipe names any.
+        encoder: Whether it names one.
+    """
+    reads = {field: reward for field, reward in rewards.items() if reward.kind == "capsule"}
+    if reads and not readers:
+        where = (f"{next(iter(reads))}.kind", "readers")
+        yield Conflict(where, "`capsule` asks a reader, and there is none", "`readers: [{model: {id: ...}}]`")
+    if readers and not reads:
+        where = ("readers", next(iter(rewards), "suites").partition(".")[0])
+        yield Conflict(where, "no reward asks a reader", "a reward `capsule`, or no `readers`")
+    compares = [field for field, reward in reads.items() if reward.arguments()["semantics"]]
+    if compares and not encoder:
+        where = (f"{compares[0]}.semantics", "encoder")
+        yield Conflict(where, "meanings are compared, and there is no encoder", "`encoder: {id: ...}`, or semantics: 0")

@@ -7,12 +7,12 @@ from typing import Literal
 
 from pydantic import Field
 
+from ...data.options import Positive, Weight
 from .compression import Reader
-from .data import DataSource
-from .engine import Engine, TransformersEngine
-from .language.finding import Finding
-from .language.section import FolderName, Options, Positive, Section, Weight
-from .model import Model
+from .data import DataSource, numbered, source_conflicts
+from .language.errors import Conflict
+from .language.section import FolderName, Options, RecipeBase, Section
+from .model import Engine, Model, TransformersEngine
 
 COLUMNS = ("passage", "budget", "questions")
 """What rows need beside their prompt."""
@@ -50,14 +50,12 @@ class Prices(Section):
     compressor_output: Weight
 
 
-class CompressionEvalRecipe(Section):
+class CompressionEvalRecipe(RecipeBase):
     """Everything one evaluation of a compressor is made of."""
 
     kind: Literal["compression_eval"]
-    description: str = ""
     seed: int = Field(0, ge=0)
     """Of random facts and random sentences."""
-    output_dir: str
     suite: FolderName = "compression"
     """Name of this set of passages on the board."""
     model: Model
@@ -78,15 +76,16 @@ class CompressionEvalRecipe(Section):
     limit: Positive | None = None
     """Only the first passages."""
 
-
-def compression_eval_checks(recipe: CompressionEvalRecipe) -> Iterator[Finding]:
-    """Sources that are not passages with questions, and readers of one name."""
-    for index, source in enumerate(recipe.data):
-        missing = set(COLUMNS) - set(COLUMNS if source.columns is None else source.columns)
-        if missing:
-            found = f"`{source.kind}` has no {' or '.join(sorted(missing))}"
-            yield Finding((f"data.{index}.kind",), found, "a source of passages with questions")
-    names = [reader.name or reader.model.id for reader in recipe.readers]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            yield Finding((f"readers.{index}.name",), f"a second reader {name!r}", "names that differ")
+    def conflicts(self) -> Iterator[Conflict]:
+        """Sources that are not passages with questions, and readers of one name."""
+        yield from self.model.conflicts()
+        yield from source_conflicts(numbered("data", self.data))
+        for index, source in enumerate(self.data):
+            missing = set(COLUMNS) - set(COLUMNS if source.columns is None else source.columns)
+            if missing:
+                found = f"`{source.kind}` has no {' or '.join(sorted(missing))}"
+                yield Conflict((f"data.{index}.kind",), found, "a source of passages with questions")
+        names = [reader.name or reader.model.id for reader in self.readers]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                yield Conflict((f"readers.{index}.name",), f"a second reader {name!r}", "names that differ")

@@ -7,22 +7,21 @@ from typing import Literal
 
 from pydantic import Field
 
-from .language.finding import Finding
-from .language.section import Options, Positive, Section, Share
-
-CompositionalFamily = Literal["one_hop", "two_hop", "parallel", "three_hop", "five_hop", "non_tree"]
-CompositionalTables = Literal["random", "same_f12", "modular_addition", "symmetric", "ignored_argument"]
+from ...data.compositional import FamilyName, TablesName
+from ...data.options import Positive, Share
+from .language.errors import Conflict
+from .language.section import Options, RecipeBase, Section
 
 
 class CompositionalData(Section):
     """What is composed, and how many rows of it are trained on."""
 
-    family: CompositionalFamily = "two_hop"
+    family: FamilyName = "two_hop"
     values: int = Field(20, ge=2)
     """Values a slot can take, |X|."""
     rows: list[Positive] = Field([3000], min_length=1)
     """Sizes of the training set, N; a model of its own is trained on each."""
-    tables: CompositionalTables = "random"
+    tables: TablesName = "random"
     target: Literal["direct", "cot", "filler"] = "direct"
     """What is written: the answer, the bridge values before it, or a filler token in their place."""
     seen: float = Field(0.7, gt=0, le=1)
@@ -50,14 +49,12 @@ class Stop(Section):
     """So many in a row have to reach it."""
 
 
-class CoverageRecipe(Section):
+class CoverageRecipe(RecipeBase):
     """Everything a study of what a model composes is made of."""
 
     kind: Literal["coverage"]
-    description: str = ""
     seed: int = Field(0, ge=0)
     """Of tables, rows, weights and order."""
-    output_dir: str
     data: CompositionalData = CompositionalData()
     architecture: ProbeArchitecture = ProbeArchitecture()
     loss: Literal["cross_entropy", "stablemax"] = "cross_entropy"
@@ -72,20 +69,19 @@ class CoverageRecipe(Section):
     trainer: Options = Field(default_factory=dict)
     """Fields of transformers' `TrainingArguments` under their own names."""
 
-
-def coverage_checks(recipe: CoverageRecipe) -> Iterator[Finding]:
-    """What is right alone and wrong together."""
-    sizes, data = recipe.architecture, recipe.data
-    if sizes.width % sizes.heads:
-        valid = ", ".join(str(number) for number in range(1, sizes.width + 1) if sizes.width % number == 0)
-        fields = ("architecture.heads", "architecture.width")
-        yield Finding(fields, f"{sizes.heads} do not divide a width of {sizes.width}", f"one of {valid}")
-    if data.tables == "same_f12" and data.family == "non_tree":
-        found = "one table for two and for three arguments"
-        yield Finding(("data.tables", "data.family"), found, "another family, or tables of another kind")
-    if data.target != "direct" and data.family == "one_hop":
-        yield Finding(("data.target", "data.family"), "no bridge values in one_hop", "target: direct")
-    if len(set(data.rows)) < len(data.rows):
-        yield Finding(("data.rows",), "a size twice", "sizes that differ")
-    if recipe.trainer.get("max_steps", -1) < 1:
-        yield Finding(("trainer.max_steps",), "no end", "the most steps a model is trained for")
+    def conflicts(self) -> Iterator[Conflict]:
+        """Sizes that do not divide, data that has no such target or tables, no end."""
+        sizes, data = self.architecture, self.data
+        if sizes.width % sizes.heads:
+            valid = ", ".join(str(number) for number in range(1, sizes.width + 1) if sizes.width % number == 0)
+            fields = ("architecture.heads", "architecture.width")
+            yield Conflict(fields, f"{sizes.heads} do not divide a width of {sizes.width}", f"one of {valid}")
+        if data.tables == "same_f12" and data.family == "non_tree":
+            found = "one table for two and for three arguments"
+            yield Conflict(("data.tables", "data.family"), found, "another family, or tables of another kind")
+        if data.target != "direct" and data.family == "one_hop":
+            yield Conflict(("data.target", "data.family"), "no bridge values in one_hop", "target: direct")
+        if len(set(data.rows)) < len(data.rows):
+            yield Conflict(("data.rows",), "a size twice", "sizes that differ")
+        if self.trainer.get("max_steps", -1) < 1:
+            yield Conflict(("trainer.max_steps",), "no end", "the most steps a model is trained for")

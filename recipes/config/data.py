@@ -1,185 +1,157 @@
-"""The `data:` section: one schema per kind of source, with that source's own options."""
+"""The `data:` section: rows from a source of `quince.data.sources`, or from your own code."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from .coverage import CompositionalFamily, CompositionalTables
-from .function_calling_data import FunctionCallQuestions
-from .language.section import Options, Positive, Section, Share
-from .passages import PassageSource
-from .source import Benchmark, Source
+from ...data.files import jsonl, source_file
+from ...data.options import Positive, PositiveFloat
+from ...data.rows import Row, RowError, check_rows
+from ...data.sources import DEMONSTRATIONS, SOURCES, load_demonstrations, load_rows
+from ...data.user_code import described, place_of
+from .language.errors import Conflict
+from .language.kinds import Kinds, derived, literal_values, parameters, summary
+from .language.plugins import load_plugin, plugin_problem
+from .language.section import Options, Section
 
 
-class SqlIdioms(Source):
-    """Generated questions on small SQLite databases whose hidden quirks break some SQL idioms."""
+class Source(Section):
+    """What every source has.
 
-    columns = ("database", "gold_sql", "semantics")
-    kind: Literal["sql_idioms"]
-    split: Literal["train", "in_domain", "cross_domain"] = "train"
+    `columns` are the columns its rows carry for rewards, beside `id`, `task` and `prompt`; None where only the rows
+    themselves tell.
+    """
 
+    columns: ClassVar[tuple[str, ...] | None] = None
 
-class Strategies(Source):
-    """Generated arithmetic that several strategies solve; each row hides which ones it accepts."""
+    kind: str
+    split: str = "train"
+    size: Positive | None = None
+    """Rows to take; null takes all there are (generated tasks: their own default)."""
+    seed: int = 0
+    """Chooses and orders the rows."""
+    share: PositiveFloat = 1.0
+    """Weight of this source when several are mixed."""
 
-    columns = ("accepted",)
-    kind: Literal["strategies"]
-    split: Literal["train", "test"] = "train"
-    world: int = 0
-    """Key of the hash that decides what a row accepts."""
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of the source's function."""
+        return self.model_dump(exclude={"kind", "share"}, exclude_none=True)
 
+    def load(self, **changes: Any) -> list[Row]:
+        """Its rows, checked; `changes` replace arguments."""
+        return load_rows(self.kind, **self.arguments() | changes)
 
-class Countdown(Source):
-    """Generated: reach a target from three or four numbers with + - *."""
-
-    columns = ("numbers", "target")
-    kind: Literal["countdown"]
-    split: Literal["train", "test"] = "train"
-
-
-class Compositional(Source):
-    """Generated compositions of tables (arXiv 2505.20278), with held-out rows by which primitives training used."""
-
-    columns = ("accepted", "slots")
-    kind: Literal["compositional"]
-    split: Literal["train", "validation", "test"] = "train"
-    family: CompositionalFamily = "two_hop"
-    values: int = Field(20, ge=2)
-    """Values a slot can take."""
-    compositions: Positive = 3000
-    """Training rows of the data set."""
-    tables: CompositionalTables = "random"
-    held_out: int = Field(0, ge=0)
-    """Which type of held-out rows `test` gives."""
-
-
-class FunctionCalls(Source):
-    """Generated requests in several languages: to call tools, to ask for a missing value, to refuse or to answer."""
-
-    columns = ("gold",)
-    kind: Literal["function_calls"]
-    split: Literal["train", "test", "values", "paraphrases", "tools", "names", "language", "more_tools"] = "train"
-    """`test` is like `train`; each of the others holds out the thing of its name."""
-    languages: list[str] = Field(["en", "bg"], min_length=1)
-    """Languages of the users; for the split `language` those that were trained on."""
-    scenarios: list[str] | dict[str, float] | None = None
-    """Names of scenarios, or their shares; null takes all in their usual shares."""
-    min_tools: int = Field(1, ge=0)
-    """Fewest tools listed in a prompt."""
-    max_tools: int = Field(8, ge=0)
-    """Most tools listed in a prompt."""
-    masking: Share = 0.0
-    """Probability that the names of a row's tools and parameters are made up, so that they have to be read."""
-    descriptions: Literal["en", "target", "mixed"] = "en"
-    """Language of tool descriptions; `target` is that of the user."""
-    name_style: Literal["snake", "mixed"] = "snake"
-    noise: Share = 0.0
-    """Probability of slips in a user's text."""
+    def conflicts(self, field: str) -> Iterator[Conflict]:
+        """What is wrong with it although each value is right; `field` is where it stands."""
+        path, root = getattr(self, "path", None), getattr(self, "root", None)
+        if path is None and root is None:
+            return
+        try:
+            file = source_file(path or "", self.split, root)
+        except RowError as error:
+            yield Conflict((f"{field}.root",), str(error), "an existing folder")
+            return
+        if not file.exists():
+            allowed = "an existing file; a relative path starts at `root`, else at QUINCE_DATA, else here"
+            yield Conflict((f"{field}.path",), f"no file at {file}", allowed, missing_file=True)
 
 
-class MathSet(Benchmark):
-    """A public set of math problems with final answers."""
+class ConversationSource(Source):
+    """What every source of whole conversations has."""
 
-    columns = ("answer",)
-
-    revision: str | None = None
-    """Commit on the Hub to read instead of the default one."""
-    instruction: str | None = None
-    """Last line of each prompt; null asks for steps and a boxed answer."""
-
-
-class Gsm8k(MathSet):
-    """Grade-school word problems (hf.co/papers/2110.14168)."""
-
-    kind: Literal["gsm8k"]
-    split: Literal["train", "test"] = "train"
-
-
-class MathCompetition(MathSet):
-    """The MATH data set, full official split (hf.co/papers/2103.03874)."""
-
-    kind: Literal["math"]
-    split: Literal["train", "test"] = "train"
-
-
-class MathTest(MathSet):
-    """Sets that exist only for evaluation."""
-
-    kind: Literal["math500", "aime24", "amc23", "olympiadbench", "minerva_math", "college_math", "svamp"]
-    split: Literal["test"] = "test"
-
-
-class TextToSql(Benchmark):
-    """Questions over real SQLite databases: Spider (hf.co/papers/1809.08887), BIRD (2305.03111)."""
-
-    columns = ("database", "gold_sql", "semantics")
-    kind: Literal["spider", "bird"]
-    split: Literal["train", "dev"] = "train"
-    style: Literal["full", "compact"] = "full"
-    """`full` shows CREATE TABLE statements; `compact` the short form of the generated SQL tasks."""
-    example_values: int = Field(2, ge=0)
-    """Example values beside each column in `full`."""
-
-
-class Jsonl(Source):
-    """Ready rows in JSON-lines files; their columns are known only when they are read."""
-
-    columns = None
-    kind: Literal["jsonl"]
-    path: str
-    """A JSON-lines, JSON, CSV or parquet file; `{split}` in it stands for the split."""
-    root: str | None = None
-    """Folder of a relative path; null takes `$QUINCE_DATA`, else the working directory."""
+    def load(self, **changes: Any) -> list[Row]:
+        """Its rows, checked; `changes` replace arguments."""
+        return load_demonstrations(self.kind, **self.arguments() | changes)
 
 
 class CustomSource(Source):
     """Rows from your own installed code."""
 
-    columns = None
     kind: Literal["custom"]
     path: str
     """`package.module:function`, called as `function(split, size, seed, **options)`."""
     options: Options = Field(default_factory=dict)
 
+    def load(self, **changes: Any) -> list[Row]:
+        """The rows of your function, checked."""
+        values = {"split": self.split, "size": self.size, "seed": self.seed} | changes
+        function = load_plugin(self.path)
+        try:
+            rows = function(values["split"], values["size"], values["seed"], **self.options)
+        except RowError:
+            raise
+        except Exception as error:
+            raise RowError(f"{described(error)} · in the data source {self.path}") from error
+        return check_rows(rows, self.path)
 
-class Demonstrations(Section):
-    """Conversations of a generated task as a base model writes them, right and wrong."""
-
-    kind: Literal["sql_idioms", "strategies", "countdown", "everyday"]
-    size: Positive = 1000
-    """Conversations to generate."""
-    seed: int = 0
-
-    def arguments(self) -> dict[str, Any]:
-        """The keyword arguments for `quince.data.sources.load_demonstrations(kind, ...)`."""
-        return self.model_dump(exclude={"kind"})
-
-
-class PassageDemonstrations(Demonstrations):
-    """Questions on passages and notes, and notes of random facts of a passage."""
-
-    kind: Literal["passages"]  # type: ignore[assignment]
-    notes: Share = 0.5
-    """Share of the rows that write notes."""
-    drills: Share = 0.0
-    """Share of the rows that repeat random words; what is left reads."""
+    def conflicts(self, field: str) -> Iterator[Conflict]:
+        """Code that is not there, or that cannot be called as sources are."""
+        if problem := plugin_problem(self.path):
+            yield Conflict((f"{field}.path",), problem, "`package.module:function` from installed code")
+            return
+        function = load_plugin(self.path)
+        try:
+            inspect.signature(function).bind(self.split, self.size, self.seed, **self.options)
+        except TypeError as error:
+            where = (f"{field}.path", f"{field}.options")
+            yield Conflict(where, f"{place_of(function)}: {error}", "`function(split, size, seed, **options)`")
 
 
-DataSource = Annotated[
-    SqlIdioms
-    | Strategies
-    | Countdown
-    | Compositional
-    | PassageSource
-    | FunctionCalls
-    | Gsm8k
-    | MathCompetition
-    | MathTest
-    | TextToSql
-    | FunctionCallQuestions
-    | Jsonl
-    | CustomSource,
-    Field(discriminator="kind"),
+def source_schema(kind: str, function: Any, base: type[Source] = Source) -> type[Source]:
+    """The schema of a source: the signature of its function, with what `provides` adds."""
+    options = parameters(function)
+    annotation, default = options["split"]
+    splits = tuple(getattr(function, "splits", ())) or literal_values(annotation)
+    if default is ...:
+        default = "train" if "train" in splits or not splits else splits[0]
+    options["split"] = (Literal[splits] if splits else str, default)
+    options["size"] = (Positive | None, options["size"][1])
+    doc = function.__doc__ if inspect.isroutine(function) else type(function).__call__.__doc__
+    about = getattr(function, "about", "") or summary(doc)
+    schema: type[Source] = derived(base, kind, about, options, doc)
+    schema.columns = getattr(function, "provides", None)
+    return schema
+
+
+def conversation_schema(kind: str, function: Any) -> type[Source]:
+    """The schema of a source of whole conversations."""
+    return source_schema(kind, function, ConversationSource)
+
+
+class HeldOut(Section):
+    """Rows that are measured while training and never trained on."""
+
+    every: Positive = 50
+    """Optimizer steps between two measurements."""
+    keep_best: bool = True
+    """Keep the model of the best measurement in the folder `best` of the run; `model` is that of the last step."""
+
+
+def numbered(field: str, sources: list[Source]) -> dict[str, Source]:
+    """Sources by the field that each stands in."""
+    return {f"{field}.{index}": source for index, source in enumerate(sources)}
+
+
+def source_conflicts(sources: Mapping[str, Source]) -> Iterator[Conflict]:
+    """What is wrong with each source by itself."""
+    for field, source in sources.items():
+        yield from source.conflicts(field)
+
+
+_OWN: dict[str, type[Section]] = {"jsonl": source_schema("jsonl", jsonl), "custom": CustomSource}
+
+DataSource = Annotated[Source, Kinds(source_schema, SOURCES, {"custom": CustomSource})]
+"""Rows with a prompt, for RL and evaluation."""
+SftSource = Annotated[Source, Kinds(conversation_schema, DEMONSTRATIONS, _OWN)]
+"""Rows with whole conversations."""
+DpoSource = Annotated[Source, Kinds(conversation_schema, DEMONSTRATIONS, _OWN, "function_calls")]
+"""Preferences; generated ones are right answers beside their labelled corruptions."""
+PretrainSource = Annotated[
+    Source,
+    Kinds(conversation_schema, DEMONSTRATIONS, {}, "sql_idioms", "strategies", "countdown", "everyday", "passages"),
 ]
+"""Conversations of a generated task as a base model writes them, right and wrong."""

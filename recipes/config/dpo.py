@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field
 
-from .language.section import Options, Section
-from .model import Launch, Model
-from .sft_data import DpoSource
+from .data import DpoSource, HeldOut, numbered, source_conflicts
+from .language.errors import Conflict
+from .sft import TuningRecipe
 
 
-class DpoRecipe(Section):
+class HeldOutPairs(HeldOut):
+    """Pairs whose loss is measured while training."""
+
+    data: list[DpoSource] = Field(min_length=1)
+
+
+class DpoRecipe(TuningRecipe):
     """Everything one DPO run is made of.
 
     With an adapter the reference is the model without it; otherwise a frozen copy of the start.
     """
 
     kind: Literal["dpo"]
-    description: str = ""
-    seed: int = Field(0, ge=0)
-    output_dir: str
-    model: Model
     data: list[DpoSource] = Field(min_length=1)
-    launch: Launch = Launch()
-    trainer: Options = Field(default_factory=dict)
-    """Fields of TRL's `DPOConfig` under their own names."""
+    held_out: HeldOutPairs | None = None
+    """Also measure the loss, and how often the better answer is preferred, on pairs that are not trained on."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """See the base."""
+        yield from super().conflicts()
+        held_out = numbered("held_out.data", self.held_out.data if self.held_out else [])
+        yield from source_conflicts(numbered("data", self.data) | held_out)
+        if not self.trainer.get("sync_ref_model"):
+            return
+        fields = ("trainer.sync_ref_model", "model.adapter.kind", "trainer.precompute_ref_log_probs")
+        if self.model.adapter.kind != "none" or self.trainer.get("precompute_ref_log_probs"):
+            yield Conflict(fields, "true, and there is no reference model of its own", "all weights, computed live")

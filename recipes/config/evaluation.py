@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field
 
-from .compression import Reader
-from .data import DataSource
-from .engine import Engine, TransformersEngine
-from .language.section import FolderName, LongPrompts, Positive, PositiveFloat, Section, Share
-from .model import Model
-from .retention import Retention
-from .rewards import Reward
+from ...data.options import Positive, PositiveFloat, Share
+from .compression import Reader, reader_conflicts
+from .data import DataSource, numbered
+from .language.errors import Conflict
+from .language.section import FolderName, LongPrompts, RecipeBase, Section
+from .model import Engine, Model, TransformersEngine
+from .rewards import Reward, judging_conflicts
 
 
 class Sampling(Section):
@@ -61,6 +62,16 @@ class Suite(Section):
     holdout: Holdout | None = None
     """Also ask guarded questions."""
 
+    def conflicts(self, field: str) -> Iterator[Conflict]:
+        """A k above n, and a reward that does not fit the rows; `field` is where the suite stands."""
+        if max(self.ks) > self.sampling.n:
+            found = f"Pass@{max(self.ks)} from n = {self.sampling.n} answers"
+            yield Conflict((f"{field}.ks", f"{field}.sampling.n"), found, f"k of at most {self.sampling.n}")
+        sources = numbered(f"{field}.data", self.data)
+        if self.holdout is not None:
+            sources |= numbered(f"{field}.holdout.data", self.holdout.data)
+        yield from judging_conflicts(sources, f"{field}.reward", [self.reward])
+
 
 class Kl(Section):
     """Divergence from a reference model in both directions: nats per answer, at temperature 1.
@@ -77,13 +88,40 @@ class Kl(Section):
     """Answers per question and direction."""
 
 
-class EvalRecipe(Section):
+class RetentionTask(Section):
+    """A task or a group of lm-eval; of a group every task becomes a suite."""
+
+    name: str
+    metric: str | None = None
+    """Score of a document; null takes the task's first one that is a mean over documents."""
+    filter: str | None = None
+    """Of generated texts; null takes the task's first one."""
+    shots: int | None = Field(None, ge=0)
+    """Examples in the prompt; null takes the task's own number."""
+    cluster: str | None = None
+    """Field of a document that names what it shares with others, such as its passage."""
+
+
+class Retention(Section):
+    """Tasks of lm-eval, answered by this evaluation's engine; needs `pip install 'quince[eval]'`."""
+
+    tasks: list[RetentionTask] = Field(min_length=1)
+    task_folders: list[str] = Field(default_factory=list)
+    """Folders with task files of your own, which win over lm-eval's; or folders of the library."""
+    chat_template: bool = False
+    """Put prompts as the model's chat template does; for models that were tuned to follow instructions."""
+    max_tokens: Positive = 256
+    """Longest text where a task does not say."""
+    max_length: Positive = 4096
+    """Tokens of prompt and answer together; longer prompts lose their beginning, as in lm-eval."""
+    run_code: bool = False
+    """Let tasks run code: what the model writes (HumanEval, MBPP), metrics of the Hub, functions in your task files."""
+
+
+class EvalRecipe(RecipeBase):
     """Everything one evaluation is made of."""
 
     kind: Literal["eval"]
-    description: str = ""
-    seed: int = Field(0, ge=0)
-    output_dir: str
     model: Model
     engine: Engine = TransformersEngine(kind="transformers")
     suites: list[Suite] = Field(default_factory=list)
@@ -103,3 +141,20 @@ class EvalRecipe(Section):
     """Share of a suite's rows that may be left out because their own gold answer is not judged right."""
     long_prompts: LongPrompts = "refuse"
     """What to do with prompts that leave no room for an answer in the model's context."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Nothing to evaluate, names that come twice, and rewards that do not fit their rows or lack a reader."""
+        yield from self.model.conflicts()
+        if self.kl is not None and self.engine.kind != "transformers":
+            found = f"a divergence measured with `{self.engine.kind}`"
+            yield Conflict(("kl", "engine.kind"), found, "engine.kind: transformers, or kl: null")
+        if not self.suites and self.retention is None:
+            allowed = "at least one suite, or `retention: {tasks: [...]}`"
+            yield Conflict(("suites", "retention"), "nothing to evaluate", allowed)
+        rewards = {f"suites.{index}.reward": suite.reward for index, suite in enumerate(self.suites)}
+        yield from reader_conflicts(rewards, bool(self.readers), self.encoder is not None)
+        for index, suite in enumerate(self.suites):
+            yield from suite.conflicts(f"suites.{index}")
+            # Some file systems take capitals for small letters.
+            if suite.name.casefold() in [other.name.casefold() for other in self.suites[:index]]:
+                yield Conflict((f"suites.{index}.name",), f"a second suite {suite.name!r}", "names that differ")

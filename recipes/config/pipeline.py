@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from .compression_eval import CompressionEvalRecipe
 from .dpo import DpoRecipe
 from .evaluation import EvalRecipe
-from .language.errors import Problem, one_of
+from .language.errors import Conflict, Problem, one_of
 from .language.section import Section, folder_problem
 from .language.tree import Entry, leaves, merge
 from .pretrain import PretrainRecipe
@@ -39,9 +39,13 @@ class PipelineRecipe(Section):
     output_dir: str
     stages: dict[str, Stage] = Field(min_length=1)
 
+    def conflicts(self) -> Iterator[Conflict]:
+        """None: each stage is checked as a recipe of its own."""
+        return iter(())
+
 
 ReadParents = Callable[[Entry], tuple[Entry, list[Problem]]]
-Check = Callable[[Entry], tuple[Section | None, list[Problem]]]
+Check = Callable[[Entry], tuple[Any, list[Problem]]]
 
 
 def with_stages(tree: Entry, read_parents: ReadParents) -> tuple[Entry, list[Problem]]:
@@ -63,8 +67,8 @@ def with_stages(tree: Entry, read_parents: ReadParents) -> tuple[Entry, list[Pro
             problems.append(Problem(stage.origin, f"stages.{name}", "not a name of a stage", allowed))
             continue
         if not isinstance(stage.value, dict):
-            problem = Problem(stage.origin, f"stages.{name}", "not a mapping", "`extends: <recipe>` and what differs")
-            return tree, [*problems, problem]
+            wrong = Problem(stage.origin, f"stages.{name}", "not a mapping", "`extends: <recipe>` and what differs")
+            return tree, [*problems, wrong]
         merged, found = read_parents(stage)
         folder = f"{tree.value['output_dir'].value}/{name}"
         merged = merge(merged, Entry({"output_dir": Entry(folder, "the stage's name")}, stage.origin))
@@ -81,7 +85,7 @@ def check_pipeline(tree: Entry, check: Check) -> tuple[PipelineRecipe | None, li
         check: Checks one recipe.
     """
     problems = _unknown_fields(tree)
-    checked: dict[str, Section] = {}
+    checked: dict[str, Any] = {}
     stages = tree.value.get("stages", Entry({}, tree.origin)).value
     for name, stage in stages.items() if isinstance(stages, dict) else ():
         recipe, found = check(stage) if isinstance(stage.value, dict) else (None, [])

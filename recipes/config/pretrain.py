@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Literal
 
 from pydantic import Field
 
-from .data import Demonstrations, PassageDemonstrations
-from .language.section import Options, Positive, PositiveFloat, Section
+from ...data.options import Positive, PositiveFloat
+from .data import PretrainSource
+from .language.errors import Conflict
+from .language.section import Options, RecipeBase, Section
 from .model import Launch
 
 
@@ -36,21 +39,24 @@ class Tokenizer(Section):
     """Rows of each source that the tokenizer is trained on."""
 
 
-Mixture = Annotated[Demonstrations | PassageDemonstrations, Field(discriminator="kind")]
-
-
-class PretrainRecipe(Section):
+class PretrainRecipe(RecipeBase):
     """Everything one pretraining run is made of."""
 
     kind: Literal["pretrain"]
-    description: str = ""
-    seed: int = Field(0, ge=0)
-    output_dir: str
     architecture: Architecture = Architecture()
     tokenizer: Tokenizer = Tokenizer()
-    mixture: list[Mixture] = Field(min_length=1)
+    mixture: list[PretrainSource] = Field(min_length=1)
     launch: Launch = Launch()
     muon_learning_rate: PositiveFloat = 0.02
     """Of the layers' weight matrices, which Muon trains; AdamW's is `trainer.learning_rate`."""
     trainer: Options = Field(default_factory=dict)
     """Fields of transformers' `TrainingArguments` under their own names."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Heads that do not divide."""
+        yield from self.launch.conflicts()
+        sizes = self.architecture
+        if sizes.heads % sizes.kv_heads:
+            valid = [str(number) for number in range(1, sizes.heads + 1) if sizes.heads % number == 0]
+            fields = ("architecture.kv_heads", "architecture.heads")
+            yield Conflict(fields, f"{sizes.kv_heads} do not divide {sizes.heads} heads", f"one of {', '.join(valid)}")

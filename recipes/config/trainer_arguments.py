@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import metadata
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from .language.errors import did_you_mean, one_of, show_value
-from .trainer_rules import CHOICES, DEFAULTS, RANGES, RESERVED
-
-Target = Literal["rlvr", "sft", "dpo", "pretrain", "coverage"]
+from .trainer_fields import CHOICES, DEFAULTS, FIELDS, RANGES, Target
 
 _BASES = (("transformers", "training_args.py", "TrainingArguments"), ("trl", "trainer/base_config.py", "_BaseConfig"))
 _CLASSES = {
@@ -71,8 +70,11 @@ def check_trainer(values: Mapping[str, Any], target: Target) -> Iterator[tuple[s
     """Yield (field, found, allowed, hint) for every value that the library would not take."""
     fields = installed_fields(target)
     for name, value in values.items():
-        if name in RESERVED[target]:
-            yield name, "set elsewhere in a recipe", RESERVED[target][name], ""
+        rule = FIELDS[target].get(name)
+        if rule is not None and rule.status == "refused":
+            yield name, "not a field for a recipe", rule.reason, ""
+        elif isinstance(value, float) and not math.isfinite(value):
+            yield name, show_value(value), "a finite number", ""
         elif fields is not None and name not in fields.annotations:
             yield name, "no such field", f"a field of {fields.source}", did_you_mean(name, fields.annotations)
         elif fields is not None and not _accepts(fields.annotations[name], value, fields.enums):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ...data.chat.renderer import Renderer
 from ...data.rows import Row, RowError, check_messages
-from ..parts.loading import load_source, thin_out
+from ..parts.loading import thin_out
 
 if TYPE_CHECKING:
-    from ..config.dpo import DpoRecipe
+    from ..config.data import Source
 
 Pair = dict[str, list[int]]
 
@@ -27,24 +27,22 @@ class PairCounts:
         return f"{self.pairs:,} pairs" + (f"; too long and left out: {self.dropped:,}" if self.dropped else "")
 
 
-def load_pairs(recipe: DpoRecipe) -> list[Row]:
+def load_pairs(sources: Sequence[Source]) -> list[Row]:
     """Rows with `prompt`, `chosen` and `rejected` (message lists) of all sources, thinned out to their shares."""
-    loaded = [pairs_of(source) for source in recipe.data]
-    return [row for rows in thin_out(recipe.data, loaded) for row in rows]
+    return [row for rows in thin_out(sources, [pairs_of(source) for source in sources]) for row in rows]
 
 
-def pairs_of(source: Any) -> list[Row]:
+def pairs_of(source: Source) -> list[Row]:
     """Preference rows of one source section; function calls are paired with their corruptions."""
     if source.kind != "function_calls":
-        rows = load_source(source)
+        rows = source.load()
         for row in rows:
             for name in ("chosen", "rejected"):
                 check_messages(row.get(name), f"{row['id']} · {name}")
         return rows
     from ...data.function_calling.check.corruptions import preference_rows
-    from ...data.sources import load_demonstrations
 
-    return preference_rows(load_demonstrations(source.kind, **source.arguments()), source.seed)
+    return preference_rows(source.load(), source.seed)
 
 
 def make_pairs(rows: Sequence[Row], renderer: Renderer, limit: int | None) -> tuple[list[Pair], PairCounts]:

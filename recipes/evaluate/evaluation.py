@@ -24,7 +24,7 @@ from ...eval.measure.settings import KlSettings, Settings, rows_sha256
 from ...eval.show.record_tables import suite_table
 from ...rewards.base import Reward
 from ..parts.fingerprint import environment, make_settings, weights_fingerprint
-from ..parts.loading import Engines, build_reward, check_reference, load_sources, with_readers
+from ..parts.loading import Engines, check_reference, load_sources, with_readers
 from ..parts.models import load_tokenizer
 from ..parts.preflight import fitting, judgeable
 from ..run.progress import new_bar, quiet_libraries
@@ -138,7 +138,7 @@ def _baseline(recipe: EvalRecipe) -> dict[str, Record]:
 
 def _job(recipe: EvalRecipe, suite: Suite, tokenizer: Any, made_on: dict[str, Any]) -> _Job:
     rows = [_clustered(row, suite) for row in load_sources(suite.data)[: recipe.limit]]
-    judge = build_reward(suite.reward)
+    judge = suite.reward.build()
     kept, longest = _tried(recipe, suite, rows, judge, tokenizer, "data")
     guarded = load_sources(suite.holdout.data)[: recipe.limit] if suite.holdout else []
     if guarded:

@@ -8,13 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ...data.rows import Row, check_rows
-from ...data.sources import load_rows
 from ...eval.compression.reader import EngineReader
 from ...eval.engines import load_engine
 from ...rewards.base import Reward
-from ...rewards.registry import make_reward
 from ..config.language.errors import RecipeError
-from ..config.language.plugins import load_plugin
 from .models import best_device, check_files, load_policy, load_tokenizer, model_path, same_weights
 from .rendezvous import one_machine, use_loopback_interface
 
@@ -22,18 +19,20 @@ if TYPE_CHECKING:
     from ...eval.compression.encoder import MeanEncoder
     from ...eval.engines.base import Engine
     from ..config.compression import Reader
+    from ..config.data import Source
     from ..config.evaluation import EvalRecipe
     from ..config.model import Model
+    from ..config.rewards import RewardSpec
     from ..config.rlvr import RlvrRecipe
 
 
-def load_sources(sources: Sequence[Any]) -> list[Row]:
+def load_sources(sources: Sequence[Source]) -> list[Row]:
     """Load the recipe's `data:` sources and mix them.
 
     Sources of equal share are joined whole; of others, rows are dropped until the sizes are in proportion to the
     shares. Rows are never repeated.
     """
-    loaded = thin_out(sources, [load_source(source) for source in sources])
+    loaded = thin_out(sources, [source.load() for source in sources])
     return check_rows([row for rows in loaded for row in rows], "data")
 
 
@@ -44,7 +43,7 @@ def load_training_and_old(recipe: RlvrRecipe) -> tuple[list[Row], list[Row]]:
     return rows, old
 
 
-def thin_out(sources: Sequence[Any], loaded: list[list[Row]]) -> list[list[Row]]:
+def thin_out(sources: Sequence[Source], loaded: list[list[Row]]) -> list[list[Row]]:
     """The rows of each source, in proportion to the sources' shares."""
     shares = [source.share for source in sources]
     if len(set(shares)) == 1:
@@ -56,24 +55,16 @@ def thin_out(sources: Sequence[Any], loaded: list[list[Row]]) -> list[list[Row]]
     ]
 
 
-def load_source(source: Any) -> list[Row]:
-    """Rows of one source section, built-in or custom."""
-    if source.kind != "custom":
-        return load_rows(source.kind, **source.model_dump(exclude={"kind", "share"}, exclude_none=True))
-    make = load_plugin(source.path)
-    return check_rows(make(source.split, source.size, source.seed, **source.options), source.path)
+def build_rewards(sections: Sequence[RewardSpec]) -> list[Reward]:
+    """The rewards of sections, in order."""
+    return [section.build() for section in sections]
 
 
-def build_rewards(sections: Sequence[Any]) -> list[Reward]:
-    """One reward for each section, in order."""
-    return [build_reward(section) for section in sections]
-
-
-def build_reward(section: Any) -> Reward:
-    """A built-in reward by its kind, or a custom one by its import path."""
-    if section.kind == "custom":
-        return load_plugin(section.path)(**section.options)
-    return make_reward(section.kind, **section.model_dump(exclude={"kind", "weight"}))
+def columns_read(rewards: Sequence[Reward], rows: Sequence[Row]) -> set[str]:
+    """The columns that rewards may read; all columns of the rows if a reward does not declare its own."""
+    if any(reward.reads_all for reward in rewards):
+        return {name for row in rows for name in row}
+    return {name for reward in rewards for name in (*reward.columns, *reward.optional)}
 
 
 def with_readers(

@@ -89,6 +89,23 @@ def _load(model: Model, **options: Any) -> PreTrainedModel:
         return AutoModelForCausalLM.from_pretrained(path, revision=model.revision, **options)
 
 
+@contextmanager
+def whole_weights(model: PreTrainedModel) -> Iterator[None]:
+    """All weights of a policy that was just loaded, for the time of a block that every process enters.
+
+    They are whole on the main process only: with FSDP the others wait for theirs, and hold zeros until training begins.
+    ZeRO-3 shards weights while it loads them, so here they are gathered.
+    """
+    sharded = [weight for weight in model.parameters() if hasattr(weight, "ds_id")]
+    if not sharded:
+        yield
+        return
+    import deepspeed
+
+    with deepspeed.zero.GatheredParameters(sharded):
+        yield
+
+
 def merge_adapter(model: Model, folder: Path) -> None:
     """Put the whole model in place of the adapter that was saved in a folder.
 
@@ -96,7 +113,9 @@ def merge_adapter(model: Model, folder: Path) -> None:
     not hold them; the result differs from the model in training by the rounding of that copy. Works in main memory.
     """
     from peft import PeftModel
+    from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
+    unset_hf_deepspeed_config()  # this process alone loads the model, whole
     PeftModel.from_pretrained(_load(model), str(folder)).merge_and_unload().save_pretrained(folder)
     for file in folder.glob("adapter_*"):
         file.unlink()

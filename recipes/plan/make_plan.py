@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..config.compression_eval import CompressionEvalRecipe
@@ -12,7 +13,6 @@ from ..config.evaluation import EvalRecipe
 from ..config.pipeline import PipelineRecipe
 from ..config.pretrain import PretrainRecipe
 from ..config.rlvr import RlvrRecipe
-from ..config.rlvr_checks import rehearses
 from ..config.sft import SftRecipe
 from ..config.shapes import Shape, shape_of
 from ..config.trainer_arguments import Target, trainer_value
@@ -28,23 +28,24 @@ from .training_memory import pretrain_training, rlvr_training, tuning_training
 
 if TYPE_CHECKING:
     from ..config.loaded import LoadedRecipe, Recipe
-    from ..config.model import Launch, Model
-
-_HOW_TO_START = ("split", "command", "which runs")
+    from ..config.model import Model
 
 
-def make_plan(loaded: LoadedRecipe[Recipe], gpu: str = DEFAULT) -> str:
+def make_plan(loaded: LoadedRecipe[Recipe], gpu: str = DEFAULT, arguments: Sequence[str] = ()) -> str:
     """The plan as aligned lines of text; that of a pipeline is those of its stages.
 
     Args:
         loaded: From `load_recipe`.
         gpu: A name of `GPUS`.
+        arguments: The recipe and the overrides as they were given, for the commands; without them the recipe's name.
     """
-    if not isinstance(loaded.recipe, PipelineRecipe):
-        return _aligned(_lines(loaded, GPUS[gpu]))
-    parts = [_lines(part, GPUS[gpu]) for part in loaded.parts()]
-    stages = [_aligned(line for line in lines if line[0] not in _HOW_TO_START) for lines in parts]
-    return "\n\n".join([*stages, _aligned([("command", f"quince train {loaded.name}")])])
+    blocks = [list(_lines(part, GPUS[gpu])) for part in loaded.parts()]
+    commands = list(_commands(loaded, arguments or [loaded.name]))
+    if isinstance(loaded.recipe, PipelineRecipe):
+        blocks.append(commands)
+    else:
+        blocks[0] += commands
+    return "\n\n".join(map(_aligned, blocks))
 
 
 def _aligned(lines: Iterable[Line]) -> str:
@@ -81,7 +82,6 @@ def _rlvr(loaded: LoadedRecipe[Recipe], recipe: RlvrRecipe, gpu: Gpu) -> Iterato
         yield from launch_lines(training, engine, gpu, recipe.launch.processes)
         yield from time_lines(work(recipe), training, engine, gpu)
         yield "disk", disk_text(recipe.trainer, "rlvr", *saved_bytes(recipe.model, shape, recipe.launch))
-    yield from _commands(loaded, recipe.launch)
 
 
 def _tuning(loaded: LoadedRecipe[Recipe], recipe: SftRecipe | DpoRecipe, gpu: Gpu) -> Iterator[Line]:
@@ -104,7 +104,6 @@ def _tuning(loaded: LoadedRecipe[Recipe], recipe: SftRecipe | DpoRecipe, gpu: Gp
         yield from memory_lines(training, None, gpu)
         yield from launch_lines(training, None, gpu, recipe.launch.processes)
         yield "disk", disk_text(trainer, kind, *saved_bytes(recipe.model, shape, recipe.launch))
-    yield from _commands(loaded, recipe.launch)
 
 
 def _pretrain(loaded: LoadedRecipe[Recipe], recipe: PretrainRecipe, gpu: Gpu) -> Iterator[Line]:
@@ -121,7 +120,7 @@ def _pretrain(loaded: LoadedRecipe[Recipe], recipe: PretrainRecipe, gpu: Gpu) ->
         tied=True,
         query_key_norm=sizes.kind == "qwen3",
     )
-    examples = sum(source.size for source in recipe.mixture)
+    examples = sum(source.size or 1000 for source in recipe.mixture)
     batch = _value(trainer, "per_device_train_batch_size", "pretrain") * recipe.launch.processes
     batch *= _value(trainer, "gradient_accumulation_steps", "pretrain")
     yield "recipe", f"{loaded.name}: {recipe.description}"
@@ -131,7 +130,6 @@ def _pretrain(loaded: LoadedRecipe[Recipe], recipe: PretrainRecipe, gpu: Gpu) ->
     # Lengths of generated conversations are known once they are tokens; this is what a row can have.
     yield from memory_lines(pretrain_training(recipe, shape, sizes.max_positions), None, gpu)
     yield "disk", disk_text(trainer, "pretrain", 12 * shape.parameters, 4 * shape.parameters)
-    yield from _commands(loaded, recipe.launch)
 
 
 def _evaluation(loaded: LoadedRecipe[Recipe], recipe: EvalRecipe) -> Iterator[Line]:
@@ -154,7 +152,6 @@ def _evaluation(loaded: LoadedRecipe[Recipe], recipe: EvalRecipe) -> Iterator[Li
         shots = "its own number of" if task.shots is None else task.shots
         count = f"{recipe.limit} documents" if recipe.limit else "all documents"
         yield task.name, f"lm-eval, {count}, {shots} examples in the prompt"
-    yield "command", f"quince eval {loaded.name}"
 
 
 def _compression_evaluation(loaded: LoadedRecipe[Recipe], recipe: CompressionEvalRecipe) -> Iterator[Line]:
@@ -170,7 +167,6 @@ def _compression_evaluation(loaded: LoadedRecipe[Recipe], recipe: CompressionEva
     if recipe.latency is not None:
         batches = ", ".join(map(str, recipe.latency.batches))
         yield "timing", f"batches of {batches}, {recipe.latency.repeats} rounds, for each reader"
-    yield "command", f"quince eval {loaded.name}"
 
 
 def _batch(recipe: RlvrRecipe) -> Iterator[Line]:
@@ -188,7 +184,7 @@ def _batch(recipe: RlvrRecipe) -> Iterator[Line]:
     yield "steps", f"{steps}; new answers every {reuse} step{'s' if reuse > 1 else ''}"
     yield "batch", f"{answers // group} prompts x {group} answers a step, {micro} a micro-batch"
     yield "tokens", f"at most {readable(answers * longest, ' tokens')} generated and trained on a step"
-    if rehearses(recipe):
+    if recipe.divergence.rehearses:
         stored = recipe.rehearsal.batch_size
         yield (
             "rehearsal",
@@ -212,12 +208,14 @@ def _steps(trainer: dict[str, Any], target: Target, examples: int | None, batch:
     return f"{max(1, int(examples * epochs) // batch)} optimizer steps ({epochs:g} epochs)"
 
 
-def _commands(loaded: LoadedRecipe[Recipe], launch: Launch) -> Iterator[Line]:
-    if getattr(loaded.recipe, "split", None) is not None:
-        yield "split", f"quince split {loaded.name}   (train does it first if it is missing)"
-    yield "command", f"quince train {loaded.name}"
-    if command := launch_command(launch, [loaded.name]):
-        yield "which runs", " ".join(command)
+def _commands(loaded: LoadedRecipe[Recipe], arguments: Sequence[str]) -> Iterator[Line]:
+    recipe, words = loaded.recipe, shlex.join(arguments)
+    if getattr(recipe, "split", None) is not None:
+        yield "split", f"quince split {words}   (train does it first if it is missing)"
+    yield "command", f"quince {'eval' if recipe.kind.endswith('eval') else 'train'} {words}"
+    launch = getattr(recipe, "launch", None)
+    if launch is not None and (command := launch_command(launch, arguments)):
+        yield "which runs", shlex.join(command)
 
 
 def _value(trainer: dict[str, Any], name: str, target: Target = "rlvr") -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..config.rlvr_checks import rehearses
 from ..config.trainer_arguments import trainer_value
 from .generation import Generation
 from .gpus import Gpu
@@ -49,7 +48,7 @@ def work(recipe: RlvrRecipe) -> Work:
     reuse = (trainer.get("steps_per_generation") or accumulation) // accumulation
     return Work(
         answers=trainer_value(trainer, "per_device_train_batch_size") * accumulation * recipe.launch.processes,
-        stored=recipe.rehearsal.batch_size if rehearses(recipe) else 0,
+        stored=recipe.rehearsal.batch_size if recipe.divergence.rehearses else 0,
         scored_again=bool(trainer_value(trainer, "use_vllm")) or reuse > 1,
         judged=sum(JUDGING.get(reward.kind, QUICK_JUDGING) for reward in recipe.rewards),
     )

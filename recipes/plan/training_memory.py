@@ -9,8 +9,7 @@ import yaml
 from ..config.dpo import DpoRecipe
 from ..config.language.library import accelerate_config
 from ..config.pretrain import PretrainRecipe
-from ..config.rlvr import JensenShannonDefinition, ReverseKLRollouts, RlvrRecipe
-from ..config.rlvr_checks import rehearses
+from ..config.rlvr import RlvrRecipe
 from ..config.shapes import Shape
 from ..config.trainer_arguments import Target, trainer_value
 from .activations import MIXED, Pass
@@ -67,12 +66,12 @@ def rlvr_training(recipe: RlvrRecipe, shape: Shape) -> Training:
     rows = trainer_value(trainer, "per_device_train_batch_size")
     accumulation = trainer_value(trainer, "gradient_accumulation_steps")
     counts = [rows]
-    if rehearses(recipe):
+    if recipe.divergence.rehearses:
         counts.append(-(-recipe.rehearsal.batch_size // (accumulation * recipe.launch.processes)))
     whole = getattr(recipe.divergence, "estimator", "sampled") in ("top_k", "full")
     passes = tuple(_pass(recipe.model, trainer, shape, count, prompt_tokens(trainer) + completion) for count in counts)
     head = Head(counts[-1] * completion, "logits") if whole else Head(max(counts) * completion)
-    reference = isinstance(recipe.divergence, (ReverseKLRollouts, JensenShannonDefinition))
+    reference = recipe.divergence.needs_reference
     return _training(recipe, "rlvr", shape, passes, head, reference)
 
 

@@ -23,18 +23,16 @@ from transformers import (
     TrainingArguments,
 )
 
-from ...data.rows import Row
-from ...data.sources import load_demonstrations
 from ..parts.optimizer import muon_with_adamw
 from ..run.run_folder import MetricsFile
-from ..run.survival import Survives
+from ..run.trainer_base import TrainerBase
 from ..run.training import run_training, trainer_options
 from ..sft.examples import IGNORED, Example, make_examples, training_renderer
 from .tokenizer import train_tokenizer
 
 if TYPE_CHECKING:
     from ..config.loader import LoadedRecipe
-    from ..config.pretrain import Architecture, Mixture, PretrainRecipe
+    from ..config.pretrain import Architecture, PretrainRecipe
 
 
 def run(loaded: LoadedRecipe[PretrainRecipe], resume: bool = False) -> Path:
@@ -46,13 +44,13 @@ def build_trainer(loaded: LoadedRecipe[PretrainRecipe]) -> BucketedTrainer:
     """Tokenizer, examples and a new model."""
     recipe = loaded.recipe
     tokenizer = train_tokenizer(
-        [row for source in recipe.mixture for row in demonstrations(source, recipe.tokenizer.rows_per_source)],
+        [row for source in recipe.mixture for row in source.load(size=recipe.tokenizer.rows_per_source)],
         recipe.tokenizer.vocab_size,
         recipe.architecture.max_positions,
         recipe.tokenizer.kind,
     )
     arguments = TrainingArguments(**trainer_options(recipe, bf16=False, remove_unused_columns=False))
-    rows = [row for source in recipe.mixture for row in demonstrations(source)]
+    rows = [row for source in recipe.mixture for row in source.load()]
     examples, _ = make_examples(rows, training_renderer(tokenizer), recipe.architecture.max_positions, "refuse")
     torch.set_flush_denormal(True)  # Adam's moments of rare tokens decay into denormals, which CPUs handle slowly
     torch.manual_seed(recipe.seed)
@@ -67,11 +65,6 @@ def build_trainer(loaded: LoadedRecipe[PretrainRecipe]) -> BucketedTrainer:
         data_collator=lambda batch: collate(batch, tokenizer.pad_token_id),
         callbacks=[MetricsFile(Path(recipe.output_dir))],
     )
-
-
-def demonstrations(source: Mixture, size: int | None = None) -> list[Row]:
-    """SFT rows of one mixture source, `size` of them if given."""
-    return load_demonstrations(source.kind, split="pretrain", **source.arguments() | {"size": size or source.size})
 
 
 def new_model(architecture: Architecture, tokenizer: Any) -> PreTrainedModel:
@@ -134,7 +127,7 @@ def collate(batch: Sequence[Example], pad_token_id: int) -> dict[str, torch.Tens
     }
 
 
-class BucketedTrainer(Survives, Trainer):
+class BucketedTrainer(TrainerBase, Trainer):
     """A `Trainer` that reads its examples in the order given and computes logits for answers only."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler:

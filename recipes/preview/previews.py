@@ -18,10 +18,10 @@ from ..config.dpo import DpoRecipe
 from ..config.evaluation import EvalRecipe
 from ..config.pipeline import PipelineRecipe
 from ..config.pretrain import PretrainRecipe
+from ..config.rewards import can_judge
 from ..config.rlvr import RlvrRecipe
 from ..config.sft import SftRecipe
 from ..coverage.overview import preview_lines
-from ..parts.loading import build_reward, load_source
 from .cells import cells
 from .trial_answers import gold_answer, trial_answers
 
@@ -41,7 +41,7 @@ def show_data(loaded: LoadedRecipe[Recipe], rows: int) -> None:
     console = Console(highlight=False)
     recipe = loaded.recipe
     if isinstance(recipe, PretrainRecipe):
-        for row in _demonstrations(recipe, rows):
+        for row in (row for source in recipe.mixture for row in source.load(size=rows)):
             console.print(Text(f"{row['task']} {row['id']}", style="bold"))
             console.print(_coloured(row["messages"][:-1], row["messages"][-1]["content"]))
         return
@@ -62,7 +62,7 @@ def show_data(loaded: LoadedRecipe[Recipe], rows: int) -> None:
         console.print(Text(f"{row['task']} {row['id']}: {len(prompt)} prompt tokens", style="bold"))
         text = Text(tokenizer.decode(prompt), style="dim")
         console.print(
-            text.append(gold_answer(row, [build_reward(section) for section in sections]) or "", style="not dim green")
+            text.append(gold_answer(row, [section.build() for section in sections]) or "", style="not dim green")
         )
         others = {name: value for name, value in row.items() if name not in ("id", "task", "prompt")}
         console.print(Text(f"for rewards: {json.dumps(others, ensure_ascii=False, default=str)}\n", style="blue"))
@@ -105,7 +105,7 @@ def show_rewards(loaded: LoadedRecipe[Recipe], rows: int, samples: int = 0, mode
 def _judges(recipe: RlvrRecipe | EvalRecipe, sections: Sequence[Sequence[Any]], reads: bool) -> list[list[Reward]]:
     """The rewards of every row, each made once; with `reads` those that ask readers get the recipe's."""
     found = {id(section): section for group in sections for section in group}
-    rewards = [build_reward(section) for section in found.values()]
+    rewards = [section.build() for section in found.values()]
     if reads and recipe.readers:
         from ..parts.loading import with_readers
 
@@ -123,20 +123,9 @@ def _examples(recipe: RlvrRecipe | EvalRecipe | CompressionEvalRecipe, count: in
     else:
         pairs = [(source, [suite.reward]) for suite in recipe.suites for source in suite.data]
     for source, sections in pairs:
-        readable = [
-            section
-            for section in sections
-            if section.columns is None or source.columns is None or set(section.columns) <= set(source.columns)
-        ]
-        for row in load_source(source)[:count]:
+        readable = [section for section in sections if can_judge(section, source)]
+        for row in source.load()[:count]:
             yield row, readable
-
-
-def _demonstrations(recipe: PretrainRecipe, count: int) -> Iterator[Row]:
-    from ...data.sources import load_demonstrations
-
-    for source in recipe.mixture:
-        yield from load_demonstrations(source.kind, split="pretrain", size=count, seed=source.seed)
 
 
 def _coloured(read: list[dict[str, Any]], written: str) -> Text:

@@ -12,7 +12,7 @@ from ...data.chat.renderer import Rendered, Renderer
 from ..config.dpo import DpoRecipe
 from ..dpo.pairs import make_pairs, pairs_of
 from ..parts.models import load_tokenizer
-from ..sft.examples import IGNORED, conversations_of, make_examples, training_renderer
+from ..sft.examples import IGNORED, make_examples, training_renderer
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,10 +35,9 @@ def show_tokens(recipe: SftRecipe | DpoRecipe, rows: int, console: Console) -> N
 
 
 def _first_rows(recipe: SftRecipe | DpoRecipe, count: int) -> Iterator[Row]:
-    load = pairs_of if isinstance(recipe, DpoRecipe) else conversations_of
     for source in (*getattr(recipe, "first", ()), *recipe.data):
         few = source.model_copy(update={"size": min(count, source.size)}) if source.size else source
-        yield from load(few)[:count]
+        yield from (pairs_of(few) if isinstance(recipe, DpoRecipe) else few.load())[:count]
 
 
 def _conversation(row: Row, renderer: Renderer) -> tuple[str, Text]:

@@ -2,56 +2,33 @@
 
 from __future__ import annotations
 
-import random
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...data.function_calling.check.corruptions import corruptions, right_turn
-from ...data.function_calling.wire.calls import of_message
-from ...data.function_calling.wire.formats import render_calls
 from ...rewards.answers.countdown import Countdown
 from ...rewards.answers.math import MathAnswer
 from ...rewards.answers.text import ExactMatch
 from ...rewards.base import Reward
+from ...rewards.function_calling.function_call import FunctionCall
+from ...rewards.sql_execution.sql_reward import SqlExecution
 
 # Their golds and near misses stand in for those of a reward that has none, such as `format`.
-_OTHERS: tuple[Reward, ...] = (ExactMatch(), MathAnswer(), Countdown())
+_OTHERS: tuple[Reward, ...] = (ExactMatch(), MathAnswer(), Countdown(), FunctionCall(), SqlExecution())
 
 
 def gold_answer(row: Mapping[str, Any], rewards: Sequence[Reward]) -> str | None:
-    """A right answer to a row: one that a reward names, else one from the row's columns; None where there is none."""
+    """A right answer to a row, from the first reward that has one; None where none has."""
     golds = (reward.gold_completion(row) for reward in _readers(row, rewards))
-    found = next((gold for gold in golds if gold is not None), None)
-    if found is None and "gold" in row:
-        return _as_written(right_turn(row))
-    return str(row["gold_sql"]) if found is None and "gold_sql" in row else found
+    return next((gold for gold in golds if gold is not None), None)
 
 
 def trial_answers(row: Mapping[str, Any], rewards: Sequence[Reward]) -> dict[str, str]:
     """Answers to try rewards with, by what they are."""
-    answers = {"gold": gold_answer(row, rewards), "empty": "", "near miss": _near_miss(row, rewards)}
+    near_miss = next((miss for reward in _readers(row, rewards) for miss in reward.near_misses(row)), None)
+    answers = {"gold": gold_answer(row, rewards), "empty": "", "near miss": near_miss}
     return {name: answer for name, answer in answers.items() if answer is not None}
-
-
-def _near_miss(row: Mapping[str, Any], rewards: Sequence[Reward]) -> str | None:
-    """An answer that is almost right and should be judged wrong."""
-    found = next((miss for reward in _readers(row, rewards) for miss in reward.near_misses(row)), None)
-    if found is None and "gold" in row:
-        return _as_written(next(wrong.message for wrong in corruptions(row, random.Random(row["id"]))))
-    if found is None and "gold_sql" in row:
-        query = re.sub(r"[;\s]+$", "", str(row["gold_sql"]))
-        return f"SELECT * FROM ({query}) LIMIT -1 OFFSET 1"
-    return found
 
 
 def _readers(row: Mapping[str, Any], rewards: Sequence[Reward]) -> list[Reward]:
     """Rewards whose columns a row has, those given first."""
     return [r for r in (*rewards, *_OTHERS) if all(row.get(column) is not None for column in r.columns)]
-
-
-def _as_written(message: Mapping[str, Any] | None) -> str | None:
-    """A turn in Hermes tags."""
-    if message is None:
-        return None
-    return render_calls(of_message(message)) if message.get("tool_calls") else message["content"]

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from . import objective
+from .rollouts import Batch, whole_rows
 from .trainer import RlvrTrainer
 
 
@@ -30,40 +32,37 @@ class CapsulatorTrainer(RlvrTrainer):
     """
 
     def __init__(self, *args: Any, instruction: str, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs | {"skip_zero_variance": False})
+        super().__init__(*args, **kwargs)
         self.instruction = instruction
+        self.skip_zero_variance = False
 
-    def _scored(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        output = super()._scored(inputs)
-        rank, local = self.accelerator.process_index, len(inputs)
-        rewards = self._rewards[rank * local : (rank + 1) * local]
-        output["distance"] = distance(rewards, *self._reward_range())
+    def rolled_out(self, inputs: list[dict[str, Any]]) -> Batch:
+        """See `RlvrTrainer`; with the distance of each summary, and what it should say."""
+        output = super().rolled_out(inputs)
+        pairs = [(judge.reward.range, weight) for judge, weight in zip(self.judges, self.reward_weights, strict=True)]
+        worst, best = (sum(float(weight) * limits[end] for limits, weight in pairs) for end in (0, 1))
+        output["distance"] = distance(output["rewards"], worst, best)
         output["repeated"] = self._repetitions([row["passage"] for row in inputs])
         return output
 
-    def _reward_range(self) -> tuple[float, float]:
-        pairs = list(zip(self.reward_funcs, self.reward_weights.tolist(), strict=True))
-        return tuple(sum(weight * reward.range[end] for reward, weight in pairs) for end in (0, 1))  # type: ignore[return-value]
-
-    def _share(self, part: dict[str, Any], whole: dict[str, Any]) -> float:
-        return len(part["distance"]) / len(whole["distance"])
-
-    def _policy_loss(self, model: Any, inputs: dict[str, Any], weight: float) -> Tensor:
-        ids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], 1)
-        attended = torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], 1)
+    def policy_loss(self, model: Any, rows: Batch, counts: objective.Counts) -> Tensor:
+        """The embedding loss of these rows."""
+        ids, attended = whole_rows(rows)
         written = attended.clone()
-        written[:, : inputs["prompt_ids"].shape[1]] = 0
+        written[:, : rows["prompt_ids"].shape[1]] = 0
         with self.accelerator.autocast():
             summarised = mean_state(model, ids, attended, written)
-        gap = (summarised - inputs["repeated"]).pow(2).mean(-1)
-        self._log("capsulator/distance", inputs["distance"].mean().item())
-        self._log("capsulator/gap", gap.mean().item())
-        return (inputs["distance"] * gap).mean() * weight / self.current_gradient_accumulation_steps
+        gap = (summarised - rows["repeated"]).pow(2).mean(-1)
+        self.log_metric("capsulator/distance", rows["distance"].mean().item())
+        self.log_metric("capsulator/gap", gap.mean().item())
+        return (rows["distance"] * gap).sum() / counts.rows
 
     def _repetitions(self, passages: list[str]) -> Tensor:
         """Mean states over passages while the model repeats them, `[batch, hidden]`, detached."""
         distinct = list(dict.fromkeys(passages))
-        asked = [({}, [{"role": "user", "content": f"{text}\n{self.instruction}"}]) for text in distinct]
+        asked: list[tuple[dict[str, Any], list[dict[str, Any]]]] = [
+            ({}, [{"role": "user", "content": f"{text}\n{self.instruction}"}]) for text in distinct
+        ]
         prompts = [prompt.ids for prompt in self.renderer.render_all(asked, add_generation_prompt=True)]
         texts = self._tokenizer(distinct, add_special_tokens=False)["input_ids"]
         device = self.accelerator.device

@@ -1,13 +1,12 @@
 """A micro-batch that does not fit into memory is done again in pieces, with the same gradient.
 
-Advantages are of whole groups and are there before the first piece: no group gets smaller and no answer is left out.
-(Lowering the batch size, as the Trainer's own search does, would break the groups.)
+Advantages are of whole groups and are there before the first piece: no group gets smaller and no completion is left
+out. (Lowering the batch size, as the Trainer's own search does, would break the groups.)
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,9 +15,7 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from trl import GRPOTrainer
-
-    _Base = GRPOTrainer
+    from trl import GRPOTrainer as _Base
 else:
     _Base = object
 
@@ -26,11 +23,11 @@ logger = logging.getLogger(__name__)
 
 
 class MemoryFullError(RuntimeError):
-    """A single answer does not fit into memory, or the loss cannot be computed in pieces."""
+    """A single completion does not fit into memory, or the loss cannot be computed in pieces."""
 
 
 class FitsMemory(_Base):
-    """Mixin for a `GRPOTrainer` whose `_compute_loss` is `in_pieces` of losses that it cuts into `pieces`.
+    """Mixin for a `GRPOTrainer` whose `compute_loss` cuts its loss into `pieces`; asked only where memory ran out.
 
     Out of memory, the gradient of the whole optimizer step is dropped and its micro-batches are done again in twice as
     many pieces, which later steps keep to. Only for one process: others would wait for the one that starts again.
@@ -38,57 +35,47 @@ class FitsMemory(_Base):
 
     pieces = 1
     oom_splits = 0
-    _replayed: dict[str, Any] | None = None
+    micro_batches: list[dict[str, Any]]
+    """Of the optimizer step at hand."""
+    replaying = False
+    _step: int
 
-    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
-        """Forward and backward pass of a micro-batch, in as many pieces as it takes."""
-        if self._step % self.current_gradient_accumulation_steps == 0:
-            self._micro_batches: list[dict[str, Any]] = []  # of this optimizer step
-        done = len(self._micro_batches)
-        first = self._step - done
-        try:
-            loss, failure = super().training_step(model, inputs, num_items_in_batch), None
-        except RuntimeError as error:
-            if len(self._micro_batches) == done or not is_memory_full(error):
-                raise
-            failure = str(error)  # and no more: the error holds on to what filled the memory
-        while failure is not None:
-            self._cut_finer(failure)
-            loss, failure = self._again(model, first)
-        if self.oom_splits:
-            self._metrics["train"]["oom_splits"].append(float(self.oom_splits))
+    def recover(self, model: Any, failure: str) -> Tensor:
+        """Do the optimizer step at hand again, in as many pieces as it takes; returns the last micro-batch's loss."""
+        again: str | None = failure
+        step = self._step
+        while again is not None:
+            self._cut_finer(again)
+            loss, again = self._again(model)
+            self._step = step + 1
         return loss
 
-    def _prepare_inputs(self, inputs: Any) -> dict[str, Any]:
-        if self._replayed is not None:
-            return self._replayed
-        prepared = super()._prepare_inputs(inputs)
-        if self.model.training:
-            self._micro_batches.append(prepared)
-        return prepared
-
-    def _again(self, model: Any, first: int) -> tuple[Tensor | None, str | None]:
-        """Do the micro-batches of this optimizer step from `first` on; returns the last one's loss, or the failure."""
-        self._step = first
+    def _again(self, model: Any) -> tuple[Tensor, str | None]:
+        """Do the micro-batches of this optimizer step again; returns the last one's loss, or why it failed."""
         self.model.zero_grad()
+        self.replaying, loss = True, torch.zeros(())
         try:
-            for batch in self._micro_batches:
-                self._replayed = batch
-                loss = super().training_step(model, batch, None)
+            for place, batch in enumerate(self.micro_batches):
+                self._step += place - self._step % self.current_gradient_accumulation_steps
+                with self.clock.phase("backward"):
+                    with self.compute_loss_context_manager():
+                        loss = self.compute_loss(model, batch)
+                    self.accelerator.backward(loss)
         except RuntimeError as error:
             if not is_memory_full(error):
                 raise
-            return None, str(error)
+            return loss.detach(), str(error)
         finally:
-            self._replayed = None
-        return loss, None
+            self.replaying = False
+        return loss.detach(), None
 
     def _cut_finer(self, failure: str) -> None:
         rows = self.args.per_device_train_batch_size
         where = f"trainer.per_device_train_batch_size: {rows}"
         advice = "lower trainer.max_completion_length, or train an adapter or with trainer.gradient_checkpointing"
         if self.pieces >= rows:
-            raise MemoryFullError(f"{where} · not even one answer at a time fits into memory · {advice} ({failure})")
+            found = "not even one completion at a time fits into memory"
+            raise MemoryFullError(f"{where} · {found} · {advice} ({failure})")
         if not self._can_be_cut():
             raise MemoryFullError(f"{where} · does not fit into memory · lower it ({failure})")
         clear_device_cache(garbage_collection=True)
@@ -101,17 +88,6 @@ class FitsMemory(_Base):
         one_process = self.accelerator.distributed_type == DistributedType.NO
         of_batch = self._entropy_bonus_enabled or self.aux_loss_enabled or self.top_entropy_quantile < 1
         return one_process and not of_batch
-
-    def in_pieces(self, parts: Sequence[Callable[[], Tensor]]) -> Tensor:
-        """Sum of the parts of a loss; short of memory, each is propagated back before the next is computed."""
-        done: Tensor | float = 0.0
-        for part in parts[:-1]:
-            loss = part()
-            if self.pieces > 1 and torch.is_grad_enabled():
-                self.accelerator.backward(loss)
-                loss = loss.detach()
-            done = done + loss
-        return done + parts[-1]()
 
 
 def is_memory_full(error: BaseException) -> bool:

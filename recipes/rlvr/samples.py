@@ -32,7 +32,7 @@ class SamplesFile(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Append what TRL keeps of the last generation batch."""
         logs = self.trainer._logs
-        if not state.is_world_process_zero or not logs["prompt"]:
+        if not state.is_world_process_zero or not logs["prompt"] or "eval_runtime" in kwargs.get("logs", ()):
             return
         with self.path.open("a", encoding="utf-8") as stream:
             for index in range(min(PER_STEP, len(logs["prompt"]))):
@@ -77,7 +77,8 @@ class RequireJudged(TrainerCallback):
         if self.judged:
             return
         row = self.trainer.train_dataset[0]
-        said = [f"{r.name}: {r.judge_batch([''], [row])[0].detail}" for r in self.trainer.reward_funcs]
+        rewards = [judge.reward for judge in self.trainer.judges]
+        said = [f"{r.name}: {r.judge_batch([''], [row])[0].detail}" for r in rewards if hasattr(r, "judge_batch")]
         raise UnjudgedError(
             f"rewards · no completion could be judged in {step} steps · of row {row['id']}, {'; '.join(said)} · "
             "repair the reward or the rows"

@@ -1,54 +1,48 @@
-"""Log-probs of a group of answers with their prompt read once, with gradients.
+"""Log-probs of a group of completions with their prompt read once, with gradients.
 
-TRL runs prompt and answer of every row through the model. Where prompts are long and answers short, as when a text is
-summarised, nearly all of that is the same prompt again; here its keys and values are computed once and every answer of
-the group attends to them. The numbers are the same up to rounding.
+TRL runs prompt and completion of every row through the model. Where prompts are long and completions short, as when a
+text is summarised, nearly all of that is the same prompt again; here its keys and values are computed once and every
+completion of the group attends to them. The numbers are the same up to rounding.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-
-class SharesPrompts:
-    """Mixin for a `GRPOTrainer` that reads each prompt of a training batch once, if `shares_prompts` is set."""
-
-    shares_prompts = False
-
-    def _get_per_token_logps_and_entropies(
-        self,
-        model: Any,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        logits_to_keep: int,
-        *args: Any,
-        compute_entropy: bool = False,
-        **kwargs: Any,
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        if not self.shares_prompts:
-            return super()._get_per_token_logps_and_entropies(  # type: ignore[misc]
-                model, input_ids, attention_mask, logits_to_keep, *args, compute_entropy=compute_entropy, **kwargs
-            )
-        with self.accelerator.autocast():  # type: ignore[attr-defined]
-            logits = answer_logits(model, input_ids, attention_mask, logits_to_keep)
-        distribution = torch.log_softmax(logits.float() / self.temperature, -1)  # type: ignore[attr-defined]
-        answers = input_ids[:, -logits_to_keep:]
-        log_probs = distribution.gather(-1, answers[..., None]).squeeze(-1)
-        entropy = -(distribution.detach().exp() * distribution).sum(-1) if compute_entropy else None
-        return log_probs, entropy, None
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
-def answer_logits(model: Any, ids: Tensor, mask: Tensor, tokens: int) -> Tensor:
-    """Logits that predict the answers, with equal prompts read once.
+def shared_log_probs(
+    model: PreTrainedModel, ids: Tensor, mask: Tensor, tokens: int, temperature: float, entropy: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """Log-probs of completions and, if asked for, the entropy at each token, both `[rows, tokens]` in nats.
+
+    Args:
+        model: See `completion_logits`.
+        ids: See there.
+        mask: See there.
+        tokens: See there.
+        temperature: Of the distribution.
+        entropy: Whether to compute the entropy.
+    """
+    logits = completion_logits(model, ids, mask, tokens)
+    distribution = torch.log_softmax(logits.float() / temperature, -1)
+    log_probs = distribution.gather(-1, ids[:, -tokens:, None]).squeeze(-1)
+    return log_probs, -(distribution.exp() * distribution).sum(-1) if entropy else None
+
+
+def completion_logits(model: PreTrainedModel, ids: Tensor, mask: Tensor, tokens: int) -> Tensor:
+    """Logits that predict the completions, with equal prompts read once.
 
     Args:
         model: A causal language model whose cache can grow under gradients (no gradient checkpointing).
-        ids: `[rows, prompt_tokens + tokens]`, prompts padded on the left, answers on the right.
+        ids: `[rows, prompt_tokens + tokens]`, prompts padded on the left, completions on the right.
         mask: As `ids`, 0 at padding.
-        tokens: Tokens of an answer, padding included.
+        tokens: Tokens of a completion, padding included.
 
     Returns:
         `[rows, tokens, vocabulary]`.
@@ -60,7 +54,7 @@ def answer_logits(model: Any, ids: Tensor, mask: Tensor, tokens: int) -> Tensor:
     output = model(
         input_ids=distinct.clamp(min=0), attention_mask=read, position_ids=positions, use_cache=True, logits_to_keep=1
     )
-    first = output.logits[group]
+    first: Tensor = output.logits[group]
     if tokens == 1:
         return first
     cache = output.past_key_values

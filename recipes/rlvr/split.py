@@ -28,7 +28,7 @@ from ..parts.loading import build_engine, build_rewards, load_training_and_old
 from ..parts.models import load_policy, load_tokenizer
 from ..parts.preflight import fitting, judgeable
 from ..run.progress import quiet_libraries
-from .rehearsal import Origin, RehearsalRow, StoreError, write_store
+from .store import Origin, RehearsalRow, StoreError, write_store
 
 if TYPE_CHECKING:
     from ...eval.engines.base import Completion, Engine
@@ -70,8 +70,7 @@ class SplitResult:
 
 def needs_split(recipe: RlvrRecipe) -> bool:
     """True if training uses D_exp or the rehearsal store."""
-    rehearses = recipe.divergence.kind != "none" and getattr(recipe.divergence, "on", "rehearsal") == "rehearsal"
-    return recipe.split is not None and (rehearses or recipe.split.train_on == "exp")
+    return recipe.split is not None and (recipe.divergence.rehearses or recipe.split.train_on == "exp")
 
 
 def run(loaded: LoadedRecipe[RlvrRecipe]) -> Path:

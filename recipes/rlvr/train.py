@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...data.rows import Row, RowError
+from ..config.rlvr import verifiers
+from ..methods.divergences import RehearsalTerm
 from ..run.training import run_training, trainer_options
-from . import divergences
-from .advantages import Advantage, dr_grpo, focal, group, leave_one_out, pass_at_k, pkpo, w_reinforce
 
 if TYPE_CHECKING:
     from ...rewards.base import Reward
     from ..config.loader import LoadedRecipe
     from ..config.rlvr import RlvrRecipe
-    from .rehearsal_loss import Rehearsal
+    from .rehearsal import Rehearsal
     from .split import SplitResult
-    from .trainer import RlvrTrainer, RolloutDivergence
+    from .trainer import RlvrTrainer
 
 
 def run(loaded: LoadedRecipe[RlvrRecipe], resume: bool = False) -> Path:
@@ -38,9 +38,10 @@ def run(loaded: LoadedRecipe[RlvrRecipe], resume: bool = False) -> Path:
 def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
     """Put rows, rewards, policy, store and divergence together."""
     from ...eval.engines.transformers import stop_token_ids
-    from ..parts.loading import build_rewards, with_readers
+    from ..parts.loading import build_rewards, load_sources, with_readers
     from ..parts.models import adapter_config, load_policy, load_tokenizer
     from ..parts.optimizer import make_optimizer
+    from ..run.held_out import KeepsBest
     from ..run.run_folder import MetricsFile
     from .samples import RequireJudged, SamplesFile
     from .split import ensure_split, load_tried, needs_split
@@ -54,28 +55,31 @@ def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
     trained = rows.train if split is None else split.training_rows(rows.train)
     check_enough(len(trained), arguments)
     policy = load_policy(recipe.model)
-    rewards = with_readers(build_rewards(recipe.rewards), recipe, stop_token_ids(policy, tokenizer))
+    rewards = with_readers(build_rewards(recipe.rewards), recipe, sorted(stop_token_ids(policy, tokenizer)))
     trainer = trainer_class(recipe.objective)(
         model=policy,
         reward_funcs=rewards,
         args=arguments,
         train_dataset=dataset(trained, rewards),
+        eval_dataset=dataset(load_sources(recipe.held_out.data), rewards) if recipe.held_out else None,
         processing_class=tokenizer,
         peft_config=adapter_config(recipe.model),
         callbacks=[MetricsFile(folder)],
         optimizers=(make_optimizer(recipe.optimizer, policy, arguments), None),
-        advantage=make_advantage(recipe.advantage),
-        unlikeliness_strength=getattr(recipe.advantage, "strength", None),
-        skip_zero_variance=recipe.advantage.skip_zero_variance,
-        dynamic_sampling_rounds=recipe.advantage.dynamic_sampling_rounds,
+        advantage=recipe.advantage,
+        verifiers=verifiers(recipe),
         rehearsal=make_rehearsal(recipe, split, policy, tokenizer),
-        rollout_divergence=make_rollout_divergence(recipe.divergence),
+        divergence=recipe.divergence,
         max_grader_errors=recipe.max_grader_errors,
+        share_prompts=recipe.share_prompts,
+        held_out_ks=recipe.held_out.ks if recipe.held_out else (),
         longest_prompt=rows.longest,
     )
-    trainer.shares_prompts = recipe.share_prompts
     trainer.add_callback(SamplesFile(folder, trainer))
     trainer.add_callback(RequireJudged(trainer))
+    if recipe.held_out is not None and recipe.held_out.keep_best:
+        figure = f"eval_pass@{recipe.held_out.ks[0]}" if verifiers(recipe) else "eval_reward"
+        trainer.add_callback(KeepsBest(trainer, folder, figure, higher=True))
     return trainer
 
 
@@ -108,12 +112,17 @@ def trainer_arguments(recipe: RlvrRecipe) -> Any:
     """The recipe's `trainer:` block as a `GRPOConfig`, with what the recipe itself decides filled in."""
     from trl import GRPOConfig
 
+    from ..run.held_out import evaluation_options
+
     return GRPOConfig(
         **trainer_options(
             recipe,
             remove_unused_columns=False,
+            **evaluation_options(recipe),
             reward_weights=[reward.weight for reward in recipe.rewards],
-            beta=recipe.divergence.weight if needs_reference(recipe.divergence) else 0.0,
+            beta=getattr(recipe.divergence, "weight", 0.0)
+            if recipe.divergence.needs_reference
+            else 0.0,  # so that TRL has one
         )
     )
 
@@ -125,63 +134,30 @@ def dataset(rows: Sequence[Row], rewards: Sequence[Reward]) -> Any:
     """
     from datasets import Dataset
 
-    read = (name for reward in rewards for name in (*reward.columns, *reward.optional))
-    columns = {"id", "task", "prompt", "tools", *read}
+    from ..parts.loading import columns_read
+
+    columns = {"id", "task", "prompt", "tools", *columns_read(rewards, rows)}
     return Dataset.from_list([{name: row.get(name) for name in sorted(columns)} for row in rows])
-
-
-def make_advantage(section: Any) -> Advantage:
-    """The advantage function of the recipe's `advantage:` section."""
-    makers: dict[str, Callable[[Any], Advantage]] = {
-        "group": lambda _: group,
-        "dr_grpo": lambda _: dr_grpo,
-        "leave_one_out": lambda _: leave_one_out,
-        "pass_at_k": lambda s: pass_at_k(s.k),
-        "pkpo": lambda s: pkpo(s.k),
-        "w_reinforce": lambda s: w_reinforce(s.positive_weight),
-        "focal": lambda s: focal(s.gamma),
-        "unlikeliness": lambda _: group,
-    }
-    return makers[section.kind](section)
-
-
-def needs_reference(divergence: Any) -> bool:
-    """True if the divergence acts on rollouts and so needs log-probs of a live reference model."""
-    return divergence.kind == "jensen_shannon_definition" or getattr(divergence, "on", "") == "rollouts"
-
-
-def make_rollout_divergence(divergence: Any) -> RolloutDivergence | None:
-    """The divergence on rollouts, or None."""
-    from .trainer import RolloutDivergence
-
-    if not needs_reference(divergence):
-        return None
-    if divergence.kind == "jensen_shannon_definition":
-        return RolloutDivergence(divergences.js_policy_half, divergence.weight)
-    if divergence.kind == "reverse_kl":
-        estimators = {"k1_reward": None, "k2_loss": divergences.k2, "k3_loss": divergences.k3}
-        return RolloutDivergence(estimators[divergence.estimator], divergence.weight)
-    generator = divergences.make_generator(divergence.kind, getattr(divergence, "alpha", 0.5))
-    return RolloutDivergence(divergences.on_policy(generator), divergence.weight)
 
 
 def make_rehearsal(recipe: RlvrRecipe, split: SplitResult | None, policy: Any, tokenizer: Any) -> Rehearsal | None:
     """The rehearsal term, its store checked against the policy that training starts from; or None."""
-    from ..parts.fingerprint import model_fingerprint, tokenizer_fingerprint
-    from .rehearsal import Origin, RehearsalStore
-    from .rehearsal_loss import Rehearsal, RehearsalSettings
+    from accelerate.utils import broadcast_object_list
 
-    divergence = recipe.divergence
-    if divergence.kind == "none" or (needs_reference(divergence) and divergence.kind != "jensen_shannon_definition"):
+    from ..parts.fingerprint import model_fingerprint, tokenizer_fingerprint
+    from ..parts.models import whole_weights
+    from .rehearsal import Rehearsal
+    from .store import Origin, RehearsalStore
+
+    if split is None or not isinstance(recipe.divergence, RehearsalTerm):
         return None
     store = RehearsalStore(split.store)
     dtype = str(policy.dtype).removeprefix("torch.")
-    store.require(
-        Origin(recipe.model.id, model_fingerprint(policy), tokenizer_fingerprint(tokenizer), dtype, sampling={})
-    )
-    given = divergence.model_dump(exclude={"on", "top_k"}) | recipe.rehearsal.model_dump(exclude={"data"})
-    settings = RehearsalSettings(**given, top_k=getattr(divergence, "top_k", None) or 20)
-    return Rehearsal(store, settings, tokenizer.pad_token_id)
+    with whole_weights(policy):
+        (weights,) = broadcast_object_list([model_fingerprint(policy)])
+    store.require(Origin(recipe.model.id, weights, tokenizer_fingerprint(tokenizer), dtype, sampling={}))
+    section = recipe.rehearsal
+    return Rehearsal(store, recipe.divergence, tokenizer.pad_token_id, section.batch_size, section.seed)
 
 
 if __name__ == "__main__":

@@ -1,34 +1,25 @@
-"""Checkpoints that are whole or not there: written aside, then renamed; the newest whole one is the one to resume.
-
-The Trainer writes straight into `checkpoint-N` and takes the highest number as the latest, so that a kill while
-saving leaves a folder it would load, in the worst case with a fresh optimizer and no word about it.
-"""
+"""Checkpoints on disk: room for them, the rename that makes one appear, and the newest whole one, to resume from."""
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import shutil
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from .disk import DiskFullError, checkpoint_bytes, free_bytes, is_full
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from torch import nn
     from transformers import Trainer
-
-    _Base = Trainer
-else:
-    _Base = object
 
 logger = logging.getLogger(__name__)
 
 STAGING = "checkpoints.partial"
 EARLIER = "checkpoints.earlier"
 REQUIRED = ("trainer_state.json", "scheduler.pt")
-
-
 PARTS = {
     "optimizer state": ("optimizer*", "global_step*"),
     "random state": ("rng_state*",),
@@ -37,67 +28,61 @@ PARTS = {
 """What a checkpoint holds beside `REQUIRED`, and the names it goes by: of one process, FSDP, or DeepSpeed."""
 
 
+MARGIN = 1.2
+"""Room asked for beyond the estimate: random states, rollouts, tokenizer."""
+
+
 class CheckpointError(RuntimeError):
     """No checkpoint can be resumed, or the one asked for lacks a part."""
 
 
-class AtomicCheckpoints(_Base):
-    """Mixin for a `Trainer`: `checkpoint-N` appears by one rename, after all its files are written."""
+class DiskFullError(RuntimeError):
+    """A checkpoint does not fit, or would not."""
 
-    _staging = False
-    _published = -1  # step of the last checkpoint
-    _stopped_early = False
 
-    def _get_output_dir(self, trial: Any) -> str:
-        folder = super()._get_output_dir(trial)
-        return str(Path(folder) / STAGING) if self._staging else folder
+def checkpoint_bytes(trainer: Trainer) -> int:
+    """Estimate of one checkpoint: the weights that are saved, and two moments of those that are trained, as Adam has.
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        if self._published == self.state.global_step:
-            return
-        folder = Path(super()._get_output_dir(trial))
-        name = f"checkpoint-{self.state.global_step}"
-        if self.is_world_process_zero():
-            shutil.rmtree(folder / STAGING, ignore_errors=True)
-        self.accelerator.wait_for_everyone()
-        self._staging = True
-        try:
-            super()._save_checkpoint(model, trial)
-            self.save_extra_state(folder / STAGING / name)
-        except Exception as error:
-            shutil.rmtree(folder / STAGING, ignore_errors=True)
-            if is_full(error, folder, needed := checkpoint_bytes(self)):
-                raise DiskFullError(full_message(folder, name, needed)) from error
-            raise
-        finally:
-            self._staging = False
-        self.accelerator.wait_for_everyone()
-        if self.is_world_process_zero():
-            publish(folder, name, self.args.save_total_limit)
-        self.accelerator.wait_for_everyone()
-        self._published = self.state.global_step
+    Of an adapter only its own weights are saved.
+    """
+    weights = list(trainer.model.parameters())
+    trained = [weight for weight in weights if weight.requires_grad]
+    saved = trained if hasattr(trainer.model, "peft_config") else weights
+    wide = trainer.is_fsdp_enabled and trainer.accelerator.mixed_precision != "no"  # FSDP then trains in float32
+    return _bytes(saved, wide) + 2 * _bytes(trained, wide)
 
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        import torch
 
-        if self.args.device.type == "cpu":
-            # Among several CPU processes Accelerate names the device "cpu:0", which torch.load cannot map to.
-            vars(self.args)["_setup_devices"] = torch.device("cpu")
-        super()._load_optimizer_and_scheduler(checkpoint)
+def free_bytes(folder: Path) -> int:
+    """Bytes free on the file system of a folder."""
+    return shutil.disk_usage(folder).free
 
-    def _load_callback_state(self) -> None:
-        super()._load_callback_state()
-        self._stopped_early = self.control.should_training_stop and self.state.global_step < self.state.max_steps
 
-    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
-        # Resumed from its last checkpoint, a run that was done would do one step more.
-        if self._stopped_early or self.state.global_step >= self.state.max_steps:
-            self.control.should_training_stop = True
-        else:
-            super()._run_epoch(*args, **kwargs)
+def require_space(trainer: Trainer) -> None:
+    """Refuse to start where the first checkpoint, or the final model, would not fit.
 
-    def save_extra_state(self, folder: Path) -> None:
-        """Add what a subclass needs to resume exactly; called on every process."""
+    Raises:
+        DiskFullError: With both numbers.
+    """
+    folder = Path(trainer.args.output_dir)
+    needed, free = int(MARGIN * checkpoint_bytes(trainer)), free_bytes(folder)
+    if free < needed:
+        raise DiskFullError(
+            f"{folder} · a checkpoint needs {needed:,} bytes · {free:,} are free"
+            " · free some, or choose another output_dir"
+        )
+
+
+def is_full(error: BaseException, folder: Path, needed: int) -> bool:
+    """Whether saving failed for want of room; libraries say so in different ways, or only that writing failed."""
+    code = getattr(error, "errno", None)
+    named = code in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+    return named or free_bytes(folder) < needed
+
+
+def _bytes(weights: Iterable[nn.Parameter], wide: bool) -> int:
+    # DeepSpeed leaves an empty tensor in place of a weight that lies on another process.
+    counts = ((getattr(weight, "ds_numel", weight.numel()), weight.element_size()) for weight in weights)
+    return sum(count * (4 if wide else size) for count, size in counts)
 
 
 def full_message(folder: Path, name: str, needed: int) -> str:
@@ -107,15 +92,14 @@ def full_message(folder: Path, name: str, needed: int) -> str:
     return f"{folder} · no room for {name} · it needs {needed:,} bytes · {free_bytes(folder):,} are free · {rest}"
 
 
-def publish(folder: Path, name: str, limit: int | None) -> None:
-    """Rename a written checkpoint into place and delete the oldest beyond `limit`."""
-    target = folder / name
-    shutil.rmtree(target, ignore_errors=True)
-    (folder / STAGING / name).rename(target)
+def publish(folder: Path, name: str, limit: int | None, best: str | None) -> None:
+    """Rename a written checkpoint into place and delete the oldest beyond `limit`, but not the best."""
+    from transformers.trainer_utils import rotate_checkpoints
+
+    shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / STAGING / name).rename(folder / name)
     shutil.rmtree(folder / STAGING, ignore_errors=True)
-    if limit:
-        for old in sorted_checkpoints(folder)[:-limit]:
-            shutil.rmtree(old, ignore_errors=True)
+    rotate_checkpoints(str(folder), limit, best)
 
 
 def sorted_checkpoints(folder: Path) -> list[Path]:
@@ -130,14 +114,19 @@ def missing_parts(checkpoint: Path) -> list[str]:
     for part, patterns in PARTS.items():
         if not any(file for pattern in patterns for file in checkpoint.glob(pattern)):
             missing.append(part)
-    files = [file for file in sorted(checkpoint.iterdir()) if file.is_file()]
-    return missing + [f"{file.name} (cut short)" for file in files if not readable(file)]
+    cut = [path for path in sorted(checkpoint.iterdir()) if not readable(path)]
+    return missing + [f"{path.name} (cut short)" for path in cut]
 
 
 def readable(file: Path) -> bool:
-    """True unless a safetensors file, a PyTorch archive or a JSON file ends before what its beginning promises."""
+    """True unless a safetensors file, a PyTorch archive or a JSON file ends before what its beginning promises.
+
+    The shards of a sharded state, in a folder, lack their index until all are written.
+    """
     from safetensors import SafetensorError, safe_open
 
+    if file.is_dir():
+        return (file / ".metadata").is_file() or not any(file.glob("*.distcp"))
     if file.suffix in (".pt", ".pth"):
         return zipfile.is_zipfile(file)
     try:

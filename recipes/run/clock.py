@@ -6,17 +6,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
 from transformers import TrainerCallback
-
-if TYPE_CHECKING:
-    from transformers import Trainer, TrainerControl, TrainerState, TrainingArguments
-
-    _Base = Trainer
-else:
-    _Base = object
 
 OTHER = "other"
 """Seconds in no phase: callbacks, the log, and what the training loop itself does."""
@@ -84,73 +76,28 @@ class Clock:
     def _turn(self) -> None:
         self.settle()
         now = time.perf_counter()
-        self.seconds[self._open[-1]] += now - self._since
+        self.seconds[self._open[-1]] += now - self._since  # type: ignore[assignment]  # seconds are no counts
         self._since = now
 
 
-class TakesTime(_Base):
-    """Mixin for a `Trainer` that logs mean seconds of an optimizer step by phase.
-
-    A checkpoint and an evaluation come after the log of their step and count in the next. Waiting for other processes
-    counts in the phase that waits; the log is that of the main process.
-    """
-
-    phases: tuple[str, ...] = ("data", "forward_backward", "update")
-    within_step = "forward_backward"
-    """The phase of a micro-batch outside the phases of its own."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.clock = Clock(self.phases, torch.cuda.synchronize if torch.cuda.is_available() else lambda: None)
-        super().__init__(*args, **kwargs)
-        self.add_callback(_Hands(self.clock))
-
-    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
-        """Read the micro-batches of a step."""
-        with self.clock.phase("data"):
-            return super().get_batch_samples(*args, **kwargs)
-
-    def _prepare_inputs(self, inputs: Any) -> Any:
-        with self.clock.phase("data"):
-            return super()._prepare_inputs(inputs)
-
-    def training_step(self, *args: Any, **kwargs: Any) -> Any:
-        """Forward and backward pass of a micro-batch."""
-        with self.clock.phase(self.within_step):
-            return super().training_step(*args, **kwargs)
-
-    def _evaluate(self, *args: Any, **kwargs: Any) -> Any:
-        with self.clock.phase("evaluate"):
-            return super()._evaluate(*args, **kwargs)
-
-    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
-        with self.clock.phase("save"):
-            super()._save_checkpoint(*args, **kwargs)
-
-    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Log, with the seconds if these are the numbers of training steps."""
-        super().log(logs | self.clock.read() if "loss" in logs else logs, *args, **kwargs)
-
-
-class _Hands(TrainerCallback):
+class TimesUpdates(TrainerCallback):
     """Tells a clock of the optimizer's turn and of the end of a step."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
+        """Begin at the first step."""
         self.clock.start()
 
-    def on_pre_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_pre_optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """The gradient is there."""
         self.clock.begin("update")
 
-    def on_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """The weights have moved."""
         self.clock.end()
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+        """Count the step."""
         self.clock.steps += 1

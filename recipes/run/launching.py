@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from ..config.language.library import accelerate_config
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
     from ..config.loaded import LoadedRecipe, Training
     from ..config.model import Launch
 
+
+_MESSAGES = "QUINCE_MESSAGES"
+"""Environment variable: the folder in which the processes of a launch on one machine note what they have said."""
 
 # Without a file: torchrun on this machine; where there is no GPU, gloo between CPU processes.
 _PLAIN = ["--multi_gpu", "--num_machines", "1", "--dynamo_backend", "no", "--mixed_precision", "no"]
@@ -38,6 +44,26 @@ def launch_command(launch: Launch, arguments: Sequence[str]) -> list[str]:
     return [*command, "-m", "quince.recipes.cli", "train", *arguments]
 
 
+def rank_prefix() -> str:
+    """`[rank 1 of 8] ` where several processes train together."""
+    world = os.environ.get("WORLD_SIZE", "1")
+    return f"[rank {os.environ.get('RANK', '0')} of {world}] " if world != "1" else ""
+
+
+def first_to_say(message: str) -> bool:
+    """Whether no other process of this launch has printed a message; always true without our launcher."""
+    folder = os.environ.get(_MESSAGES)
+    if not folder:
+        return True
+    try:
+        (Path(folder) / hashlib.sha256(message.encode()).hexdigest()).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    except OSError:
+        pass  # better twice than not at all
+    return True
+
+
 def run_launched(loaded: LoadedRecipe[Training], command: Sequence[str], arguments: Sequence[str]) -> NoReturn:
     """Make the split in one process if it is missing, then become the launcher."""
     if getattr(loaded.recipe, "split", None) is not None:
@@ -53,7 +79,7 @@ def run_launched(loaded: LoadedRecipe[Training], command: Sequence[str], argumen
 def main() -> None:
     """`accelerate launch`, with signals left to the processes it starts, whose exit code becomes its own.
 
-    By itself it ends with code 1, and gives them 30 seconds to save before it kills them.
+    Accelerate alone ends with code 1, and gives them 30 seconds to save before it kills them.
     """
     from accelerate.commands.launch import launch_command as launch
     from accelerate.commands.launch import launch_command_parser
@@ -67,13 +93,17 @@ def main() -> None:
     os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = "SIGHUP"
     for number in EXIT_CODES:
         signal.signal(number, pass_on)
-    try:
-        launch(arguments)
-    except ChildFailedError as error:
-        _, failure = error.get_first_failure()
-        if failure.exitcode in EXIT_CODES.values():
-            sys.exit(failure.exitcode)
-        raise
+    with tempfile.TemporaryDirectory(prefix="quince-") as messages:
+        os.environ[_MESSAGES] = messages
+        try:
+            launch(arguments)
+        except ChildFailedError as error:
+            rank, failure = error.get_first_failure()
+            code = failure.exitcode if failure.exitcode >= 0 else 128 - failure.exitcode  # as a shell gives it
+            if code not in EXIT_CODES.values():
+                killed = f" ({signal.Signals(-failure.exitcode).name})" if failure.exitcode < 0 else ""
+                print(f"the process of rank {rank} failed first · exit code {code}{killed}", file=sys.stderr)
+            sys.exit(code)
 
 
 def machines(arguments: Namespace) -> int:

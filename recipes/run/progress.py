@@ -67,9 +67,7 @@ class Bar(TrainerCallback):
         self.progress = new_bar(Console(stderr=True), "", TextColumn("{task.fields[numbers]}"))
         self.task: Any = None
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Start at the step that a resumed run starts from."""
         if state.is_world_process_zero:
             self.progress.start()
@@ -77,7 +75,7 @@ class Bar(TrainerCallback):
                 self.title, total=state.max_steps, completed=state.global_step, numbers=""
             )
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Advance."""
         if self.task is not None:
             self.progress.update(self.task, completed=state.global_step)

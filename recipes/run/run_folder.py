@@ -56,9 +56,7 @@ class MetricsFile(TrainerCallback):
     def __init__(self, folder: Path) -> None:
         self.path = folder / "metrics.jsonl"
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Keep the lines up to the step that training starts from."""
         if state.is_world_process_zero:
             keep_lines(self.path, state.global_step)

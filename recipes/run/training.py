@@ -6,18 +6,21 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...data.cache import one_writer
 from ..config.language.errors import RecipeError, is_rank_zero
 
 if TYPE_CHECKING:
+    import torch
     from transformers import Trainer
 
-    from ..config.loaded import LoadedRecipe, R, Training
+    from ..config.loaded import LoadedRecipe, Training
+
+T = TypeVar("T", bound="Training")
 
 
-def run_training(loaded: LoadedRecipe[R], resume: bool, build: Callable[[LoadedRecipe[R]], Trainer]) -> Path:
+def run_training(loaded: LoadedRecipe[T], resume: bool, build: Callable[[LoadedRecipe[T]], Trainer]) -> Path:
     """Train and return the run folder; a finished run of the same recipe is left as it is.
 
     Args:
@@ -56,8 +59,10 @@ def _run_in(folder: Path, loaded: LoadedRecipe, resume: bool, build: Callable[[L
         set_aside(folder)
     open_run_folder(loaded)
     trainer = build(loaded)
+    require_gathering(trainer)
+    dtype = trainer.model.dtype
     train(trainer, loaded.name, checkpoint)
-    save_final(trainer, folder / MODEL_FOLDER, loaded)
+    save_final(trainer, folder / MODEL_FOLDER, loaded, dtype)
     if is_rank_zero():
         write_report(folder)
     return folder
@@ -65,7 +70,7 @@ def _run_in(folder: Path, loaded: LoadedRecipe, resume: bool, build: Callable[[L
 
 def train(trainer: Any, title: str, checkpoint: str | None) -> None:
     """Train under a bar, listening to signals; then say in one line where the time went."""
-    from .disk import require_space
+    from .checkpoints import require_space
     from .progress import shown
     from .stopping import StopsOnSignal
 
@@ -82,7 +87,7 @@ def check_installed(recipe: Any) -> None:
     """Name what is missing before data and weights are read.
 
     Raises:
-        RecipeError: 4-bit weights or an 8-bit optimizer without bitsandbytes.
+        RecipeError: 4-bit weights or an 8-bit optimizer without bitsandbytes, Liger's kernels without its package.
     """
     optimizer = recipe.trainer.get("optim", "")
     needs = {"model.adapter.kind: qlora": adapter_of(recipe, "kind") == "qlora"}
@@ -90,6 +95,24 @@ def check_installed(recipe: Any) -> None:
     wanted = [field for field, needed in needs.items() if needed]
     if wanted and find_spec("bitsandbytes") is None:
         raise RecipeError(f"{', '.join(wanted)} · bitsandbytes is not installed · pip install 'quince[qlora]'")
+    if recipe.trainer.get("use_liger_kernel") and find_spec("liger_kernel") is None:
+        raise RecipeError("trainer.use_liger_kernel · liger-kernel is not installed · pip install liger-kernel")
+
+
+def require_gathering(trainer: Any) -> None:
+    """Refuse ZeRO-3 without the option by which its shards become a model.
+
+    Raises:
+        RecipeError: The run would end without one.
+    """
+    zero = {}
+    if trainer.is_deepspeed_enabled:
+        zero = trainer.accelerator.state.deepspeed_plugin.deepspeed_config["zero_optimization"]
+    if zero.get("stage") == 3 and not zero.get("stage3_gather_16bit_weights_on_model_save"):
+        raise RecipeError(
+            "launch.accelerate_config · ZeRO-3 without zero3_save_16bit_model · the run would end without a model"
+            " · zero3_save_16bit_model: true, as in the shipped zero3"
+        )
 
 
 def adapter_of(recipe: Any, field: str) -> Any:
@@ -97,8 +120,15 @@ def adapter_of(recipe: Any, field: str) -> Any:
     return getattr(getattr(getattr(recipe, "model", None), "adapter", None), field, None)
 
 
-def save_final(trainer: Any, folder: Path, loaded: LoadedRecipe[Training]) -> None:
-    """Save the trained model with its card, aside first, so that a model folder is always whole."""
+def save_final(trainer: Any, folder: Path, loaded: LoadedRecipe[Training], dtype: torch.dtype) -> None:
+    """Save the trained model with its card, aside first, so that a model folder is always whole.
+
+    Args:
+        trainer: After training; called on every process.
+        folder: Of the model.
+        loaded: For the card.
+        dtype: Of the weights as they were loaded. FSDP trains all weights in float32; they are saved as they came.
+    """
     import shutil
 
     from ..parts.models import merge_adapter
@@ -109,14 +139,28 @@ def save_final(trainer: Any, folder: Path, loaded: LoadedRecipe[Training]) -> No
     if trainer.is_world_process_zero():
         shutil.rmtree(staged, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
-    trainer.save_model(str(staged))
+    if trainer.is_fsdp_enabled:
+        save_gathered(trainer, staged, dtype if adapter_of(loaded.recipe, "kind") in (None, "none") else None)
+    else:
+        trainer.save_model(str(staged))
     if trainer.is_world_process_zero():
         if adapter_of(loaded.recipe, "merge"):
-            merge_adapter(loaded.recipe.model, staged)
+            merge_adapter(getattr(loaded.recipe, "model"), staged)  # noqa: B009 - a recipe with an adapter has a model
         write_card(staged, loaded)
         (staged / "training_args.bin").unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         staged.rename(folder)
+
+
+def save_gathered(trainer: Any, folder: Path, dtype: torch.dtype | None) -> None:
+    """Save the whole model of a run whose weights, and checkpoints, are in shards; called on every process."""
+    model = trainer.model if dtype is None else trainer.model.to(dtype)
+    weights = trainer.accelerator.get_state_dict(model)
+    if trainer.is_world_process_zero():
+        for tied in model.all_tied_weights_keys:  # a gathered copy of what is there under another name
+            weights.pop(tied, None)
+        model.save_pretrained(folder, state_dict=weights)
+        trainer.processing_class.save_pretrained(folder)
 
 
 def trainer_options(recipe: Any, **own: Any) -> dict[str, Any]:

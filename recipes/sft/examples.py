@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...data.chat.renderer import Rendered, Renderer
 from ...data.rows import Row, RowError
-from ...data.sources import DEMONSTRATIONS, load_demonstrations
-from ..parts.loading import load_source, thin_out
+from ..parts.loading import thin_out
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -53,8 +52,8 @@ class Counts:
 
 def load_conversations(recipe: SftRecipe) -> list[Row]:
     """Rows of all sources: those of `first`, then those of `data`, thinned out to their shares and mixed."""
-    first = [row for source in recipe.first for row in conversations_of(source)]
-    sources = thin_out(recipe.data, [conversations_of(source) for source in recipe.data])
+    first = [row for source in recipe.first for row in source.load()]
+    sources = thin_out(recipe.data, [source.load() for source in recipe.data])
     if not recipe.shuffle:
         return first + interleaved(sources)
     rows = [row for source in sources for row in source]
@@ -66,13 +65,6 @@ def interleaved(sources: Sequence[Sequence[Row]]) -> list[Row]:
     """Rows of all sources spread evenly over the whole, each source in its own order."""
     placed = [((index + 0.5) / len(rows), row) for rows in sources for index, row in enumerate(rows)]
     return [row for _, row in sorted(placed, key=lambda item: item[0])]
-
-
-def conversations_of(source: Any) -> list[Row]:
-    """SFT rows of one source section."""
-    if source.kind in DEMONSTRATIONS:
-        return load_demonstrations(source.kind, **source.arguments())
-    return load_source(source)
 
 
 def training_renderer(tokenizer: Any, **template_kwargs: Any) -> Renderer:

@@ -12,7 +12,7 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from trl import SFTTrainer
 
-from ..run.survival import Survives
+from ..run.trainer_base import TrainerBase
 from .examples import IGNORED
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class PackCollator:
         }
 
 
-class SftTrainer(Survives, SFTTrainer):
+class SftTrainer(TrainerBase, SFTTrainer):
     """`SFTTrainer` on examples that are tokens already (`recipes.sft.examples`)."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
+from ...data.options import Positive, PositiveFloat
 from ..base import AnswerLimit, Outcome, Reward, Verdict, error_verdict, time_limit
 from ..workers import TaskFailed, TaskTimeout, shared_pool
 from .final_answer import AnswerFormat, check_format, final_answer, written
@@ -42,8 +43,8 @@ class MathAnswer(Reward):
     """
 
     answer_format: AnswerFormat = "auto"
-    timeout_s: float = 3.0
-    workers: int = 2
+    timeout_s: PositiveFloat = 3.0
+    workers: Positive = 2
     name: ClassVar[str] = "math"
     columns: ClassVar[tuple[str, ...]] = ("answer",)
     optional: ClassVar[tuple[str, ...]] = ("prompt",)

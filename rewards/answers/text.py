@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import re2
 
+from ...data.options import Positive
 from ..base import Reward, Verdict
 from .final_answer import after_thought
 
@@ -80,8 +81,8 @@ class Length(Reward):
         margin: Width of the slope, tokens (L_cache).
     """
 
-    limit: int
-    margin: int
+    limit: Positive
+    margin: Positive
     name: ClassVar[str] = "length"
     range: ClassVar[tuple[float, float]] = (-1.0, 0.0)
 

@@ -16,8 +16,11 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
+from pydantic import Field
+
+from ...data.options import Positive, PositiveFloat, Weight
 from ..base import Reward, Verdict, error_verdict
 from .guards import claims, guards, unlike
 from .reader import Encoder, Reader
@@ -84,19 +87,19 @@ class CapsuleReward(Reward):
 
     pool: Pool = "mean"
     utility: Utility = "dense"
-    min_gain: float = 0.1
+    min_gain: PositiveFloat = 0.1
     helped_only: bool = True
     gate: Gate = "hard"
-    min_tokens: int = 1
-    grounding: float = 0.5
-    duplicates: float = 0.5
-    readability: float = 1.0
-    leak: float = 1.0
-    injection: float = 1.0
-    copying: float = 0.0
-    semantics: float = 0.0
-    semantics_floor: float = 0.5
-    max_perplexity: float | None = None
+    min_tokens: Positive = 1
+    grounding: Weight = 0.5
+    duplicates: Weight = 0.5
+    readability: Weight = 1.0
+    leak: Weight = 1.0
+    injection: Weight = 1.0
+    copying: Weight = 0.0
+    semantics: Weight = 0.0
+    semantics_floor: Annotated[float, Field(gt=-1, le=1)] = 0.5
+    max_perplexity: PositiveFloat | None = None
     name: ClassVar[str] = "capsule"
     columns: ClassVar[tuple[str, ...]] = ("passage", "budget", "questions")
     optional: ClassVar[tuple[str, ...]] = ("facts", "completion_ids")

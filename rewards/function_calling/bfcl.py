@@ -1,9 +1,8 @@
 """Reward by the rules of BFCL's own checker, for scores that stand beside its leaderboard.
 
-The rules of `ast_checker` of bfcl-eval 2026.3.23 (single turns, calls as JSON), written anew: `function_call` judges
-by stricter rules, for which see `docs/results/function_call_oracle.md`. What BFCL accepts by accident is accepted here
-too, and what makes its checker raise is wrong here. `scripts/bench/function_calls/bfcl_reward.py` compares both on
-every question.
+The rules of `ast_checker` of bfcl-eval 2026.3.23 (single turns, calls as JSON), reimplemented. `function_call` judges
+by stricter rules, see `docs/results/function_call_oracle.md`. What BFCL accepts by accident is accepted here, and what
+makes its checker raise is wrong here. `scripts/bench/function_calls/bfcl_reward.py` compares both on every question.
 """
 
 from __future__ import annotations
@@ -15,23 +14,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ...data.function_calling.wire.calls import Call
-from ...data.function_calling.wire.formats import FORMATS, parse_calls
+from ...data.function_calling.wire.formats import FORMATS, FormatName, parse_calls
 from ..base import Reward, Verdict
+from .call_scoring import answer_part
 from .function_call import FunctionCall
 
 Answer = Mapping[str, Sequence[Any]]
 """Accepted values by parameter."""
 
-_TYPES: dict[str, type] = {
-    "string": str,
-    "integer": int,
-    "float": float,
-    "boolean": bool,
-    "array": list,
-    "tuple": list,
-    "dict": dict,
-    "any": str,
-}
+_TYPES: dict[str, type] = {"integer": int, "float": float, "boolean": bool, "dict": dict}
+_TYPES |= {"string": str, "any": str, "array": list, "tuple": list}
 _MARKS = re.compile(r"[ \,\.\/\-\_\*\^]")
 _NOT_READABLE = (KeyError, TypeError, AttributeError, IndexError, StopIteration)
 """What BFCL's checker raises on documents, answers and calls that it does not expect."""
@@ -47,7 +39,7 @@ class BfclCall(Reward):
         format: Wire format in which calls are written, one of `data.function_calling.wire.FORMATS`.
     """
 
-    format: str = "hermes"
+    format: FormatName = "hermes"
     name: ClassVar[str] = "bfcl"
     columns: ClassVar[tuple[str, ...]] = ("bfcl",)
 
@@ -58,7 +50,7 @@ class BfclCall(Reward):
     def judge(self, completion: str, row: Mapping[str, Any]) -> Verdict:
         """See the class."""
         record = json.loads(row["bfcl"])
-        parsed = parse_calls(completion.rsplit("</think>", 1)[-1], self.format)
+        parsed = parse_calls(answer_part(completion), self.format)
         if accepts(record, parsed.calls):
             return Verdict(1.0, "correct", f"{len(parsed.calls)} calls")
         if parsed.problems and record["answers"] is not None:
@@ -68,6 +60,16 @@ class BfclCall(Reward):
     def canonical(self, completion: str, row: Mapping[str, Any]) -> str | None:
         """See `FunctionCall.canonical`."""
         return FunctionCall(self.format).canonical(completion, row)
+
+    def gold_completion(self, row: Mapping[str, Any]) -> str | None:
+        """The calls of column `gold`, if the row has it and BFCL accepts them."""
+        gold = FunctionCall(self.format).gold_completion(row)
+        return gold if gold is not None and self.judge(gold, row).outcome == "correct" else None
+
+    def near_misses(self, row: Mapping[str, Any]) -> list[str]:
+        """Those of `FunctionCall` that BFCL refuses too."""
+        misses = FunctionCall(self.format).near_misses(row)
+        return [miss for miss in misses if self.judge(miss, row).outcome != "correct"]
 
 
 def accepts(record: Mapping[str, Any], calls: Sequence[Call]) -> bool:

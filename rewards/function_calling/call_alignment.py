@@ -1,4 +1,4 @@
-"""The calls of a reply against the gold ones: a multiset match in which every call counts."""
+"""The calls of a reply against the gold ones: a matching of multisets in which every call counts."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ Tools = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class CallScore:
-    """A gold call with the call that stands for it, or one of the two alone.
+    """A gold call with the call that is matched to it, or one of the two alone.
 
     Attributes:
-        gold: The gold call; None for a call too many.
+        gold: The gold call; None for a surplus call.
         found: The call of the reply; None for one that is missing.
-        reason: "" if right, else arguments (they differ), missing, extra, duplicate (extra, and just like another
-            one), or hallucinated (extra, and no tool of the row has its name).
+        reason: "" if right, else arguments (they differ), missing, extra, duplicate (extra, and equal to another one),
+            or hallucinated (extra, and no tool of the row has its name).
         arguments: Every argument of either call; empty unless there are both.
-        schema_problems: What JSON Schema says about the found arguments. Reported, never judged by: a gold answer may
-            break its own schema, as some of BFCL's do.
+        schema_problems: What JSON Schema says about the found arguments. Reported, never judged by: gold calls may
+            violate their own schema, as some of BFCL's do.
     """
 
     gold: Call | None
@@ -41,10 +41,10 @@ class CallScore:
 
 
 def match_calls(found: Sequence[Call], gold: Sequence[GoldCall], tools: Tools) -> tuple[CallScore, ...]:
-    """One score a gold call, in their order, then one a call too many.
+    """One score for each gold call, in their order, then one for each surplus call.
 
-    As many calls as can be right are right (a maximum matching); a gold call that is left takes the call of its name
-    with the most right arguments.
+    As many calls as possible are matched as right (a maximum matching); an unmatched gold call then takes the call of
+    its name with the largest share of right arguments.
     """
     pairs = {
         (i, j): compare_arguments(call, wanted, tools.get(call.name, {}))
@@ -58,7 +58,14 @@ def match_calls(found: Sequence[Call], gold: Sequence[GoldCall], tools: Tools) -
         free = [j for (k, j) in pairs if k == i and j not in partner.values()] if i not in partner else []
         if free:
             partner[i] = max(free, key=lambda j: (sum(a.ok for a in pairs[i, j]) / max(len(pairs[i, j]), 1), -j))
-    scores = [_paired(wanted, found, partner.get(i), pairs, tools, i) for i, wanted in enumerate(gold)]
+    scores = []
+    for i, wanted in enumerate(gold):
+        if i not in partner:
+            scores.append(CallScore(wanted.call, None, "missing"))
+            continue
+        call, arguments = found[partner[i]], pairs[i, partner[i]]
+        reason = "" if (i, partner[i]) in right else "arguments"
+        scores.append(CallScore(wanted.call, call, reason, arguments, schema_problems(call, tools)))
     extra = [j for j in range(len(found)) if j not in partner.values()]
     texts = [dump([call.name, sorted(call.arguments.items(), key=lambda item: item[0])]) for call in found]
     for j in extra:
@@ -75,21 +82,6 @@ def schema_problems(call: Call, tools: Tools) -> tuple[str, ...]:
         return tuple(argument_problems(call.arguments, tools[call.name]))
     except Exception as error:  # a schema that its library cannot apply must not decide about a reply
         return (f"arguments: not checked, {type(error).__name__}",)
-
-
-def _paired(
-    wanted: GoldCall,
-    found: Sequence[Call],
-    j: int | None,
-    pairs: Mapping[tuple[int, int], tuple[ArgumentScore, ...]],
-    tools: Tools,
-    i: int,
-) -> CallScore:
-    if j is None:
-        return CallScore(wanted.call, None, "missing")
-    arguments = pairs[i, j]
-    reason = "" if all(argument.ok for argument in arguments) else "arguments"
-    return CallScore(wanted.call, found[j], reason, arguments, schema_problems(found[j], tools))
 
 
 def _matching(edges: set[tuple[int, int]], size: int) -> dict[int, int]:

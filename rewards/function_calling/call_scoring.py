@@ -1,6 +1,6 @@
 """The one scorer of function calling: used by evaluation, by the reward and to check data.
 
-It is strict (format, decision, every call and every argument count) and total (any text gets a score). A text beside a
+It is strict (format, decision, every call and every argument count) and total (any text gets a score). Text beside a
 call is allowed and reported. What precedes the last `</think>` is not part of the reply.
 """
 
@@ -10,21 +10,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ...data.function_calling.check.row_view import Decision
 from ...data.function_calling.wire.calls import Parsed
 from ...data.function_calling.wire.formats import parse_calls, parse_tolerant
 from .call_alignment import CallScore, match_calls
-from .gold_calls import Decision, Gold, read_gold, read_tools
+from .gold_calls import Gold, read_gold, read_tools
 from .messages import decision_of, in_language, named_slots, states
 
 ERRORS = (
-    "mute",  # nothing was said
+    "mute",  # the reply is empty
     "format",  # a call that cannot be read, or in another format
     "no_decision",  # neither a call nor words
     "unwarranted_call",  # a call where none is right
     "no_call",  # words where a call is right
-    "wrong_decision",  # of ask, refuse and answer the wrong one
+    "wrong_decision",  # the wrong one of ask, refuse and answer
     "hallucinated_tool",  # a call of a tool that the row does not list
-    "wrong_tool",  # a listed tool in the place of another
+    "wrong_tool",  # a listed tool in place of another
     "missing_call",  # fewer calls than are right
     "duplicate_call",  # a call twice
     "extra_call",  # more calls than are right
@@ -39,37 +40,31 @@ ERRORS = (
     "not_grounded",  # the answer does not state what it must
     "wrong_language",
 )
-"""Every label of an error, in the order in which the first one is looked for."""
-_OF_ARGUMENT = {
-    "unknown": "unknown_argument",
-    "missing": "missing_argument",
-    "extra": "extra_argument",
-    "null": "null_argument",
-    "type": "wrong_type",
-    "value": "wrong_value",
-}
+"""Every label of an error; of several the first in this order is reported."""
+_OF_ARGUMENT = {name: f"{name}_argument" for name in ("unknown", "missing", "extra", "null")}
+_OF_ARGUMENT |= {"type": "wrong_type", "value": "wrong_value"}
 
 
 @dataclass(frozen=True)
 class Score:
-    """What a reply is worth against its row.
+    """The score of a reply against its row.
 
     Attributes:
-        decision: What it does: call, ask, refuse, answer; none if it is mute or cannot be read.
+        decision: What it does: call, ask, refuse, answer; none if it is empty or cannot be read.
         gold_decision: What was right.
         decision_ok: Whether the decision is an accepted one.
         calls_ok: Whether its calls are the right ones, no more and no fewer; where none is right, that there is none.
         exact: Whether everything is right.
         error: Label of the first error, a word of `ERRORS`; "" if exact.
-        calls: The gold calls with their partners, then the calls too many.
+        calls: The gold calls with their matches, then the surplus calls.
         hallucinated: Names that were called and are not among the tools.
         asked_right_slot: For a question where one is right: whether it names a missing parameter. None if not judged.
         slots_named: Share of the missing parameters that it names, 0 to 1.
         grounded: For an answer where one is right: whether it states what it must. None if not judged.
         language_ok: Whether its words are of the row's language; None without words, without a language, or if unclear.
         text: Its words outside of calls.
-        problems: Problems of format, as `data.function_calling.calls.PROBLEMS`.
-        tolerant_exact: `exact` if the format did not count: read in any format and with repairs.
+        problems: Problems of format, as in `data.function_calling.wire.calls.PROBLEMS`.
+        tolerant_exact: `exact`, but read in any format and with repairs.
     """
 
     decision: Decision
@@ -100,12 +95,17 @@ def score(completion: str, row: Mapping[str, Any], format: str = "hermes") -> Sc
     Raises:
         RowError: The row's gold or tools are malformed. No completion makes it raise.
     """
-    reply = completion.rsplit("</think>", 1)[-1]
+    reply = answer_part(completion)
     parsed = parse_calls(reply, format)
     strict = score_parsed(parsed, row)
     if not parsed.problems:
         return strict
     return replace(strict, tolerant_exact=score_parsed(parse_tolerant(reply), row).exact)
+
+
+def answer_part(completion: str) -> str:
+    """What follows the last `</think>`."""
+    return completion.rsplit("</think>", 1)[-1]
 
 
 def score_parsed(parsed: Parsed, row: Mapping[str, Any]) -> Score:

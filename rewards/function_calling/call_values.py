@@ -23,16 +23,14 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ...data.function_calling.wire.calls import Call
 from .gold_calls import GoldCall
 
-RELATIVE_TOLERANCE = 1e-9
-REASONS = ("unknown", "missing", "extra", "null", "type", "value")
-"""Why an argument is wrong: not in the schema, left out, not asked for, null, or of another type or value."""
+_RELATIVE_TOLERANCE = 1e-9
 _LITERAL = ("enum", "iso")
 _LITERAL_KEYS = ("enum", "const", "format")
 _CLASS_OF_TYPE = {"integer": "number", "number": "number", "boolean": "boolean", "array": "list", "object": "object"}
@@ -40,7 +38,10 @@ _CLASS_OF_TYPE = {"integer": "number", "number": "number", "boolean": "boolean",
 
 @dataclass(frozen=True)
 class ArgumentScore:
-    """One argument of a call: its parameter, the class of its value, and why it is wrong ("" if it is right)."""
+    """One argument of a call: its parameter, the class of its value, and why it is wrong.
+
+    Reasons: "" if it is right; unknown (not in the schema), missing, extra (not asked for), null, type, value.
+    """
 
     name: str
     kind: str
@@ -73,7 +74,7 @@ def class_of(schema: Mapping[str, Any]) -> str:
 
 
 def difference(found: Any, gold: Any, schema: Mapping[str, Any], kind: str = "") -> str:
-    """Why two values differ by rules V1 to V7, a word of `REASONS`; "" if they do not."""
+    """Why two values differ by rules V1 to V7, a reason of `ArgumentScore`; "" if they do not."""
     if found is None or gold is None:
         return "" if found is gold else "null"
     if isinstance(found, bool) or isinstance(gold, bool):
@@ -85,8 +86,8 @@ def difference(found: Any, gold: Any, schema: Mapping[str, Any], kind: str = "")
     if isinstance(found, list) and isinstance(gold, list):
         items = schema.get("items")
         inner = items if isinstance(items, Mapping) else {}
-        reasons = [difference(one, other, inner) for one, other in zip(found, gold, strict=False)]
-        return _first(reasons) or ("" if len(found) == len(gold) else "value")
+        reasons = (difference(one, other, inner) for one, other in zip(found, gold, strict=False))
+        return next(filter(None, reasons), "" if len(found) == len(gold) else "value")
     if isinstance(found, Mapping) and isinstance(gold, Mapping):
         return _objects(found, gold, schema)
     return "type"
@@ -134,7 +135,7 @@ def _numbers(found: int | float, gold: int | float, types: tuple[str, ...]) -> s
     if isinstance(found, int) and isinstance(gold, int):
         return "" if found == gold else "value"
     whole = float(found).is_integer() and float(gold).is_integer()  # one in a billion more is another count
-    return "" if math.isclose(found, gold, rel_tol=0.0 if whole else RELATIVE_TOLERANCE) else "value"
+    return "" if math.isclose(found, gold, rel_tol=0.0 if whole else _RELATIVE_TOLERANCE) else "value"
 
 
 def _text(text: str, schema: Mapping[str, Any], kind: str) -> str:
@@ -153,7 +154,3 @@ def _property(parameters: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _types(schema: Mapping[str, Any]) -> tuple[str, ...]:
     kinds = schema.get("type", ())
     return (kinds,) if isinstance(kinds, str) else tuple(kinds)
-
-
-def _first(reasons: Iterable[str]) -> str:
-    return next(filter(None, reasons), "")

@@ -1,4 +1,4 @@
-"""What a function-calling row says is right: its gold and its tools, read once and cached."""
+"""The gold and the tools of a function-calling row, decoded once and cached."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
+from ...data.function_calling.check.row_view import DECISIONS, Decision
 from ...data.function_calling.check.schema import function_of
 from ...data.function_calling.wire.calls import Call
 from ...data.rows import RowError
-
-Decision = Literal["call", "ask", "refuse", "answer", "none"]
-DECISIONS: tuple[Decision, ...] = ("call", "ask", "refuse", "answer")
 
 
 @dataclass(frozen=True)
@@ -83,6 +81,9 @@ def _gold(text: str) -> Gold:
     decisions = tuple(dict.fromkeys((found["decision"], *(found.get("decisions") or ()))))
     if unknown := [decision for decision in decisions if decision not in DECISIONS]:
         raise ValueError(f"decision {unknown[0]!r} is none of {', '.join(DECISIONS)}")
+    mentions = found.get("mentions") or {}
+    # Without any words of the language there is nothing to judge a question by.
+    slots = dict.fromkeys((*(found.get("missing") or ()), *mentions)) if mentions else ()
     return Gold(
         decisions[0],
         decisions,
@@ -90,15 +91,9 @@ def _gold(text: str) -> Gold:
             GoldCall(Call(call["name"], call["arguments"]), accepted, classes)
             for call, accepted, classes in zip(calls, *more, strict=True)
         ),
-        {name: (found.get("mentions") or {}).get(name) or [name.replace("_", " ")] for name in _slots(found)},
+        {name: mentions.get(name) or [name.replace("_", " ")] for name in slots},
         tuple(map(str, found.get("contains") or ())),
     )
-
-
-def _slots(found: Mapping[str, Any]) -> tuple[str, ...]:
-    # Without any words of the language there is nothing to judge a question by.
-    mentions = found.get("mentions") or {}
-    return tuple(dict.fromkeys((*(found.get("missing") or ()), *mentions))) if mentions else ()
 
 
 def _aligned(found: Mapping[str, Any], column: str, count: int) -> list[dict[str, Any]]:

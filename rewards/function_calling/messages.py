@@ -19,11 +19,11 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from ...data.function_calling.check.row_view import Decision
 from ...data.function_calling.say.library import read_yaml
 from ...data.function_calling.say.packs import FOLDER, languages, load_pack
 from ...data.function_calling.say.scripts import language_of
 from ...data.function_calling.wire.strict_json import JsonProblem, loads
-from .gold_calls import Decision
 
 _SENTENCE = re.compile(r"[^.!?…？！。؟\u037e\n]*[.!?…？！。؟\u037e\n]*")
 _QUESTION_MARKS = ("?", "？", "؟", "\u037e")  # the last one is Greek and looks like a semicolon

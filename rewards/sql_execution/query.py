@@ -1,8 +1,8 @@
-"""Run one SQL query that nobody trusts on a SQLite file that must not change.
+"""Run one untrusted SQL query on a SQLite file that must not change.
 
-It runs first in this process, under narrow limits and for a fraction of a second, which is enough for nearly
-all queries. One that exceeds a narrow limit (slow, long, large values, many joins) is not refused but runs again in
-a killable worker, with wide limits and the time that is left.
+It runs first in this process, under narrow limits and for a fraction of a second, which is enough for nearly all
+queries. One that exceeds a narrow limit (slow, long, large values, many joins) runs again in a killable worker, with
+wide limits and the time that is left.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .sqlite_guard import (
     run_guarded,
 )
 
-_SECONDS_IN_PROCESS = 0.2  # bounds as well what a sort can write to SQLite's (unlinked) temporary files
+_SECONDS_IN_PROCESS = 0.2  # also bounds what a sort can write to SQLite's (unlinked) temporary files
 WORKER_BYTES = 224 * 2**20
 _WORKERS = 2
 # Each occurrence can cost a copy of a subquery, a join or a function call that no deadline interrupts.

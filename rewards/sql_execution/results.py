@@ -97,27 +97,22 @@ def _same_in_spider(gold: list[Row], predicted: list[Row], listed: bool) -> bool
         return False
     gold, predicted = _readable(gold), _readable(predicted)
     # The script first compares rows with their cells sorted as text, which can tell 1 from 1.0 beside a fraction.
-    left, right = ([tuple(sorted(row, key=_as_text)) for row in rows] for rows in (gold, predicted))
+    left, right = (
+        [tuple(sorted(row, key=lambda cell: f"{cell!s}{type(cell)}")) for row in rows] for rows in (gold, predicted)
+    )
     if left != right if listed else set(left) != set(right):
         return False
-    return _same_permuted(gold, predicted, list.__eq__ if listed else _same_counts)
+    return _same_permuted(gold, predicted, list.__eq__ if listed else lambda a, b: Counter(a) == Counter(b))
 
 
 def _readable(rows: list[Row]) -> list[Row]:
     """Text without the bytes that are not UTF-8, as the script reads it."""
-    return [tuple(_without_stray_bytes(cell) if isinstance(cell, str) else cell for cell in row) for row in rows]
 
+    def readable(cell: Cell) -> Cell:
+        known = not isinstance(cell, str) or cell.isascii()
+        return cell if known else str(cell).encode("utf-8", "surrogateescape").decode("utf-8", "ignore")
 
-def _without_stray_bytes(text: str) -> str:
-    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "ignore")
-
-
-def _as_text(cell: Cell) -> str:
-    return f"{cell!s}{type(cell)}"
-
-
-def _same_counts(gold: list[Row], predicted: list[Row]) -> bool:
-    return Counter(gold) == Counter(predicted)
+    return [tuple(map(readable, row)) for row in rows]
 
 
 def _same_permuted(gold: list[Row], predicted: list[Row], same: Same) -> bool:
@@ -148,10 +143,9 @@ def _same_permuted(gold: list[Row], predicted: list[Row], same: Same) -> bool:
 
 
 def _same_list(gold: Sequence[Row], predicted: Sequence[Row]) -> bool:
-    return gold == predicted or (
-        len(gold) == len(predicted)
-        and all(_close(a, b) for pair in zip(gold, predicted, strict=True) for a, b in zip(*pair, strict=True))
-    )
+    if gold == predicted or len(gold) != len(predicted):
+        return gold == predicted
+    return all(_close(a, b) for pair in zip(gold, predicted, strict=True) for a, b in zip(*pair, strict=True))
 
 
 def _same_bag(gold: list[Row], predicted: list[Row]) -> bool:
@@ -172,11 +166,7 @@ def _close(a: Cell, b: Cell) -> bool:
 
 
 def _close_unordered(gold: list[Row], predicted: list[Row], distinct: bool) -> bool:
-    """Pair rows that agree but for rounding noise in columns that hold floats.
-
-    Rows are put in order by their values at seven digits, where noise of 1e-9 almost never shows, and then
-    compared.
-    """
+    """Compare rows in the order of their floats at seven digits, where rounding noise of 1e-9 almost never shows."""
     floats = {column for row in (*gold, *predicted) for column, cell in enumerate(row) if isinstance(cell, float)}
     if not floats:
         return False

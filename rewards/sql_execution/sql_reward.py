@@ -7,10 +7,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..base import Reward, Verdict, error_verdict
+from ...data.options import Positive, PositiveFloat
+from ..base import Reward, Verdict
 from . import query_text as text
 from .query import run_query
 from .results import BENCHMARKS, DISTINCT, SEMANTICS, Ranking, Semantics, same_result
@@ -20,25 +22,25 @@ Failure = QueryError | QueryTimeout | DatabaseFailure
 Result = Table | Failure
 Ran = dict[tuple[Any, ...], Result]
 
-_PREFERRED = ("correct", "timeout", "wrong", "unparseable", "error", "skipped")
+_PREFERRED = ("timeout", "wrong", "unparseable", "error", "skipped")
 
 
 @dataclass(frozen=True)
 class SqlExecution(Reward):
     """1.0 when the query returns what the gold query returns on the row's database, 0.0 when it does not.
 
-    The query is the last ```sql block, else the last fenced block, else the whole completion. It runs
-    read-only, guarded and under limits (`query`); one that runs into a limit is `timeout` and worth 0.0. A gold
-    query that fails is `error`, with the row's id. Where `gold_sql` is a list, any of its queries is accepted. Gold
-    results are cached; in a batch each distinct query runs once.
+    The query is the last ```sql block, else the last fenced block, else the whole completion. It runs read-only and
+    under limits (`query`); one that runs into a limit is `timeout` and worth 0.0. A gold query that fails is `error`,
+    with the row's id. Where `gold_sql` is a list, any of its queries is right. Gold results are cached; in a batch
+    each distinct query runs once.
 
     How results are compared (details in `results.same_result`):
 
     - `spider`: the test-suite rule with the script's default flags. DISTINCT is taken out of both queries, results are
       lists if the gold query says ORDER BY anywhere and bags otherwise, and columns may be in any order. A database
       `<db>/<db>.sqlite` is judged together with the other SQLite files of its folder. The script's `--plug_value`,
-      which puts gold values into the prediction, does not exist here.
-    - `bird`: equal sets of rows, but semicolons and comments after the query are let pass.
+      which puts gold values into the prediction, is not offered.
+    - `bird`: equal sets of rows; semicolons and comments after the query are accepted.
     - `set`, `bag`, `ordered`: rows as a set, as a bag, or as a list in which rows with equal sort keys may change
       places. A gold query that returns nothing makes its row `skipped`: any wrong query that returns nothing would
       match it. The benchmarks judge such rows.
@@ -55,9 +57,9 @@ class SqlExecution(Reward):
             `ordered`, so that a wrong direction is wrong; and empty gold results are skipped under every semantics.
     """
 
-    timeout_s: float = 5.0
-    max_rows: int = 100_000
-    max_bytes: int = 64 * 2**20
+    timeout_s: PositiveFloat = 5.0
+    max_rows: Positive = 100_000
+    max_bytes: Positive = 64 * 2**20
     semantics: Semantics | None = None
     permute_columns: bool = False
     keep_distinct: bool = False
@@ -65,6 +67,7 @@ class SqlExecution(Reward):
     name: ClassVar[str] = "sql_execution"
     columns: ClassVar[tuple[str, ...]] = ("database", "gold_sql")
     optional: ClassVar[tuple[str, ...]] = ("semantics",)
+    patience_s: ClassVar[float] = 3600.0  # the queries have deadlines of their own
 
     def __post_init__(self) -> None:
         if self.semantics is not None:
@@ -73,22 +76,13 @@ class SqlExecution(Reward):
             raise ValueError("reward sql_execution · timeout_s, max_rows and max_bytes must be above 0")
 
     def judge(self, completion: str, row: Mapping[str, Any]) -> Verdict:
-        """See the class."""
+        """Judge one completion, as the class says."""
         return self._judge(completion, row, {})
 
     def judge_batch(self, completions: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Verdict]:
-        """See the base; equal queries on one database run once."""
-        ran: Ran = {}
-        verdicts = []
-        for completion, row in zip(completions, rows, strict=True):
-            verdict = self._unjudgeable(row)
-            if verdict is None:
-                try:
-                    verdict = self._judge(completion, row, ran)
-                except Exception as error:
-                    verdict = error_verdict(self.name, row, error)
-            verdicts.append(verdict)
-        return verdicts
+        """Judge completions in order; equal queries on one database run once."""
+        judge = partial(self._judge, ran={})
+        return [self._settled(row, partial(judge, answer, row)) for answer, row in zip(completions, rows, strict=True)]
 
     def canonical(self, completion: str, row: Mapping[str, Any]) -> str | None:
         """Structure of the query without names and literals: two spellings of one idiom are one solution."""
@@ -115,10 +109,9 @@ class SqlExecution(Reward):
         best = Verdict(None, "skipped", "the row has an empty gold_sql")
         for gold in _golds(row):
             verdict = self._judge_by(gold, text.extract_sql(completion), row, ran)
-            if _PREFERRED.index(verdict.outcome) <= _PREFERRED.index(best.outcome):
-                best = verdict
-            if best.outcome == "correct":
-                break
+            if verdict.outcome == "correct":
+                return verdict
+            best = min(verdict, best, key=lambda found: _PREFERRED.index(found.outcome))
         return best
 
     def _judge_by(self, gold_sql: str, sql: str, row: Mapping[str, Any], ran: Ran) -> Verdict:
@@ -159,7 +152,7 @@ class SqlExecution(Reward):
     def _failed(self, failure: Failure, sql: str) -> Verdict:
         detail = str(failure)[:200]
         if isinstance(failure, QueryTimeout):
-            return Verdict(self.range[0], "timeout", detail)
+            return self.over_limit(detail)
         if isinstance(failure, DatabaseFailure):
             return Verdict(None, "error", detail)
         return Verdict(0.0, "wrong" if text.parses(sql, detail) else "unparseable", detail)
@@ -174,7 +167,12 @@ class SqlExecution(Reward):
         return ranking if ranking.allows(gold.rows) else None
 
     def _gold(self, database: str, sql: str, rule: Semantics) -> Result:
-        return _gold_result(database, sql, self._limits(10), rule in DISTINCT)
+        limits, distinct = self._limits(10), rule in DISTINCT
+        try:
+            key = (database, database_version(database), sql, limits, distinct, _moment(sql))
+        except DatabaseFailure as failure:
+            return failure
+        return _gold_cache.get(key) or _gold_cache.put(key, _result(database, sql, limits, distinct))
 
     def _rule(self, gold_sql: str, row: Mapping[str, Any]) -> Semantics:
         given = self.semantics or row.get("semantics")
@@ -238,14 +236,14 @@ class _GoldCache:
                 self.results.move_to_end(key)
             return self.results.get(key)
 
-    def put(self, key: Any, result: Result) -> None:
+    def put(self, key: Any, result: Result) -> Result:
         with self.lock:
-            if key in self.results:  # two threads ran it at once
-                return
-            self.results[key] = result
-            self.bytes += _cost(result)
+            if key not in self.results:  # else two threads ran it at once
+                self.results[key] = result
+                self.bytes += _cost(result)
             while self.bytes > self.max_bytes:
                 self.bytes -= _cost(self.results.popitem(last=False)[1])
+        return result
 
 
 def _cost(result: Result) -> int:
@@ -253,15 +251,3 @@ def _cost(result: Result) -> int:
 
 
 _gold_cache = _GoldCache(max_bytes=256 * 2**20)
-
-
-def _gold_result(database: str, sql: str, limits: Limits, distinct: bool) -> Result:
-    try:
-        key = (database, database_version(database), sql, limits, distinct, _moment(sql))
-    except DatabaseFailure as failure:
-        return failure
-    result = _gold_cache.get(key)
-    if result is None:
-        result = _result(database, sql, limits, distinct)
-        _gold_cache.put(key, result)
-    return result

@@ -1,8 +1,8 @@
 """A SQLite connection on which an untrusted query can run: read-only, with chosen functions, limits and a deadline.
 
-Two sets of limits. Under the narrow ones, for this process, no stretch between two looks at the clock can be long:
-SQLite looks only at jumps, so the work of a straight line of code is bounded by program size and by the length of
-any value. Under the wide ones a single function call can take seconds, and only killing the process ends it.
+There are two sets of limits. Under the narrow ones, for this process, little time passes between two checks of the
+deadline: SQLite checks only at jumps, so the work between them is bounded by the size of the program and the length
+of any value. Under the wide ones a single function call can take seconds, and only killing the process ends it.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ _HEAVY_LIMITS = _COMMON_LIMITS | {
     sqlite3.SQLITE_LIMIT_VDBE_OP: 100_000,
     sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 1_000,
 }
-_STEPS_PER_LOOK = 2_000  # VM instructions between two looks at the clock
+_STEPS_PER_CHECK = 2_000  # VM instructions between two checks of the deadline
 _HEAP_BYTES = 64 * 2**20  # of SQLite in a worker; the limit is one per process, so the caller's has none
 _CONNECTIONS = 16  # kept open per thread
 _MACHINERY_ERRORS = frozenset(
@@ -88,7 +88,7 @@ _MACHINERY_ERRORS = frozenset(
 
 
 def database_version(database: str) -> tuple[int, int, int]:
-    """What changes when the file does: inode, size, modification time in nanoseconds.
+    """Inode, size and modification time (ns) of the file: what changes when it does.
 
     Raises:
         DatabaseFailure: There is no such file.
@@ -122,7 +122,7 @@ class GuardedConnection:
         allowed_functions()  # a SQLite that cannot list them fails here, and not as a refusal of every query
         self.connection.set_authorizer(_authorize)
         clock = time.perf_counter
-        self.connection.set_progress_handler(lambda: clock() > self.deadline, _STEPS_PER_LOOK)
+        self.connection.set_progress_handler(lambda: clock() > self.deadline, _STEPS_PER_CHECK)
 
 
 def _authorize(action: int, _: str | None, function: str | None, *__: str | None) -> int:
@@ -199,7 +199,7 @@ def run_guarded(guarded: GuardedConnection, sql: str, limits: Limits, distinct: 
 
 
 def _run_undecodable(guarded: GuardedConnection, sql: str, limits: Limits, distinct: bool) -> Table:
-    """`_run` for text that is not UTF-8; slower, so only where it is met."""
+    """`run_guarded` for text that is not UTF-8; slower, so used only then."""
     guarded.connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
     try:
         return run_guarded(guarded, sql, limits, distinct)

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from quince.recipes.rlvr import advantages
-from quince.recipes.rlvr.rehearsal import Origin, RehearsalRow, RehearsalStore, write_store
-from quince.recipes.rlvr.rehearsal_loss import Rehearsal, RehearsalSettings
+from quince.recipes.methods.advantages import Group
+from quince.recipes.methods.divergences import ForwardKL
+from quince.recipes.rlvr.rehearsal import Rehearsal
+from quince.recipes.rlvr.store import Origin, RehearsalRow, RehearsalStore, write_store
 from quince.recipes.rlvr.trainer import RlvrTrainer
 from quince.scripts.bench.pages import Page, Results, bench, table
 from trl import GRPOConfig, GRPOTrainer
@@ -119,10 +120,10 @@ def run(folder: Path, steps: int, rows: Any, share: float | None = None) -> Phas
     if share is None:
         trainer = GRPOTrainer(args=config(folder / "a", steps, beta=0.04), **given)
     else:
-        settings = RehearsalSettings("forward_kl", 0.1, batch_size=round(ROLLOUTS * share))
-        rehearsal = Rehearsal(RehearsalStore(folder / "store"), settings, tokenizer.pad_token_id)
+        stored, size = RehearsalStore(folder / "store"), round(ROLLOUTS * share)
+        rehearsal = Rehearsal(stored, ForwardKL(weight=0.1), tokenizer.pad_token_id, batch_size=size)
         arguments = config(folder / f"b{share}", steps, beta=0.0)
-        trainer = RlvrTrainer(args=arguments, advantage=advantages.group, rehearsal=rehearsal, **given)
+        trainer = RlvrTrainer(args=arguments, advantage=Group(), rehearsal=rehearsal, **given)
     clock = PhaseClock()
     clock.attach(trainer).train()
     return clock

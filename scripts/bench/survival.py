@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from quince.eval.measure.statistics import proportion
 from quince.recipes.run.checkpoints import STAGING, newest_whole_checkpoint, sorted_checkpoints
-from quince.recipes.run.survival import Survives
+from quince.recipes.run.trainer_base import TrainerBase
 from quince.recipes.run.training import train
 from quince.scripts.bench.pages import Page, Results, bench, table
 from safetensors.torch import load_file
@@ -30,7 +30,7 @@ SEED = 0
 MICRO_BATCHES = 4
 
 
-class Toy(Survives, Trainer):
+class Toy(TrainerBase, Trainer):
     """A Trainer as the recipes use it."""
 
 

@@ -84,7 +84,7 @@ def test_the_gradient_is_that_of_the_whole_batch(overrides, error, backward, toy
 
 def test_one_answer_that_does_not_fit_ends_the_run(toy, only_fit):
     failures = only_fit(0)
-    with pytest.raises(MemoryFullError, match=r"per_device_train_batch_size: 16 · not even one answer .*CUDA out of"):
+    with pytest.raises(MemoryFullError, match=r"batch_size: 16 · not even one completion .*CUDA out of"):
         run(toy())
     assert len(failures) == 5, "16, 8, 4, 2 answers and 1"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from quince.data.rows import RowError
-from quince.recipes.rlvr.rehearsal import StoreError
+from quince.recipes.rlvr.store import StoreError
 from quince.recipes.rlvr.train import run
 from quince.recipes.run.checkpoints import STAGING, CheckpointError, newest_whole_checkpoint, sorted_checkpoints
 from safetensors.numpy import load_file, save_file

@@ -11,10 +11,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from quince.recipes.run.checkpoints import STAGING, newest_whole_checkpoint, sorted_checkpoints
-from quince.recipes.run.disk import DiskFullError, checkpoint_bytes
-from quince.recipes.run.finite import NotFiniteError
+from quince.recipes.run.checkpoints import (
+    STAGING,
+    DiskFullError,
+    checkpoint_bytes,
+    newest_whole_checkpoint,
+    sorted_checkpoints,
+)
 from quince.recipes.run.stopping import Stopped
+from quince.recipes.run.trainer_base import NotFiniteError
 from quince.recipes.run.training import train
 from quince.scripts.bench import survival
 from quince.scripts.bench.survival import MICRO_BATCHES, toy_trainer

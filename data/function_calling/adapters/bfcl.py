@@ -19,24 +19,23 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ... import files
+from ...options import provides
 from ...rows import Row, RowError
 from ..check.schema import from_bfcl, to_bfcl
 from ..wire.calls import Call, dump
 from .common import Record, convert, gold_column, no_training, tools_column
 
-_SCENARIOS = {
-    "simple_python": "single",
-    "simple_java": "single",
-    "simple_javascript": "single",
+_IN_BOTH = {
     "multiple": "selection",
     "parallel": "parallel_same",
     "parallel_multiple": "parallel_different",
     "irrelevance": "irrelevant",
+}
+_SCENARIOS = {
+    **dict.fromkeys(("simple_python", "simple_java", "simple_javascript"), "single"),
+    **_IN_BOTH,
     "live_simple": "single",
-    "live_multiple": "selection",
-    "live_parallel": "parallel_same",
-    "live_parallel_multiple": "parallel_different",
-    "live_irrelevance": "irrelevant",
+    **{f"live_{name}": scenario for name, scenario in _IN_BOTH.items()},
     "live_relevance": "selection",
 }
 _AST = tuple(name for name in _SCENARIOS if "relevance" not in name)
@@ -49,8 +48,11 @@ GROUPS: dict[str, tuple[str, ...]] = {
 _MOST_VARIANTS = 4096  # of one object with alternatives; the set's largest has 128
 
 
-def rows(split: str, size: int | None = None, seed: int = 0, *, root: str | None = None) -> list[Row]:
-    """Rows with ``prompt``, ``tools``, ``gold``, ``category``, and ``bfcl``, what its own rules read.
+@provides("gold", "bfcl", splits=GROUPS)
+def rows(split: str = "single_turn", size: int | None = None, seed: int = 0, *, root: str | None = None) -> list[Row]:
+    """Single-turn questions of the Berkeley Function-Calling Leaderboard, version 4, from a local folder.
+
+    Rows have ``prompt``, ``tools``, ``gold``, ``category``, and ``bfcl``, what its own rules read.
 
     In ``live_relevance`` only the decision to call is known: ``gold.calls`` is empty.
 
@@ -96,7 +98,15 @@ def _answers(category: str, root: str | None) -> dict[str, tuple[str, Record]]:
 def _converter(category: str, answers: Mapping[str, tuple[str, Record]]) -> Any:
     def to_row(record: Record, where: str) -> Row:
         name = str(files.field(record, ("id",), where))
-        tools = [from_bfcl(document) for document in _documents(record, where)]
+        documents = _documents(record, where)
+        tools = [from_bfcl(document) for document in documents]
+        # What BFCL's own rules read. Types of Java and JavaScript become Python's: calls on the wire are JSON.
+        java = category in ("simple_java", "simple_javascript")
+        checked = {
+            "category": category,
+            "functions": [to_bfcl(tool) for tool in tools] if java else documents,
+            "answers": answers[name][1]["ground_truth"] if name in answers else None,
+        }
         return {
             "id": f"bfcl/{name}",
             "language": "" if category.startswith("live") else "en",
@@ -105,24 +115,10 @@ def _converter(category: str, answers: Mapping[str, tuple[str, Record]]) -> Any:
             "tools": tools_column(tools, record, where),
             "gold": _gold(category, name, answers, record, where),
             "category": category,
-            "bfcl": _checked_by_bfcl(category, tools, answers, record, name),
+            "bfcl": dump(checked),
         }
 
     return to_row
-
-
-def _checked_by_bfcl(
-    category: str, tools: list[Any], answers: Mapping[str, tuple[str, Record]], record: Record, name: str
-) -> str:
-    """What BFCL's own rules read. Types of Java and JavaScript become Python's: calls on the wire are JSON."""
-    python = category not in ("simple_java", "simple_javascript")
-    return dump(
-        {
-            "category": category,
-            "functions": record["function"] if python else [to_bfcl(tool) for tool in tools],
-            "answers": answers[name][1]["ground_truth"] if name in answers else None,
-        }
-    )
 
 
 def _documents(record: Record, where: str) -> list[Any]:

@@ -1,9 +1,9 @@
 """What the readers of public function-calling sets share: where a set is, how its rows are made and checked.
 
-A reader turns one record into one row of the canonical form: ``tools`` and ``gold`` are JSON strings,
-``arguments`` of a call is a JSON string, so that nothing nested passes through a columnar store. The
-whole file is converted, and so checked, before rows are drawn from it. A record that breaks the set's
-layout stops the run with one message, unless ``skip_malformed`` asks to leave such records out.
+A reader turns one record into one row: ``tools``, ``gold`` and the ``arguments`` of a call are JSON texts, so that
+nothing nested passes through a columnar store. The whole file is converted, and so checked, before rows are drawn from
+it. A record that breaks the set's layout stops the run with one message, unless ``skip_malformed`` asks to leave such
+records out.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from ... import files, hub
+from ...options import provides
 from ...rows import Row, RowError
 from ..check.schema import check_tool, function_of, without_nulls
 from ..wire.calls import Call, dump
 
 Record = Mapping[str, Any]
 Convert = Callable[[Record, str], Row]
-
-TASK = "function_call"
+Source = Callable[..., list[Row]]
 
 
 @dataclass(frozen=True)
@@ -47,17 +47,7 @@ class Place:
     def records(
         self, split: str, *, root: str | None = None, path: str | None = None, revision: str | None = None
     ) -> list[tuple[str, dict[str, Any]]]:
-        """Records of a split, each with its place for messages.
-
-        Args:
-            split: One of ``splits``.
-            root: Local folder; otherwise the one that ``QUINCE_DATA`` names.
-            path: File to read instead of the set's usual ones; ``{split}`` in it stands for the split.
-            revision: Commit on the Hub.
-
-        Raises:
-            RowError: If the split is unknown or the records cannot be had.
-        """
+        """Records of a split, each with its place for messages; arguments as those of ``training_source``."""
         if split not in self.splits:
             raise RowError(f"data · {self.kind} · split · found {split!r} · one of {', '.join(self.splits)}")
         folder = files.data_root(root)
@@ -113,10 +103,111 @@ def convert(
                 raise
             problems.append(str(error))
             continue
-        rows.append({"id": f"{kind}/{split}/{where.rsplit(':', 1)[-1]}", "task": TASK, **row})
+        rows.append({"id": f"{kind}/{split}/{where.rsplit(':', 1)[-1]}", "task": "function_call", **row})
     if problems:
         warnings.warn(f"{kind}[{split}]: {len(problems)} malformed records left out, first {problems[0]}", stacklevel=3)
     return files.take(rows, size, seed, f"data · {kind}[{split}]")
+
+
+def training_source(place: Place, to_row: Convert, about: str, *columns: str) -> Source:
+    """The source function of a public set to train on.
+
+    Args:
+        place: Where it is.
+        to_row: Makes a row of a record.
+        about: One sentence about the set.
+        *columns: Columns of its rows that rewards read.
+    """
+
+    @provides(*columns, splits=place.splits, about=about)
+    def rows(
+        split: str,
+        size: int | None = None,
+        seed: int = 0,
+        *,
+        path: str | None = None,
+        root: str | None = None,
+        revision: str | None = None,
+        skip_malformed: bool = False,
+    ) -> list[Row]:
+        """Rows of the set.
+
+        Args:
+            split: One of the set's splits.
+            size: Number of rows, drawn with ``seed``; default all.
+            seed: Seed of the draw.
+            path: File to read instead of the set's usual ones, ``{split}`` in it stands for the split; a relative path
+                starts at ``root``, else at ``QUINCE_DATA``.
+            root: Local folder to read instead of the Hub; default the one that ``QUINCE_DATA`` names.
+            revision: Commit on the Hub.
+            skip_malformed: Leave out malformed records, with a warning, instead of stopping.
+
+        Raises:
+            RowError: If the split is unknown, its records are not found or one is malformed.
+        """
+        records = place.records(split, root=root, path=path, revision=revision)
+        return convert(place.kind, split, records, to_row, size=size, seed=seed, skip_malformed=skip_malformed)
+
+    return rows
+
+
+def evaluation_source(place: Place, to_row: Convert, reason: str, about: str) -> Source:
+    """The source function of a public set for evaluation only; ``reason`` says why in messages."""
+
+    @provides("gold", splits=place.splits, about=about)
+    def rows(
+        split: str,
+        size: int | None = None,
+        seed: int = 0,
+        *,
+        path: str | None = None,
+        root: str | None = None,
+        revision: str | None = None,
+    ) -> list[Row]:
+        """Rows of the set; a training split is refused.
+
+        Args:
+            split: One of the set's splits.
+            size: Number of rows, drawn with ``seed``; default all.
+            seed: Seed of the draw.
+            path: File to read instead of the set's usual one; relative to ``root``, else to ``QUINCE_DATA``.
+            root: Local folder to read instead of the Hub.
+            revision: Commit on the Hub.
+        """
+        no_training(place.kind, split, reason)
+        records = place.records(split, root=root, path=path, revision=revision)
+        return convert(place.kind, split, records, to_row, size=size, seed=seed)
+
+    return rows
+
+
+def file_source(kind: str, to_row: Convert, about: str) -> Source:
+    """The source function of a layout that a user's own files may have."""
+
+    @provides(about=about)
+    def rows(
+        split: str = "train",
+        size: int | None = None,
+        seed: int = 0,
+        *,
+        path: str,
+        root: str | None = None,
+        skip_malformed: bool = False,
+    ) -> list[Row]:
+        """Rows of a file.
+
+        Args:
+            split: Takes the place of ``{split}`` in ``path``, otherwise it is only a label.
+            size: Number of rows, drawn with ``seed``; default all.
+            seed: Seed of the draw.
+            path: The file; a relative path starts at ``root``, else at ``QUINCE_DATA``.
+            root: Folder of a relative path.
+            skip_malformed: Leave out malformed records, with a warning, instead of stopping at the first.
+        """
+        records = Place(kind, {split: ()}).records(split, root=root, path=path)
+        return convert(kind, split, records, to_row, size=size, seed=seed, skip_malformed=skip_malformed)
+
+    return rows
 
 
 def parsed(value: Any, name: str, record: Record, where: str) -> Any:
@@ -145,7 +236,19 @@ def tools_column(tools: Sequence[Any], record: Record, where: str) -> str:
         name = checked["function"]["name"]
         if seen.setdefault(name, checked) != checked:
             raise files.malformed(where, f"tools[{index}].name", name, "give each tool a name of its own", record)
-    return json.dumps(list(seen.values()), ensure_ascii=False)
+    return dump(list(seen.values()))
+
+
+def tool_list(value: Any, record: Record, where: str) -> list[dict[str, Any]]:
+    """Tools of a field that holds a list of functions, bare or wrapped, as JSON text or decoded; none for an empty one.
+
+    Raises:
+        RowError: If it is no list of objects.
+    """
+    listed = parsed(value, "tools", record, where) if value else []
+    if not isinstance(listed, list) or not all(isinstance(tool, Mapping) for tool in listed):
+        raise files.malformed(where, "tools", value, "give a JSON list of tools", record)
+    return [{"type": "function", "function": function_of(tool)} for tool in listed]
 
 
 def listed_names(tools: str) -> set[str]:
@@ -183,7 +286,7 @@ def scenario_of(calls: Sequence[Call], tools: str) -> str:
 
 
 def no_training(kind: str, split: str, reason: str) -> None:
-    """Refuse a training split of a set that is there to measure with.
+    """Refuse a training split of a benchmark.
 
     Raises:
         RowError: If the split is a training split.

@@ -1,7 +1,7 @@
 """Building the messages of an imported conversation, turn by turn, and checking the whole.
 
-Turns of one speaker that follow each other are one turn: calls that a format writes one by one were
-made together, and text before a call is said in the same breath.
+Successive turns of the assistant are one turn: calls that a format writes one by one were made together, and text
+before a call belongs to it.
 """
 
 from __future__ import annotations
@@ -13,17 +13,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from ... import files
-from ...rows import Row
+from ...rows import Row, RowError
 from ..wire.calls import Call, dump, to_message
 from .common import Record, call_of, listed_names, tools_column
 
 
 class Conversation:
-    """Messages in the making; ``record`` and ``where`` are for error messages."""
+    """The messages of a row under construction; ``record`` and ``where`` are for error messages."""
 
     def __init__(self, record: Record, where: str) -> None:
         self.messages: list[dict[str, Any]] = []
         self.record, self.where = record, where
+
+    def malformed(self, name: str, found: Any, fix: str) -> RowError:
+        """The error of a malformed part of the record."""
+        return files.malformed(self.where, name, found, fix, self.record)
 
     def say(self, role: str, text: str) -> None:
         """A turn of the system, the user or, without calls, the assistant; an empty system turn is left out."""
@@ -42,6 +46,18 @@ class Conversation:
         last["content"] = "\n".join(part for part in (last["content"], text) if part)
         if calls:
             last["tool_calls"] = last.get("tool_calls", []) + made["tool_calls"]
+
+    def speak(self, text: str, marked: re.Pattern[str], stray: re.Pattern[str], name: str) -> None:
+        """A turn of the assistant with its calls in marked blocks; ``stray`` finds marks that are left over."""
+        bodies, around = blocks(text, marked)
+        if stray.search(around):
+            raise self.malformed(name, text, "close every mark of a call")
+        self.call(calls_of(bodies, "tool_call", self.record, self.where), around)
+
+    def results(self, bodies: Sequence[str]) -> None:
+        """Results of tools, in the order of their calls."""
+        for body in bodies:
+            self.result(body.strip())
 
     def result(self, text: str, name: str | None = None, spread: bool = False) -> None:
         """A result of a tool, named as the next call that has none yet.
@@ -64,23 +80,18 @@ class Conversation:
         while messages and messages[-1]["role"] != "assistant":
             messages = messages[:-1]
         if not messages:
-            raise files.malformed(self.where, "turns", self.messages, "give at least one assistant turn", self.record)
+            raise self.malformed("turns", self.messages, "give at least one assistant turn")
         row: Row = {"language": "", "scenario": "", "messages": messages, **columns}
         if tools is not None:
             row["tools"] = tools_column(tools, self.record, self.where)
-            self._check_names(listed_names(row["tools"]), messages)
+            listed = listed_names(row["tools"])
+            for call in (call for message in messages for call in message.get("tool_calls", ())):
+                if call["function"]["name"] not in listed:
+                    raise self.malformed("call", call["function"]["name"], "list this tool, or drop the row")
         for before, message in zip([{}, *messages], messages, strict=False):
             if message["role"] == "tool" and before.get("role") != "tool" and not before.get("tool_calls"):
-                raise files.malformed(
-                    self.where, "tool", message["content"], "put a call before its result", self.record
-                )
+                raise self.malformed("tool", message["content"], "put a call before its result")
         return row
-
-    def _check_names(self, listed: set[str], messages: list[dict[str, Any]]) -> None:
-        called = [call["function"]["name"] for message in messages for call in message.get("tool_calls", ())]
-        for name in called:
-            if name not in listed:
-                raise files.malformed(self.where, "call", name, "list this tool, or drop the row", self.record)
 
     def _unanswered(self) -> list[str]:
         """Names of the last turn's calls that have no result yet."""

@@ -1,7 +1,7 @@
 """Tools of MCP servers: from a saved ``tools/list``, or from a live server over standard input and output.
 
-The live listing runs the server's command with the few environment variables that the ``mcp`` package
-deems safe, and those given; it never shows their values.
+The live listing runs the server's command with the few environment variables that the ``mcp`` package considers safe
+and those given; it never shows their values.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...files import shorten
-from ...rows import RowError
+from ...rows import RowError, shorten
 from ..check.schema import check_tool, from_mcp, openai_tool
 
-_MOST_PAGES = 1000  # of a listing; a server that pages for ever must not hang us
+_MOST_PAGES = 1000  # of a listing; a server may return pages without end
 
 
 def tools_from_file(path: str | Path) -> list[dict[str, Any]]:
@@ -122,11 +121,9 @@ def _inner(tool: Any, where: str) -> Any:
 
 
 def _checked(tools: Sequence[Any], where: str) -> list[dict[str, Any]]:
-    names: set[str] = set()
     checked = [check_tool(tool, f"{where} · tools[{index}]") for index, tool in enumerate(tools)]
-    for index, tool in enumerate(checked):
-        name = tool["function"]["name"]
-        if name in names:
+    names = [tool["function"]["name"] for tool in checked]
+    for index, name in enumerate(names):
+        if name in names[:index]:
             raise RowError(f"{where} · tools[{index}].name · found {name!r} twice · give each tool a name of its own")
-        names.add(name)
     return checked

@@ -14,6 +14,7 @@ import re
 from typing import Any
 
 from ... import files
+from ...options import provides
 from ...rows import Row
 from .common import Place, Record, convert
 from .conversations import Conversation
@@ -32,6 +33,7 @@ _STOP = "###STOP###"  # the simulated user's last word to the benchmark's runner
 _SPEAKER = re.compile(r"^(user|assistant|tool): ", re.MULTILINE)
 
 
+@provides(splits=_PLACE.splits)
 def rows(
     split: str,
     size: int | None = None,
@@ -42,7 +44,7 @@ def rows(
     solved: bool = True,
     tools: str | None = None,
 ) -> list[Row]:
-    """Rows with ``messages``.
+    """tau-bench's published dialogues, from a local folder; not to be trained on to report tau-bench.
 
     Args:
         split: ``airline``, ``airline_few_shot`` or ``retail_few_shot``.
@@ -61,11 +63,11 @@ def rows(
     if split in _FEW_SHOT:
         records = [(where, cut) for where, record in records if (cut := _before_first_call(record, where))]
     elif solved:
-        records = [(where, record) for where, record in records if _reward(record, where) == 1.0]
+        records = [(where, record) for where, record in records if _is_solved(record, where)]
 
     def to_row(record: Record, where: str) -> Row:
         conversation = Conversation(record, where)
-        fill(conversation, files.field(record, ("traj",), where), record, where)
+        fill(conversation, files.field(record, ("traj",), where))
         for message in conversation.messages:
             message["content"] = message["content"].replace(_STOP, "").rstrip()
         return conversation.row(listed, language="en")
@@ -73,11 +75,11 @@ def rows(
     return convert("tau_bench", split, records, to_row, size=size, seed=seed)
 
 
-def _reward(record: Record, where: str) -> float:
+def _is_solved(record: Record, where: str) -> bool:
     reward = files.field(record, ("reward",), where)
     if not isinstance(reward, int | float):
         raise files.malformed(where, "reward", reward, "give a number", record)
-    return float(reward)
+    return reward == 1.0
 
 
 def _before_first_call(record: Record, where: str) -> dict[str, Any] | None:

@@ -13,10 +13,8 @@ from typing import Any
 
 from ... import files
 from ...rows import Row
-from ..check.schema import function_of
 from ..wire.calls import Call
-from .common import Place, Record, gold_column, parsed, tools_column
-from .source_functions import evaluation_source
+from .common import Place, Record, evaluation_source, gold_column, parsed, tool_list, tools_column
 
 _PLACE = Place(
     "tucan_eval",
@@ -26,7 +24,7 @@ _PLACE = Place(
     hub_splits={"test": "train"},
 )
 
-SCENARIOS = {
+_SCENARIOS = {
     "function_call_required": ("single", "call"),
     "multiple_functions_selection": ("selection", "call"),
     "ambiguous_function_selection": ("selection", "call"),
@@ -42,10 +40,7 @@ def to_row(record: Record, where: str) -> Row:
     if not isinstance(expected, Mapping) or not isinstance(expected.get("should_call_function"), bool):
         fix = 'give {"should_call_function": true or false, ...}'
         raise files.malformed(where, "expected_behavior", expected, fix, record)
-    functions = parsed(record.get("functions") or [], "functions", record, where)
-    if not isinstance(functions, list) or not all(isinstance(function, Mapping) for function in functions):
-        raise files.malformed(where, "functions", functions, "give a list of functions", record)
-    tools = [{"type": "function", "function": function_of(function)} for function in functions]
+    tools = tool_list(record.get("functions"), record, where)
     scenario, decision = _scenario(record, expected, bool(tools), where)
     message = str(files.field(record, ("user_message",), where))
     return {
@@ -60,9 +55,9 @@ def to_row(record: Record, where: str) -> Row:
 def _scenario(record: Record, expected: Mapping[str, Any], tools: bool, where: str) -> tuple[str, str]:
     """Scenario and decision; the decision follows the expected behaviour, the name is only a label."""
     name = record.get("scenario_type")
-    if name is not None and name not in SCENARIOS:
-        raise files.malformed(where, "scenario_type", name, f"one of {', '.join(SCENARIOS)}", record)
-    scenario, decision = SCENARIOS.get(name or "", ("", ""))
+    if name is not None and name not in _SCENARIOS:
+        raise files.malformed(where, "scenario_type", name, f"one of {', '.join(_SCENARIOS)}", record)
+    scenario, decision = _SCENARIOS.get(name or "", ("", ""))
     if expected["should_call_function"]:
         return scenario or "single", "call"
     if expected.get("should_ask_for_missing_info"):
@@ -82,4 +77,9 @@ def _gold(decision: str, expected: Mapping[str, Any], record: Record, where: str
     return gold_column(decision, decisions=["answer", "refuse"] if decision == "answer" else [])
 
 
-rows = evaluation_source(_PLACE, to_row, "it is the test of Tucan-BG")
+rows = evaluation_source(
+    _PLACE,
+    to_row,
+    "it is the test of Tucan-BG",
+    "Questions in Bulgarian in six scenarios, with and without tools (hf.co/papers/2506.23394).",
+)

@@ -15,8 +15,7 @@ from typing import Any
 from ... import files
 from ...rows import Row
 from ..check.schema import from_bfcl
-from .common import Place, Record, call_of, gold_column, parsed, scenario_of, tools_column
-from .source_functions import evaluation_source
+from .common import Place, Record, call_of, evaluation_source, gold_column, parsed, scenario_of, tools_column
 
 _PLACE = Place(
     "when2call",
@@ -69,4 +68,9 @@ def _tool(value: Any, record: Record, where: str) -> dict[str, Any]:
     return from_bfcl(tool)
 
 
-rows = evaluation_source(_PLACE, to_row, "its test is made from BFCL's questions")
+rows = evaluation_source(
+    _PLACE,
+    to_row,
+    "its test is made from BFCL's questions",
+    "Questions whose right reply is one of: answer, call, ask, refuse (hf.co/datasets/nvidia/When2Call).",
+)

@@ -19,21 +19,20 @@ from ... import files
 from ...rows import Row
 from ..check.schema import argument_problems, openai_tool
 from ..wire.calls import Call, dump, to_message
-from .common import Place, Record, call_of, gold_column, listed_names, parsed, scenario_of, tools_column
-from .source_functions import training_source
+from .common import (
+    Place,
+    Record,
+    call_of,
+    gold_column,
+    listed_names,
+    parsed,
+    scenario_of,
+    tools_column,
+    training_source,
+)
 
-_PLAIN = {
-    "str": "string",
-    "string": "string",
-    "int": "integer",
-    "integer": "integer",
-    "float": "number",
-    "number": "number",
-    "bool": "boolean",
-    "boolean": "boolean",
-    "dict": "object",
-    "object": "object",
-}
+_PLAIN = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "dict": "object"}
+_PLAIN |= {name: name for name in _PLAIN.values()}
 _LISTS = ("list", "tuple", "set", "array", "sequence", "iterable")
 
 
@@ -170,5 +169,7 @@ def to_conversation(record: Record, where: str) -> Row:
     return row
 
 
-rows = training_source(_PLACE, to_row)
-demonstrations = training_source(_PLACE, to_conversation)
+_ABOUT = "xLAM-60k: single questions and the calls that answer them (hf.co/papers/2406.18518); gated."
+
+rows = training_source(_PLACE, to_row, _ABOUT, "gold")
+demonstrations = training_source(_PLACE, to_conversation, _ABOUT)

@@ -1,9 +1,9 @@
-"""Labelled wrong turns of a row, derived from its gold: rejected answers, and tests of scorers.
+"""Labelled wrong turns of a row, derived from its gold: rejected answers for DPO, near misses for tests of scorers.
 
-Each label is a mistake that models make (When2Call, NAACL 2025; MLCL, arXiv 2601.05366). A corruption
-is only given where it is wrong for that very row: a value left out that has a default is no mistake.
-``untranslated_enum`` are the user's words for a literal or an ISO value, ``untranslated_name`` those for a
-name in other letters or another language; ``invented_value`` is also a call in the place of a question.
+Each label is a mistake that models make (When2Call, NAACL 2025; MLCL, arXiv 2601.05366). A corruption is only made
+where it is wrong for its row: to leave out a value that has a default is no mistake. ``untranslated_enum`` has the
+user's words for a literal or an ISO value, ``untranslated_name`` those for a name in other letters or another language;
+``invented_value`` is also a call in place of a question.
 """
 
 from __future__ import annotations
@@ -116,27 +116,22 @@ def _of_decision(seen: RowView, rng: random.Random) -> Iterator[Corruption]:
     gold = seen.gold or {}
     right = {gold["decision"], *(gold.get("decisions") or ())}
     fixed = gold["decision"] in ("call", "ask") or bool(gold.get("contains"))
-    if fixed and "refuse" not in right:
-        yield from _saying("refusal_when_callable", refusal(seen, rng))
-    if gold["decision"] in ("call", "ask") and not ("ask" in right and gold["decision"] == "call"):
-        yield from _saying("ask_when_complete", known_question(seen, rng))
-    if gold["decision"] != "call":
-        yield from _saying("wrong_language", foreign_text(seen, rng))
+    if fixed and "refuse" not in right and (text := refusal(seen, rng)):
+        yield Corruption("refusal_when_callable", text)
+    may_ask = gold["decision"] == "ask" or (gold["decision"] == "call" and "ask" not in right)
+    if may_ask and (text := known_question(seen, rng)):
+        yield Corruption("ask_when_complete", text)
+    if gold["decision"] != "call" and (text := foreign_text(seen, rng)):
+        yield Corruption("wrong_language", text)
     if "call" in right:
         return
     if gold["decision"] == "ask":
-        guess = guessed_call(seen, rng)
-        if guess is not None:
+        if guess := guessed_call(seen, rng):
             yield _calling("invented_value", [guess])
     else:
         call = unwarranted_call(seen, rng)
         if call is not None and not is_right(seen, [call]):
             yield _calling("call_on_irrelevant", [call])
-
-
-def _saying(label: str, text: str | None) -> Iterator[Corruption]:
-    if text:
-        yield Corruption(label, text)
 
 
 def _calling(label: str, calls: Sequence[Call]) -> Corruption:

@@ -1,7 +1,7 @@
-"""Is the gold of a generated row what its dialogue says: every value has a source, one tool, nothing less.
+"""Whether the gold of a generated row is what its dialogue says: every value has a source, exactly one tool fits.
 
-These checks read ``provenance``: what was wanted (``intents``), in which words (``said``), and which
-library tool each listed tool is.
+These checks read ``provenance``: what was wanted (``intents``), in which words (``said``), and which library tool each
+listed tool is.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from datetime import date
 from typing import Any
 
 from ...rows import RowError
+from ..say.library import POLICIES, VERBATIM
 from ..say.transliteration import TABLES, latin
 from .row_view import RowView
 
-VERBATIM = ("verbatim", "list", "object")
-DERIVED = ("enum", "iso", "number", "boolean", "translit", "translate")
+_DERIVED = tuple(policy for policy in POLICIES if policy not in VERBATIM)
 
 
 def ungrounded(view: RowView) -> Iterator[str]:
@@ -37,18 +37,12 @@ def ungrounded(view: RowView) -> Iterator[str]:
                 )
 
 
-def not_single(view: RowView, same_intent: Mapping[str, str]) -> Iterator[str]:
-    """Intents that no listed tool, or more than one, serves; for a refusal, intents that any serves.
-
-    Args:
-        view: The row.
-        same_intent: Library id to a name of what the tool is for; tools of one name can stand in for
-            each other. A tool that is not named here stands for itself.
-    """
-    listed = [same_intent.get(tool, tool) for tool in view.provenance.get("tool_ids") or ()]
+def not_single(view: RowView) -> Iterator[str]:
+    """Intents that no listed tool, or more than one, serves; for a refusal, intents that any serves."""
+    listed = list(view.provenance.get("tool_ids") or ())
     refused = (view.gold or {}).get("decision") == "refuse"
     for index, intent in enumerate(view.provenance.get("intents") or ()):
-        count = listed.count(same_intent.get(intent["tool"], intent["tool"]))
+        count = listed.count(intent["tool"])
         where = f"{view.where} · provenance.intents[{index}] · {intent['tool']}"
         if refused and count:
             yield f"{where} · found a listed tool that serves it · a refusal needs that none does"
@@ -95,8 +89,8 @@ def _slot_problems(view: RowView, where: str, slot: Mapping[str, Any]) -> Iterat
     if policy in VERBATIM:
         if not _occurs(value, said):
             yield f"{where} · found {value!r} · a {policy} value stands in {said!r} as it is"
-    elif policy not in DERIVED:
-        yield f"{where}.policy · found {policy!r} · one of {', '.join((*VERBATIM, *DERIVED))}"
+    elif policy not in _DERIVED:
+        yield f"{where}.policy · found {policy!r} · one of {', '.join((*VERBATIM, *_DERIVED))}"
     elif not slot.get("rule"):
         yield f"{where}.rule · missing · record how {said!r} becomes {value!r}"
     else:

@@ -1,4 +1,4 @@
-"""A function-calling row with its JSON columns decoded, for validators and corruptions to read."""
+"""A function-calling row with its JSON columns decoded, for validators and corruptions."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from ...rows import RowError
 from ..wire.calls import Call, of_message
 
 Message = Mapping[str, Any]
 
-DECISIONS = ("call", "ask", "refuse", "answer")
+Decision = Literal["call", "ask", "refuse", "answer", "none"]
+DECISIONS: tuple[Decision, ...] = ("call", "ask", "refuse", "answer")
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,8 @@ def view(row: Mapping[str, Any]) -> RowView:
     if gold is not None and gold.get("decision") not in DECISIONS:
         found = gold.get("decision")
         raise RowError(f"{where} · gold.decision · found {found!r} · one of {', '.join(DECISIONS)}")
-    history, turn = list(row.get("prompt") or row["messages"]), None
-    if row.get("messages") is not None:
-        history, turn = history[:-1], history[-1]
+    history: list[Message] = list(row.get("prompt") or row["messages"])
+    turn = history.pop() if row.get("messages") is not None else None
     provenance = _decode(row, "provenance", dict, where) or {}
     return RowView(where, row.get("language") or "", history, turn, tools, gold, provenance)
 

@@ -1,12 +1,12 @@
-"""Tool schemas: one shape inside, conversions to and from the shapes outside, and two checks.
+"""Tool schemas: one shape inside, conversions from and to the shapes outside, and two checks.
 
-Inside, a tool is what OpenAI's API, TRL and every chat template take: ``{"type": "function",
-"function": {"name", "description", "parameters"}}`` with ``parameters`` a JSON-Schema object and no
-key whose value is null. The dialect is JSON Schema 2020-12, as MCP's (specification 2025-11-25).
+Inside, a tool is what OpenAI's API, TRL and every chat template take: ``{"type": "function", "function": {"name",
+"description", "parameters"}}`` with ``parameters`` a JSON-Schema object and no key whose value is null. The dialect is
+JSON Schema 2020-12, as MCP's (specification 2025-11-25).
 
-The check of arguments is stricter than JSON Schema in three points, because a model's call is taken
-as it stands: ``true`` and ``1.0`` are no integers, a number is finite, and a key that the schema does
-not name is wrong unless the schema allows more with ``additionalProperties``.
+The check of arguments is stricter than JSON Schema in three points, because a call is executed as it was written:
+``true`` and ``1.0`` are no integers, a number is finite, and a key that the schema does not name is wrong unless the
+schema allows more with ``additionalProperties``.
 """
 
 from __future__ import annotations
@@ -17,30 +17,22 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from ...files import shorten
-from ...rows import RowError
+from ...rows import RowError, shorten
+from .plain_schema import fits, is_plain
 from .strict_schema import MANY, NAMED, ONE, mapped, strict_validator
 
 # Wider than MCP's rule (A-Z a-z 0-9 _ - . up to 128), since public sets also have names of other
 # scripts and with slashes; without blanks, quotes and brackets, which end a name in some wire format.
 _NAME = re.compile(r"[^\s<>{}\[\]()\"'`\\,\x00-\x1f\x7f]{1,128}")
-_MCP_NAME = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 
 # Types of BFCL's function documents, all three languages; None stands for any value.
 _FROM_BFCL: dict[str, str | None] = {
-    "dict": "object",
-    "HashMap": "object",
-    "float": "number",
-    "double": "number",
-    "long": "integer",
-    "tuple": "array",
-    "Array": "array",
-    "ArrayList": "array",
-    "String": "string",
-    "char": "string",
-    "Boolean": "boolean",
-    "any": None,
-    "": None,
+    **dict.fromkeys(("dict", "HashMap"), "object"),
+    **dict.fromkeys(("float", "double"), "number"),
+    **dict.fromkeys(("tuple", "Array", "ArrayList"), "array"),
+    **dict.fromkeys(("String", "char"), "string"),
+    **dict.fromkeys(("any", ""), None),
+    **{"long": "integer", "Boolean": "boolean"},
 }
 _TO_BFCL = {"object": "dict", "number": "float"}
 
@@ -77,24 +69,6 @@ def from_mcp(tool: Mapping[str, Any]) -> dict[str, Any]:
     return openai_tool(tool.get("name"), tool.get("description") or tool.get("title"), tool.get("inputSchema"))
 
 
-def to_mcp(tool: Mapping[str, Any]) -> dict[str, Any]:
-    """MCP's shape of a tool.
-
-    Raises:
-        RowError: If the name breaks MCP's rule; a tool must not change its name on the way out.
-    """
-    function = function_of(tool)
-    if not _MCP_NAME.fullmatch(function["name"]):
-        raise RowError(
-            f"tool · name · found {shorten(function['name'], 60)} · MCP allows 1 to 128 of A-Z a-z 0-9 _ - ."
-        )
-    return {
-        "name": function["name"],
-        "description": function["description"],
-        "inputSchema": function["parameters"],
-    }
-
-
 def from_bfcl(function: Mapping[str, Any]) -> dict[str, Any]:
     """Inner shape of one BFCL function document; names keep their dots.
 
@@ -105,7 +79,7 @@ def from_bfcl(function: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_bfcl(tool: Mapping[str, Any]) -> dict[str, Any]:
-    """BFCL's shape of a tool, with everything that its checker reads without asking.
+    """BFCL's shape of a tool, with every key that its checker expects.
 
     The checker knows one plain type per parameter, so a union keeps its first type that is not null,
     an untyped value is ``any``, an array always has ``items`` and an object always has ``required``.
@@ -136,8 +110,7 @@ def check_tool(tool: Any, where: str) -> dict[str, Any]:
     parameters = function.get("parameters")
     if not isinstance(parameters, Mapping) or parameters.get("type") != "object":
         raise _bad(where, "parameters", parameters, 'give a JSON-Schema object: {"type": "object", "properties": ...}')
-    problem = _schema_problem(_text(parameters, where))
-    if problem:
+    if not is_plain(parameters) and (problem := schema_problem(_text(parameters, where))):
         raise RowError(f"{where} · parameters{problem}")
     return dict(tool)
 
@@ -151,18 +124,17 @@ def argument_problems(arguments: Any, parameters: Mapping[str, Any]) -> list[str
     """
     if not isinstance(arguments, Mapping):
         return [f"arguments: {shorten(arguments, 60)} is not an object"]
+    if is_plain(parameters) and fits(arguments, dict(parameters)):
+        return []
     validator = strict_validator(json.dumps(parameters, ensure_ascii=False))
     if validator.is_valid(arguments):
         return []
     errors = sorted(validator.iter_errors(arguments), key=lambda error: [str(part) for part in error.absolute_path])
-    return [
-        f"{'.'.join(map(str, ('arguments', *error.absolute_path)))}: {shorten_text(error.message)}" for error in errors
-    ]
+    return [f"arguments{_dotted(error.absolute_path)}: {_shortened(error.message)}" for error in errors]
 
 
-def shorten_text(text: str, limit: int = 160) -> str:
-    """Text cut to ``limit`` characters."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def _shortened(text: str) -> str:
+    return text if len(text) <= 160 else text[:159] + "…"
 
 
 def _renamed(schema: Any) -> Any:
@@ -170,9 +142,8 @@ def _renamed(schema: Any) -> Any:
         return schema
     renamed = mapped(schema, _renamed)
     if isinstance(schema.get("type"), str):
-        kind = _FROM_BFCL.get(schema["type"], schema["type"])
-        renamed["type"] = kind
-        if kind is None:
+        renamed["type"] = _FROM_BFCL.get(schema["type"], schema["type"])
+        if renamed["type"] is None:
             del renamed["type"]
     choices = renamed.get("enum")
     if renamed.get("type") == "array" and choices and not any(isinstance(choice, list) for choice in choices):
@@ -205,7 +176,7 @@ def _text(parameters: Mapping[str, Any], where: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _schema_problem(text: str) -> str:
+def schema_problem(text: str) -> str:
     """The first fault of a schema, as the end of a message; empty if there is none."""
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
@@ -214,7 +185,7 @@ def _schema_problem(text: str) -> str:
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
-        return f"{_dotted(error.absolute_path)} · found {shorten(error.instance, 60)} · {shorten_text(error.message)}"
+        return f"{_dotted(error.absolute_path)} · found {shorten(error.instance, 60)} · {_shortened(error.message)}"
     for path, inner in _schemas(schema):
         nulls = [key for key, value in inner.items() if value is None]
         if nulls:

@@ -43,8 +43,8 @@ def _strict_class() -> Any:
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
 
-    strict = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
-    return extend(Draft202012Validator, type_checker=strict)
+    types = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": is_integer, "number": is_number})
+    return extend(Draft202012Validator, type_checker=types)
 
 
 def _closed(schema: Any, part: bool = False) -> Any:
@@ -69,9 +69,11 @@ def _closed(schema: Any, part: bool = False) -> Any:
     return copy
 
 
-def _is_integer(_checker: Any, value: Any) -> bool:
+def is_integer(_checker: Any, value: Any) -> bool:
+    """Whether a value is an integer and no boolean; the first argument is jsonschema's."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_number(_checker: Any, value: Any) -> bool:
-    return _is_integer(_checker, value) or (isinstance(value, float) and math.isfinite(value))
+def is_number(_checker: Any, value: Any) -> bool:
+    """Whether a value is a finite number and no boolean; the first argument is jsonschema's."""
+    return is_integer(_checker, value) or (isinstance(value, float) and math.isfinite(value))

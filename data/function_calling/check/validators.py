@@ -1,8 +1,7 @@
 """Everything that must hold for a function-calling row before it is trained on or scored with.
 
-``problems`` checks one row, ``duplicates`` and ``overlaps`` a set of rows. A problem reads
-``row · place · found · fix``. What a row does not carry is not checked: an imported row has no
-provenance, a row of unknown truth no gold.
+A problem reads ``row · place · found · fix``. What a row lacks is not checked: an imported row has no provenance, a row
+whose right answer is unknown no gold.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ...rows import RowError, check_row
@@ -18,12 +17,8 @@ from ..say.scripts import SCRIPTS, language_of, share
 from ..wire.calls import Call, of_message
 from ..wire.formats import FORMATS, parse_calls, render_calls
 from .grounding import not_missing, not_single, ungrounded
-from .overlap import duplicates, overlaps
-from .plain_schema import fits, is_plain
 from .row_view import RowView, view
 from .schema import argument_problems, check_tool
-
-__all__ = ["duplicates", "overlaps", "problems"]
 
 Execute = Callable[[str, dict[str, Any]], Any]
 
@@ -35,8 +30,6 @@ def problems(
     row: Mapping[str, Any],
     *,
     execute: Execute | None = None,
-    same_intent: Mapping[str, str] | None = None,
-    formats: Sequence[str] = tuple(FORMATS),
     noisy: bool = False,
 ) -> list[str]:
     """What is wrong with a row; empty if nothing is.
@@ -45,8 +38,6 @@ def problems(
         row: A row with ``prompt`` or ``messages``.
         execute: Runs a call given the library's tool id and parameter names, and returns its result;
             a call that makes it raise is a problem, and so is a recorded result that is another one.
-        same_intent: See ``grounding.not_single``.
-        formats: Wire formats in which every set of calls must survive rendering and parsing.
         noisy: Whether users may type their language in letters of another script.
     """
     where = str(row.get("id"))
@@ -59,10 +50,10 @@ def problems(
         found += [*_call_problems(seen), *_language_problems(seen)]
         found += [] if noisy else _script_problems(seen)
         if seen.provenance:
-            found += [*ungrounded(seen), *not_single(seen, same_intent or {}), *not_missing(seen)]
+            found += [*ungrounded(seen), *not_single(seen), *not_missing(seen)]
         if execute:
             found += _execution_problems(seen, execute)
-        return found + list(_round_trip_problems(seen, formats))
+        return found + list(_round_trip_problems(seen))
     except RowError as error:
         return [str(error)]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -74,7 +65,8 @@ def _text_problems(row: Mapping[str, Any], where: str) -> Iterator[str]:
     messages = row.get("prompt") or row["messages"]
     for index, message in enumerate(messages):
         columns.append((f"messages[{index}].content", message.get("content") or ""))
-        columns += [(f"messages[{index}].tool_calls", call["function"]["arguments"]) for call in _calls(message)]
+        arguments = [call["function"]["arguments"] for call in message.get("tool_calls") or ()]
+        columns += [(f"messages[{index}].tool_calls", text) for text in arguments]
     for column, text in columns:
         if not isinstance(text, str):
             yield f"{where} · {column} · found {type(text).__name__} · give a JSON string"
@@ -90,17 +82,10 @@ def _tool_problems(seen: RowView) -> Iterator[str]:
     if len(seen.functions) < len(seen.tools):
         yield f"{seen.where} · tools · found a name twice · give every tool a name of its own"
     for tool in seen.tools:
-        if not (is_plain(tool["function"].get("parameters")) and _plain_name(tool["function"])):
-            try:
-                check_tool(tool, f"{seen.where} · tools")
-            except RowError as error:
-                yield str(error)
-
-
-def _plain_name(function: Mapping[str, Any]) -> bool:
-    name = function["name"].replace("_", "a").replace("-", "a").replace(".", "a")
-    plain = name.isascii() and name.isalnum() and len(name) <= 64
-    return plain and function["parameters"]["type"] == "object" and isinstance(function.get("description", ""), str)
+        try:
+            check_tool(tool, f"{seen.where} · tools")
+        except RowError as error:
+            yield str(error)
 
 
 def _gold_problems(seen: RowView) -> Iterator[str]:
@@ -153,10 +138,8 @@ def _call_problems(seen: RowView) -> Iterator[str]:
         empty = [name for name, value in call.arguments.items() if value is None]
         if empty:
             yield f"{seen.where} · calls · {call.name}.{empty[0]} · found null · leave the argument out"
-        parameters = function.get("parameters", {})
-        if not (is_plain(parameters) and fits(call.arguments, parameters)):
-            for problem in argument_problems(call.arguments, parameters):
-                yield f"{seen.where} · calls · {call.name} · {problem} · follow the tool's schema"
+        for problem in argument_problems(call.arguments, function.get("parameters", {})):
+            yield f"{seen.where} · calls · {call.name} · {problem} · follow the tool's schema"
 
 
 def _script_problems(seen: RowView) -> Iterator[str]:
@@ -206,17 +189,14 @@ def _run(seen: RowView, execute: Execute, call: Call) -> Any:
         return error
 
 
-def _round_trip_problems(seen: RowView, formats: Sequence[str]) -> Iterator[str]:
+def _round_trip_problems(seen: RowView) -> Iterator[str]:
+    """Every wire format can write the calls of a turn and reads the same ones back."""
     turns = [seen.gold_calls, *(list(of_message(message)) for message in seen.history if message.get("tool_calls"))]
     for calls in turns:
-        for name in formats if calls else ():
+        for name in FORMATS if calls else ():
             parsed = parse_calls(render_calls(calls, name), name)
             if list(parsed.calls) != calls:
                 yield f"{seen.where} · calls · found {parsed} after {name} · use values that the format can carry"
-
-
-def _calls(message: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    return message.get("tool_calls") or ()
 
 
 def _key(call: Call) -> str:

@@ -1,7 +1,7 @@
 """Right calls made wrong in one way each, as models get them wrong.
 
-A maker takes the row and a source of chance and returns the calls of the turn, or None where this way
-does not apply. What a maker returns may still be right (a default left out); ``is_right`` tells.
+A maker takes the row and a source of chance and returns the calls of the turn, or None where it does not apply. What a
+maker returns may still be right (a default left out); ``is_right`` tells.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NOTHING = object()
 
 
 def wrong_calls(view: RowView, rng: random.Random) -> Iterator[tuple[str, Calls]]:
-    """Every way in which the gold calls of a row can be spoilt, by its label."""
+    """Every way in which the gold calls of a row can be made wrong, by its label."""
     for label, make in MAKERS.items():
         found = make(view, rng)
         if found is not None and not is_right(view, found):
@@ -53,7 +53,7 @@ def is_right(view: RowView, calls: Calls) -> bool:
 
 
 def example_call(view: RowView, function: Mapping[str, Any], rng: random.Random) -> Call:
-    """A call of a tool with values of the dialogue where their names fit, and made-up ones elsewhere."""
+    """A call of a tool with values of the dialogue where their names fit, and invented ones elsewhere."""
     known: dict[str, Any] = {}
     for intent in view.provenance.get("intents") or ():
         known |= {name: slot["value"] for name, slot in intent["slots"].items()}
@@ -67,7 +67,7 @@ def example_call(view: RowView, function: Mapping[str, Any], rng: random.Random)
 
 
 def nearest_function(view: RowView, names: set[str], rng: random.Random) -> dict[str, Any] | None:
-    """The listed function that takes most of the parameters, of those that the gold does not call."""
+    """Of the listed functions that the gold does not call, the one that shares most of the parameter names."""
     called = {call.name for call in view.gold_calls}
     others = [function for function in view.functions.values() if function["name"] not in called]
     rng.shuffle(others)
@@ -114,9 +114,8 @@ def _wrong_tool(view: RowView, rng: random.Random) -> Calls | None:
 
 
 def _missing_call(view: RowView, rng: random.Random) -> Calls | None:
-    if len(view.gold_calls) < 2:
-        return None
-    return _replaced(view.gold_calls, rng.randrange(len(view.gold_calls)))
+    count = len(view.gold_calls)
+    return _replaced(view.gold_calls, rng.randrange(count)) if count > 1 else None
 
 
 def _duplicated_call(view: RowView, rng: random.Random) -> Calls | None:
@@ -137,8 +136,8 @@ def _extra_call(view: RowView, rng: random.Random) -> Calls | None:
 def _changed(change: _Change) -> Maker:
     """A maker that changes one argument of one call: the first, in random order, that comes out wrong.
 
-    ``change`` returns the new value, None for an argument to leave out (a null is ``_null``'s own
-    affair), or ``_NOTHING`` where it does not apply.
+    ``change`` returns the new value, None for an argument to leave out (nulls are made by ``_null``), or ``_NOTHING``
+    where it does not apply.
     """
 
     def make(view: RowView, rng: random.Random) -> Calls | None:
@@ -212,21 +211,22 @@ def _swapped(view: RowView, rng: random.Random) -> Calls | None:
 
 def _unknown(view: RowView, rng: random.Random) -> Calls | None:
     index = rng.randrange(len(view.gold_calls))
-    call = view.gold_calls[index]
-    more = Call(call.name, call.arguments | {pseudo_word(rng): rng.choice([*call.arguments.values(), True])})
-    return _replaced(view.gold_calls, index, more) if _problems(view, more) else None
+    arguments = view.gold_calls[index].arguments
+    return _with(view, index, {pseudo_word(rng): rng.choice([*arguments.values(), True])})
 
 
 def _null(view: RowView, rng: random.Random) -> Calls | None:
     index = rng.randrange(len(view.gold_calls))
-    call = view.gold_calls[index]
-    function = view.functions.get(call.name, {})
+    function = view.functions.get(view.gold_calls[index].name, {})
     required = function.get("parameters", {}).get("required", ())
     optional = [name for name in _properties(function) if name not in required]
-    if not optional:
-        return None
-    more = Call(call.name, call.arguments | {rng.choice(optional): None})
-    return _replaced(view.gold_calls, index, more) if _problems(view, more) else None
+    return _with(view, index, {rng.choice(optional): None}) if optional else None
+
+
+def _with(view: RowView, index: int, more: Mapping[str, Any]) -> Calls | None:
+    """The calls with more arguments in one of them; None if its schema allows these."""
+    call = Call(view.gold_calls[index].name, {**view.gold_calls[index].arguments, **more})
+    return _replaced(view.gold_calls, index, call) if _problems(view, call) else None
 
 
 MAKERS: dict[str, Maker] = {

@@ -1,8 +1,7 @@
 """From requests to sentences: a frame around one clause or more, a clause around slot phrases.
 
-Every choice (frame, verb, object, phrase, order) has an id. A sentence of the split ``paraphrases`` has a
-choice that training never sees, or a combination of familiar choices that a checksum keeps out of
-training.
+Every choice (frame, verb, object, phrase, order) has an id. A sentence of the split ``paraphrases`` has a choice that
+training never sees, or a combination of known choices that a checksum keeps out of training.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from .library import Parameter
+from .library import VERBATIM, Parameter
 from .pack_model import HELD_OUT, Head, Pack, Template, template
 from .slots import join, say
 
@@ -23,64 +22,42 @@ _WORD = re.compile(r"\w{4,}")
 
 
 def slip(text: str, kept: Iterable[str], informal: Mapping[str, str], rng: random.Random) -> str:
-    """The text with one slip: two letters swapped, no capital, no full stop, or a word in informal letters.
+    """The text with one typing error: two letters swapped, no capital, no full stop, or a word in informal letters.
 
     Args:
         text: A user's text.
         kept: Parts that stay as they are.
-        informal: How users type letters of the language without its keyboard; may be empty. The
-            language of a text stays plain, so one word only is typed so.
+        informal: How users type letters of the language without its keyboard; may be empty. Only one word is typed so,
+            so that the language of the text can still be told.
         rng: Source of chance.
     """
-    parts = _parts(text, kept)
-    free = [place for place, (part, is_free) in enumerate(parts) if is_free and part.strip()]
-    kind = rng.choice(("swap", "lower", "point", "informal"))
-    if kind == "swap" and free:
-        place = rng.choice(free)
-        parts[place] = (_swap(parts[place][0], rng), True)
-    elif kind == "lower" and parts[0][1]:
-        parts[0] = (parts[0][0][:1].lower() + parts[0][0][1:], True)
-    elif kind == "point" and parts[-1][1]:
-        parts[-1] = (parts[-1][0].rstrip(".?!"), True)
-    elif kind == "informal" and informal and free:
-        place = rng.choice(free)
-        parts[place] = (_informal(parts[place][0], informal, rng), True)
-    return "".join(part for part, _ in parts)
-
-
-def _parts(text: str, kept: Iterable[str]) -> list[tuple[str, bool]]:
-    """The text cut around the parts that stay; the flag says whether a part may change."""
     longest = sorted({word for word in kept if word}, key=len, reverse=True)
-    if not longest:
-        return [(text, True)]
-    pattern = "|".join(map(re.escape, longest))
-    cut = re.split(f"({pattern})", text)
-    return [(part, place % 2 == 0) for place, part in enumerate(cut)]
+    # Parts at even places may change; those between them are kept.
+    parts = re.split(f"({'|'.join(map(re.escape, longest))})", text) if longest else [text]
+    free = [place for place in range(0, len(parts), 2) if parts[place].strip()]
+    kind = rng.choice(("swap", "lower", "point", "informal"))
+    if kind == "lower":
+        parts[0] = parts[0][:1].lower() + parts[0][1:]
+    elif kind == "point":
+        parts[-1] = parts[-1].rstrip(".?!")
+    elif free and (kind == "swap" or informal):
+        place = rng.choice(free)
+        words = list(_WORD.finditer(parts[place]))
+        if words:
+            word = rng.choice(words)
+            mistyped = _swapped(word[0], rng) if kind == "swap" else "".join(informal.get(c, c) for c in word[0])
+            parts[place] = parts[place][: word.start()] + mistyped + parts[place][word.end() :]
+    return "".join(parts)
 
 
-def _informal(text: str, letters: Mapping[str, str], rng: random.Random) -> str:
-    words = list(_WORD.finditer(text))
-    if not words:
-        return text
-    word = rng.choice(words)
-    swapped = "".join(letters.get(letter, letter) for letter in word[0])
-    return text[: word.start()] + swapped + text[word.end() :]
-
-
-def _swap(text: str, rng: random.Random) -> str:
-    words = list(_WORD.finditer(text))
-    if not words:
-        return text
-    word = rng.choice(words)
-    # Not the first letter: readers need it most.
-    place = rng.randrange(word.start() + 1, word.end() - 1)
-    return text[:place] + text[place + 1] + text[place] + text[place + 2 :]
+def _swapped(word: str, rng: random.Random) -> str:
+    place = rng.randrange(1, len(word) - 1)  # not the first letter, which readers need most
+    return word[:place] + word[place + 1] + word[place] + word[place + 2 :]
 
 
 T = TypeVar("T")
 
 TRIES = 60
-VERBATIM = ("verbatim", "list", "object")
 HELD_OUT_COMBINATIONS = 5
 """One combination of choices in this many is kept for the split ``paraphrases``."""
 HELD_OUT_TEXTS = 4
@@ -120,7 +97,7 @@ class Speaker:
         rng: Source of chance.
         paraphrases: Say only what the rules of training cannot say.
         held_out: Say only texts kept out of training.
-        noise: Probability of a slip in a text.
+        noise: Probability of a typing error in a text.
     """
 
     def __init__(

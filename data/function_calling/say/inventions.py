@@ -1,4 +1,4 @@
-"""Values that nobody said: what a model makes up where it should copy or ask."""
+"""Values that do not occur in the dialogue, as a model invents them where it should copy or ask."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def example(schema: Mapping[str, Any], rng: random.Random) -> Any:
 
 
 def invent(value: Any, schema: Mapping[str, Any], rng: random.Random) -> Any:
-    """Another value of the kind, such as a model makes up."""
+    """Another value of the same type that the schema allows, as far as it says."""
     if isinstance(value, bool):
         return not value
     if isinstance(value, int | float):

@@ -1,8 +1,7 @@
-"""The tool library (``tools.yaml``): typed tools as data, and what the generator asks of them.
+"""The tool library (``tools.yaml``): typed tools as data.
 
-A parameter names a slot kind; the kind says its JSON type, how values are drawn (``slots.py``) and the
-value policy, which also stands in the parameter's description, so that the right value can be told
-from the prompt alone.
+A parameter names a slot kind; the kind defines its JSON type, how values are drawn (``slots.py``) and the value policy.
+The policy is part of the parameter's description, so that the prompt alone determines the right value.
 """
 
 from __future__ import annotations
@@ -20,6 +19,8 @@ from ...rows import RowError
 
 FILE = Path(__file__).parents[1] / "tools.yaml"
 POLICIES = ("verbatim", "enum", "iso", "number", "boolean", "translit", "translate", "list", "object")
+VERBATIM = ("verbatim", "list", "object")
+"""Policies whose values must occur in the dialogue as they are."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,11 @@ class Library:
     @cached_property
     def near(self) -> dict[str, tuple[str, ...]]:
         """Near-duplicates of each tool, nearest first: same domain, same verb, shared kinds of slots."""
-        return {tool.id: self._neighbours(tool) for tool in self.tools.values()}
-
-    def _neighbours(self, tool: Tool) -> tuple[str, ...]:
-        closeness = {other.id: _closeness(tool, other) for other in self.tools.values() if other is not tool}
-        return tuple(sorted((name for name in closeness if closeness[name] >= 2), key=lambda name: -closeness[name]))
+        found = {}
+        for tool in self.tools.values():
+            close = {other.id: _closeness(tool, other) for other in self.tools.values() if other is not tool}
+            found[tool.id] = tuple(sorted((name for name in close if close[name] >= 2), key=lambda name: -close[name]))
+        return found
 
 
 def _closeness(one: Tool, other: Tool) -> int:

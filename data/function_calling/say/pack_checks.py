@@ -1,10 +1,11 @@
-"""Is a language pack complete: every tool can be asked for, every value said, every missing slot named.
+"""Checks of a language pack: every tool can be asked for, every value said, every missing slot named.
 
-Each problem is one message: file · key · what was found · how to mend it.
+Each problem is one message: file · key · what was found · how to fix it.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -18,8 +19,8 @@ SECTIONS = (
     "language scripts decimal clauses frames join_slots join_items verbs parameters intents chains replies refuse "
     "error_answer errors chat chat_frames dates months clock objects lexicon towns syllables pieces"
 ).split()
-INTENT_KEYS = {"verbs", "objects", "questions", "phrases", "result"}
-OWN_WORDS = ("verbs", "parameters", "intents", "chains", "refuse", "chat", "lexicon", "towns", "pieces", "months")
+_INTENT_KEYS = {"verbs", "objects", "questions", "phrases", "result"}
+_OWN_WORDS = ("verbs", "parameters", "intents", "chains", "refuse", "chat", "lexicon", "towns", "pieces", "months")
 """Sections whose letters are those of the language."""
 
 
@@ -29,7 +30,14 @@ def check_pack(pack: Pack, library: Library) -> Pack:
     Raises:
         RowError: For the first thing that is missing or misspelt.
     """
-    for problem in pack_problems(pack, library):
+    problems = itertools.chain(
+        _frame_problems(pack),
+        _intent_problems(pack, library),
+        _parameter_problems(pack, library),
+        _value_problems(pack, library),
+        _letter_problems(pack),
+    )
+    for problem in problems:
         raise RowError(f"{pack.file} · {problem}")
     return pack
 
@@ -46,15 +54,6 @@ def check_sections(data: Any, file: str) -> dict[str, Any]:
     if missing:
         raise RowError(f"{file} · {missing[0]} · missing · add the section, as in en.yaml")
     return data
-
-
-def pack_problems(pack: Pack, library: Library) -> Iterator[str]:
-    """Everything that is missing or misspelt, as ``key · found · fix``."""
-    yield from _frame_problems(pack)
-    yield from _intent_problems(pack, library)
-    yield from _parameter_problems(pack, library)
-    yield from _value_problems(pack, library)
-    yield from _letter_problems(pack)
 
 
 def _frame_problems(pack: Pack) -> Iterator[str]:
@@ -76,9 +75,9 @@ def _intent_problems(pack: Pack, library: Library) -> Iterator[str]:
             yield f"intents.{tool.id} · missing · say how users ask for the tool"
             continue
         spec = pack.data["intents"][tool.id]
-        unknown = set(spec) - INTENT_KEYS
+        unknown = set(spec) - _INTENT_KEYS
         if unknown:
-            yield f"intents.{tool.id} · found {min(unknown)!r} · one of {', '.join(sorted(INTENT_KEYS))}"
+            yield f"intents.{tool.id} · found {min(unknown)!r} · one of {', '.join(sorted(_INTENT_KEYS))}"
         if "result" not in spec:
             yield f"intents.{tool.id}.result · missing · add the answer after a call"
         yield from _wording_problems(pack, f"intents.{tool.id}", pack.intents[tool.id], set(tool.parameters))
@@ -155,7 +154,7 @@ def _kind_problems(pack: Pack, kind: SlotKind, name: str, forms: set[str]) -> It
 def _letter_problems(pack: Pack) -> Iterator[str]:
     """Words with letters of another script: a Latin ``a`` in a Cyrillic word looks right and is not."""
     scripts = tuple(pack.data["scripts"])
-    for section in OWN_WORDS:
+    for section in _OWN_WORDS:
         for place, text in _texts(pack.data[section], section):
             words = "".join(piece for piece in template(text).pieces if isinstance(piece, str))
             for letter in words:

@@ -1,4 +1,4 @@
-"""What a language pack becomes once it is read: templates, heads, intents."""
+"""A language pack as it was read: templates, heads, intents."""
 
 from __future__ import annotations
 

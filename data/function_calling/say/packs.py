@@ -64,7 +64,10 @@ def read_pack(path: Path) -> Pack:
         language=data["language"],
         data=data,
         intents=_intents(data),
-        verbs={name: _forms(spec, data["clauses"]) for name, spec in data["verbs"].items()},
+        verbs={
+            name: dict.fromkeys(data["clauses"], spec) if isinstance(spec, str) else spec
+            for name, spec in data["verbs"].items()
+        },
         frames=data["frames"],
         last=frozenset(name for name, spec in data["parameters"].items() if spec.get("last")),
         euphony=tuple(_euphony(data.get("euphony", {}))),
@@ -80,22 +83,15 @@ def _euphony(rules: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[re.Patter
         yield re.compile(rf"(?<!\w)({word})(?= [{rule['before']}])", re.IGNORECASE), rule["use"]
 
 
-def _forms(spec: str | dict[str, str], clauses: dict[str, Any]) -> dict[str, str]:
-    return dict.fromkeys(clauses, spec) if isinstance(spec, str) else spec
-
-
 def _words(entries: Mapping[Any, Any]) -> dict[str, dict[str, tuple[str, ...]]]:
     """Value to form to alternatives; a bare text or list is the plain form."""
     return {
         str(value): {
-            form: _alternatives(texts) for form, texts in (spec if isinstance(spec, dict) else {"": spec}).items()
+            form: (texts,) if isinstance(texts, str) else tuple(texts)
+            for form, texts in (spec if isinstance(spec, dict) else {"": spec}).items()
         }
         for value, spec in entries.items()
     }
-
-
-def _alternatives(texts: str | list[str]) -> tuple[str, ...]:
-    return (texts,) if isinstance(texts, str) else tuple(texts)
 
 
 def _intents(data: dict[str, Any]) -> dict[str, Intent]:

@@ -1,4 +1,4 @@
-"""What a user wants: tools with values, before and after it is said."""
+"""What a user asks for: tools with values, before and after they are put into words."""
 
 from __future__ import annotations
 

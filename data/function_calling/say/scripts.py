@@ -1,9 +1,8 @@
 """Script and language of a short text, without a model or a dictionary.
 
-Letters tell Bulgarian from English, and a few unmistakable function words tell languages of one script
-apart. Where neither speaks (``OK``, ``42``, a name) the answer is ``unclear`` and not a guess. After the
-word-level pass rate of language confusion (arXiv 2406.20052, section 3), with Unicode ranges in place
-of a language identifier.
+Letters distinguish Bulgarian from English, and a few function words distinguish languages of one script. Where neither
+decides (``OK``, ``42``, a name) the answer is ``unclear``. After the word-level pass rate of language confusion (arXiv
+2406.20052, section 3), with Unicode ranges in place of a language identifier.
 """
 
 from __future__ import annotations
@@ -92,13 +91,8 @@ def foreign_words(text: str, language: str, ignore: Iterable[str] = ()) -> list[
 def language_of(text: str, language: str, ignore: Sequence[str] = ()) -> Verdict:
     """Whether a text is of a language.
 
-    ``wrong`` needs a witness: a foreign word, or more function words of another language than of this
-    one. ``right`` needs one too: a letter of the language's own script, or a function word.
-
-    Args:
-        text: As for ``foreign_words``.
-        language: As for ``foreign_words``.
-        ignore: As for ``foreign_words``.
+    ``wrong`` needs evidence: a foreign word, or more function words of another language than of this one. ``right``
+    needs it as well: a letter of the language's own script, or a function word. Args are those of ``foreign_words``.
     """
     script = SCRIPTS.get(language, "Latin")
     text = unicodedata.normalize("NFC", text)
@@ -123,10 +117,8 @@ def _letters(script: str) -> re.Pattern[str]:
 @lru_cache
 def _foreign(script: str, language: str) -> re.Pattern[str]:
     lacking = _FOREIGN_LETTERS.get(language, "")
-    own = _RANGES[script]
     # Without its own letters, Latin letters, digits and the underscore, a word is of a third script.
-    third = rf"[^\W\d_A-Za-z{_RANGES['Latin']}{own}]+"
-    parts = [third]
+    parts = [rf"[^\W\d_A-Za-z{_RANGES['Latin']}{_RANGES[script]}]+"]
     if script != "Latin":
         parts.append(f"[{_RANGES['Latin']}]{{3,}}")
     if lacking:

@@ -1,8 +1,7 @@
 """Slot values: drawn first, put into a user's words afterwards.
 
-Closed kinds (enums, currencies, dishes) have a lexicon in each pack. Open kinds (names, texts, numbers,
-dates, codes) are drawn from spaces that a checksum parts in two: values of training, and values that
-only the split ``values`` uses.
+Closed kinds (enums, currencies, dishes) have a lexicon in each pack. Open kinds (names, texts, numbers, dates, codes)
+are drawn from sets that a checksum divides in two: values of training, and values that only the split ``values`` uses.
 """
 
 from __future__ import annotations
@@ -51,17 +50,15 @@ def draw(kind: SlotKind, rng: random.Random, pack: Pack, unseen: bool) -> Any:
 
 def say(parameter: Parameter, value: Any, form: str, rng: random.Random, pack: Pack) -> str:
     """A user's words for a value, in one inflected form of the pack."""
-    return _say(parameter.kind, parameter.name, value, form, rng, pack)
-
-
-def _say(kind: SlotKind, name: str, value: Any, form: str, rng: random.Random, pack: Pack) -> str:
+    kind = parameter.kind
     match kind.sampler:
         case "lexicon":
             return rng.choice(pack.words(kind.name, value, form))
         case "boolean":
-            return rng.choice(pack.words(name, str(value).lower(), form))
+            return rng.choice(pack.words(parameter.name, str(value).lower(), form))
         case "integer":
-            return _say_integer(kind.name, value, form, rng, pack)
+            words = pack.lexicon.get(kind.name, {}).get(str(value), {}).get(form)
+            return rng.choice(words) if words and rng.random() < NUMBER_WORDS else str(value)
         case "decimal":
             return str(value).replace(".", pack.section("decimal"))
         case "town":
@@ -87,11 +84,6 @@ def join(items: list[str], pack: Pack) -> str:
     """A list in words: the last item after ``join_slots``, the others after ``join_items``."""
     *first, last = items
     return pack.section("join_slots").join([pack.section("join_items").join(first), last]) if first else last
-
-
-def _say_integer(kind: str, value: int, form: str, rng: random.Random, pack: Pack) -> str:
-    words = pack.lexicon.get(kind, {}).get(str(value), {}).get(form)
-    return rng.choice(words) if words and rng.random() < NUMBER_WORDS else str(value)
 
 
 def _say_date(value: str, rng: random.Random, pack: Pack) -> str:
@@ -121,10 +113,8 @@ def _towns(pack: Pack) -> dict[str, str]:
 
 
 def _draw_town(kind: SlotKind, rng: random.Random, pack: Pack, unseen: bool) -> str:
-    table = _towns(pack)
-    # Half of the towns exist.
-    names = list(pack.section("towns")) if rng.random() < 0.5 else list(table)
-    return rng.choice(names)
+    # At least half of the towns exist.
+    return rng.choice(list(pack.section("towns") if rng.random() < 0.5 else _towns(pack)))
 
 
 def _draw_lexicon(kind: SlotKind, rng: random.Random, pack: Pack, unseen: bool) -> str:

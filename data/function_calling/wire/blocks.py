@@ -13,7 +13,7 @@ TUCAN = ("```tool_call", "```")
 
 
 class BlockProblem(ValueError):
-    """A block that holds no call; the message is `code: detail` with a code of `calls.PROBLEMS`."""
+    """A block without a call; the message is `code: detail` with a code of `calls.PROBLEMS`."""
 
 
 def call_of(value: Any, argument_keys: Sequence[str]) -> Call:

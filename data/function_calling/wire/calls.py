@@ -1,4 +1,4 @@
-"""A tool call and what a reply holds: the shapes that every wire format reads into and is written from."""
+"""A tool call, and a reply as it was read: what every wire format reads into and is written from."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .strict_json import loads
+
+dump = json.JSONEncoder(ensure_ascii=False).encode
+"""JSON text with letters of all languages as they are; ``json.dumps`` would build an encoder for each call."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +23,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Parsed:
-    """What a reply holds.
+    """A reply as it was read.
 
     Attributes:
-        calls: The calls in the order they came; empty when `problems` is not.
-        text: What stands outside of the call blocks, stripped.
+        calls: The calls in their order; empty if there are problems.
+        text: What is outside the call blocks, stripped.
         problems: Why the calls cannot be read, each as `code: detail`, `code` one of `PROBLEMS`.
     """
 
@@ -35,7 +38,7 @@ class Parsed:
 
 PROBLEMS = (
     "unclosed",  # a call block without its closing mark
-    "stray_mark",  # a mark of a call block where none can be
+    "stray_mark",  # a mark of a call block in the wrong place
     "not_json",  # the block is not JSON: single quotes, trailing comma, truncated, not finite, a key twice, ...
     "not_a_call",  # JSON, but no object with a name and arguments
     "bad_name",  # the name is not a non-empty string
@@ -59,11 +62,6 @@ def of_message(message: Mapping[str, Any]) -> tuple[Call, ...]:
         ValueError: An argument string that is not a JSON object.
     """
     return tuple(_of_function(item.get("function") or item) for item in message.get("tool_calls") or ())
-
-
-def dump(value: Any) -> str:
-    """JSON text as it goes on the wire: UTF-8 letters as they are, keys in the order they have."""
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _of_function(function: Mapping[str, Any]) -> Call:

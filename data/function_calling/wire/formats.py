@@ -9,9 +9,9 @@ gemma     `<start_function_call>call:name{key:<escape>text<escape>,n:1}<end_func
           and 3 have no format of their own and are tuned with hermes or tucan. vLLM's `functiongemma` parser reads
           escaped values only and turns those that look like JSON into numbers; here a value keeps its written type.
 
-Where two readers may differ the rule is the server's: one bad block spoils the reply, so that nothing is called. What
-is refused here although vLLM takes it: a last block without its closing tag, a key twice, NaN, arguments that are no
-object. What is read here is read alike by vLLM's `hermes` parser (tested).
+Where readers may differ we follow the server: one bad block invalidates the reply, so that nothing is called. Refused
+here although vLLM accepts it: a last block without its closing tag, a duplicate key, NaN, arguments that are no object.
+What is read here is read in the same way by vLLM's `hermes` parser (tested).
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
-from . import blocks as wire_blocks
-from . import gemma as wire_gemma
-from . import json_calls as wire_json
+from . import blocks, gemma, json_calls
 from .calls import Call, Parsed
 from .tolerant import find_calls
 
@@ -34,19 +33,17 @@ class _Format:
     marks: tuple[str, ...]
 
 
+FormatName = Literal["hermes", "openai", "tucan", "llama3", "gemma"]
+
 FORMATS: dict[str, _Format] = {
-    "hermes": _Format(wire_blocks.render_hermes, wire_blocks.parse_hermes, ("<tool_call>", "</tool_call>")),
-    "openai": _Format(wire_json.render_openai, wire_json.parse_openai, ()),
-    "tucan": _Format(wire_blocks.render_tucan, wire_blocks.parse_tucan, ("```tool_call",)),
-    "llama3": _Format(wire_json.render_llama3, wire_json.parse_llama3, ("<|python_tag|>",)),
-    "gemma": _Format(wire_gemma.render, wire_gemma.parse, ("<start_function_call>", "<end_function_call>")),
+    "hermes": _Format(blocks.render_hermes, blocks.parse_hermes, ("<tool_call>", "</tool_call>")),
+    "openai": _Format(json_calls.render_openai, json_calls.parse_openai, ()),
+    "tucan": _Format(blocks.render_tucan, blocks.parse_tucan, ("```tool_call",)),
+    "llama3": _Format(json_calls.render_llama3, json_calls.parse_llama3, ("<|python_tag|>",)),
+    "gemma": _Format(gemma.render, gemma.parse, ("<start_function_call>", "<end_function_call>")),
 }
-_MARKS = (
-    *(mark for form in FORMATS.values() for mark in form.marks),
-    "```tool_code",
-    "[TOOL_CALLS]",
-    "<function_call>",
-)
+_OTHER_MARKS = ("```tool_code", "[TOOL_CALLS]", "<function_call>")
+_MARKS = (*(mark for form in FORMATS.values() for mark in form.marks), *_OTHER_MARKS)
 
 
 def render_calls(calls: Sequence[Call], format: str = "hermes") -> str:
@@ -87,12 +84,12 @@ def parse_tolerant(text: str) -> Parsed:
 
 
 def _other_format(text: str) -> tuple[str, ...]:
-    """The problem of text that would be plain if it did not call."""
+    """The problem of text outside calls that holds a call of another format."""
     for mark in _MARKS:
         if mark in text:
-            return (f"other_format: {mark!r} outside of a call",)
+            return (f"other_format: {mark!r} outside a call",)
     if "{" in text and find_calls(text)[0]:
-        return ("other_format: a call outside of the marks of the format",)
+        return ("other_format: a call outside the marks of the format",)
     return ()
 
 

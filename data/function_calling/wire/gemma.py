@@ -1,7 +1,7 @@
 """FunctionGemma's calls: `<start_function_call>call:name{key:value,...}<end_function_call>`.
 
 Values: `<escape>text<escape>`, numbers, `true`, `false`, `null`, `{key:value}` and `[value]`. Keys are bare, or escaped
-like texts. Google's "FunctionGemma formatting and best practices" has the marks; the rest is JSON's.
+like texts. The marks are those of Google's "FunctionGemma formatting and best practices"; the rest is JSON's.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from .strict_json import MAX_DEPTH, JsonProblem, check_value, loads
 OPENING, CLOSING = "<start_function_call>", "<end_function_call>"
 ESCAPE = "<escape>"
 _HEAD = re.compile(r"\s*call:([^\s{}\[\]<>:,]+)(?=\{)")
-_BARE_KEY = re.compile(r"[^\s{}\[\]<>:,]+")
-_SCALAR = re.compile(r"[^\s{}\[\]<>:,]+")
+_BARE = re.compile(r"[^\s{}\[\]<>:,]+")
 _SPACE = re.compile(r"\s*")
 
 
@@ -40,7 +39,7 @@ def render(calls: Sequence[Call]) -> str:
 
 
 def _name(name: str) -> str:
-    if not _BARE_KEY.fullmatch(name):
+    if not _BARE.fullmatch(name):
         raise ValueError(f"gemma · tool name {name!r} · has no brackets, colons, commas or white space in this format")
     return name
 
@@ -54,12 +53,12 @@ def _render(value: Any) -> str:
 
 
 def _key(key: str) -> str:
-    return key if _BARE_KEY.fullmatch(key) else _text(key)
+    return key if _BARE.fullmatch(key) else _text(key)
 
 
 def _text(text: str) -> str:
     if ESCAPE in text:
-        raise ValueError(f"gemma · text {text[:60]!r} · {ESCAPE} cannot be written inside of a text in this format")
+        raise ValueError(f"gemma · text {text[:60]!r} · {ESCAPE} cannot be written inside a text in this format")
     return f"{ESCAPE}{text}{ESCAPE}"
 
 
@@ -90,7 +89,7 @@ def _value(text: str, start: int, depth: int) -> tuple[Any, int]:
         return dict(pairs), end
     if text.startswith("[", start):
         return _items(text, start + 1, "]", lambda at: _value(text, at, depth + 1))
-    scalar = _SCALAR.match(text, start)
+    scalar = _BARE.match(text, start)
     if scalar is None:
         raise JsonProblem("a value is missing")
     return loads(scalar.group()), scalar.end()
@@ -118,7 +117,7 @@ def _pair(text: str, start: int, depth: int) -> tuple[tuple[str, Any], int]:
     if text.startswith(ESCAPE, start):
         key, end = _escaped(text, start)
     else:
-        bare = _BARE_KEY.match(text, start)
+        bare = _BARE.match(text, start)
         if bare is None:
             raise JsonProblem("a key is missing")
         key, end = bare.group(), bare.end()

@@ -1,29 +1,31 @@
-"""JSON as RFC 8259 has it, from hostile text: total, and nothing in its values breaks what comes after.
+"""JSON as RFC 8259 defines it, from hostile text.
 
-Python's `json` takes NaN, Infinity, 1e999, a key twice and lone surrogates, and gives up by `RecursionError` on deep
-nesting. Here each of these is a `JsonProblem`, so that a value which was read can be compared, checked against a
-schema and written out as UTF-8 without another thought.
+Python's `json` accepts NaN, Infinity, 1e999, duplicate keys and lone surrogates, and raises `RecursionError` on deep
+nesting. Here each of these is a `JsonProblem`, so that every value read can be compared, checked against a schema and
+written as UTF-8.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
+_SPACE = re.compile(r"[ \t\r\n]*")
 MAX_DEPTH = 64
 MAX_DIGITS = 300  # below the largest double, so that every integer can be compared with a float
 
 
 class JsonProblem(ValueError):
-    """The text is not JSON that can be used; the message is one short line."""
+    """The text is no usable JSON; the message is one short line."""
 
 
 def loads(text: str) -> Any:
     """The value of a JSON text.
 
     Raises:
-        JsonProblem: It is not JSON, or has one of the defects that the module names.
+        JsonProblem: If it is not JSON, or has one of the defects that the module names.
     """
     value, end = raw_decode(text, skip_space(text, 0))
     if skip_space(text, end) != len(text):
@@ -51,25 +53,20 @@ def raw_decode(text: str, start: int = 0) -> tuple[Any, int]:
 
 def skip_space(text: str, start: int) -> int:
     """The first position from `start` on that holds no white space of JSON."""
-    while start < len(text) and text[start] in " \t\r\n":
-        start += 1
-    return start
+    return _SPACE.match(text, start).end()  # type: ignore[union-attr]  # it matches the empty string
 
 
 def check_value(value: Any) -> None:
-    """Refuse what JSON values of any origin must not hold: too deep, lone surrogates, not JSON at all.
+    """Refuse what is nested too deeply, holds a lone surrogate or is no JSON value.
 
     Raises:
         JsonProblem: See above.
     """
     level = [value]
     for _ in range(MAX_DEPTH + 1):
-        following: list[Any] = []
-        for item in level:
-            following += _children(item)
-        if not following:
+        level = [child for item in level for child in _children(item)]
+        if not level:
             return
-        level = following
     raise JsonProblem(f"nested deeper than {MAX_DEPTH}")
 
 

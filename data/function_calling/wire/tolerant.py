@@ -1,7 +1,7 @@
-"""Calls in any text, with repairs: what a reply would be worth if format did not count.
+"""Calls in any text, with repairs: how a reply would be scored if the format did not count.
 
-It separates format errors from errors of skill in reports, and tells a reply that calls in another format from a plain
-one; no call that only it can read ever counts.
+It separates errors of format from others in reports, and tells a reply that calls in another format from a plain one. A
+call that only this module can read is never right.
 """
 
 from __future__ import annotations
@@ -20,19 +20,21 @@ MAX_SNIPPETS = 64
 _NAMES = ("name", "function", "function_name", "tool", "tool_name")
 _ARGUMENTS = ("arguments", "parameters", "args", "params", "input")
 _NOISE = re.compile(r"</?tool_calls?>|```[\w-]*|<\|python_tag\|>|\[TOOL_CALLS\]|</?tool_code>|</?function_call>|;")
+_BRACKET = re.compile(r"[{\[]")
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 
 
 def find_calls(text: str) -> tuple[tuple[Call, ...], str]:
-    """Calls in order, and the text without them; JSON first, then with Python quoting, commas and brackets repaired."""
+    """Calls in order, and the text without them; read as JSON, else with quotes, commas and brackets repaired."""
     text = text[:MAX_TEXT]
     calls: list[Call] = []
     outside: list[str] = []
     position = 0
     for _ in range(MAX_SNIPPETS):
-        start = _next_bracket(text, position)
-        if start < 0:
+        bracket = _BRACKET.search(text, position)
+        if bracket is None:
             break
+        start = bracket.start()
         value, end = _read(text, start)
         found = _calls_of(value)
         calls += found
@@ -42,13 +44,8 @@ def find_calls(text: str) -> tuple[tuple[Call, ...], str]:
     return tuple(calls), _NOISE.sub(" ", " ".join(outside)).strip() if calls else text
 
 
-def _next_bracket(text: str, position: int) -> int:
-    found = [at for at in (text.find("{", position), text.find("[", position)) if at >= 0]
-    return min(found, default=-1)
-
-
 def _read(text: str, start: int) -> tuple[Any, int]:
-    """The value at a bracket and its end; None and the next character when it is none."""
+    """The value at a bracket and its end; None and the next place if there is none."""
     try:
         return raw_decode(text, start)
     except JsonProblem:
@@ -124,5 +121,6 @@ def _call_of(item: Any) -> Call | None:
             arguments = loads(arguments)
         except JsonProblem:
             return None
-    arguments = {} if arguments is None and any(key in item for key in _ARGUMENTS) else arguments
+    if arguments is None and any(key in item for key in _ARGUMENTS):
+        arguments = {}
     return Call(name, arguments) if name and isinstance(arguments, dict) else None

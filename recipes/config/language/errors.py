@@ -24,6 +24,23 @@ class Problem:
         return " · ".join(part for part in (self.where, self.field, self.found, self.allowed, self.hint) if part)
 
 
+@dataclass(frozen=True)
+class Conflict:
+    """Fields that are right alone and wrong together, before they are given a line; the first one is reported.
+
+    Attributes:
+        fields: Dotted fields.
+        found: What is wrong.
+        allowed: What would be right.
+        missing_file: Whether it is about data that is not here; for the library's recipes only a note.
+    """
+
+    fields: tuple[str, ...]
+    found: str
+    allowed: str
+    missing_file: bool = False
+
+
 class RecipeError(ValueError):
     """A recipe cannot be used as it is; the message is written for the person who wrote it."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from ....data.user_code import described
+
 
 def load_plugin(path: str) -> Any:
     """The object that a path names.
@@ -28,5 +30,5 @@ def plugin_problem(path: str) -> str:
     try:
         plugin = load_plugin(path)
     except Exception as error:  # Anything may happen while user code is imported; all of it is news.
-        return f"cannot be imported: {type(error).__name__}: {error}"
+        return f"cannot be imported: {described(error)}"
     return "" if callable(plugin) else "names something that cannot be called"

@@ -6,11 +6,13 @@ ten. Duplicate keys, aliases and tags are problems instead of surprises.
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
+from yaml.error import MarkedYAMLError
 
 from .errors import Problem, show_value
 from .tree import COMMAND_LINE, Entry
@@ -22,15 +24,30 @@ _FLOAT = re.compile(
 )
 _NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
 _PLAIN_TAGS = ("map", "seq", "str", "bool", "int", "float", "null")
-_DEPTH = 64
-_TOO_DEEP = "nested too deeply"
 _RESOLVERS = (("bool", _BOOL), ("int", _INT), ("float", _FLOAT), ("null", _NULL))
 
 
-class CoreLoader(yaml.SafeLoader):
-    """PyYAML's safe loader with YAML 1.2 scalars."""
+LONGEST = 100_000
+"""Characters of a recipe; the longest of the library has 40,000 with all defaults. More would take PyYAML seconds."""
+TOO_DEEP = "nested too deeply"
+DEEPEST = 50
+"""Levels of nesting; every later step walks the tree by recursion."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {}
+
+class CoreLoader(yaml.SafeLoader):
+    """PyYAML's safe loader with YAML 1.2 scalars and a limit of nesting."""
+
+    yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012  # as PyYAML declares it
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """The next node; nesting that is too deep is an error of the text."""
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise MarkedYAMLError(None, None, TOO_DEEP, self.peek_event().start_mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 class CoreDumper(yaml.SafeDumper):
@@ -59,13 +76,15 @@ def read_file(path: Path) -> tuple[Entry, list[Problem]]:
 def read_text(text: str, shown: str) -> tuple[Entry, list[Problem]]:
     """Read the text of a recipe; `shown` is the name of the file in messages."""
     empty = Entry({}, f"{shown}:1")
+    if len(text) > LONGEST:
+        return empty, [Problem(shown, "", f"{len(text):,} characters", f"a recipe of at most {LONGEST:,}")]
+    if _brackets(text) > 4 * DEEPEST:  # PyYAML's time grows with the square of open brackets
+        return empty, [Problem(f"{shown}:1", "", TOO_DEEP, f"at most {DEEPEST} levels")]
     problems: list[Problem] = []
     try:
         node = CoreLoader(text).get_single_node()
     except yaml.YAMLError as error:
         return empty, [_syntax_problem(shown, error)]
-    except RecursionError:
-        return empty, [Problem(f"{shown}:1", "", _TOO_DEEP, f"at most {_DEPTH} levels")]
     if node is None:
         return empty, [Problem(f"{shown}:1", "", "the file is empty", "a mapping with `kind:` or `extends:`")]
     entry = _Builder(shown, problems).build(node, ())
@@ -82,17 +101,18 @@ def read_overrides(overrides: list[str]) -> tuple[Entry, list[Problem]]:
     for text in overrides:
         name, equals, raw = text.partition("=")
         keys = name.strip().split(".")
-        if not equals or not all(keys):
-            problems.append(Problem(COMMAND_LINE, text, "not an override", "`section.field=value`"))
+        if not equals or not all(keys) or len(keys) > DEEPEST or len(raw) > LONGEST:
+            problems.append(Problem(COMMAND_LINE, text[:200], "not an override", "`section.field=value`"))
+            continue
+        if _brackets(raw) > DEEPEST:
+            problems.append(Problem(COMMAND_LINE, name, TOO_DEEP, f"at most {DEEPEST} levels"))
             continue
         try:
             node = CoreLoader(raw).get_single_node()
         except yaml.YAMLError as error:
-            reason = getattr(error, "problem", None) or str(error).splitlines()[0]
-            problems.append(Problem(COMMAND_LINE, name, f"found {raw!r}", f"a YAML value ({reason})"))
-            continue
-        except RecursionError:
-            problems.append(Problem(COMMAND_LINE, name, _TOO_DEEP, f"at most {_DEPTH} levels"))
+            problems.append(
+                Problem(COMMAND_LINE, name, f"found {raw!r}", f"a YAML value ({getattr(error, 'problem', error)})")
+            )
             continue
         value = Entry(None, COMMAND_LINE)
         if node is not None:
@@ -107,6 +127,12 @@ def display_path(path: Path) -> str:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
+
+
+def _brackets(text: str) -> int:
+    """The most brackets that are open at once, those in strings included."""
+    steps = ((character in "[{") - (character in "]}") for character in text)
+    return max(itertools.accumulate(steps), default=0)
 
 
 def _insert(mapping: dict[str, Entry], keys: list[str], value: Entry) -> None:
@@ -139,9 +165,6 @@ class _Builder:
             self._problem(node, path, "a YAML alias (`*name`)", "write the value out, or inherit it with `extends`")
             return Entry(None, self._origin(node))
         self.seen.add(id(node))
-        if len(path) > _DEPTH:
-            self._problem(node, path[:3], _TOO_DEEP, f"at most {_DEPTH} levels")
-            return Entry(None, self._origin(node))
         if node.tag.removeprefix("tag:yaml.org,2002:") not in _PLAIN_TAGS:
             shown = node.tag.replace("tag:yaml.org,2002:", "!!")
             self._problem(node, path, f"the tag {shown}", "plain values only; a recipe never runs or builds objects")
@@ -167,13 +190,13 @@ class _Builder:
             mapping[key] = Entry(entry.value, self._origin(key_node))
         return mapping
 
-    def _scalar(self, node: yaml.ScalarNode, path: tuple[str, ...]) -> Any:
+    def _scalar(self, node: yaml.Node, path: tuple[str, ...]) -> Any:
         try:
             if node.tag.endswith(":int"):
                 return int(node.value)
             return self.scalars.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
-            self._problem(node, path, show_value(node.value), f"a plain value ({error})")
+            self._problem(node, path, show_value(node.value), f"a plain value ({error})"[:200])
             return None
 
     def _origin(self, node: yaml.Node) -> str:

@@ -1,18 +1,15 @@
-"""The base of every section of a recipe, and types that several sections use."""
+"""The base of every section of a recipe."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-Positive = Annotated[int, Field(ge=1)]
-"""A count of at least one."""
+from .errors import Conflict
 
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _TAKEN = re.compile(
     r"board|model|checkpoint-.*|(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?|.*\.(?:md|jsonl?|ya?ml|html|partial|lock)",
@@ -49,5 +46,23 @@ class Section(BaseModel):
     """Strict and frozen: an unknown key, a number in quotes or a later assignment is an error."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, protected_namespaces=()
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
     )
+
+
+class RecipeBase(Section):
+    """What every recipe but a pipeline has."""
+
+    kind: str
+    description: str = ""
+    seed: int = Field(0, ge=0)
+    output_dir: str
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Values that are right alone and wrong together."""
+        return iter(())

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import types
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from .errors import Problem, did_you_mean, one_of, show_value
+from .kinds import Kinds
 from .tree import Entry, origin_of, plain
 
 Path = tuple[str, ...]
+R = TypeVar("R", bound=BaseModel)
+MOST = 50
+"""Problems that are shown; with each an explanation is looked for."""
 
 
-# Stand-ins for required sections that are wrong; they need no columns and so raise no findings.
-STAND_IN = "?"
-_SOURCE = {"kind": "jsonl", "path": STAND_IN}
+# Stand-ins for required sections that are wrong; they need no columns and so raise no conflicts.
+_SOURCE = {"kind": "jsonl", "path": os.devnull}
 _REWARD = {"kind": "format", "pattern": "."}
 _STAND_INS: dict[str, Any] = {
     "output_dir": "?",
@@ -29,7 +34,7 @@ _STAND_INS: dict[str, Any] = {
 }
 
 
-def validate(schema: type[BaseModel], tree: Entry) -> tuple[BaseModel | None, dict[Path, Problem]]:
+def validate(schema: type[R], tree: Entry) -> tuple[R | None, dict[Path, Problem]]:
     """Check a tree against its schema.
 
     Where fields are wrong, defaults or stand-ins take their place, so that the checks that look at
@@ -45,8 +50,10 @@ def validate(schema: type[BaseModel], tree: Entry) -> tuple[BaseModel | None, di
         details = error.errors(include_url=False)
     paths = [_field_path(detail, data) for detail in details]
     problems: dict[Path, Problem] = {}
-    for path, detail in zip(paths, details, strict=True):
+    for path, detail in zip(paths[:MOST], details, strict=False):
         problems.setdefault(path, _problem(schema, tree, data, path, detail))
+    if len(paths) > MOST:
+        problems[("",)] = Problem(tree.origin, "", f"{len(paths) - MOST:,} more problems", "mend the first ones")
     for path in paths:
         _replace_field(data, path)
     try:
@@ -63,11 +70,11 @@ def validate(schema: type[BaseModel], tree: Entry) -> tuple[BaseModel | None, di
 def _problem(schema: type, tree: Entry, data: Any, path: Path, detail: Mapping[str, Any]) -> Problem:
     field, kind, context = ".".join(path), detail["type"], detail.get("ctx", {})
     where = origin_of(tree, path)
-    if kind == "extra_forbidden":
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         allowed = _field_names(schema, path[:-1], data)
         hint = did_you_mean(path[-1], allowed)
         return Problem(where, field, "no such field", one_of(allowed), hint)
-    if kind == "missing":
+    if kind in ("missing", "missing_argument"):
         return Problem(where, field, "missing", "this field has no default")
     if kind == "union_tag_not_found":
         return Problem(where, field, "missing", "say which kind it is")
@@ -148,34 +155,44 @@ def _replace_section(data: dict[str, Any], name: str) -> None:
 
 def _field_names(schema: type, path: Path, data: Any) -> list[str]:
     """The fields allowed at a path, for the kind that was written there."""
-    candidates = [schema]
+    candidates: list[type[BaseModel] | Kinds] = [schema]
     for part in path:
         data = _step(data, part)
-        inner = [
-            model
-            for candidate in candidates
-            if part in candidate.model_fields
-            for model in _models_in(candidate.model_fields[part].annotation)
-        ]
+        fields = [known[part] for known in map(_fields, candidates) if part in known]
+        inner = [model for field in fields for model in _models_in((field.annotation, *field.metadata))]
         candidates = inner if inner else candidates
         candidates = [model for model in candidates if _fits(model, data)] or candidates
-    return list(dict.fromkeys(name for model in candidates for name in model.model_fields))
+        if isinstance(data, Mapping):
+            candidates = [
+                model.schema(data.get("kind")) or model if isinstance(model, Kinds) else model for model in candidates
+            ]
+    return list(dict.fromkeys(name for model in candidates for name in _fields(model)))
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _fields(model: type[BaseModel] | Kinds) -> dict[str, FieldInfo]:
+    """The fields of a section, or of a dataclass that is one."""
+    return getattr(model, "__pydantic_fields__", {})
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel] | Kinds]:
+    if isinstance(annotation, Kinds) or (isinstance(annotation, type) and hasattr(annotation, "__pydantic_fields__")):
         yield annotation
-    elif get_origin(annotation) in (Union, types.UnionType, list) or hasattr(annotation, "__metadata__"):
+    elif isinstance(annotation, tuple):
+        found = [model for part in annotation for model in _models_in(part)]
+        yield from [model for model in found if isinstance(model, Kinds)] or found
+    elif hasattr(annotation, "__metadata__"):
+        yield from _models_in((annotation.__origin__, *annotation.__metadata__))
+    elif get_origin(annotation) in (Union, types.UnionType, list):
         for argument in get_args(annotation):
             yield from _models_in(argument)
 
 
-def _fits(model: type[BaseModel], data: Any) -> bool:
+def _fits(model: type[BaseModel] | Kinds, data: Any) -> bool:
     """Whether the words that tell kinds apart (`kind`, `on`) agree with what was written."""
-    if not isinstance(data, Mapping):
+    if not isinstance(data, Mapping) or isinstance(model, Kinds):
         return True
     for name in ("kind", "on"):
-        field = model.model_fields.get(name)
+        field = _fields(model).get(name)
         if field is None or name not in data or get_origin(field.annotation) is not Literal:
             continue
         if data[name] not in get_args(field.annotation):

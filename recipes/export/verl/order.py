@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...rlvr.rehearsal import RehearsalOrder
+from ...rlvr.store import RehearsalOrder
 
 PROMPTS_SEED = 7919
 """Added to the seed for the order of the prompts, which is another than that of the stored answers."""

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ....data.rows import Row
-from ...rlvr.rehearsal import RehearsalStore
+from ...rlvr.store import RehearsalStore
 
 STORED_AGENT = "quince_stored_answer"
 ROLLOUT_AGENT = "single_turn_agent"

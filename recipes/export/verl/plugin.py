@@ -1,7 +1,8 @@
 """What verl imports (`VERL_USE_EXTERNAL_MODULES`): registration of our loss, advantages, stored answers and order.
 
 Written for verl 0.8 and above with `trainer.use_v1`, on the hooks that verl offers: `register_policy_loss`,
-`register_adv_est`, an agent loop, a data set class. The maths is in `objective`, which needs no verl.
+`register_adv_est`, an agent loop, a data set class. The mathematics is in `rlvr.objective`; `step` gives it
+the tensors of verl.
 """
 
 from __future__ import annotations
@@ -13,24 +14,18 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutp
 from verl.trainer.ppo.core_algos import register_adv_est, register_policy_loss
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
-from ...config.trainer_arguments import trainer_value
-from ...rlvr.train import make_advantage
-from .objective import STORED_SCORE, step_loss
-from .objective import advantages as weigh
 from .order import MixedOrder
 from .parquet_rows import STORED_AGENT
-from .settings import batches, clip_of, exported_folder, recipe_of, rehearsing_of
+from .settings import batches, exported_folder, recipe_of, step_of
+from .step import STORED_SCORE
 
 NAME = "quince"
 
 
 @register_adv_est(NAME)
 def advantages(token_level_rewards: Tensor, response_mask: Tensor, index: Any, **_: Any) -> tuple[Tensor, Tensor]:
-    """The recipe's advantages; for stored answers the weight of their divergence."""
-    recipe = recipe_of(exported_folder())
-    loss_type, longest = (trainer_value(recipe.trainer, name) for name in ("loss_type", "max_completion_length"))
-    estimator, rehearsing = make_advantage(recipe.advantage), rehearsing_of(recipe)
-    found = weigh(estimator, rehearsing, loss_type, longest, token_level_rewards, response_mask, list(index))
+    """The recipe's advantages; for stored completions the weight of their divergence."""
+    found = step_of(exported_folder()).advantages(token_level_rewards, response_mask, list(index))
     return found, found
 
 
@@ -44,10 +39,9 @@ def policy_loss(
     config: Any = None,
     rollout_is_weights: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, float]]:
-    """The clipped policy gradient on rollouts and the divergence on stored answers."""
-    recipe = recipe_of(exported_folder())
-    info = config.global_batch_info
-    return step_loss(clip_of(recipe), rehearsing_of(recipe), old_log_prob, log_prob, advantages, response_mask, info)
+    """The policy term on rollouts and the divergence on stored completions."""
+    step = step_of(exported_folder())
+    return step.loss(old_log_prob, log_prob, advantages, response_mask, config.global_batch_info)
 
 
 class StoredAnswer(AgentLoopBase):

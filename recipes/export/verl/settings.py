@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...config import load_recipe
 from ...config.language.errors import RecipeError
-from ...config.rlvr import RehearsalTerm
-from ...config.rlvr_checks import rehearses
+from ...config.rlvr import RlvrRecipe
 from ...config.trainer_arguments import trainer_value
 
 if TYPE_CHECKING:
-    from ...config.rlvr import RlvrRecipe
-    from .objective import Clip, Rehearsing
+    from .step import Step
 
 FOLDER_VARIABLE = "QUINCE_VERL"
 RECIPE = "recipe.yaml"
@@ -61,7 +59,7 @@ def batches(recipe: RlvrRecipe) -> Batches:
     )
     updates = (trainer.get("steps_per_generation") or accumulation) // accumulation
     rows = micro * accumulation * updates * recipe.launch.processes
-    stored = recipe.rehearsal.batch_size * updates if rehearses(recipe) else 0
+    stored = recipe.rehearsal.batch_size * updates if recipe.divergence.rehearses else 0
     if (rows + stored) % (updates * group):
         found = f"{recipe.rehearsal.batch_size} stored answers a step with groups of {group}"
         raise RecipeError(f"rehearsal.batch_size · {found} · verl cuts steps into whole groups · a multiple of {group}")
@@ -71,7 +69,10 @@ def batches(recipe: RlvrRecipe) -> Batches:
 @lru_cache
 def recipe_of(folder: Path) -> RlvrRecipe:
     """The exported recipe."""
-    return load_recipe(str(folder / RECIPE)).recipe
+    recipe = load_recipe(str(folder / RECIPE)).recipe
+    if not isinstance(recipe, RlvrRecipe):
+        raise RecipeError(f"{folder / RECIPE} · kind: {recipe.kind} · verl is for `rlvr` recipes")
+    return recipe
 
 
 def exported_folder() -> Path:
@@ -86,21 +87,20 @@ def exported_folder() -> Path:
     return Path(os.environ[FOLDER_VARIABLE])
 
 
-def clip_of(recipe: RlvrRecipe) -> Clip:
-    """Bounds of the ratio."""
-    from .objective import Clip
+@lru_cache
+def step_of(folder: Path) -> Step:
+    """What the hooks need of the exported recipe."""
+    from ...methods.divergences import RehearsalTerm
+    from ...parts.loading import build_rewards
+    from ...rlvr.objective import PolicySettings
+    from .step import Step
 
-    low, high, delta = (trainer_value(recipe.trainer, name) for name in ("epsilon", "epsilon_high", "delta"))
-    return Clip(low, low if high is None else high, delta)
-
-
-def rehearsing_of(recipe: RlvrRecipe) -> Rehearsing | None:
-    """The rehearsal term, or None."""
-    from ...rlvr.divergences import make_generator
-    from .objective import Rehearsing
-
-    term = recipe.divergence
-    if not isinstance(term, RehearsalTerm):
-        return None
-    generator = make_generator(term.kind, getattr(term, "alpha", 0.5))  # type: ignore[arg-type]
-    return Rehearsing(generator, term.weight, term.tokens == "lost", term.aggregate)
+    recipe = recipe_of(folder)
+    weighted = zip(build_rewards(recipe.rewards), (section.weight for section in recipe.rewards), strict=True)
+    highest = sum(weight * reward.range[1] for reward, weight in weighted)
+    return Step(
+        PolicySettings.read(partial(trainer_value, recipe.trainer)),
+        recipe.advantage,
+        recipe.divergence if isinstance(recipe.divergence, RehearsalTerm) else None,
+        correct_from=highest - 1e-6,
+    )

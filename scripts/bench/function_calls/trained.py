@@ -65,7 +65,7 @@ def report(records: Path, out: Path, models: Sequence[str] = ()) -> Results:
     tokens = {folder: trained_tokens(model_of(folder)) for folder in found if folder.name not in CONTROLS}
     below = {
         folder.name: [
-            f"{at}: {item.scenario}" for at in ("test", "names") for item in below_baselines(reports[folder][at])
+            f"{at}: {scenario}" for at in ("test", "names") for scenario in below_baselines(reports[folder][at])
         ]
         for folder in folders
     }

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import pyarrow
 import pytest
 from quince.data.cache import cache_dir, write_atomic
 from quince.data.rows import RowError, check_row, check_rows
@@ -50,7 +51,7 @@ def test_unknown_source_and_option_get_a_suggestion() -> None:
     with pytest.raises(RowError, match="did you mean 'size'"):
         load_rows("strategies", split="train", sizes=3)
     with pytest.raises(RowError, match="options are split"):
-        load_rows("strategies")
+        load_rows("gsm8k")
 
 
 @pytest.mark.parametrize("kind", ["sql_idioms", "strategies", "countdown"])
@@ -113,3 +114,12 @@ def test_only_the_assistant_calls() -> None:
     row["messages"][1]["role"] = "user"
     with pytest.raises(RowError, match="in assistant messages only"):
         check_row(row, "here")
+
+
+def test_rows_with_one_and_with_several_gold_queries_are_one_table() -> None:
+    base = {"task": "t", "prompt": [{"role": "user", "content": "hi"}]}
+    one, several, other = {"gold_sql": "SELECT 1"}, {"gold_sql": ["SELECT 2", "SELECT 3"]}, {}
+    rows = check_rows([base | gold | {"id": str(i)} for i, gold in enumerate((one, several, other))], "here")
+    assert [row.get("gold_sql") for row in rows] == [["SELECT 1"], ["SELECT 2", "SELECT 3"], None]
+    assert pyarrow.Table.from_pylist(rows).num_rows == 3
+    assert check_rows([base | one | {"id": "0"}], "here")[0]["gold_sql"] == "SELECT 1"

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from quince.data.chat.renderer import render_messages, render_prompt
+from quince.data.chat.renderer import Renderer, render_prompt
 from quince.data.rows import RowError
 
 TEMPLATE = (
@@ -50,7 +50,7 @@ def test_tools_are_parsed_for_the_template(tokenizer: Any) -> None:
 
 def test_a_conversation_continues_its_prompt(tokenizer: Any) -> None:
     messages = [*PROMPT, {"role": "assistant", "content": "hello"}]
-    whole = render_messages({"id": "a", "messages": messages}, tokenizer)
+    whole = Renderer(tokenizer).render({"id": "a"}, messages).ids
     assert words(tokenizer, whole) == "[user] hi there [end] [assistant] hello [end]"
     prompt = render_prompt({"id": "a", "prompt": PROMPT}, tokenizer)
     assert whole[: len(prompt)] == prompt
@@ -59,5 +59,3 @@ def test_a_conversation_continues_its_prompt(tokenizer: Any) -> None:
 def test_the_wrong_kind_of_row_is_named(tokenizer: Any) -> None:
     with pytest.raises(RowError, match="a · prompt · missing"):
         render_prompt({"id": "a", "messages": PROMPT}, tokenizer)
-    with pytest.raises(RowError, match="a · messages · missing"):
-        render_messages({"id": "a", "prompt": PROMPT}, tokenizer)

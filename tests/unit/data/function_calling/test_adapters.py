@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-import inspect
 import json
-from importlib import import_module
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from quince.data.function_calling.adapters import bfcl, common, conversations, tau_bench
@@ -12,8 +9,7 @@ from quince.data.function_calling.adapters.xlam import schema_of
 from quince.data.function_calling.check.schema import argument_problems, function_of
 from quince.data.function_calling.wire.calls import of_message
 from quince.data.rows import RowError
-from quince.data.sources import DEMONSTRATIONS, load_demonstrations, load_rows
-from quince.recipes.config.function_calling_data import ImportedConversations
+from quince.data.sources import load_demonstrations, load_rows
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "function_calling"
 ROOT = {"root": str(FIXTURES)}
@@ -369,16 +365,6 @@ def test_a_set_that_is_not_there(monkeypatch):
         load_demonstrations("tau_bench", split="airline")
     with pytest.raises(RowError, match=r"path · found no file at .*none.json · name an existing file"):
         load_demonstrations("llama_factory", split="x", path="none.json", **ROOT)
-
-
-@pytest.mark.parametrize("schema", get_args(ImportedConversations), ids=lambda schema: schema.__name__)
-def test_a_schema_has_the_options_of_its_source(schema):
-    for kind in get_args(schema.model_fields["kind"].annotation):
-        module, name = DEMONSTRATIONS[kind].split(":")
-        parameters = inspect.signature(getattr(import_module(module), name)).parameters
-        assert set(schema.model_fields) - {"kind", "share"} == set(parameters)
-        for option in set(parameters) - {"split", "size", "seed", "path"}:
-            assert schema.model_fields[option].default == parameters[option].default
 
 
 def test_two_tools_of_one_name():

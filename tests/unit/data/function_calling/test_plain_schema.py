@@ -1,10 +1,13 @@
 """Plain schemas are judged as the jsonschema library judges them."""
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quince.data.function_calling.check.plain_schema import fits, is_plain
-from quince.data.function_calling.check.schema import argument_problems, check_tool
+from quince.data.function_calling.check.schema import argument_problems, schema_problem
+from quince.data.function_calling.check.strict_schema import strict_validator
 
 SCHEMAS = st.recursive(
     st.fixed_dictionaries({"type": st.sampled_from(["string", "integer", "number", "boolean", "text"])})
@@ -35,7 +38,9 @@ VALUES = st.recursive(
 def test_plain_schemas_are_judged_as_the_library_judges_them(properties, arguments):
     parameters = {"type": "object", "properties": properties}
     if is_plain(parameters):
-        check_tool({"type": "function", "function": {"name": "f", "parameters": parameters}}, "test")
+        text = json.dumps(parameters)
+        assert schema_problem(text) == ""
+        assert fits(arguments, parameters) == strict_validator(text).is_valid(arguments)
         assert fits(arguments, parameters) == (argument_problems(arguments, parameters) == [])
 
 
@@ -45,6 +50,8 @@ def test_plain_schemas_are_judged_as_the_library_judges_them(properties, argumen
         {"type": "text"},
         {"type": "string", "enum": []},
         {"type": "string", "default": None},
+        {"type": "number", "default": float("nan")},
+        {"type": "number", "examples": [float("inf")]},
         {"type": "object", "required": ["a"]},
         {"type": "object", "properties": {"a": 1}},
         {"type": "array", "items": {"type": None}},

@@ -4,7 +4,7 @@ import json
 import unicodedata
 
 import pytest
-from quince.data.function_calling.check.validators import duplicates, overlaps, problems
+from quince.data.function_calling.check.validators import problems
 
 WEATHER = {
     "type": "function",
@@ -221,11 +221,6 @@ def test_calls_are_executed_under_the_names_of_the_library():
     assert seen == [("weather", {"town": "Sofia", "days": 3})]
 
 
-def test_tools_for_one_purpose_are_no_single_solution():
-    found = problems(call_row(), same_intent={"weather": "outside", "note": "outside"})
-    assert any("found 2 listed tools that serve it" in problem for problem in found)
-
-
 def test_rows_of_unknown_truth_are_checked_for_their_shape():
     row = {"id": "a", "task": "function_call", "prompt": [{"role": "user", "content": "Hi"}]}
     assert problems(row) == []
@@ -240,25 +235,6 @@ def test_letters_of_another_script_are_allowed_where_they_are_slips():
     typed = with_messages(call_row(), ("user", "Kakvo e vremeto v София za три dni?"))
     assert any("Cyrillic letters" in problem for problem in problems(typed))
     assert problems(typed, noisy=True) == []
-
-
-def test_near_duplicates_are_found_under_other_names_and_marks():
-    row = call_row()
-    shouted = with_messages(row, ("user", "КАКВО е времето,  в София за три дни"))
-    swapped = changed(shouted, "tools", lambda tools: tools.reverse())
-    swapped = changed(swapped, "provenance", lambda provenance: provenance["tool_ids"].reverse())
-    other = with_messages(row, ("user", "Какво е времето в Русе за три дни?"))
-    fewer = changed(row, "provenance", lambda provenance: provenance.update(tool_ids=["weather"]))
-    assert duplicates([row, other, shouted, fewer, swapped, other]) == [(2, 0), (4, 0), (5, 1)]
-
-
-def test_overlap_is_a_run_of_words():
-    rows = [with_messages(call_row(), ("user", text)) for text in ("one two three four", "a b c d e f g h i", "x")]
-    assert overlaps(rows, ["Zero, one two three!", "x"], words=3) == [(0, 0, "one two three"), (2, 1, "x")]
-    assert overlaps(rows, ["B c d e f g h I?", "one two three four five six seven eight"]) == [
-        (1, 0, "b c d e f g h i")
-    ]
-    assert overlaps(rows, []) == []
 
 
 def test_the_checks_raise_for_no_row():

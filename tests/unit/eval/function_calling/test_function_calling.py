@@ -12,9 +12,9 @@ from quince.data.function_calling.wire.formats import FORMATS, render_calls
 from quince.data.sources import load_rows
 from quince.eval.engines.base import Completion
 from quince.eval.function_calling.baselines import BASELINES, filled
-from quince.eval.function_calling.call_analysis import analyse, make_report
+from quince.eval.function_calling.call_analysis import analyse, cases
 from quince.eval.function_calling.call_rates import SCENARIOS, Report, Share, below_baselines, f1_scores
-from quince.eval.function_calling.call_tables import compare_reports, compare_scenarios, compare_with_baseline
+from quince.eval.function_calling.call_tables import ALL, differences
 from quince.eval.function_calling.cases import Case
 from quince.eval.measure.evaluate import judge
 from quince.eval.measure.statistics import paired_difference
@@ -24,6 +24,10 @@ from quince.rewards.registry import make_reward
 def case(number: int, wanted: str = "call", found: str = "call", right: bool = True, **more) -> Case:
     given = {"scenario": "single", "language": "en", "split": "values", "tolerant": right} | more
     return Case(id=f"r{number}", wanted=wanted, found=found, right=right, **given)
+
+
+def report_of(conversations, answers, form="hermes"):
+    return Report(tuple(cases(conversations, answers, form)))
 
 
 def gold_answers(conversations, form="hermes"):
@@ -103,32 +107,20 @@ def test_an_empty_report_has_no_intervals():
 
 def test_a_scenario_below_a_baseline_is_named_with_the_best_one():
     trivial = {"mute": False, "first tool": True}
-    cases = [case(i, right=i < 2, trivial=trivial) for i in range(4)]
-    cases += [case(9, scenario="chat", trivial=trivial)]
-    (below,) = below_baselines(Report(tuple(cases)))
-    assert (below.scenario, below.baseline, below.model, below.trivial) == (
-        "single",
-        "first tool",
-        Share(2, 4),
-        Share(4, 4),
-    )
+    judged = [case(i, right=i < 2, trivial=trivial) for i in range(4)]
+    report = Report((*judged, case(9, scenario="chat", trivial=trivial)))
+    assert below_baselines(report) == ["single"]
+    assert report.best_trivial["single"] == ("first tool", Share(4, 4)) and report.scenarios["single"] == Share(2, 4)
 
 
 def test_models_are_compared_on_the_rows_they_share():
     base = Report(tuple(case(i, right=i < 2) for i in range(10)))
     other = Report(tuple(case(i, right=i != 0, scenario="single") for i in range(8)))
-    change = compare_reports(base, other)
-    assert (change.only_base, change.only_other, change.rows) == (1, 6, 8)
-    assert change.difference.estimate == pytest.approx(5 / 8)
-    assert change.difference == paired_difference([1, 0, 0, 0, 0, 0, 0, 1], [0, 1, 1, 1, 1, 1, 1, 1])
-    assert compare_scenarios(base, other)["single"] == change
-    assert compare_reports(base, Report(())) is None
-
-
-def test_a_model_is_compared_with_a_trivial_baseline():
-    report = Report(tuple(case(i, trivial={"mute": False}) for i in range(6)))
-    assert compare_with_baseline(report, "mute").only_other == 6
-    assert compare_with_baseline(report, "keyword") is None
+    found = differences(base, other)
+    assert found[ALL].estimate == pytest.approx(5 / 8)
+    assert found[ALL] == paired_difference([1, 0, 0, 0, 0, 0, 0, 1], [0, 1, 1, 1, 1, 1, 1, 1])
+    assert found["single"] == found[ALL]
+    assert differences(base, Report(())) == {}
 
 
 def test_cases_survive_json():
@@ -186,7 +178,7 @@ def test_slots_are_filled_with_what_the_question_seems_to_name():
 
 
 def test_a_mute_model_never_beats_chance(generated):
-    report = make_report(generated, [""] * len(generated))
+    report = report_of(generated, [""] * len(generated))
     assert report.accuracy.right == 0
     chance = sum(share.right for share in report.trivial["random"].values())
     assert chance > 0
@@ -198,7 +190,7 @@ def test_a_mute_model_never_beats_chance(generated):
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_perfect_model_gets_everything(form):
     prompts, answers = gold_answers(demonstrations("test", 250, seed=3), form)
-    report = make_report(prompts, answers, form)
+    report = report_of(prompts, answers, form)
     wrong = [(c.id, c.error) for c in report.cases if not c.right]
     assert wrong == []
     assert set(report.scenarios) == set(SCENARIOS)
@@ -212,7 +204,7 @@ def test_a_perfect_model_gets_everything(form):
 
 def test_format_and_skill_are_told_apart():
     prompts, answers = gold_answers(demonstrations("values", 60, seed=3, scenarios=["single"]), "tucan")
-    report = make_report(prompts, answers, "hermes")
+    report = report_of(prompts, answers, "hermes")
     assert report.accuracy == Share(0, 60)
     assert report.tolerant == Share(60, 60)
     assert report.format_problems == Share(60, 60)
@@ -221,7 +213,7 @@ def test_format_and_skill_are_told_apart():
 
 def test_rows_without_gold_are_left_out(generated):
     bare = [{k: v for k, v in row.items() if k != "gold"} for row in generated[:3]]
-    assert make_report(bare + generated[3:5], [""] * 5).accuracy.of == 2
+    assert report_of(bare + generated[3:5], [""] * 5).accuracy.of == 2
 
 
 @pytest.mark.parametrize("grading", ["binary", "graded"])
@@ -240,7 +232,7 @@ def test_samples_are_reported_beside_the_greedy_answer(grading):
 @pytest.mark.parametrize(("kind", "split", "size"), [("bfcl", "single_turn", 400), ("when2call", "test", None)])
 def test_public_sets_can_be_reported(kind, split, size):
     asked = load_rows(kind, split=split, size=size)
-    report = make_report(asked, [BASELINES["keyword"](row, "hermes") for row in asked])
+    report = report_of(asked, [BASELINES["keyword"](row, "hermes") for row in asked])
     assert report.accuracy.of == len(asked)
     assert sum(share.right for share in report.trivial["mute"].values()) == 0
     assert [c.right for c in report.cases] == [c.trivial["keyword"] for c in report.cases]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 
@@ -72,9 +73,14 @@ def test_ten_mistakes_are_ten_messages_before_torch(bad, verb):
     assert "Traceback" not in text
 
 
-def test_other_ranks_are_silent(bad):
-    _, code, _, text = measured("train", bad, RANK="1", LOCAL_RANK="1")
+def test_every_rank_speaks_and_what_several_say_is_said_once(bad, tmp_path):
+    ranks = {"LOCAL_RANK": "1", "WORLD_SIZE": "8", "QUINCE_MESSAGES": str(tmp_path)}
+    _, code, _, text = measured("train", bad, RANK="1", **ranks)
+    assert code == 2 and text.startswith("[rank 1 of 8] ") and "bad.yaml" in text
+    _, code, _, text = measured("train", bad, RANK="2", **ranks)
     assert (code, text.strip()) == (2, "")
+    del ranks["QUINCE_MESSAGES"]  # processes that something else has launched
+    assert measured("train", bad, RANK="2", **ranks)[3].startswith("[rank 2 of 8] ")
 
 
 @pytest.mark.parametrize(
@@ -92,6 +98,18 @@ def test_other_ranks_are_silent(bad):
 def test_looking_imports_nothing_heavy(arguments):
     seconds, code, heavy, _ = measured(*arguments)
     assert (code, heavy) == (0, []) and seconds <= 1.5
+
+
+def test_the_commands_of_a_plan_are_the_ones_that_were_planned(capsys):
+    given = ["rlvr/llama31_8b_sql_dph_js", "divergence={kind: jensen_shannon, weight: 0.1}", "seed=1"]
+    assert run("plan", *given) == 0
+    lines = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines() if line[:1].strip())
+    train = shlex.split(lines["command"])
+    assert train == ["quince", "train", *given]
+    assert shlex.split(lines["split"])[: len(train)] == ["quince", "split", *given]
+    assert shlex.split(lines["which"])[-len(given) :] == given
+    assert run("plan", "rlvr/tiny_grpo") == 0
+    assert "command  quince train rlvr/tiny_grpo\n" in capsys.readouterr().out
 
 
 def test_list_names_every_recipe(capsys):

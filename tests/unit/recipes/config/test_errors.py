@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from quince.recipes.config import RecipeErrors, load_recipe
 from quince.recipes.config.language.errors import did_you_mean, is_rank_zero, one_of
+from quince.recipes.config.rlvr import verifiers
 
 RECIPE = """extends: rlvr/tiny_dph_js.yaml
 kind: rlvr
@@ -132,7 +133,17 @@ def test_one_mistake_gives_one_message(override, field, words, tmp_path):
         (["advantage={kind: pass_at_k, k: 9}"], "advantage.k", "at most num_generations = 8"),
         (["advantage={kind: pkpo, k: 9}"], "advantage.k", "at most num_generations = 8"),
         (["split.rollouts=4"], "split.rollouts", "at most rollouts = 4"),
-        (["split=null"], "split", "needs stored answers"),
+        (["split=null"], "split", "needs stored completions"),
+        (["trainer.temperature=0.7"], "trainer.temperature", "samples of temperature 1"),
+        (["trainer.loss_type=cispo"], "trainer.epsilon_high", "at least 1; 5 is usual"),
+        (["trainer.loss_type=cispo", "trainer.epsilon_high=0.28"], "trainer.epsilon_high", "the largest ratio itself"),
+        (["verifier=maths"], "verifier", "one of 0 (sql_execution)"),
+        (
+            ["trainer.multi_objective_aggregation=normalize_then_sum"],
+            "trainer.multi_objective_aggregation",
+            "`advantage` normalises them",
+        ),
+        (["trainer.use_bias_correction_kl=false"], "trainer.use_bias_correction_kl", "no such correction"),
         (["rehearsal.batch_size=15", "trainer.gradient_accumulation_steps=4"], "rehearsal.batch_size", "12 or 16"),
         (["divergence.estimator=top_k"], "divergence.top_k", "a count"),
         (["divergence.top_k=8"], "divergence.top_k", "only with `estimator: top_k`"),
@@ -209,7 +220,7 @@ def test_your_own_code_is_resolved_when_validated(path, words, tmp_path):
 
 def test_your_own_code_that_is_there_is_accepted(tmp_path):
     path = tmp_path / "r.yaml"
-    plugin = "{kind: custom, path: 'quince.rewards.answers.text:ExactMatch'}"
+    plugin = "{kind: custom, path: 'quince.rewards.answers.text:Format', options: {pattern: '.*'}}"
     path.write_text(f"extends: rlvr/tiny_grpo.yaml\nrewards: [{plugin}]\n")
     assert load_recipe(str(path)).recipe.rewards[0].kind == "custom"
 
@@ -237,3 +248,18 @@ def test_only_rank_zero_speaks(env, speaks, monkeypatch):
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     assert is_rank_zero() == speaks
+
+
+SEVERAL = (
+    "rewards=[{kind: sql_execution}, {kind: custom, path: 'quince.rewards.answers.text:Format', options: {pattern: x}}]"
+)
+
+
+def test_the_verifier_is_named_where_several_rewards_could_say_what_is_correct(tmp_path):
+    found = problem("extends: rlvr/tiny_dph_js.yaml\n", tmp_path, "advantage={kind: w_reinforce}", SEVERAL)
+    assert found.field == "verifier" and "one of 0 (sql_execution), 1 (custom)" in str(found)
+    for enough in ("verifier=1", "verifier=custom", "verifier=[0, 1]", "advantage={kind: group}"):
+        load_recipe("rlvr/tiny_dph_js", ["advantage={kind: w_reinforce}", SEVERAL, enough])
+    shaped = "rewards=[{kind: sql_execution, weight: 0.5}, {kind: format, pattern: x, weight: 2.0}]"
+    recipe = load_recipe("rlvr/tiny_dph_js", ["advantage={kind: pass_at_k}", shaped]).recipe
+    assert verifiers(recipe) == [0]

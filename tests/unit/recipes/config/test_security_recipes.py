@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from quince.recipes.config import RecipeErrors, load_recipe
-from quince.recipes.rlvr.rehearsal import RehearsalStore, StoreError
+from quince.recipes.rlvr.store import RehearsalStore, StoreError
 
 BUILT = {
     "object": "!!python/object/apply:os.system [touch MARKER]",

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from quince.recipes.parts.muon import Muon, orthogonal
+from quince.recipes.parts.optimizer import Muon, orthogonal
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 

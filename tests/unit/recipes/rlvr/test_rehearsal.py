@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from quince.recipes.rlvr.rehearsal import Origin, RehearsalOrder, RehearsalRow, RehearsalStore, StoreError, write_store
-from quince.recipes.rlvr.rehearsal_loss import Rehearsal, RehearsalSettings, Share
+from quince.recipes.methods.divergences import ForwardKL, JensenShannon
+from quince.recipes.rlvr.rehearsal import MicroBatch, Rehearsal
+from quince.recipes.rlvr.store import Origin, RehearsalOrder, RehearsalRow, RehearsalStore, StoreError, write_store
 
 ORIGIN = Origin("tiny", "model-a", "tokenizer-a", "float32", {"temperature": 1.0})
 
@@ -78,26 +79,25 @@ def test_each_epoch_is_a_fresh_permutation_and_any_place_can_be_read():
 
 @pytest.mark.parametrize("aggregate", ["token_mean", "sequence_mean", "sequence_sum"])
 def test_the_loss_is_the_same_for_any_cut_of_the_step(store, aggregate):
-    settings = RehearsalSettings("forward_kl", 0.3, aggregate=aggregate, batch_size=8)
-    rehearsal = Rehearsal(store, settings, pad_token_id=0)
+    rehearsal = Rehearsal(store, ForwardKL(weight=0.3, aggregate=aggregate), pad_token_id=0, batch_size=8)
     logits = torch.randn(9, generator=torch.Generator().manual_seed(0))
 
-    def part(share: Share) -> torch.Tensor:
-        batch = rehearsal.batch(share)
+    def of(part: MicroBatch) -> torch.Tensor:
+        batch = rehearsal.batch(part)
         tokens = batch.input_ids[:, -batch.mask.shape[1] :]
         return rehearsal.loss(batch, logits.log_softmax(0)[tokens])[0]
 
-    whole = part(Share(5, 0, 1, 0, 1))
-    halves = sum(part(Share(5, micro, 2, 0, 1)) for micro in range(2))
-    ranks = sum(part(Share(5, micro, 2, rank, 2)) for micro in range(2) for rank in range(2))
+    whole = of(MicroBatch(5, 0, 1, 0, 1))
+    halves = sum(of(MicroBatch(5, micro, 2, 0, 1)) for micro in range(2))
+    ranks = sum(of(MicroBatch(5, micro, 2, rank, 2)) for micro in range(2) for rank in range(2))
     torch.testing.assert_close(whole, halves)
     torch.testing.assert_close(whole, ranks)
 
 
 def test_no_drift_no_loss_and_lost_acts_on_one_side(store):
     for tokens in ("all", "lost"):
-        rehearsal = Rehearsal(store, RehearsalSettings("forward_kl", 1.0, tokens=tokens, batch_size=4), 0)
-        batch = rehearsal.batch(Share(0, 0, 1, 0, 1))
+        rehearsal = Rehearsal(store, ForwardKL(weight=1.0, tokens=tokens), 0, batch_size=4)
+        batch = rehearsal.batch(MicroBatch(0, 0, 1, 0, 1))
         policy = batch.reference.clone().requires_grad_()
         loss, log_ratio = rehearsal.loss(batch, policy)
         assert loss.item() == 0
@@ -109,8 +109,8 @@ def test_no_drift_no_loss_and_lost_acts_on_one_side(store):
 
 @pytest.mark.parametrize("estimator", ["sampled", "top_k", "full"])
 def test_every_estimator_is_zero_at_the_start_and_agrees_on_its_sign(store, tmp_path, estimator):
-    settings = RehearsalSettings("jensen_shannon", 1.0, estimator=estimator, top_k=4, batch_size=11)
-    rehearsal = Rehearsal(store, settings, 0)
+    term = JensenShannon(weight=1.0, estimator=estimator, top_k=4 if estimator == "top_k" else None)
+    rehearsal = Rehearsal(store, term, 0, batch_size=11)
     table = torch.randn(9, 9, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
     moved = torch.randn(9, 9, generator=torch.Generator().manual_seed(1)).log_softmax(-1)
 
@@ -124,7 +124,7 @@ def test_every_estimator_is_zero_at_the_start_and_agrees_on_its_sign(store, tmp_
         return log_probs
 
     rehearsal.measure_reference(tmp_path / "reference.safetensors", model(table), batch_size=4)
-    batch = rehearsal.batch(Share(0, 0, 1, 0, 1))
+    batch = rehearsal.batch(MicroBatch(0, 0, 1, 0, 1))
     here, log_ratio = rehearsal.loss(batch, model(table)(batch.input_ids, None, batch.mask.shape[1]))
     assert here.item() == pytest.approx(0, abs=1e-6)
     assert (log_ratio * batch.mask).abs().max() < 1e-6
@@ -134,4 +134,4 @@ def test_every_estimator_is_zero_at_the_start_and_agrees_on_its_sign(store, tmp_
 def test_an_empty_store_is_refused(tmp_path):
     write_store(tmp_path, [], [], ORIGIN)
     with pytest.raises(StoreError, match=r"0 rows.*split\.threshold"):
-        Rehearsal(RehearsalStore(tmp_path), RehearsalSettings("forward_kl", 1.0), 0)
+        Rehearsal(RehearsalStore(tmp_path), ForwardKL(weight=1.0), 0)

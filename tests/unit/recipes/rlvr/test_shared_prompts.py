@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from quince.recipes.rlvr.shared_prompts import answer_logits
+from quince.recipes.rlvr.shared_prompts import completion_logits, shared_log_probs
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def model(random_model):
 
 
 def batch(tokens):
-    """Two prompts of different lengths with three and two answers, in mixed order."""
+    """Two prompts of different lengths with three and two completions, in mixed order."""
     torch.manual_seed(0)
     prompts = torch.randint(3, 600, (2, 6))
     prompts[1, :2] = 0
@@ -32,7 +32,9 @@ def test_logits_are_those_of_whole_rows(model, tokens):
     ids, mask = batch(tokens)
     whole = model(input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(-1) - 1).clamp(min=0)).logits
     real = mask[:, -tokens:].bool()
-    assert torch.allclose(answer_logits(model, ids, mask, tokens)[real], whole[:, -tokens - 1 : -1][real], atol=1e-6)
+    assert torch.allclose(
+        completion_logits(model, ids, mask, tokens)[real], whole[:, -tokens - 1 : -1][real], atol=1e-6
+    )
 
 
 def test_gradients_are_those_of_whole_rows(model):
@@ -40,10 +42,25 @@ def test_gradients_are_those_of_whole_rows(model):
     real = mask[:, -4:, None]
     gradients = []
     for logits in (
-        answer_logits(model, ids, mask, 4),
+        completion_logits(model, ids, mask, 4),
         model(input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(-1) - 1).clamp(min=0)).logits[:, -5:-1],
     ):
         model.zero_grad()
         (logits * real).pow(2).sum().backward()
         gradients.append([parameter.grad.clone() for parameter in model.parameters()])
     assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(*gradients, strict=True))
+
+
+def test_the_entropy_has_its_gradient(model):
+    """Pushed up by an entropy bonus, so its gradient must be that of the formula."""
+    ids, mask = batch(3)
+    model.zero_grad()
+    _, entropy = shared_log_probs(model, ids, mask, 3, temperature=1.0, entropy=True)
+    entropy.sum().backward()
+    found = [parameter.grad.clone() for parameter in model.parameters()]
+    model.zero_grad()
+    logits = completion_logits(model, ids, mask, 3)
+    torch.distributions.Categorical(logits=logits.float()).entropy().sum().backward()
+    expected = [parameter.grad for parameter in model.parameters()]
+    assert max(part.abs().max() for part in expected) > 1e-3
+    assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-5) for a, b in zip(found, expected, strict=True))

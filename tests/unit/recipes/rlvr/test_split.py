@@ -187,7 +187,7 @@ def test_a_split_is_made_once_and_says_what_made_it(toy, monkeypatch):
 
 
 def test_several_processes_do_not_split(toy, monkeypatch):
-    from quince.recipes.rlvr.rehearsal import StoreError
+    from quince.recipes.rlvr.store import StoreError
 
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(StoreError, match="run `quince split`"):
@@ -209,8 +209,8 @@ def test_split_and_training_render_a_prompt_alike(toy, tmp_path, options):
     )
     draw = Draw(loaded.recipe, Scripted(), load_tokenizer(loaded.recipe.model))
     trainer = build_trainer(loaded)
-    trainer._rows = rows
-    trained, _, _ = trainer._tokenize_prompts([row["prompt"] for row in rows])
+    trainer.rows = rows
+    trained = trainer.generate([row["prompt"] for row in rows])["prompt_ids"]
     assert [draw.prompt(row) for row in rows] == trained
     assert ("quietly" in draw.tokenizer.decode(trained[0])) == bool(options)
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from quince.data.function_calling.wire.calls import Call, dump
 from quince.data.function_calling.wire.formats import FORMATS, render_calls
-from quince.rewards.function_calling.call_scoring import ERRORS
+from quince.rewards.function_calling.call_scoring import ERRORS, score
 from quince.rewards.function_calling.call_values import difference
-from quince.rewards.function_calling.function_call import FunctionCall, graded, score
+from quince.rewards.function_calling.function_call import FunctionCall, graded
 
 TOOL = {"name": "run", "parameters": {"type": "object", "properties": {"code": {"type": "string"}, "n": {}},
                                       "required": ["code"]}}  # fmt: skip

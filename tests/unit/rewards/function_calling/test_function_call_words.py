@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from quince.data.function_calling.wire.calls import Call, dump
 from quince.data.function_calling.wire.formats import render_calls
-from quince.rewards.function_calling.function_call import FunctionCall, graded, score
+from quince.rewards.function_calling.call_scoring import score
+from quince.rewards.function_calling.function_call import FunctionCall, graded
 
 WEATHER = Call("get_weather", {"city": "Sofia"})
 TOOL = {"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
