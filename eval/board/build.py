@@ -22,7 +22,7 @@ from ...data.version import __version__
 from ..measure.metrics import Unit
 from ..measure.problems import Answer, Problem
 from ..measure.records import find_records, read_record
-from ..show.record_tables import label, number, p_text, power_sentence, shown_metrics, spread, unit_of_interval
+from ..show.tables import label, number, p_text, power_sentence, shown_metrics, spread, unit_of_interval
 from .comparisons import Pair, pairs
 from .content import Entry, Suite, suites
 

@@ -14,7 +14,7 @@ from ..measure.metrics import Unit, unit_of
 from ..measure.problems import Problem
 from ..measure.statistics import Interval
 from ..show.figures import Line, line_chart
-from ..show.record_tables import shown_metrics
+from ..show.tables import shown_metrics
 from .content import Entry, Suite
 
 PAIRS_OF_ALL = 8

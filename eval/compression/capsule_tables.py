@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..measure.statistics import Interval
-from ..show.record_tables import p_text, spread
-from ..show.tables import Grid
+from ..show.tables import Grid, p_text, spread
 from . import measures
 from .costs import cost_rows, costs
 from .results import CAPSULE, LABELS, Results

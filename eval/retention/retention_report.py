@@ -13,8 +13,7 @@ from ...data.cache import write_atomic
 from ..measure.metrics import per_problem
 from ..measure.problems import Problem, clusters_of
 from ..measure.statistics import minimum_detectable_difference, paired_difference, standard_error
-from ..show.record_tables import p_text, spread
-from ..show.tables import Grid, markdown
+from ..show.tables import Grid, markdown, p_text, spread
 
 if TYPE_CHECKING:
     from ..measure.records import Record

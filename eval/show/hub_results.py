@@ -15,8 +15,7 @@ from ...data.version import __version__
 from ..measure.metrics import Metric
 from ..measure.problems import Unjudged
 from ..measure.records import Record
-from .record_tables import label
-from .tables import Grid
+from .tables import Grid, label
 
 _ON_LEADERBOARDS = ("pass@1", "greedy")
 """Leaderboards compare one completion per problem; Pass@k for larger k is shown in the card only."""

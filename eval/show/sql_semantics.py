@@ -20,8 +20,7 @@ from ...rewards.base import Reward, Verdict
 from ..measure.analyses import Analysed
 from ..measure.problems import Answer, Problem, clusters_of
 from ..measure.statistics import bounded_mean, paired_difference, pass_at_k
-from .record_tables import spread
-from .tables import Grid, html, markdown, terminal
+from .tables import Grid, html, markdown, spread, terminal
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -21,7 +21,7 @@ from ...eval.measure.metrics import KL_METRICS, Metric, reference_kl, spread_row
 from ...eval.measure.problems import RecordError, SampleLog
 from ...eval.measure.records import Record, list_records, read_record, write_record
 from ...eval.measure.settings import KlSettings, Settings, rows_sha256
-from ...eval.show.record_tables import suite_table
+from ...eval.show.tables import suite_table
 from ...rewards.base import Reward
 from ..parts.fingerprint import environment, make_settings, weights_fingerprint
 from ..parts.loading import Engines, check_reference, load_sources, with_readers

@@ -20,10 +20,10 @@ from quince.eval.measure.records import read_record, write_record
 from quince.eval.measure.settings import Settings
 from quince.eval.measure.statistics import paired_difference
 from quince.eval.show.figures import alone
-from quince.eval.show.record_tables import p_text
+from quince.eval.show.tables import p_text
 from quince.recipes.config import load_recipe
 from quince.recipes.evaluate import evaluation
-from quince.rewards.registry import make_reward
+from quince.rewards.base import make_reward
 
 HOSTILE = '<script>alert(1)</script>|`x`&"'
 REFUSAL = "I cannot do that with the tools I have."

@@ -13,7 +13,7 @@ from quince.eval.measure.problems import Answer, Problem, SampleLog
 from quince.eval.measure.records import RecordError, find_records, list_records, read_record, write_record
 from quince.eval.measure.settings import KlSettings, Settings, rows_sha256
 from quince.eval.measure.statistics import Interval
-from quince.eval.show.record_tables import p_text, power_sentence, suite_table
+from quince.eval.show.tables import p_text, power_sentence, suite_table
 from rich.console import Console
 
 SETTINGS = Settings(

@@ -299,8 +299,7 @@ def test_without_lm_eval_the_message_says_how_to_get_it(recipe, monkeypatch):
 
 def test_a_long_prompt_loses_its_beginning_and_a_long_text_is_asked_in_windows(random_model):
     from quince.eval.retention.harness_model import AnswerLog, EngineModel
-    from quince.recipes.config.engine import TransformersEngine
-    from quince.recipes.config.model import Model
+    from quince.recipes.config.model import Model, TransformersEngine
     from quince.recipes.parts.models import load_tokenizer
 
     section = Model(id=str(random_model), dtype="float32")
