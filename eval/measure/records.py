@@ -116,6 +116,15 @@ def read_record(folder: Path) -> Record:
         ) from error
 
 
+def find_record(folder: Path, settings: Settings) -> Record | None:
+    """Return the record of a folder if it has settings with the same hash."""
+    try:
+        record = read_record(folder)
+    except RecordError:
+        return None
+    return record if record.settings.hash == settings.hash else None
+
+
 def list_records(root: Path) -> list[Path]:
     """Return the record folders at or below a folder, in order of their names."""
     return sorted(path.parent for path in Path(root).rglob(RECORD_FILE))

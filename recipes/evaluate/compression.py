@@ -22,8 +22,8 @@ from ...eval.compression.reader import EngineReader
 from ...eval.engines.base import Sampling
 from ...eval.measure.analyses import keep_analysis, lacks_analysis, read_analysis, show_analyses
 from ...eval.measure.evaluate import Evaluation
-from ...eval.measure.problems import RecordError, SampleLog
-from ...eval.measure.records import read_record, write_record
+from ...eval.measure.problems import SampleLog
+from ...eval.measure.records import find_record, read_record, write_record
 from ...eval.measure.settings import Settings, rows_sha256
 from ..parts.fingerprint import environment, make_settings, weights_fingerprint
 from ..parts.loading import build_engine, load_encoder, load_reader, load_sources
@@ -52,7 +52,7 @@ def _run(recipe: CompressionEvalRecipe, console: Console) -> list[Path]:
     folder = Path(recipe.output_dir) / recipe.suite
     rows = load_sources(recipe.data)[: recipe.limit]
     settings = _settings(recipe, rows)
-    if _is_done(folder, settings):
+    if find_record(folder, settings) and not lacks_analysis(folder, settings):
         console.print("This was measured with these settings; nothing to run.")
     else:
         _evaluate(recipe, rows, settings, folder)
@@ -154,14 +154,6 @@ def _settings(recipe: CompressionEvalRecipe, rows: list[Row]) -> Settings:
         data=[source.model_dump(mode="json") for source in recipe.data],
         rows_sha256=rows_sha256(rows),
     )
-
-
-def _is_done(folder: Path, settings: Settings) -> bool:
-    try:
-        record = read_record(folder)
-        return record.settings.hash == settings.hash and not lacks_analysis(folder, settings)
-    except RecordError:
-        return False
 
 
 def _keep_prices(recipe: CompressionEvalRecipe, settings: Settings, folder: Path) -> None:

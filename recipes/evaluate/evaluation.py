@@ -19,7 +19,7 @@ from ...eval.measure.analyses import lacks_analysis, show_analyses, write_analys
 from ...eval.measure.evaluate import Evaluation, evaluate, is_complete
 from ...eval.measure.metrics import KL_METRICS, Metric, reference_kl, spread_rows
 from ...eval.measure.problems import RecordError, SampleLog
-from ...eval.measure.records import Record, list_records, read_record, write_record
+from ...eval.measure.records import Record, find_record, list_records, read_record, write_record
 from ...eval.measure.settings import KlSettings, Settings, rows_sha256
 from ...eval.show.tables import suite_table
 from ...rewards.base import Reward
@@ -59,31 +59,22 @@ class _Job:
 
     def is_done(self) -> bool:
         """Whether the folder holds this record, complete."""
-        record = self._record()
+        record = find_record(self.folder, self.settings)
+        if record is None or record.ks != self.ks or record.settings.kl != self.settings.kl:
+            return False
         try:
-            if record is None or record.ks != self.ks or record.settings.kl != self.settings.kl:
-                return False
-            if not is_complete(record.problems(), self.rows, self.settings.sampling.n):
-                return False
+            complete = is_complete(record.problems(), self.rows, self.settings.sampling.n)
         except (RecordError, FileNotFoundError):
             return False
-        return not lacks_analysis(self.folder, self.settings)
+        return complete and not lacks_analysis(self.folder, self.settings)
 
     def known_kl(self) -> dict[str, Metric] | None:
         """The divergences in an earlier record, None if they have to be measured."""
         if self.settings.kl is None:
             return {}
-        record = self._record()
+        record = find_record(self.folder, self.settings)
         same = record is not None and record.settings.kl == self.settings.kl
         return {name: record.metrics[name] for name in KL_METRICS} if record and same else None
-
-    def _record(self) -> Record | None:
-        """The record of the same samples, whatever was measured on them."""
-        try:
-            record = read_record(self.folder)
-        except RecordError:
-            return None
-        return record if record.settings.hash == self.settings.hash else None
 
 
 def run(loaded: LoadedRecipe[EvalRecipe]) -> list[Path]:

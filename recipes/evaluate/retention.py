@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ...eval.engines.base import Sampling
 from ...eval.measure.evaluate import Evaluation, EvaluationError
 from ...eval.measure.problems import RecordError, SampleLog
-from ...eval.measure.records import read_record, write_record
+from ...eval.measure.records import find_record, read_record, write_record
 from ...eval.measure.settings import Settings, sha256_of
 from ...eval.retention.retention_report import retention_grid, write_retention_page
 from ...eval.retention.retention_tasks import LoadedTask, Wanted, load_tasks
@@ -40,10 +40,9 @@ class _TaskJob:
 
     def is_done(self) -> bool:
         """Whether the folder holds this record, complete."""
+        record = find_record(self.folder, self.settings)
         try:
-            record = read_record(self.folder)
-            same = record.settings.hash == self.settings.hash
-            return same and len(record.problems()) == len(self.task.documents)
+            return record is not None and len(record.problems()) == len(self.task.documents)
         except (RecordError, FileNotFoundError):
             return False
 

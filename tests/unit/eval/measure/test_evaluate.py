@@ -202,7 +202,9 @@ def test_all_judged_is_not_worth_a_sentence():
 def test_nothing_judged_is_an_error_with_the_first_reason_and_soon():
     rows, log = [row(str(i), 3) for i in range(200)], SampleLogStub()
     engine = Echo({r["id"]: ["boom"] * 64 for r in rows})
-    with pytest.raises(EvaluationError, match=r"none of 2048 answers to 32 rows .* 0: RuntimeError: judge broke"):
+    with pytest.raises(
+        EvaluationError, match=r"none of 2048 answers to 32 rows .* 0: .* in judge: RuntimeError: judge b"
+    ):
         evaluate(rows, Sum(), engine, Sampling(n=64), log=log)
     assert len(engine.asked) == 64 and not log
 
