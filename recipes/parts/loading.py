@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ...data.rows import Row, check_rows
-from ...eval.compression.reader import EngineReader
+from ...eval.compression.reader import EngineReader, MeanEncoder
 from ...eval.engines import load_engine
 from ...rewards.base import Reward
 from ..config.language.errors import RecipeError
@@ -16,7 +16,6 @@ from .models import best_device, check_files, load_policy, load_tokenizer, model
 from .rendezvous import one_machine, use_loopback_interface
 
 if TYPE_CHECKING:
-    from ...eval.compression.encoder import MeanEncoder
     from ...eval.engines.base import Engine
     from ..config.compression import Reader
     from ..config.data import Source
@@ -96,8 +95,6 @@ def load_reader(section: Reader) -> EngineReader:
 
 def load_encoder(model: Model) -> MeanEncoder:
     """The encoder of an `encoder:` section."""
-    from ...eval.compression.encoder import MeanEncoder
-
     return MeanEncoder(load_policy(model).to(best_device()).requires_grad_(False), load_tokenizer(model))
 
 
