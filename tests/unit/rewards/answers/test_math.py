@@ -2,10 +2,11 @@ import subprocess
 import sys
 import threading
 import time
+from typing import get_args
 
 import psutil
 import pytest
-from quince.rewards.answers.final_answer import ANSWER_FORMATS, final_answer
+from quince.rewards.answers.final_answer import AnswerFormat, final_answer
 from quince.rewards.answers.math import MathAnswer
 from quince.rewards.answers.math_text import normal
 
@@ -13,9 +14,9 @@ HANGS = [
     r"9^{9^{9^{9}}}",
     r"(10^{9})!",
     r"\binom{10^{9}}{5\cdot 10^{8}}",
-    r"\sum_{k=1}^{10^{9}} \frac{1}{k^2}",
+    r"\sum_{k=1}^{10^{9}} \frac{\sin k}{k^2}",
     r"\prod_{k=1}^{10^{8}} (k+1)",
-    r"\int_0^1 x^{x^{x}} dx",
+    r"\int_0^{100} \sin(x^{x}) dx",
 ]
 REWARD = MathAnswer(timeout_s=10.0, workers=1)  # slow only on a busy machine
 QUICK = MathAnswer(timeout_s=0.5, workers=1)  # shares the worker
@@ -235,7 +236,7 @@ def test_the_format_of_the_final_answer(completion, answer_format, found):
     assert final_answer(completion, answer_format) == found
 
 
-@pytest.mark.parametrize("answer_format", ANSWER_FORMATS)
+@pytest.mark.parametrize("answer_format", get_args(AnswerFormat))
 def test_gold_and_near_misses_are_written_in_the_format(answer_format):
     reward, row = MathAnswer(answer_format=answer_format), {"answer": "-12"}
     assert reward.judge(reward.gold_completion(row), row).value == 1.0
