@@ -32,7 +32,7 @@ def check_options(options: Any, where: str) -> None:
     Raises:
         ValueError: The first option that its type does not allow.
     """
-    for name, adapter in _adapters(type(options)).items():
+    for name, adapter in _adapters(options.__class__).items():
         try:
             adapter.validate_python(found := getattr(options, name))
         except ValidationError as error:

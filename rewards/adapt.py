@@ -35,14 +35,9 @@ def adapted(found: Any, options: Mapping[str, Any], path: str) -> Reward:
     """
     if inspect.isclass(found):
         try:
-            made = found(**options)
+            found, options = found(**options), {}
         except Exception as error:
             raise ValueError(f"{place_of(found)}: cannot be made with {dict(options)}: {described(error)}") from error
-        return _from_object(made, {}, path)
-    return _from_object(found, options, path)
-
-
-def _from_object(found: Any, options: Mapping[str, Any], path: str) -> Reward:
     if isinstance(found, Reward):
         if options:
             raise ValueError(f"{place_of(found)}: a reward that is made already takes no options; name its class")
@@ -141,9 +136,8 @@ class FunctionReward(_Own):
         values: dict[str, Any] = {name: [row.get(name) for row in rows] for name in names}
         values |= {"prompts": values.pop("prompt", [None] * len(rows)), "trainer_state": None}
         values |= {"completions": [Completion(text) for text in completions], "log_extra": _drop, "log_metric": _drop}
-        return {name: value for name, value in values.items() if self.accepted is None or name in self.accepted} | {
-            **self.options
-        }
+        taken = {name: value for name, value in values.items() if self.accepted is None or name in self.accepted}
+        return taken | dict(self.options)
 
 
 @dataclass(frozen=True)

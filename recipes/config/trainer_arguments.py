@@ -125,11 +125,8 @@ def _read_enums() -> dict[str, tuple[str, ...]]:
         module = _parse(package, file)
         for node in module.body if module else ():
             if isinstance(node, ast.ClassDef) and any("Enum" in ast.unparse(base) for base in node.bases):
-                constants = [
-                    statement.value.value
-                    for statement in node.body
-                    if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant)
-                ]
+                values = [statement.value for statement in node.body if isinstance(statement, ast.Assign)]
+                constants = [value.value for value in values if isinstance(value, ast.Constant)]
                 enums[node.name] = tuple(text for text in constants if isinstance(text, str))
     return enums
 
@@ -174,12 +171,9 @@ def _accepts_one(member: ast.expr, value: Any, enums: Mapping[str, tuple[str, ..
 
 def _describe(annotation: ast.expr, enums: Mapping[str, tuple[str, ...]]) -> str:
     words = {"int": "an integer", "float": "a number", "bool": "true or false", "str": "a string"}
-    words |= {"None": "null", "dict": "a mapping"}
-    parts = []
-    for member in _choices(_members(annotation), enums):
-        text = ast.unparse(member)
-        parts.append(one_of(enums[text]) if text in enums else words.get(text, text))
-    return " or ".join(parts)
+    words |= {"None": "null", "dict": "a mapping"} | {name: one_of(values) for name, values in enums.items()}
+    texts = map(ast.unparse, _choices(_members(annotation), enums))
+    return " or ".join(words.get(text, text) for text in texts)
 
 
 def _strings(annotation: ast.expr, enums: Mapping[str, tuple[str, ...]]) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
+from quince.data.options import Positive
 from quince.rewards.base import (
     OUTCOMES,
     REWARDS,
@@ -112,3 +113,27 @@ def test_every_kind_is_built_pickles_and_is_called_by_its_name(kind):
 def test_bad_options_are_named(kind, options, message):
     with pytest.raises(ValueError, match=message):
         make_reward(kind, **options)
+
+
+class Lexicon:
+    """Of no type that pydantic knows."""
+
+
+@dataclass(frozen=True)
+class Own(Reward):
+    most: Positive
+    words: Lexicon | None = None
+    name: ClassVar[str] = "own"
+
+
+@dataclass(frozen=True)
+class Unresolved(Reward):
+    words: "OnlyForTypeCheckers"  # noqa: F821
+    name: ClassVar[str] = "unresolved"
+
+
+def test_your_own_reward_is_held_to_its_types_and_types_that_cannot_be_checked_are_let_pass():
+    words = Lexicon()
+    assert Own(3, words).words is Unresolved(words).words is words
+    with pytest.raises(ValueError, match="reward own · most · 0 · greater than or equal to 1"):
+        Own(0)
