@@ -15,16 +15,16 @@ import hashlib
 import json
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from .. import files, hub
 from ..options import Positive
 from ..rows import Row, RowError
 from . import passage_records
-from .passage_records import Pairs, Passage, Placed, Question, Record
+from .passage_records import Pairs, Passage, Placed, Question
 
 INSTRUCTION = (
     "Summarize the text above in at most {budget} tokens. Keep names, numbers and whatever questions could be about. "
@@ -38,48 +38,30 @@ PROMPT_INSTRUCTION = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Set:
-    """Where the records of a set are, and how a row is made of a text.
+class _Set(hub.PublicSet):
+    """A set from which rows of one text each are made.
 
     Attributes:
-        task: Name of the source.
-        splits: Split names, each with the file stems that may hold it in a local folder.
-        repo: Hub repository.
-        config: Configuration of the repository; `{split}` stands for our split.
-        hub_splits: Our split name to the repository's, where they differ.
         budget: Usual budget, tokens: Nano-Capsulator's (hf.co/papers/2402.18700) where it has the set.
         instruction: What follows the passage; `{budget}` stands for the budget.
-        about: One sentence about the set.
     """
 
     provides: ClassVar[tuple[str, ...]] = ("passage", "budget", "questions")
 
-    task: str
-    splits: Mapping[str, tuple[str, ...]]
-    repo: str
-    config: str | None = None
-    hub_splits: Mapping[str, str] = field(default_factory=dict)
     budget: int = 150
     instruction: str = INSTRUCTION
-    about: str = ""
 
-    def records(self, split: str, root: str | None, revision: str | None) -> Placed:
-        """Records of a split, each with its place for messages."""
-        if split not in self.splits:
-            raise RowError(f"data · {self.task} · split · found {split!r} · one of {', '.join(self.splits)}")
-        stems = self.splits[split]
-        folder = files.data_root(root)
-        if folder is not None:
-            path = files.find_file(folder, stems, f"data · {self.task}[{split}]")
-            return [(f"{path}:{number}", record) for number, record in _read(path)]
-        loaded = hub.load_records(
-            self.repo,
-            config=self.config and self.config.format(split=split),
-            split=self.hub_splits.get(split, split),
-            revision=revision,
-            otherwise=f"or name a folder by root or {files.ROOT_VARIABLE}: {files.wanted(stems)}",
-        )
-        return [(f"{self.repo}[{split}]:{number}", record) for number, record in loaded]
+    def read(self, path: Path) -> Sequence[tuple[int, dict[str, Any]]]:
+        """Records of a file; SQuAD's own JSON is one object around a list."""
+        if path.name.removesuffix(".gz").endswith(".json"):
+            opened = gzip.open if path.suffix == ".gz" else open
+            with opened(path, "rt", encoding="utf-8") as file:
+                start = file.read(64).lstrip()
+                file.seek(0)
+                whole = json.load(file) if start.startswith("{") else None
+            if isinstance(whole, dict) and isinstance(whole.get("data"), list):
+                return list(enumerate(whole["data"], start=1))
+        return files.read_records(path)
 
     def row(self, name: str, text: str, asked: list[Question], budget: int | None) -> Row:
         """The row of a text with its questions."""
@@ -204,19 +186,6 @@ def _text(path: str, root: str | None) -> str:
     return file.read_text(encoding="utf-8").strip()
 
 
-def _read(path: Path) -> Sequence[tuple[int, Record]]:
-    """Records of a file; SQuAD's own JSON is one object around a list."""
-    if path.name.removesuffix(".gz").endswith(".json"):
-        opened = gzip.open if path.suffix == ".gz" else open
-        with opened(path, "rt", encoding="utf-8") as file:
-            start = file.read(64).lstrip()
-            file.seek(0)
-            whole = json.load(file) if start.startswith("{") else None
-        if isinstance(whole, dict) and isinstance(whole.get("data"), list):
-            return list(enumerate(whole["data"], start=1))
-    return files.read_records(path)
-
-
 def _first_words(text: str, limit: int) -> str:
     """The text up to the end of its word number `limit`, white space as it is."""
     words = re.finditer(r"\S+", text := text.strip())
@@ -230,7 +199,7 @@ multirc = PassageSet(
     about="MultiRC: questions on short passages, with several right answers each (in SuperGLUE).",
     splits={"train": ("multirc/train",), "dev": ("multirc/dev", "multirc/val")},
     repo="aps/super_glue",
-    config="multirc",
+    configs=("multirc",),
     hub_splits={"dev": "validation"},
     passages=passage_records.multirc,
 )
@@ -256,7 +225,7 @@ xquad = PassageSet(
     about="SQuAD passages in twelve languages, for evaluation (hf.co/papers/1910.11856); the split is the language.",
     splits={name: (f"xquad/xquad.{name}",) for name in "en ar de el es hi ro ru th tr vi zh".split()},
     repo="google/xquad",
-    config="xquad.{split}",
+    configs=("xquad.{split}",),
     hub_splits=dict.fromkeys("en ar de el es hi ro ru th tr vi zh".split(), "validation"),
     passages=passage_records.squad,
 )
@@ -266,7 +235,7 @@ qmsum = PassageSet(
     about="Meetings with queries that paragraphs answer (hf.co/papers/2104.05938).",
     splits={"train": ("qmsum/train",), "dev": ("qmsum/val", "qmsum/dev"), "test": ("qmsum/test", "longbench/qmsum")},
     repo="Xnhyacinth/LongBench",
-    config="qmsum",
+    configs=("qmsum",),
     budget=300,
     passages=passage_records.qmsum,
 )
@@ -275,7 +244,7 @@ triviaqa_long = PassageSet(
     about="TriviaQA as LongBench has it (hf.co/papers/2308.14508).",
     splits={"test": ("longbench/triviaqa",)},
     repo="Xnhyacinth/LongBench",
-    config="triviaqa",
+    configs=("triviaqa",),
     budget=500,
     passages=passage_records.long_bench,
 )
@@ -284,7 +253,7 @@ gsm8k_prompt = PromptSet(
     about="Few-shot chain-of-thought prompts for GSM8K, each compressed once and used for many questions.",
     splits={"train": ("gsm8k/train",), "test": ("gsm8k/test",)},
     repo="openai/gsm8k",
-    config="main",
+    configs=("main",),
     budget=350,
     instruction=PROMPT_INSTRUCTION,
     pairs=passage_records.gsm8k,

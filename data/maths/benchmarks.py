@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from .. import files, hub
-from ..rows import Row, RowError
+from ..rows import Row
 from .boxed import last_boxed
 
 INSTRUCTION = "Reason step by step, and put your final answer within \\boxed{}."
@@ -32,34 +32,21 @@ def _asked(record: Record, where: str) -> str:
 
 
 @dataclass(frozen=True)
-class Benchmark:
+class Benchmark(hub.PublicSet):
     """A data source: where one benchmark is, and how one of its records becomes a row.
 
     Attributes:
-        task: Name of the source and of the rows' ``task``.
-        splits: Split names, each with the file stems that may hold it in a local folder.
-        repo: Hub repository.
         gold: Final answer of a record, given the record and its place.
         question: Question of a record, given the same.
         columns: Further columns of the row.
-        configs: Configurations of the repository that make up a split together.
-        hub_splits: Our split name to the repository's, where they differ.
-        revision: Commit of the repository; None is the newest.
-        about: One sentence about the set.
     """
 
     provides: ClassVar[tuple[str, ...]] = ("answer",)
 
-    task: str
-    splits: Mapping[str, tuple[str, ...]]
-    repo: str
     gold: Callable[[Record, str], str]
     question: Callable[[Record, str], str] = _asked
     columns: Callable[[Record], dict[str, str]] = lambda record: {}
-    configs: tuple[str | None, ...] = (None,)
-    hub_splits: Mapping[str, str] = field(default_factory=dict)
-    revision: str | None = None
-    about: str = "A public set of math problems with final answers, for evaluation."
+    about: str = field(default="A public set of math problems with final answers, for evaluation.", kw_only=True)
 
     def __call__(
         self,
@@ -84,11 +71,9 @@ class Benchmark:
         Raises:
             RowError: If the split is unknown, the files cannot be had, or a record is malformed.
         """
-        if split not in self.splits:
-            raise RowError(f"data · {self.task} · split · found {split!r} · one of {', '.join(self.splits)}")
         rows: list[Row] = []
         copies: dict[str, int] = {}
-        for where, record in self._records(split, root, revision):
+        for where, record in self.records(split, root, revision):
             question = self.question(record, where)
             digest = hashlib.sha256(question.encode()).hexdigest()[:12]
             copies[digest] = copy = copies.get(digest, 0) + 1
@@ -102,25 +87,6 @@ class Benchmark:
                 }
             )
         return files.take(rows, size, seed, f"data · {self.task}[{split}]")
-
-    def _records(self, split: str, root: str | None, revision: str | None) -> list[tuple[str, dict[str, Any]]]:
-        """Records of a split, each with its place for messages."""
-        stems = self.splits[split]
-        folder = files.data_root(root)
-        if folder is not None:
-            path = files.find_file(folder, stems, f"data · {self.task}[{split}]")
-            return [(f"{path}:{number}", record) for number, record in files.read_records(path)]
-        records = []
-        for config in self.configs:
-            loaded = hub.load_records(
-                self.repo,
-                config=config,
-                split=self.hub_splits.get(split, split),
-                revision=revision or self.revision,
-                otherwise=f"or name a folder by root or {files.ROOT_VARIABLE}: {files.wanted(stems)}",
-            )
-            records += [(f"{self.repo}/{config}[{split}]:{number}", record) for number, record in loaded]
-        return records
 
 
 def _after_hashes(record: Record, where: str) -> str:
