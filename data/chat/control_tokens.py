@@ -1,8 +1,8 @@
 """Control tokens of a tokenizer, and how text that merely spells them is kept from becoming them.
 
-A chat template marks turns with tokens such as `<|im_start|>`. A tokenizer finds those strings wherever they stand,
-so that a user's message, a tool's result or an argument that spells one would open a turn of its own. Here such
-strings are taken out of the text before the template sees it, and come back as the ordinary tokens of their letters.
+A chat template marks turns with tokens such as `<|im_start|>`. A tokenizer finds those strings wherever they are, so
+a user's message, a tool's result or an argument that spells one would open a turn of its own. Here such strings are
+taken out of the text before the template sees it, and come back as the ordinary tokens of their letters.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 _STEERING = re.compile(r"<\|.*\|>|</?(?:think|tools?|tool_\w+|function\w*|\w+_of_turn)>|\[/?[A-Z_]+\]")
 """Added tokens that steer a conversation even if the template at hand does not write them; `<table>` does not."""
 _STAND_INS = range(0x100000, 0x10FFFE)
-"""Private-use characters, which no text has a meaning for."""
+"""Private-use characters."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _control_tokens(tokenizer: Any, template: str, size: int) -> ControlTokens:
 
 @dataclass
 class Escape:
-    """Takes control tokens out of the texts of one row; each is stood in for by a character the row does not use.
+    """Replaces each control token in the texts of one row by a character that the row does not use.
 
     Attributes:
         tokens: What to look for.
@@ -106,10 +106,9 @@ class Escape:
         return tools and self._walk(tools, self.tokens.for_others)
 
     def _message(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        author = message["role"] in ("system", "assistant")
-        patterns = {"tool_calls": self.tokens.for_others}
-        own = self.tokens.for_authors if author else self.tokens.for_others
-        texts = {key: self._walk(value, patterns.get(key, own)) for key, value in message.items()}
+        others = self.tokens.for_others
+        own = self.tokens.for_authors if message["role"] in ("system", "assistant") else others
+        texts = {key: self._walk(value, others if key == "tool_calls" else own) for key, value in message.items()}
         return texts | {"role": message["role"]}
 
     def _walk(self, value: Any, pattern: re.Pattern[str]) -> Any:
@@ -120,10 +119,8 @@ class Escape:
         return [self._walk(item, pattern) for item in value] if isinstance(value, list) else value
 
     def _stand_in(self, match: re.Match[str]) -> str:
-        for character, text in self.found.items():
-            if text == match.group():
-                return character
-        character = next(self.free)
+        known = (character for character, text in self.found.items() if text == match.group())
+        character = next(known, None) or next(self.free)
         self.found[character] = match.group()
         return character
 
@@ -138,12 +135,9 @@ def escape_for(tokens: ControlTokens, *values: Any) -> Escape | None:
 
 def pieces(text: str, stand_ins: Mapping[str, str], cuts: Sequence[int] = ()) -> Iterator[tuple[int, str]]:
     """Cut a rendered text at stand-ins, which are pieces of their own, and at `cuts`; yields (start, piece)."""
-    places = {0, len(text), *cuts}
-    for index, character in enumerate(text) if stand_ins else ():
-        if character in stand_ins:
-            places |= {index, index + 1}
-    ordered = sorted(places)
-    for start, end in pairwise(ordered):
+    found = [index for index, character in enumerate(text) if character in stand_ins] if stand_ins else []
+    places = {0, len(text), *cuts, *found, *(index + 1 for index in found)}
+    for start, end in pairwise(sorted(places)):
         yield start, text[start:end]
 
 

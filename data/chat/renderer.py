@@ -158,13 +158,12 @@ class Renderer:
         for start, part in parts:
             if part in escaped:
                 string, tokens = escaped[part]
-                spelled = tokens.spell(string)
-                ids += spelled
-                offsets += [(start, start + 1)] * len(spelled)
+                more = tokens.spell(string)
+                places = [(0, 1)] * len(more)
             else:
                 more, places = next(ordinary)
-                ids += more
-                offsets += [(start + first, start + last) for first, last in places]
+            ids += more
+            offsets += [(start + first, start + last) for first, last in places]
         return Rendered(ids, _inside(offsets, spans))
 
     def _encode(self, texts: list[str]) -> list[tuple[list[int], list[Span]]]:
