@@ -1,7 +1,7 @@
 """Task families as small programs: which tables are applied to which values.
 
-Families and their names follow arXiv 2505.20278 (two-hop, parallel two-hop, three-hop, five-hop, non-tree). A family of
-your own is one more `Family`; everything that generates, trains and analyses reads only `slots` and `hops`.
+Families and their names follow arXiv 2505.20278 (two-hop, parallel two-hop, three-hop, five-hop, non-tree). To add
+one, add a `Family`: generation, training and analysis read only `slots` and `hops`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Family:
     """A composition of tables.
 
     Attributes:
-        name: As recipes and folders call it.
-        slots: Inputs.
+        name: Its name in recipes and folders.
+        slots: Number of inputs.
         hops: Arguments of each table in order: a number below `slots` is an input, `slots + i` the result of table i.
             The last table gives the answer, the others bridge values.
     """
@@ -39,8 +39,8 @@ class Family:
             values: Values that a slot can take.
 
         Returns:
-            Which entry of each table was used and what it held, both `[rows, hops]`. The entry is the primitive:
-            its arguments read as digits to the base `values`.
+            The entry of each table that was used and its value, both `[rows, hops]`. The entry is the primitive: its
+            arguments are the digits of the number to the base `values`.
         """
         known = [inputs[:, slot] for slot in range(self.slots)]
         used = np.empty((len(inputs), len(self.hops)), dtype=np.int64)
@@ -64,4 +64,4 @@ FAMILIES: dict[str, Family] = {
         Family("non_tree", 3, ((0, 1), (3, 1, 2))),
     )
 }
-"""`one_hop` is not in the paper: a single table, on which arithmetic such as modular addition is learned."""
+"""`one_hop`, a single table for learning arithmetic such as modular addition, is not in the paper."""

@@ -1,49 +1,47 @@
-"""Compositional data sets: what is trained on, and held-out compositions by which of their primitives training used.
+"""Compositional data sets: training rows, and held-out compositions by which of their primitives training uses.
 
 After the generators of arXiv 2505.20278, by definition rather than line by line. We differ where theirs leaks: training
-rows are left out of every held-out type (their three-hop and parallel sets keep about 45 % of them), held-out rows are
-a uniform sample (theirs first drops table rows by chance), and part of type 0 is set apart for the decision to stop,
-which theirs makes on the test set.
+rows are excluded from every held-out type (their three-hop and parallel sets keep about 45 % of them), held-out rows
+are a uniform sample (theirs first drops table rows at random), and early stopping looks at a separate part of type 0
+(theirs looks at the test set).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .families import FAMILIES, Family, Ints
-from .lookup_tables import Table, make_tables, table_hashes
+from .lookup_tables import CompositionError, make_tables
 
 ENUMERATED = 2**23
-"""Up to so many inputs are listed; beyond, inputs are drawn until there are enough."""
+"""Up to this many inputs are enumerated; beyond, inputs are drawn until there are enough."""
 CHUNK = 2**20
 ROUNDS = 4_000
 """Draws of `CHUNK` inputs before a data set counts as impossible."""
 TYPED_HOPS = 3
-"""Families of more tables have type 0 only, as in the paper: 2^hops types would say little."""
+"""Families with more tables have type 0 only, as in the paper: 2^hops types would say little."""
 
-
-class CompositionError(ValueError):
-    """A data set that cannot be made as asked."""
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a data set is made from.
+    """Settings of a data set.
 
     Attributes:
         family: A name in `FAMILIES`.
         values: Values that a slot can take, |X| in the paper.
         rows: Training rows, N in the paper.
-        tables: A name in `tables.KINDS`.
+        tables: A name in `lookup_tables.KINDS`.
         seen: Share of each table's entries that training rows may use.
-        test_size: Rows of each held-out type, at most.
-        validation: Share of the held-out rows of the first type that is set apart for the decision to stop.
-        seed: Of tables and of every draw.
+        test_size: Most rows of each held-out type.
+        validation: Share of the held-out rows of the first type that early stopping looks at.
+        seed: Of the tables and every draw.
     """
 
     family: str = "two_hop"
@@ -57,10 +55,10 @@ class Task:
 
     @property
     def program(self) -> Family:
-        """The family itself.
+        """The family.
 
         Raises:
-            CompositionError: There is none of this name.
+            CompositionError: No family has this name.
         """
         if self.family not in FAMILIES:
             raise CompositionError(f"family · found {self.family!r} · one of {', '.join(FAMILIES)}")
@@ -69,7 +67,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Rows:
-    """Inputs `[rows, slots]` and what each table gives for them, `[rows, hops]`; the last is the answer."""
+    """Inputs `[rows, slots]` and the result of each table, `[rows, hops]`; the last result is the answer."""
 
     inputs: Ints
     results: Ints
@@ -82,12 +80,7 @@ class Rows:
         """`[rows]`."""
         return self.results[:, -1]
 
-    @property
-    def bridges(self) -> Ints:
-        """`[rows, hops - 1]`."""
-        return self.results[:, :-1]
-
-    def take(self, index: NDArray | slice) -> Rows:
+    def take(self, index: Ints | Mask | slice) -> Rows:
         """Some of the rows."""
         return Rows(self.inputs[index], self.results[index])
 
@@ -97,28 +90,27 @@ class Compositions:
     """A data set.
 
     Attributes:
-        task: What it was made from.
-        tables: Flat, one for each hop.
+        task: Its settings.
+        tables: One flat table for each hop.
         used: For each table, which entries training rows use; `[values ** arity]` each.
         train: Training rows.
-        validation: Held-out rows for the decision to stop; neither training nor test rows.
+        validation: Held-out rows for early stopping; neither training nor test rows.
         test: Held-out rows by type.
     """
 
     task: Task
-    tables: tuple[Table, ...]
-    used: tuple[NDArray[np.bool_], ...]
+    tables: tuple[Ints, ...]
+    used: tuple[Mask, ...]
     train: Rows
     validation: Rows
     test: dict[int, Rows]
 
     def metadata(self) -> dict[str, object]:
         """Settings, sizes and hashes as plain data."""
-        rows = hashlib.sha256(np.ascontiguousarray(self.train.inputs, dtype="<i8").tobytes()).hexdigest()
         return {
             "task": asdict(self.task),
-            "table_sha256": table_hashes(self.tables),
-            "train_sha256": rows,
+            "table_sha256": [_sha256(table) for table in self.tables],
+            "train_sha256": _sha256(self.train.inputs),
             "rows": {
                 "train": len(self.train),
                 "validation": len(self.validation),
@@ -131,19 +123,17 @@ def generate(task: Task) -> Compositions:
     """Make a data set; the same task gives the same rows.
 
     Raises:
-        CompositionError: The family is unknown, or it has fewer compositions of seen entries than rows are asked for.
+        CompositionError: The family is unknown, or has fewer compositions of allowed entries than rows are asked for.
     """
     family, rng = task.program, np.random.default_rng([task.seed, 0])
-    try:
-        tables = make_tables(family, task.values, task.tables, rng)
-    except ValueError as error:
-        raise CompositionError(str(error)) from None
-    allowed = tuple(_seen(len(table), task.seen, rng) for table in tables)
-    codes = _train_codes(task, family, tables, allowed, rng)
+    tables = make_tables(family, task.values, task.tables, rng)
+    sizes = [len(table) for table in tables]
+    allowed = [_mask(size, rng.permutation(size)[: round(task.seen * size)]) for size in sizes]
+    codes = _train_codes(task, tables, allowed, rng)
     entries, results = family.keys(_inputs(codes, task), tables, task.values)
     train = Rows(_inputs(codes, task), results)
-    used = tuple(_mask(len(table), entries[:, hop]) for hop, table in enumerate(tables))
-    held_out = {kind: rows for kind, rows in _held_out(task, family, tables, used, codes, rng).items() if len(rows)}
+    used = tuple(_mask(size, entries[:, hop]) for hop, size in enumerate(sizes))
+    held_out = {kind: rows for kind, rows in enumerate(_held_out(task, tables, used, codes, rng)) if len(rows)}
     first = min(held_out, default=0)
     validation = held_out.get(first, train).take(slice(round(task.validation * len(held_out.get(first, ())))))
     test = {
@@ -153,15 +143,11 @@ def generate(task: Task) -> Compositions:
     return Compositions(task, tables, used, train, validation, test)
 
 
-def types_of(entries: Ints, used: tuple[NDArray[np.bool_], ...]) -> Ints:
+def types_of(entries: Ints, used: Sequence[Mask]) -> Ints:
     """The type of each row: 0 if training used all of its primitives, else 1 + the bits of those it used.
 
-    Bits are read with the first table as the highest, so that of two tables type 1 is none, 2 only the second and 3
-    only the first (section 2 of the paper's data description).
-
-    Args:
-        entries: `[rows, hops]`, from `Family.keys`.
-        used: One mask for each table.
+    The first table is the highest bit, so that of two tables type 1 is none, 2 only the second and 3 only the first
+    (section 2 of the paper's data description). `entries` are those of `Family.keys`, `[rows, hops]`.
     """
     bits = np.zeros(len(entries), dtype=np.int64)
     for hop, mask in enumerate(used):
@@ -169,48 +155,55 @@ def types_of(entries: Ints, used: tuple[NDArray[np.bool_], ...]) -> Ints:
     return np.where(bits == 2 ** len(used) - 1, 0, bits + 1)
 
 
-def _seen(size: int, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    return _mask(size, rng.permutation(size)[: round(share * size)])
+def _sha256(array: Ints) -> str:
+    """Hash of the little-endian 64-bit integers."""
+    return hashlib.sha256(np.ascontiguousarray(array, dtype="<i8").tobytes()).hexdigest()
 
 
-def _mask(size: int, entries: Ints) -> NDArray[np.bool_]:
+def _mask(size: int, entries: Ints) -> Mask:
     mask = np.zeros(size, dtype=bool)
     mask[entries] = True
     return mask
 
 
 def _inputs(codes: Ints, task: Task) -> Ints:
-    """Inputs `[rows, slots]` of codes: the slots read as digits."""
+    """Inputs `[rows, slots]`: the digits of the codes to the base `values`."""
     return np.stack(np.unravel_index(codes, (task.values,) * task.program.slots), axis=1).astype(np.int64)
 
 
-def _chunks(task: Task, rng: np.random.Generator) -> Iterator[Ints]:
-    """All codes in order where they can be listed, else random ones without end."""
-    space = task.values**task.program.slots
-    if space <= ENUMERATED:
-        for start in range(0, space, CHUNK):
-            yield np.arange(start, min(start + CHUNK, space))
-    else:
-        for _ in range(ROUNDS):
-            yield rng.integers(space, size=CHUNK)
-
-
-def _train_codes(
+def _collect(
     task: Task,
-    family: Family,
-    tables: tuple[Table, ...],
-    allowed: tuple[NDArray[np.bool_], ...],
+    tables: Sequence[Ints],
     rng: np.random.Generator,
-) -> Ints:
-    """Codes of training rows, uniform without replacement among compositions of seen entries, in random order."""
-    found = np.empty(0, dtype=np.int64)
-    listed = task.values**family.slots <= ENUMERATED
-    for codes in _chunks(task, rng):
-        entries, _ = family.keys(_inputs(codes, task), tables, task.values)
-        codes = codes[np.logical_and.reduce([mask[entries[:, hop]] for hop, mask in enumerate(allowed)])]
-        found = np.concatenate([found, codes]) if listed else np.union1d(found, codes)
-        if not listed and len(found) >= task.rows:
+    kind_of: Callable[[Ints, Ints], Ints],
+    kinds: int,
+    enough: int,
+) -> list[Ints]:
+    """Codes of inputs by kind: all of them where they can be enumerated, else drawn until each kind has `enough`.
+
+    `kind_of` takes codes `[rows]` and their table entries `[rows, hops]`; kinds outside 0..kinds-1 are dropped.
+    """
+    space = task.values**task.program.slots
+    listed = space <= ENUMERATED
+    found = [np.empty(0, dtype=np.int64)] * kinds
+    for start in range(0, space, CHUNK) if listed else range(ROUNDS):
+        codes = np.arange(start, min(start + CHUNK, space)) if listed else rng.integers(space, size=CHUNK)
+        kind = kind_of(codes, task.program.keys(_inputs(codes, task), tables, task.values)[0])
+        for number, known in enumerate(found):
+            more = codes[kind == number]
+            found[number] = np.concatenate([known, more]) if listed else np.union1d(known, more)
+        if not listed and all(len(known) >= enough for known in found):
             break
+    return found
+
+
+def _train_codes(task: Task, tables: Sequence[Ints], allowed: Sequence[Mask], rng: np.random.Generator) -> Ints:
+    """Codes of training rows, uniform without replacement among compositions of allowed entries, in random order."""
+
+    def kind_of(codes: Ints, entries: Ints) -> Ints:
+        return np.where(np.logical_and.reduce([mask[entries[:, hop]] for hop, mask in enumerate(allowed)]), 0, -1)
+
+    (found,) = _collect(task, tables, rng, kind_of, 1, task.rows)
     if len(found) < task.rows:
         raise CompositionError(
             f"rows · {task.rows} of {task.family} with {task.values} values · there are {len(found)} compositions of "
@@ -220,36 +213,15 @@ def _train_codes(
 
 
 def _held_out(
-    task: Task,
-    family: Family,
-    tables: tuple[Table, ...],
-    used: tuple[NDArray[np.bool_], ...],
-    train: Ints,
-    rng: np.random.Generator,
-) -> dict[int, Rows]:
+    task: Task, tables: Sequence[Ints], used: Sequence[Mask], train: Ints, rng: np.random.Generator
+) -> list[Rows]:
     """Held-out rows by type, enough for `test_size` each and the validation rows besides."""
-    kinds = range(2 ** len(family.hops)) if len(family.hops) <= TYPED_HOPS else range(1)
+
+    def kind_of(codes: Ints, entries: Ints) -> Ints:
+        return np.where(np.isin(codes, train), -1, types_of(entries, used))
+
     wanted = round(task.test_size / (1 - task.validation))
-    found = {kind: np.empty(0, dtype=np.int64) for kind in kinds}
-    listed = task.values**family.slots <= ENUMERATED
-    sorted_train = np.sort(train)
-    for codes in _chunks(task, rng):
-        codes = codes[~_among(codes, sorted_train)]
-        entries, _ = family.keys(_inputs(codes, task), tables, task.values)
-        types = types_of(entries, used)
-        for kind in kinds:
-            more = codes[types == kind]
-            found[kind] = np.concatenate([found[kind], more]) if listed else np.union1d(found[kind], more)
-        if not listed and all(len(codes) >= wanted for codes in found.values()):
-            break
-    chosen = {}
-    for kind, codes in found.items():
-        codes = rng.permutation(codes)[:wanted]
-        inputs = _inputs(codes, task)
-        chosen[kind] = Rows(inputs, family.keys(inputs, tables, task.values)[1])
-    return chosen
-
-
-def _among(codes: Ints, ordered: Ints) -> NDArray[np.bool_]:
-    place = np.minimum(np.searchsorted(ordered, codes), len(ordered) - 1)
-    return ordered[place] == codes
+    hops = len(task.program.hops)
+    found = _collect(task, tables, rng, kind_of, 2**hops if hops <= TYPED_HOPS else 1, wanted)
+    inputs = [_inputs(rng.permutation(codes)[:wanted], task) for codes in found]
+    return [Rows(part, task.program.keys(part, tables, task.values)[1]) for part in inputs]

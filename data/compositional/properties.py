@@ -1,4 +1,4 @@
-"""Which primitives a property of the tables gives away, although no training row uses them.
+"""Which primitives follow from a property of the tables although no training row uses them.
 
 The rest of the taxonomy of arXiv 2505.20278 beside equivalent fragments: a model that has found the property (or shares
 one operator between places) knows the entries of a table that follow from those in use.
@@ -18,15 +18,7 @@ Mask = NDArray[np.bool_]
 
 
 def follows(data: Compositions, rows: Rows) -> Mask:
-    """Whether each primitive of a row is in use in training or follows from those in use by the tables' property.
-
-    Args:
-        data: The data set.
-        rows: Any rows of its task.
-
-    Returns:
-        `[rows]`.
-    """
+    """Whether every primitive of a row is used in training or follows from the used ones by the property; `[rows]`."""
     masks = known_entries(data)
     entries, _ = data.task.program.keys(rows.inputs, data.tables, data.task.values)
     return np.logical_and.reduce([mask[entries[:, hop]] for hop, mask in enumerate(masks)])
@@ -39,34 +31,20 @@ def known_entries(data: Compositions) -> tuple[Mask, ...]:
     return tuple(mask.ravel() for mask in EXTENSIONS[data.task.tables](used))
 
 
-def _as_they_are(used: list[Mask]) -> list[Mask]:
-    return used
-
-
-def _any_order(used: list[Mask]) -> list[Mask]:
-    return [np.logical_or.reduce([mask.transpose(order) for order in permutations(range(mask.ndim))]) for mask in used]
-
-
-def _without_last(used: list[Mask]) -> list[Mask]:
-    """Of the first table, whose last argument is ignored."""
-    first, *others = used
-    return [np.broadcast_to(first.any(axis=-1, keepdims=True), first.shape), *others]
-
-
-def _at_any_hop(used: list[Mask]) -> list[Mask]:
-    return [np.logical_or.reduce(used)] * len(used)
-
-
-def _all(used: list[Mask]) -> list[Mask]:
-    """The law of the group gives every entry."""
-    return [np.ones_like(mask) for mask in used]
+def _any_order(mask: Mask) -> Mask:
+    return np.logical_or.reduce([mask.transpose(order) for order in permutations(range(mask.ndim))])
 
 
 EXTENSIONS: dict[str, Callable[[list[Mask]], list[Mask]]] = {
-    "random": _as_they_are,
-    "symmetric": _any_order,
-    "ignored_argument": _without_last,
-    "same_f12": _at_any_hop,
-    "modular_addition": _all,
+    "random": lambda used: used,
+    "symmetric": lambda used: [_any_order(mask) for mask in used],
+    # Only the first table ignores its last argument.
+    "ignored_argument": lambda used: [
+        np.broadcast_to(used[0].any(axis=-1, keepdims=True), used[0].shape),
+        *used[1:],
+    ],
+    "same_f12": lambda used: [np.logical_or.reduce(used)] * len(used),
+    # The group law gives every entry.
+    "modular_addition": lambda used: [np.ones_like(mask) for mask in used],
 }
-"""By the name of the tables' kind."""
+"""By kind of tables: the known entries of each table, from the used ones."""

@@ -1,7 +1,7 @@
-"""Compositions as token sequences: the input's values, then what the model writes, in a vocabulary of their own.
+"""Compositions as token sequences with a vocabulary of their own: the input's values, then what the model writes.
 
-Targets: `direct` writes the answer; `cot` writes the bridge values first; `filler` writes the token `</b>` in their
-place, which costs as many steps and says nothing (the control for `cot`).
+Targets: `direct` is the answer; `cot` is the bridge values, then the answer; `filler` has the token `</b>` in place of
+each bridge value: as many steps without the information (the control for `cot`).
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Sequences:
     """What a model is trained on.
 
     Attributes:
-        tokens: `[rows, slots + written - 1]`, the input and what is written before the answer.
-        labels: Same shape: the token that comes after each position, `IGNORED` where the loss is not. They are shifted
-            already, unlike transformers' labels, which saves the last position of every sequence.
+        tokens: `[rows, slots + written - 1]`, everything before the answer.
+        labels: Same shape: the next token of each position, `IGNORED` where there is no loss. Unlike the labels of
+            transformers they are shifted already, which saves the last position of every sequence.
     """
 
     tokens: Ints
@@ -50,7 +50,7 @@ class Sequences:
 
 
 def to_sequences(rows: Rows, values: int, target: Target) -> Sequences:
-    """Sequences of rows; the loss is on bridges and answer, never on the input, filler or end."""
+    """Sequences of rows; the loss is on bridge values and answer, never on the input, filler or end token."""
     written = written_tokens(rows, values, target)
     whole = np.concatenate([rows.inputs, written], axis=1)
     labels = whole[:, 1:].copy()

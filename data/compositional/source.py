@@ -1,4 +1,4 @@
-"""Compositions as rows of text, for any model with a tokenizer and for the tools that read slots and outputs."""
+"""Compositions as rows of text, for any model with a tokenizer and for `quince probe`."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def rows(
 
     Args:
         split: `train`, `validation`, or `test` for the held-out rows of a type.
-        size: At most so many.
-        seed: Of tables and draws; the splits of one seed belong together.
+        size: Most rows.
+        seed: Of tables and draws; splits of the same seed belong to one data set.
         family: A name in `families.FAMILIES`.
         values: Values a slot can take.
         compositions: Training rows of the data set.
-        tables: A name in `tables.KINDS`.
-        held_out: Which held-out type `test` gives.
+        tables: A name in `lookup_tables.KINDS`.
+        held_out: Held-out type of the split `test`.
 
     Raises:
         RowError: The data set cannot be made, or it has no such split.

@@ -101,9 +101,19 @@ def demonstrations(
 
     Conversations end in the right assistant turn; ``gold`` is that of the last turn.
 
-    Args are those of ``rows`` and:
+    Args:
+        split: ``train``, or one that holds out the thing of its name.
+        size: Number of rows; 1000 for None.
+        seed: Choice of rows.
+        languages: Languages of the users; for the split ``language``, those to leave out.
+        scenarios: Names of scenarios, or their shares; for None all, in the shares of ``plans.MIX``.
+        min_tools: Fewest tools listed, where the scenario needs no more.
+        max_tools: Most tools listed, likewise.
         masking: Probability that names are made up, in the last row.
         masking_start: That probability in the first row, from where it grows linearly; the same for None.
+        descriptions: Language of the tools' descriptions: English, the user's (``target``), or either.
+        name_style: Style of names: ``snake``, or ``mixed``.
+        noise: Probability of slips of the pen in a request.
         requests: Most requests in one conversation over the same tools; all but the last are carried out.
     """
     settings = Settings(split, seed, tuple(languages), scenarios, min_tools, max_tools, descriptions, name_style, noise)

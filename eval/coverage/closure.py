@@ -1,9 +1,9 @@
-"""k-coverage: which inputs are reached from the observed ones by substituting equivalent fragments.
+"""k-coverage: which inputs can be reached from the observed ones by substituting equivalent fragments.
 
-Source: The Coverage Principle (arXiv 2505.20278v1), section 3; retitled in v2. Two fragments are k-equivalent when at
-least k shared contexts give equal outputs and none gives unequal ones; the graph has all inputs as vertices and an edge
-where two inputs differ by one k-equivalent fragment; covered is what a component shares with the observed set. Being
-covered says nothing about which label follows (see `determined.py`).
+Source: The Coverage Principle (arXiv 2505.20278v1), section 3; retitled in v2. Two fragments are k-equivalent when they
+share at least k contexts with equal outputs and none with unequal ones. The vertices of the graph are all inputs, its
+edges join inputs that differ by one k-equivalent fragment, and an input is covered when its component holds an observed
+row. Coverage does not say which label follows (see `determined.py`).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from .search import Hubs, Linkage, search
 
 Mode = Literal["definition", "one_step", "legacy"]
 STEP_CELLS = 2_000_000
-"""Substitutions that are looked up at once."""
+"""Substitutions looked up at once."""
 
 
 @dataclass(frozen=True)
 class Reach:
-    """k-cutoffs and what the caps left open.
+    """k-cutoffs and what the caps left undecided.
 
     Attributes:
-        cutoffs: [Q] highest k at which a query is covered, 0 if never; `largest_k` for an observed one.
+        cutoffs: [Q] highest k at which a query is covered, 0 if never; `largest_k` for an observed query.
         undecided: [Q] the search hit `Caps.vertices`; the cutoff is a lower bound.
-        capped: Subsets whose pairs were capped; cutoffs are lower bounds if there are any.
+        capped: Subsets whose pairs were capped; if there are any, all cutoffs are lower bounds.
     """
 
     cutoffs: IntArray
@@ -56,13 +56,13 @@ def k_cutoffs(
 
     Args:
         observations: The observed set.
-        queries: [Q, slots] codes; values that were never seen are allowed.
+        queries: [Q, slots] codes; unseen values are allowed.
         subsets: Family of fragments; by default all proper subsets.
         largest_k: Where to stop; observed queries get this value.
-        mode: `definition` is the paper's closure over all of X^l, `one_step` a single substitution that leads to an
-            observed row, `legacy` the published script with its quirks (`legacy.py`).
-        pairs: `all_pairs` of the same observations, if at hand; pairs of other subsets than `subsets` are ignored.
-        query_outputs: [Q] outputs of the queries; needed by `legacy` and refused otherwise, since no test label may
+        mode: `definition` is the paper's closure over all of X^l, `one_step` a single substitution into an observed
+            row, `legacy` the published script with its quirks (`legacy.py`).
+        pairs: `all_pairs` of the same observations, to save computing them; subsets not in `subsets` are ignored.
+        query_outputs: [Q] outputs of the queries; required by `legacy`, refused otherwise since no test label may
             enter coverage.
         caps: Bounds on memory.
 
@@ -70,7 +70,7 @@ def k_cutoffs(
         ValueError: The queries do not fit the observations, or `query_outputs` not the mode.
 
     Warns:
-        UserWarning: A cap was in force, so cutoffs are lower bounds; `reach` says which.
+        UserWarning: A cap was hit, so cutoffs are lower bounds; `reach` says which.
     """
     if query_outputs is None and mode == "legacy":
         raise ValueError("mode legacy: query_outputs are missing")
@@ -111,7 +111,7 @@ def covered(
     if mode == "legacy" and query_outputs is not None:
         pairs = pairs_of(observations, subsets, pairs, caps)
         return legacy_cutoffs(observations, queries, query_outputs, pairs, (k,)) == k
-    # From k on, all evidence counts as k, so that this is one level of the sweep.
+    # With `largest_k` = k, stronger evidence counts as k, so this is one level of the sweep.
     cutoffs = k_cutoffs(observations, queries, subsets, k, mode, pairs=pairs, query_outputs=query_outputs, caps=caps)
     return cutoffs == k
 
@@ -126,17 +126,16 @@ def reach(
     pairs: PairsBySubset | None = None,
     caps: Caps = DEFAULT_CAPS,
 ) -> Reach:
-    """`k_cutoffs` of mode `definition` with what the caps left open; cutoffs below `smallest_k` are 0.
+    """`k_cutoffs` of mode `definition` with what the caps left undecided; cutoffs below `smallest_k` are 0.
 
-    Classes are joined for falling k, each k adding the pairs with just this evidence, and only queries that no larger
-    k covered are searched again.
+    As k falls, the pairs with exactly this evidence join their classes, and only queries not covered yet are searched.
     """
     pairs = pairs_of(observations, subsets, pairs, caps)
     table = as_queries(queries, observations)
     sizes = common_sizes(observations, table)
-    _, first, inverse = np.unique(row_keys(table, sizes), return_index=True, return_inverse=True)
+    keys, first, inverse = np.unique(row_keys(table, sizes), return_index=True, return_inverse=True)
     table = table[first]
-    cutoffs = np.where(find_keys(row_keys(table, sizes), _observed_keys(observations, sizes)) >= 0, largest_k, 0)
+    cutoffs = np.where(find_keys(keys, np.sort(row_keys(observations.inputs, sizes))) >= 0, largest_k, 0)
     undecided = np.zeros(len(table), bool)
     linkages = [Linkage(found, largest_k) for found in pairs.values()]
     hubs: dict[Subset, Hubs] = {}
@@ -154,20 +153,16 @@ def reach(
 
 
 def class_counts(observations: Observations, subset: Subset, k: int) -> int:
-    """Number of classes of observed fragments of a subset under the closure of k-equivalence, singletons included."""
+    """Number of classes of a subset's observed fragments under the closure of k-equivalence, with singletons."""
     linkage = Linkage(fragment_pairs(observations, subset), k)
     linkage.join(k)
     return len(np.unique(linkage.labels))
 
 
-def _observed_keys(observations: Observations, sizes: Sequence[int]) -> NDArray[Any]:
-    return np.sort(row_keys(observations.inputs, sizes))
-
-
 def _one_step(observations: Observations, queries: IntArray, pairs: PairsBySubset, largest_k: int) -> IntArray:
-    """Best evidence of a single substitution that turns each query into an observed row."""
+    """Largest evidence of a single substitution that turns each query into an observed row; [Q]."""
     sizes = common_sizes(observations, queries)
-    observed = _observed_keys(observations, sizes)
+    observed = np.sort(row_keys(observations.inputs, sizes))
     cutoffs = np.where(find_keys(row_keys(queries, sizes), observed) >= 0, largest_k, 0)
     for subset, found in pairs.items():
         within = [sizes[slot] for slot in subset]
@@ -180,7 +175,7 @@ def _one_step(observations: Observations, queries: IntArray, pairs: PairsBySubse
 def _best_partner(
     pairs: Pairs, fragment: IntArray, queries: IntArray, observed: NDArray[Any], sizes: Sequence[int]
 ) -> IntArray:
-    """Largest evidence between each query's fragment and one that was observed in the query's context; [Q]."""
+    """Largest evidence between each query's fragment and one observed in the query's context; [Q]."""
     equivalent = pairs.disagree == 0
     left, right, agree = pairs.left[equivalent], pairs.right[equivalent], pairs.agree[equivalent]
     source, target = np.concatenate((left, right)), np.concatenate((right, left))

@@ -1,4 +1,4 @@
-"""Determined coverage: labels that the data pins down, by merging fragments only where nothing contradicts it."""
+"""Determined coverage: labels that follow from the data, by merging fragments only where nothing contradicts it."""
 
 from __future__ import annotations
 
@@ -10,38 +10,25 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .observations import IntArray, Observations, Subset, as_queries, common_sizes, context_of, find_keys, row_keys
-from .pairs import DEFAULT_CAPS, Caps, Pairs, PairsBySubset, pairs_of
+from .pairs import DEFAULT_CAPS, Caps, Pairs, PairsBySubset, distinct_at, pairs_of
 from .search import Hubs, Linkage, components
 
 SEEN = int(np.iinfo(np.int32).max)
-"""Evidence of an observed query: no substitution is needed."""
+"""Evidence of an observed query, which needs no substitution."""
 
 
-@dataclass(frozen=True)
-class Classes:
-    """Classes of the observed fragments of a subset, and the joins that made them.
+@dataclass(frozen=True, kw_only=True)
+class Classes(Pairs):
+    """Classes of the observed fragments of a subset, with the joins that made them as pairs in the order of joining.
 
-    The joins are a forest over fragments: each stands for the join of the class that holds `left` with the one that
-    holds `right`, at that time.
+    A join merges the class that holds `left` with the one that holds `right`; `agree` counts the contexts that both
+    classes had at that time. The joins form a forest over the fragments.
 
     Attributes:
-        subset: Positions.
-        fragments: [F, |I|] observed fragments in lexicographic order.
         labels: [F] class of each fragment, 0..classes-1.
-        left, right: [joins] indices into `fragments`, in the order of the joins.
-        evidence: [joins] contexts that both classes had seen, all with equal outputs.
     """
 
-    subset: Subset
-    fragments: IntArray
     labels: IntArray
-    left: IntArray
-    right: IntArray
-    evidence: IntArray
-
-    def as_pairs(self) -> Pairs:
-        """The joins as equivalent pairs; their closure are the classes."""
-        return Pairs(self.subset, self.fragments, self.left, self.right, self.evidence, np.zeros_like(self.evidence))
 
 
 @dataclass(frozen=True)
@@ -49,11 +36,11 @@ class Determined:
     """Labels that follow from the observations.
 
     Attributes:
-        labels: [Q] the one output that is reached, -1 if none or if subsets disagree.
-        evidence: [Q] weakest join between the query's fragment and the observed one that gives the label, the best
-            over fragments and subsets, at most `largest_k`; 0 without label, `SEEN` for an observed query.
+        labels: [Q] the output that follows, -1 if none does or subsets disagree.
+        evidence: [Q] weakest join between the query's fragment and the observed one that gives the label; of several,
+            the largest, at most `largest_k`. 0 without label, `SEEN` for an observed query.
         conflict: [Q] two subsets give different outputs.
-        classes: Per subset, the classes of its fragments.
+        classes: Classes of the fragments of each subset.
     """
 
     labels: IntArray
@@ -75,20 +62,20 @@ def determine(
 ) -> Determined:
     """Labels of queries by contradiction-aware agglomeration of fragments.
 
-    Per subset, the two classes with most shared contexts of equal output are joined first, only if their maps from
-    context to output nowhere disagree; evidence is counted again on the joined maps; it ends below `k`. A query gets
-    the output that the class of its fragment has in the query's context. Other than the closure of the paper, a join
-    needs the classes as wholes to agree, so a false pair is mostly found out before it spreads.
+    For each subset, the two classes that share most contexts of equal output are joined first, provided that their maps
+    from context to output disagree nowhere. Evidence is recounted on the joined maps, and joining ends below `k`. A
+    query gets the output that the class of its fragment has in the query's context. Unlike in the paper's closure,
+    whole classes must agree, so that a false pair is mostly detected before it spreads.
 
     Args:
         observations: The observed set.
-        queries: [Q, slots] codes; values that were never seen are allowed.
+        queries: [Q, slots] codes; unseen values are allowed.
         k: Least evidence of a join.
         subsets: Family of fragments; by default all proper subsets.
-        pairs: `all_pairs` of the same observations, if at hand.
-        classes: Classes of an earlier call with the same observations, k and subsets, if at hand.
+        pairs: `all_pairs` of the same observations, to save computing them.
+        classes: Those of an earlier call with the same observations, k and subsets.
         largest_k: Where evidence is cut off.
-        caps: Bounds on memory of the pairs. A pair that was left out can only make labels fewer.
+        caps: Bounds on memory of the pairs. Omitted pairs can only mean fewer labels.
     """
     table = as_queries(queries, observations)
     if classes is None:
@@ -114,9 +101,9 @@ def determine(
 def _labels_of_subset(
     observations: Observations, queries: IntArray, classes: Classes, sizes: Sequence[int], largest_k: int
 ) -> tuple[IntArray, IntArray]:
-    """Label (-1: none) and evidence that the classes of one subset give to each query."""
+    """Label (-1: none) and evidence of each query by the classes of one subset."""
     labels, evidence = np.full(len(queries), -1, np.int64), np.zeros(len(queries), np.int64)
-    linkage = Linkage(classes.as_pairs(), largest_k)
+    linkage = Linkage(classes, largest_k)
     for k in range(largest_k, 0, -1):
         if not linkage.join(k):
             continue
@@ -134,11 +121,11 @@ def _labels_of_subset(
 
 
 def agglomerate(observations: Observations, pairs: Pairs, k: int) -> Classes:
-    """Join classes of fragments of one subset, best supported first, as long as nothing contradicts and k is met.
+    """Join classes of fragments of one subset, best supported first, while nothing contradicts and evidence is >= k.
 
-    The queue holds upper bounds of evidence: the sum over the parts of a class counts a context twice when both parts
-    have it. A bound is replaced by the exact count when it comes up, so the order is that of exact counts. Ties go to
-    the classes whose representatives come first in lexicographic order; the order of rows does not matter.
+    The queue holds upper bounds of evidence, since the sum over the parts of a class counts a context twice when both
+    have it. A popped bound is replaced by the exact count, so the order is that of exact counts. Ties go to the classes
+    whose representatives come first in lexicographic order; the order of rows does not matter.
     """
     maps = _maps(observations, pairs)
     bounds: list[dict[int, int]] = [{} for _ in maps]
@@ -166,17 +153,14 @@ def agglomerate(observations: Observations, pairs: Pairs, k: int) -> Classes:
             if count >= k:
                 heapq.heappush(queue, (-count, left, right))
     left, right, evidence = np.array(joins, np.int64).reshape(-1, 3).T
-    return Classes(pairs.subset, pairs.fragments, components(len(maps), left, right), left, right, evidence)
+    labels = components(len(maps), left, right)
+    return Classes(pairs.subset, pairs.fragments, left, right, evidence, np.zeros_like(evidence), labels=labels)
 
 
 def _maps(observations: Observations, pairs: Pairs) -> list[dict[int, int]]:
-    """For each fragment, its map from context to output."""
-    inputs = observations.inputs
-    within = [observations.sizes[slot] for slot in pairs.subset]
-    fragment = find_keys(row_keys(inputs[:, pairs.subset], within), row_keys(pairs.fragments, within))
-    positions = context_of(pairs.subset, observations.slots)
-    keys = row_keys(inputs[:, positions], [observations.sizes[slot] for slot in positions])
-    context = np.unique(keys, return_inverse=True)[1]
+    """Map from context to output of each fragment."""
+    fragment = distinct_at(observations, pairs.subset)[1]
+    context = distinct_at(observations, context_of(pairs.subset, observations.slots))[1]
     maps: list[dict[int, int]] = [{} for _ in pairs.fragments]
     for index, seen, output in zip(fragment.tolist(), context.tolist(), observations.outputs.tolist(), strict=True):
         maps[index][seen] = output
@@ -189,8 +173,7 @@ def _agreement(first: dict[int, int], second: dict[int, int]) -> int:
         first, second = second, first
     count = 0
     for context, output in first.items():
-        other = second.get(context)
-        if other is not None:
+        if (other := second.get(context)) is not None:
             if other != output:
                 return -1
             count += 1
@@ -205,7 +188,7 @@ def _join(
     queue: list[tuple[int, int, int]],
     k: int,
 ) -> None:
-    """Put the smaller class into the larger one, with its map and its bounds."""
+    """Merge the smaller class, its map and its bounds into the larger one."""
     keep, drop = (left, right) if len(maps[left]) >= len(maps[right]) else (right, left)
     maps[keep].update(maps[drop])
     del bounds[keep][drop], bounds[drop][keep]

@@ -1,11 +1,11 @@
-"""Why a query has its verdict: the rows that witness each substitution, or what is missing."""
+"""Why a query has its verdict: the rows that witness each substitution, or the evidence that is missing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,22 +16,8 @@ from .pairs import DEFAULT_CAPS, Caps, PairsBySubset, pairs_of
 from .search import Hubs, Linkage, components, explore
 from .witnesses import Attempt, Graph, Side, Step
 
+Mode = Literal["definition", "determined"]
 Verdict = Literal["seen", "covered", "determined", "ambiguous", "new-primitive", "uncovered"]
-
-
-@dataclass(frozen=True)
-class Path:
-    """How an observed row is reached from the query.
-
-    Attributes:
-        row: The observed row.
-        label: Its output.
-        steps: Substitutions from the query to the row.
-    """
-
-    row: int
-    label: int
-    steps: tuple[Step, ...]
 
 
 @dataclass(frozen=True)
@@ -40,22 +26,22 @@ class Explanation:
 
     Attributes:
         verdict: `seen`; `covered` or `determined` (by mode); `ambiguous` (determined coverage: subsets give different
-            outputs); `new-primitive` (a value of a slot was never observed, or no fragment of the query was that could
-            be replaced at this k); else `uncovered`.
-        label: The output that follows; None if none does. In mode `definition` it is the output of `row`; another path
-            may give another one, since being covered is not being determined.
-        row: The observed row at the end of the steps, None if there is not one.
+            outputs); `new-primitive` (a slot's value was never observed, or no fragment of the query that could be
+            replaced at this k was); else `uncovered`.
+        label: The output that follows, None if none does. In mode `definition` it is the output of `row`, and another
+            path may give another one: covered does not mean determined.
+        row: The observed row at the end of the steps, if there is one.
         steps: Substitutions from the query to `row`.
-        against: For an ambiguous query, a path for each output.
+        against: For an ambiguous query, an explanation of each output.
         missing: For a query that is not reached, the best attempt of each subset, best first.
-        stopped: The closure search hit `Caps.vertices`, so an `uncovered` query may be covered.
+        stopped: The closure search hit `Caps.vertices`, so an `uncovered` query may in fact be covered.
     """
 
     verdict: Verdict
     label: int | None = None
     row: int | None = None
     steps: tuple[Step, ...] = ()
-    against: tuple[Path, ...] = ()
+    against: tuple[Explanation, ...] = ()
     missing: tuple[Attempt, ...] = ()
     stopped: bool = False
 
@@ -64,36 +50,32 @@ def explain(
     observations: Observations,
     query: ArrayLike,
     k: int,
-    mode: Literal["definition", "determined"] = "determined",
+    mode: Mode = "determined",
     subsets: Sequence[Subset] | None = None,
-    *,
-    pairs: PairsBySubset | None = None,
-    determined: Determined | None = None,
-    caps: Caps = DEFAULT_CAPS,
+    **options: Any,
 ) -> Explanation:
-    """Explain the verdict on one query; for several queries make an `Explainer` once.
-
-    Args:
-        observations: The observed set.
-        query: [slots] codes.
-        k: Evidence asked for.
-        mode: Closure of the definition, or determined coverage.
-        subsets: Family of fragments; by default all proper subsets.
-        pairs: `all_pairs` of the same observations, if at hand.
-        determined: A result of `determine` with the same observations, k and subsets (any queries), if at hand.
-        caps: Bounds on memory.
-    """
-    return Explainer(observations, k, mode, subsets, pairs=pairs, determined=determined, caps=caps)(query)
+    """Explain the verdict on one query, [slots] codes; the other arguments are those of `Explainer`."""
+    return Explainer(observations, k, mode, subsets, **options)(query)
 
 
 class Explainer:
-    """Explains verdicts on the same observations; arguments as in `explain`."""
+    """Explains verdicts on the same observations.
+
+    Args:
+        observations: The observed set.
+        k: Required evidence.
+        mode: Closure of the definition, or determined coverage.
+        subsets: Family of fragments; by default all proper subsets.
+        pairs: `all_pairs` of the same observations, to save computing them.
+        determined: A result of `determine` with the same observations, k and subsets, and any queries.
+        caps: Bounds on memory.
+    """
 
     def __init__(
         self,
         observations: Observations,
         k: int,
-        mode: Literal["definition", "determined"] = "determined",
+        mode: Mode = "determined",
         subsets: Sequence[Subset] | None = None,
         *,
         pairs: PairsBySubset | None = None,
@@ -102,23 +84,22 @@ class Explainer:
     ) -> None:
         self._observations, self._mode, self._caps = observations, mode, caps
         self._rows = {tuple(row): index for index, row in enumerate(observations.inputs.tolist())}
-        # One code more per slot stands for every value that was never observed.
+        # One extra code per slot stands for every value that was never observed.
         self._sizes = [size + 1 for size in observations.sizes]
-        links = self._links(k, subsets, pairs, determined)
-        self._sides = {subset: Side(observations, subset) for subset in links}
-        self._classes = links
-        self._hubs = [self._hub(found) for found in links.values()] if mode == "definition" else []
-        self._graphs = {s: Graph(len(found.fragments), found.left, found.right) for s, found in links.items()}
+        self._classes = self._links(k, subsets, pairs, determined)
+        self._sides = {subset: Side(observations, subset) for subset in self._classes}
+        self._hubs = [self._hub(found) for found in self._classes.values()] if mode == "definition" else []
+        self._graphs = {s: Graph(len(found.fragments), found.left, found.right) for s, found in self._classes.items()}
 
     def _hub(self, links: Classes) -> Hubs:
-        linkage = Linkage(links.as_pairs(), 1)
+        linkage = Linkage(links, 1)
         linkage.join(1)
         return Hubs(self._observations, linkage, self._sizes)
 
     def _links(
         self, k: int, subsets: Sequence[Subset] | None, pairs: PairsBySubset | None, determined: Determined | None
     ) -> dict[Subset, Classes]:
-        """The substitutions of each subset: joins of determined coverage, or the k-equivalent pairs."""
+        """Substitutions of each subset: the joins of determined coverage, or the k-equivalent pairs."""
         observations = self._observations
         if self._mode == "determined":
             if determined is None:
@@ -127,9 +108,9 @@ class Explainer:
         links = {}
         for subset, found in pairs_of(observations, subsets, pairs, self._caps).items():
             kept = (found.agree >= k) & (found.disagree == 0)
-            left, right = found.left[kept], found.right[kept]
-            labels = components(len(found.fragments), left, right)
-            links[subset] = Classes(subset, found.fragments, labels, left, right, found.agree[kept])
+            ends, counts = (found.left[kept], found.right[kept]), (found.agree[kept], found.disagree[kept])
+            labels = components(len(found.fragments), *ends)
+            links[subset] = Classes(subset, found.fragments, *ends, *counts, labels=labels)
         return links
 
     def __call__(self, query: ArrayLike) -> Explanation:
@@ -139,23 +120,20 @@ class Explainer:
         if row is not None:
             return Explanation("seen", self._label(row), row)
         vertex = np.minimum(vertex, self._observations.sizes)
-        if self._mode == "determined":
-            return self._determined(vertex)
-        return self._covered(vertex)
+        return self._determined(vertex) if self._mode == "determined" else self._covered(vertex)
 
     def _label(self, row: int) -> int:
         return int(self._observations.outputs[row])
 
     def _determined(self, vertex: IntArray) -> Explanation:
-        """One substitution into a row, per subset, along the joins."""
+        """One substitution into a row for each subset, along the joins."""
         paths = [path for subset in self._sides for path in self._into_row(vertex, subset)]
         if not paths:
             return self._missing(vertex)
         by_label = {path.label: path for path in sorted(paths, key=_weakest)}
         if len(by_label) > 1:
             return Explanation("ambiguous", against=tuple(by_label.values()))
-        best = max(paths, key=_weakest)
-        return Explanation("determined", best.label, best.row, best.steps)
+        return max(paths, key=_weakest)
 
     def _covered(self, vertex: IntArray) -> Explanation:
         """A chain of substitutions into a row."""
@@ -180,10 +158,10 @@ class Explainer:
                 return self._steps(subset, first, np.arange(len(labels)) == second)[1]
         raise AssertionError("two inputs of an explored edge share no hub")
 
-    def _into_row(self, vertex: IntArray, subset: Subset) -> list[Path]:
-        """The best substitution of one subset that leads from an input to an observed row, if there is one.
+    def _into_row(self, vertex: IntArray, subset: Subset) -> list[Explanation]:
+        """The best substitution of one subset from an input into an observed row, if there is one.
 
-        In determined coverage the best is the one whose weakest join is strongest, else the shortest.
+        In determined coverage the best has the strongest weakest join, otherwise it is the shortest.
         """
         side, labels = self._sides[subset], self._classes[subset].labels
         start = side.index(vertex)
@@ -196,11 +174,11 @@ class Explainer:
             goal[side.fragment[group]] = True
             fragments, steps = self._steps(subset, start, goal)
             row = int(group[side.fragment[group] == fragments[-1]][0])
-            paths.append(Path(row, self._label(row), tuple(steps)))
+            paths.append(Explanation("determined", self._label(row), row, tuple(steps)))
         return [max(paths, key=_weakest)] if paths else []
 
     def _steps(self, subset: Subset, start: int, goal: NDArray[np.bool_]) -> tuple[list[int], list[Step]]:
-        """Fragments and substitutions along the links of a subset, from a fragment to the nearest of some others."""
+        """Fragments and substitutions along the links of a subset, from a fragment to the nearest goal."""
         path = self._graphs[subset].path(start, goal)
         assert path is not None, "fragments of one class are linked"
         return path, [self._step(subset, source, target) for source, target in pairwise(path)]
@@ -215,10 +193,10 @@ class Explainer:
             sources, targets = (np.flatnonzero(before == before[end]) for end in (source, target))
         witnesses = side.witnesses(sources.tolist(), targets.tolist())
         before_it, after_it = (tuple(links.fragments[end].tolist()) for end in (source, target))
-        return Step(subset, before_it, after_it, int(links.evidence[link]), witnesses)
+        return Step(subset, before_it, after_it, int(links.agree[link]), witnesses)
 
     def _missing(self, vertex: IntArray, stopped: bool = False) -> Explanation:
-        """What each subset lacks."""
+        """The best attempt of each subset."""
         attempts = [side.attempt(vertex) for side in self._sides.values()]
         attempts.sort(key=lambda found: (found.disagree > 0, -found.agree, -found.seen))
         inputs = self._observations.inputs
@@ -228,5 +206,5 @@ class Explainer:
         return Explanation("new-primitive" if new else "uncovered", missing=tuple(attempts), stopped=stopped)
 
 
-def _weakest(path: Path) -> int:
+def _weakest(path: Explanation) -> int:
     return min(step.evidence for step in path.steps)

@@ -1,18 +1,15 @@
-"""Interchange interventions: does a state at one place carry the intermediate value that the answer is made from?
+"""Interchange interventions: does the state at one place carry the intermediate value that the answer depends on?
 
-After the causal tracing of arXiv 2505.20278: for an input x with answer t take a donor x' that differs in one slot, so
-that its bridge value and its answer t' are others; copy the donor's residual state at one layer and position into the
-run on x, and see whether the model now says t'. Layer l is the residual stream after l blocks, as in `representations`.
+After the causal tracing of arXiv 2505.20278: for an input x with answer t take a donor x' that differs in one slot and
+has another bridge value and another answer t'; copy the donor's residual state at one layer and position into the run
+on x, and see whether the model now answers t'. Layer l is the residual stream after l blocks, as in `representations`.
 
-We differ from the reference's script where it selects: it drops an item if any layer overshoots, and items that prefer
-t' already; here every item counts, except that `prob` needs a donor that moves the probability at all.
+The reference's script drops items where any layer overshoots or where the model prefers t' already. Here every item
+counts, except that `prob` needs a donor that changes the probability at all.
 """
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,50 +17,40 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...data.compositional.generate import Compositions, Rows, types_of
-from .representations import blocks_of, entering
+from .observations import IntArray
+from .representations import blocks_of, entering, inference, recorded_states
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedModel
 
+Floats = NDArray[np.float64]
 SMALLEST_CHANGE = 1e-3
-"""Least change of the probability of t' from x to x' for which a share of it means something."""
+"""Least change of the probability of t' between x and x' for which `effect` is defined."""
 NEAR_TOP = 5
 """`near_top` counts ranks up to this, from 0, as the reference does."""
 
 
 @dataclass(frozen=True)
 class Donors:
-    """Inputs with donors for some of them.
+    """The rows that have a donor, `[items]` indices, with inputs `[items, slots]` and answers `[items]` of both."""
 
-    Attributes:
-        rows: Which of the given rows have a donor, `[items]`.
-        base: Their inputs, `[items, slots]`.
-        base_answers: `[items]`.
-        donors: `[items, slots]`.
-        donor_answers: `[items]`.
-    """
-
-    rows: NDArray[np.int64]
-    base: NDArray[np.int64]
-    base_answers: NDArray[np.int64]
-    donors: NDArray[np.int64]
-    donor_answers: NDArray[np.int64]
+    rows: IntArray
+    base: IntArray
+    base_answers: IntArray
+    donors: IntArray
+    donor_answers: IntArray
 
 
-def find_donors(
-    data: Compositions, rows: Rows, slot: int, hop: int = 0, same_bridge: bool = False, seed: int = 0
-) -> Donors:
-    """Draw a donor for each row: one slot differs, all its primitives were used in training.
+def find_donors(data: Compositions, rows: Rows, slot: int, same_bridge: bool = False) -> Donors:
+    """Draw a donor for each row that has one: it differs in one slot, and training used all its primitives.
 
     Args:
         data: Tables, and which of their entries training used.
         rows: Inputs to find donors for.
         slot: The slot that differs.
-        hop: Table whose result has to differ.
-        same_bridge: Donors with the same result at `hop` instead (a control: swapping them should change nothing). The
-            answers of base and donor may then be equal.
-        seed: Of the draw among the possible donors.
+        same_bridge: Instead of donors with another result of the first table, take those with the same one, whose
+            answer may be equal too: a control, in which swapping should change nothing.
     """
     values, family = data.task.values, data.task.program
     inputs = np.repeat(rows.inputs[:, None], values, axis=1)
@@ -72,33 +59,27 @@ def find_donors(
     usable = (types_of(entries, data.used) == 0).reshape(-1, values)
     usable &= np.arange(values) != rows.inputs[:, slot, None]
     results = results.reshape(len(rows), values, -1)
-    equal = results[:, :, hop] == rows.results[:, hop, None]
+    equal = results[:, :, 0] == rows.results[:, :1]
     usable &= equal if same_bridge else ~equal & (results[:, :, -1] != rows.answers[:, None])
-    lots = np.where(usable, np.random.default_rng(seed).random(usable.shape), -1.0)
-    chosen = lots.argmax(axis=1)
     items = np.flatnonzero(usable.any(axis=1))
-    return Donors(
-        rows=items,
-        base=rows.inputs[items],
-        base_answers=rows.answers[items],
-        donors=inputs[items, chosen[items]],
-        donor_answers=results[items, chosen[items], -1],
-    )
+    chosen = np.where(usable, np.random.default_rng(0).random(usable.shape), -1.0).argmax(axis=1)[items]
+    answers = rows.answers[items], results[items, chosen, -1]
+    return Donors(items, rows.inputs[items], answers[0], inputs[items, chosen], answers[1])
 
 
 @dataclass(frozen=True)
 class Interchange:
-    """What an interchange did, one value an item.
+    """Effects of an interchange, one value per item.
 
     Attributes:
-        effect: `prob`: (p_patched(t') - p_x(t')) / (p_x'(t') - p_x(t')); NaN where the donor does not move it.
+        effect: `prob`: (p_patched(t') - p_x(t')) / (p_x'(t') - p_x(t')); NaN where the donor does not change p(t').
         flipped: The patched answer is t' and the unpatched one was not.
         overtaken: `rank`: t' ranks above t after the patch.
         near_top: `rank`: t' ranks at most `NEAR_TOP`.
-        kept: The patched answer is the unpatched one; what a control looks at.
+        kept: Patched and unpatched answer are equal, as they should be in a control.
     """
 
-    effect: NDArray[np.float64]
+    effect: Floats
     flipped: NDArray[np.bool_]
     overtaken: NDArray[np.bool_]
     near_top: NDArray[np.bool_]
@@ -106,7 +87,7 @@ class Interchange:
 
     def summary(self, chosen: ArrayLike | None = None) -> dict[str, float]:
         """Means over all items, or over the chosen ones (indices or a mask); `items` is how many there are."""
-        part = np.arange(len(self.effect)) if chosen is None else np.asarray(chosen)
+        part = slice(None) if chosen is None else np.asarray(chosen)
         effect = self.effect[part]
         shares = {
             "flips": self.flipped,
@@ -121,36 +102,25 @@ class Interchange:
             **{name: _mean(share[part]) for name, share in shares.items()},
         }
 
-    def by_cutoff(self, cutoffs: ArrayLike, edges: Sequence[int] = (3, 4)) -> dict[str, dict[str, float]]:
-        """Summaries by k-cutoff of the base row; the edges 3 and 4 give the reference's bins k < 3, k = 3, k > 3."""
-        cutoffs = np.asarray(cutoffs)
-        bounds = [(None, edges[0]), *itertools.pairwise(edges), (edges[-1], None)]
-        bins = {}
-        for low, high in bounds:
-            inside = np.ones(len(cutoffs), dtype=bool)
-            inside &= cutoffs >= low if low is not None else True
-            inside &= cutoffs < high if high is not None else True
-            name = f"k < {high}" if low is None else f"k >= {low}" if high is None else f"{low} <= k < {high}"
-            bins[name] = self.summary(inside)
-        return bins
+    def by_cutoff(self, cutoffs: ArrayLike) -> dict[str, dict[str, float]]:
+        """Summaries by k-cutoff of the base row, in the reference's bins k < 3, k = 3, k > 3."""
+        k = np.asarray(cutoffs)
+        bins = {"k < 3": k < 3, "3 <= k < 4": k == 3, "k >= 4": k > 3}
+        return {name: self.summary(inside) for name, inside in bins.items()}
 
 
 class Interchanger:
     """Copies the donors' state at one place into the runs on the base inputs; the answer is the next token.
 
-    Base and donors run once, when it is made, and the patched run once for each place.
+    Base and donors run once, at construction; the patched run happens once per place.
     """
 
     def __init__(
         self, model: PreTrainedModel, base: ArrayLike, donors: ArrayLike, answers: tuple[ArrayLike, ArrayLike]
     ) -> None:
-        """Run the model on base and donors.
+        """Run a causal LM on token ids of base and donors, `[items, positions]` both.
 
-        Args:
-            model: Any causal LM of transformers.
-            base: `[items, positions]` token ids, of equal length.
-            donors: Same shape.
-            answers: Token ids t of the base and t' of the donors, `[items]` each.
+        `answers` are the token ids t of the base and t' of the donors, `[items]` each.
 
         Raises:
             ValueError: Shapes differ.
@@ -160,22 +130,15 @@ class Interchanger:
         self._model, self._blocks = model, blocks_of(model)
         self._base, given = torch.as_tensor(np.asarray(base)), torch.as_tensor(np.asarray(donors))
         if self._base.shape != given.shape:
-            found = f"base {tuple(self._base.shape)} and donors {tuple(given.shape)} differ in shape"
-            raise ValueError(f"interchange: {found}")
-        self._answers = tuple(np.asarray(answer) for answer in answers)
-        self._states: list[Tensor] = []
+            shapes = f"base {tuple(self._base.shape)} and donors {tuple(given.shape)}"
+            raise ValueError(f"interchange: {shapes} differ in shape")
+        self._answers = np.asarray(answers[0]), np.asarray(answers[1])
         self._plain = self._run(self._base)
-        with contextlib.ExitStack() as hooks:
-            for block in self._blocks:
-                hooks.callback(block.register_forward_pre_hook(self._keep, with_kwargs=True).remove)
+        with recorded_states(model) as self._states:
             self._given = self._run(given)
 
     def __call__(self, layer: int, position: int) -> Interchange:
-        """Swap the state at one place.
-
-        Args:
-            layer: Blocks that have run when the state is swapped, from 0 to one less than there are.
-            position: Token whose state is swapped.
+        """Swap the state of the token at `position` before block number `layer`, counted from 0.
 
         Raises:
             ValueError: There is no such layer or position.
@@ -195,39 +158,26 @@ class Interchanger:
             patched = self._run(self._base)
         finally:
             handle.remove()
-        return _compare(self._plain, self._given, patched, *self._answers)
+        return _compare(self._plain, self._given, patched, self._answers)
 
-    def _keep(self, module: nn.Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
-        self._states.append(entering(arguments, options).clone())
-
-    def _run(self, tokens: Tensor) -> NDArray[np.float64]:
+    def _run(self, tokens: Tensor) -> Floats:
         """Probabilities of the next token, `[items, tokens]`."""
         import torch
 
-        was_training = self._model.training
-        self._model.eval()
-        try:
-            with torch.inference_mode():
-                logits = self._model(input_ids=tokens.to(self._model.device)).logits[:, -1]
-                return torch.softmax(logits.double(), dim=-1).cpu().numpy()
-        finally:
-            self._model.train(was_training)
+        with inference(self._model):
+            logits = self._model(input_ids=tokens.to(self._model.device)).logits[:, -1]
+            return torch.softmax(logits.double(), dim=-1).cpu().numpy()
 
 
-def _compare(
-    plain: NDArray[np.float64],
-    given: NDArray[np.float64],
-    patched: NDArray[np.float64],
-    base_answers: NDArray[np.int64],
-    donor_answers: NDArray[np.int64],
-) -> Interchange:
+def _compare(plain: Floats, given: Floats, patched: Floats, answers: tuple[IntArray, IntArray]) -> Interchange:
+    base_answers, donor_answers = answers
     items = np.arange(len(plain))
     own, wanted, found = (p[items, donor_answers] for p in (plain, given, patched))
     moves = wanted - own
     effect = np.full(len(items), np.nan)
     np.divide(found - own, moves, out=effect, where=np.abs(moves) >= SMALLEST_CHANGE)
 
-    def rank_of(answer: NDArray[np.int64]) -> NDArray[np.int64]:
+    def rank_of(answer: IntArray) -> IntArray:
         return (patched > patched[items, answer][:, None]).sum(axis=1)
 
     return Interchange(

@@ -1,10 +1,10 @@
-"""k-coverage as the published script computes it, for comparison with figures that were made by it.
+"""k-coverage as the published script computes it, for comparison with published figures.
 
-Written anew from a description of what `determine_coverage.py` of kaistAI/coverage-principle (commit 49d368b) does.
-It differs from the definition in four ways. Vertices are the observed rows and the queries only, not all inputs. An
-edge asks for equal outputs, so the labels of the queries enter. The key of a bucket is (representative of the class,
-context, output) without the subset, so fragments of different subsets of one size fall together: (5, a, b) with the
-first slot replaced and (a, 5, b) with the second. And which fragment represents a class depends on the order of rows.
+Written anew from a description of `determine_coverage.py` in kaistAI/coverage-principle (commit 49d368b). It differs
+from the definition in four ways. Vertices are only the observed rows and the queries, not all inputs. An edge requires
+equal outputs, so the labels of the queries enter. The key of a bucket is (representative of the class, context, output)
+without the subset, so fragments of different subsets of one size collide: (5, a, b) with the first slot replaced and
+(a, 5, b) with the second. And the representative of a class depends on the order of rows.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from .observations import IntArray, Observations, as_queries, context_of
+from .observations import IntArray, Observations, Subset, as_queries, context_of
 from .pairs import Pairs, PairsBySubset
+from .search import components
 
 Fragment = tuple[int, ...]
 
@@ -43,20 +42,14 @@ def legacy_cutoffs(
     where = np.array([place[tuple(row)] for row in table.tolist()], dtype=np.int64)
     cutoffs = np.zeros(len(table), np.int64)
     for k in ks:
-        component = _components(list(vertex), list(vertex.values()), _representatives(observations, pairs, k))
+        representatives = {subset: _representatives(observations, found, k) for subset, found in pairs.items()}
+        component = _components(list(vertex), list(vertex.values()), representatives)
         cutoffs[np.isin(component[where], component[: len(observations)])] = k
     return cutoffs
 
 
-def _representatives(
-    observations: Observations, pairs: PairsBySubset, k: int
-) -> dict[tuple[int, ...], dict[Fragment, Fragment]]:
-    """Per subset, the fragment that stands for the class of each fragment."""
-    return {subset: _union(observations, found, k) for subset, found in pairs.items()}
-
-
-def _union(observations: Observations, pairs: Pairs, k: int) -> dict[Fragment, Fragment]:
-    """Union by size in the order of the script: fragments as they first occur in the rows, the first wins a tie."""
+def _representatives(observations: Observations, pairs: Pairs, k: int) -> dict[Fragment, Fragment]:
+    """The representative of each fragment's class: union by size, fragments in order of occurrence as in the script."""
     names = [tuple(fragment) for fragment in pairs.fragments.tolist()]
     number = {name: index for index, name in enumerate(names)}
     appears = dict.fromkeys(number[tuple(row)] for row in observations.inputs[:, pairs.subset].tolist())
@@ -85,7 +78,7 @@ def _union(observations: Observations, pairs: Pairs, k: int) -> dict[Fragment, F
 
 
 def _components(
-    vertices: list[Fragment], outputs: list[int], classes: dict[tuple[int, ...], dict[Fragment, Fragment]]
+    vertices: list[Fragment], outputs: list[int], classes: dict[Subset, dict[Fragment, Fragment]]
 ) -> IntArray:
     """Component of each vertex when all vertices of a bucket are connected."""
     buckets: dict[Any, int] = {}
@@ -96,7 +89,4 @@ def _components(
             fragment = tuple(vertex[slot] for slot in subset)
             key = (representative.get(fragment, fragment), tuple(vertex[slot] for slot in context), output)
             ends.append((index, buckets.setdefault(key, index)))
-    edges = np.array(ends, dtype=np.int64).reshape(-1, 2)
-    cells = (np.ones(len(edges), np.int8), (edges[:, 0], edges[:, 1]))
-    graph = coo_array(cells, shape=(len(vertices), len(vertices)))
-    return connected_components(graph, directed=False)[1].astype(np.int64)
+    return components(len(vertices), *np.array(ends, dtype=np.int64).reshape(-1, 2).T)

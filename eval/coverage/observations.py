@@ -1,4 +1,4 @@
-"""What was seen: inputs of a fixed number of slots, each with one output, as integer codes."""
+"""Observed rows: inputs with a fixed number of slots and one output each, as integer codes."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Observations:
     Attributes:
         inputs: [rows, slots] codes of the slot values, in 0..sizes-1, no two rows equal.
         outputs: [rows] codes of the outputs, >= 0.
-        sizes: How many values each slot can take.
-        rows: [rows] where each row first stood in what the caller gave.
+        sizes: Number of values of each slot.
+        rows: [rows] index of each row's first occurrence in the caller's rows.
     """
 
     inputs: IntArray
@@ -43,7 +43,7 @@ class Observations:
 
 
 def observe(inputs: ArrayLike, outputs: ArrayLike, sizes: tuple[int, ...] | None = None) -> Observations:
-    """Check observed rows and remove exact repeats; the first of equal rows stays, the order is kept.
+    """Check observed rows and drop exact repeats; the first of equal rows stays, and the order is kept.
 
     Args:
         inputs: [rows, slots] integer codes >= 0.
@@ -98,20 +98,15 @@ def _codes(values: ArrayLike, name: str, dimensions: int) -> IntArray:
 
 
 def row_keys(table: IntArray, sizes: Sequence[int]) -> NDArray[Any]:
-    """One sortable key per row, equal for equal rows; order is lexicographic.
+    """One key per row of a table of codes, [rows, columns]; keys sort like the rows.
 
-    A mixed-radix number where the table of all inputs has fewer than 2^62 cells, else the bytes of the row. Keys
-    compare only with keys of the same `sizes`.
-
-    Args:
-        table: [rows, columns] codes, each below the size of its column.
-        sizes: Sizes of the columns.
+    A mixed-radix number if there are fewer than 2^62 possible rows, else the bytes of the row. Only keys made with the
+    same column `sizes` are comparable.
     """
     if math.prod(sizes) < 2**62:
         keys = np.zeros(len(table), np.int64)
-        for column, size in enumerate(sizes):
-            keys *= size
-            keys += table[:, column]
+        for column, size in zip(table.T, sizes, strict=True):
+            keys = keys * size + column
         return keys
     # Big-endian bytes sort like the numbers.
     return np.ascontiguousarray(table.astype(">u4")).view(f"V{4 * table.shape[1]}").reshape(-1)
@@ -127,7 +122,7 @@ def find_keys(keys: NDArray[Any], among: NDArray[Any]) -> IntArray:
 
 
 def common_sizes(observations: Observations, queries: IntArray) -> list[int]:
-    """Values of each slot, with those of the queries that were never seen."""
+    """Sizes of the slots, with the unseen values of the queries."""
     tops = queries.max(axis=0, initial=0)
     return [max(size, int(top) + 1) for size, top in zip(observations.sizes, tops, strict=True)]
 

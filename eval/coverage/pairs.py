@@ -1,4 +1,4 @@
-"""Which fragments behave alike: shared contexts with equal and unequal outputs, by a sparse join."""
+"""Which fragments are equivalent: shared contexts with equal and unequal outputs, by a sparse join."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .observations import IntArray, Observations, Subset, context_of, row_keys
 from .observations import subsets as proper_subsets
 
 JOIN_CELLS = 4_000_000
-"""Cells of a sparse product that are held at once."""
+"""Most cells of a sparse product in memory at once."""
 
 
 @dataclass(frozen=True)
 class Caps:
-    """Bounds on memory. What a bound cut off is reported by `Pairs.capped` and `Reach.undecided`.
+    """Bounds on memory. `Pairs.capped` and `Reach.undecided` report what they cut off.
 
     Attributes:
         bucket: Most fragments of one (context, output) that are compared with each other.
@@ -39,9 +39,9 @@ class Capped:
     """What the caps cut off in the join of one subset.
 
     Attributes:
-        bucket: The bound on fragments of a bucket that was in force.
-        buckets: Buckets that were thinned to it.
-        fragments: Memberships of fragments in buckets that were left out.
+        bucket: The bound on the fragments of a bucket.
+        buckets: Number of buckets that were thinned to it.
+        fragments: Number of memberships of fragments in buckets that were dropped.
     """
 
     bucket: int
@@ -53,8 +53,7 @@ class Capped:
 class Pairs:
     """Pairs of observed fragments of one subset with at least one shared context of equal output.
 
-    Counts are exact for every listed pair, also where a cap was in force: a cap can leave a pair out, it cannot make
-    one look better than it is.
+    Counts are exact for every listed pair: a cap can drop a pair, but not change its counts.
 
     Attributes:
         subset: Positions of the fragments.
@@ -80,8 +79,8 @@ PairsBySubset = Mapping[Subset, Pairs]
 def fragment_pairs(observations: Observations, subset: Subset, caps: Caps = DEFAULT_CAPS) -> Pairs:
     """Count agreements and disagreements of the fragments of one subset.
 
-    A sparse join on (context, output) finds the pairs that agree somewhere, which is far fewer than all pairs; shared
-    contexts are then counted for these pairs only. The published script compares all pairs instead.
+    A sparse join on (context, output) finds the pairs that agree somewhere, far fewer than all pairs, and shared
+    contexts are counted for these only. The published script compares all pairs.
 
     Raises:
         ValueError: The subset is not a non-empty proper subset of the positions.
@@ -89,8 +88,8 @@ def fragment_pairs(observations: Observations, subset: Subset, caps: Caps = DEFA
     if not 0 < len(set(subset)) < observations.slots or not set(subset) < set(range(observations.slots)):
         raise ValueError(f"subset {subset}: give some, not all, of the positions 0..{observations.slots - 1}")
     contexts = context_of(subset, observations.slots)
-    fragments, fragment = _group(observations, subset)
-    context = _group(observations, contexts)[1]
+    fragments, fragment = distinct_at(observations, subset)
+    context = distinct_at(observations, contexts)[1]
     group = np.unique(np.stack((context, observations.outputs), axis=1), axis=0, return_inverse=True)[1].reshape(-1)
     by_context = _incidence(fragment, context, len(fragments))
     by_output = _incidence(fragment, group, len(fragments))
@@ -113,7 +112,7 @@ def all_pairs(
 def pairs_of(
     observations: Observations, subsets: Sequence[Subset] | None, pairs: PairsBySubset | None, caps: Caps
 ) -> PairsBySubset:
-    """Pairs of the subsets asked for, made where not at hand; without `subsets`, of all that `pairs` has, or all."""
+    """Pairs of the given subsets, computed where `pairs` lacks them; without `subsets`, all of `pairs`, or all."""
     if subsets is None:
         return all_pairs(observations, None, caps) if pairs is None else pairs
     known = pairs or {}
@@ -121,12 +120,12 @@ def pairs_of(
 
 
 def shared_contexts(observations: Observations, subset: Subset, seed: int = 0) -> NDArray[np.float64]:
-    """How many pairs of fragments of a subset share m contexts, at index m; index 0 is not counted.
+    """How many pairs of a subset's fragments share m contexts, at index m >= 1.
 
-    Exact where the join of all fragments fits into `JOIN_CELLS`, else scaled up from a seeded sample of fragments.
+    Exact if the join of all fragments fits into `JOIN_CELLS`, else scaled up from a seeded sample of fragments.
     """
-    fragments, fragment = _group(observations, subset)
-    context = _group(observations, context_of(subset, observations.slots))[1]
+    fragments, fragment = distinct_at(observations, subset)
+    context = distinct_at(observations, context_of(subset, observations.slots))[1]
     incidence = _incidence(fragment, context, len(fragments))
     share = min(1.0, JOIN_CELLS / max(_cells(incidence)[-1], 1))
     size = max(1, round(share * len(fragments)))
@@ -136,8 +135,8 @@ def shared_contexts(observations: Observations, subset: Subset, seed: int = 0) -
     return shared * len(fragments) / (2 * size)
 
 
-def _group(observations: Observations, positions: Subset) -> tuple[IntArray, IntArray]:
-    """Distinct values at some positions in lexicographic order, and which of them each row has."""
+def distinct_at(observations: Observations, positions: Subset) -> tuple[IntArray, IntArray]:
+    """Distinct values at some positions in lexicographic order, and the index of each row's value."""
     columns = observations.inputs[:, positions]
     keys = row_keys(columns, [observations.sizes[slot] for slot in positions])
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
@@ -145,7 +144,7 @@ def _group(observations: Observations, positions: Subset) -> tuple[IntArray, Int
 
 
 def _incidence(fragment: IntArray, group: IntArray, fragments: int) -> csr_array:
-    """0/1 matrix [fragments, groups]; groups of one fragment cannot make a pair and are left out."""
+    """0/1 matrix [fragments, groups] without groups of one fragment, which cannot give a pair."""
     several = np.bincount(group) > 1
     kept = several[group]
     column = np.cumsum(several)[group[kept]] - 1
@@ -154,7 +153,7 @@ def _incidence(fragment: IntArray, group: IntArray, fragments: int) -> csr_array
 
 
 def _thin(incidence: csr_array, caps: Caps) -> tuple[csr_array, Capped | None]:
-    """Leave evenly spaced fragments out of buckets that are too large for the caps."""
+    """Drop evenly spaced fragments from buckets that exceed the caps."""
     sizes = np.bincount(incidence.indices, minlength=incidence.shape[1]).astype(np.int64)
     limit = min(caps.bucket, int(sizes.max(initial=0)))
     while limit > 1 and _bound(np.minimum(sizes, limit)) > caps.pairs:
@@ -172,7 +171,7 @@ def _thin(incidence: csr_array, caps: Caps) -> tuple[csr_array, Capped | None]:
 
 
 def _bound(sizes: IntArray) -> int:
-    """Pairs that a join over buckets of these sizes can hold at most."""
+    """Most pairs that a join over buckets of these sizes can have."""
     return int((sizes * (sizes - 1) // 2).sum())
 
 
@@ -200,13 +199,13 @@ def _blocks(incidence: csr_array) -> list[tuple[int, int]]:
 
 
 def _cells(incidence: csr_array) -> IntArray:
-    """Cells of the join of the first rows with all rows, at most, for every number of first rows."""
+    """Upper bound of the cells of the join of the first n rows with all rows, for every n."""
     degrees = np.bincount(incidence.indices, minlength=incidence.shape[1]).astype(np.int64)
     return np.concatenate(([0], np.cumsum(degrees[incidence.indices])))[incidence.indptr]
 
 
 def _shared(incidence: csr_array, left: IntArray, right: IntArray) -> IntArray:
-    """In how many columns both rows of each pair stand; the cheaper of two exact ways."""
+    """In how many columns both rows of each pair are set; the cheaper of two exact ways."""
     if not len(left):
         return np.zeros(0, np.int64)
     lengths = np.diff(incidence.indptr)

@@ -1,11 +1,13 @@
-"""Do hidden states cluster by an intermediate value? The intra-inter cosine gap, and a reader of hidden states.
+"""Do hidden states cluster by an intermediate value? The intra-inter cosine gap (IICG), and reading hidden states.
 
-IICG after arXiv 2505.20278: mean cosine of pairs of states that share a value minus that of pairs that do not, at one
-layer and position. Layer l is the residual stream after l blocks, so layer 0 is the embedding.
+IICG after arXiv 2505.20278: the mean cosine of pairs of states with the same value minus that of the other pairs, at
+one layer and position. Layer l is the residual stream after l blocks, so layer 0 is the embedding.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +46,7 @@ def cosine_gap(vectors: ArrayLike, groups: ArrayLike) -> CosineGap:
 
     Args:
         vectors: `[rows, width]`; a zero vector counts as orthogonal to all.
-        groups: `[rows]` labels, or `[rows, parts]` where a group is a combination such as (bridge, x2).
+        groups: Labels `[rows]`, or `[rows, parts]` for combinations such as (bridge, x2).
 
     Raises:
         ValueError: The two differ in rows.
@@ -73,18 +75,14 @@ def cosine_gap(vectors: ArrayLike, groups: ArrayLike) -> CosineGap:
 def gap_map(states: NDArray[Any], tokens: NDArray[np.int64], groups: ArrayLike) -> NDArray[np.float64]:
     """IICG at every layer and position, `[layers, positions]`.
 
-    At a position a causal model has seen the tokens up to it, so rows with equal ones have equal states; they count
-    once, else a cluster would be made of copies.
-
-    Args:
-        states: `[layers, rows, positions, width]`, from `hidden_states`.
-        tokens: `[rows, positions]`.
-        groups: As in `cosine_gap`.
+    Rows whose tokens agree up to a position have equal states there in a causal model; they count once, otherwise
+    clusters would consist of copies. `states` are those of `hidden_states`, `tokens` are `[rows, positions]`, `groups`
+    as in `cosine_gap`.
     """
     groups = np.asarray(groups)
     gaps = np.empty((states.shape[0], states.shape[2]))
     for position in range(states.shape[2]):
-        # What is grouped may depend on later tokens; then equal states in different groups are kept apart.
+        # A group may depend on later tokens; equal states in different groups stay separate.
         labelled = np.concatenate([tokens[:, : position + 1], groups.reshape(len(groups), -1)], axis=1)
         _, first = np.unique(labelled, axis=0, return_index=True)
         for layer in range(states.shape[0]):
@@ -110,51 +108,55 @@ def blocks_of(model: PreTrainedModel) -> nn.ModuleList:
     return found[0]
 
 
-def hidden_states(model: PreTrainedModel, tokens: Any, batch: int = 1024) -> NDArray[np.float32]:
-    """The residual stream of a model, `[layers + 1, rows, positions, width]` in float32.
-
-    Args:
-        model: Any causal LM of transformers.
-        tokens: `[rows, positions]` ids of equal length, without padding.
-        batch: Rows of one forward pass.
-    """
+@contextmanager
+def inference(model: PreTrainedModel) -> Iterator[None]:
+    """Evaluation mode without gradients; afterwards the model is in the mode that it was in before."""
     import torch
 
-    tokens = torch.as_tensor(tokens)
-    blocks, parts = blocks_of(model), []
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            for start in range(0, len(tokens), batch):
-                seen: list[Tensor] = []
-                handles = [block.register_forward_pre_hook(_keep_input(seen), with_kwargs=True) for block in blocks]
-                handles.append(blocks[-1].register_forward_hook(_keep_output(seen)))
-                try:
-                    model(input_ids=tokens[start : start + batch].to(model.device))
-                finally:
-                    for handle in handles:
-                        handle.remove()
-                parts.append(torch.stack(seen).float().cpu().numpy())
+            yield
     finally:
         model.train(was_training)
+
+
+@contextmanager
+def recorded_states(model: PreTrainedModel) -> Iterator[list[Tensor]]:
+    """Record the residual stream before each block and after the last: `layers + 1` of `[rows, positions, width]`."""
+    states: list[Tensor] = []
+
+    def before(block: nn.Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+        states.append(entering(arguments, options).detach().clone())
+
+    def after(block: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
+        states.append((output[0] if isinstance(output, tuple) else output).detach().clone())
+
+    blocks = blocks_of(model)
+    with ExitStack() as hooks:
+        for block in blocks:
+            hooks.callback(block.register_forward_pre_hook(before, with_kwargs=True).remove)
+        hooks.callback(blocks[-1].register_forward_hook(after).remove)
+        yield states
+
+
+def hidden_states(model: PreTrainedModel, tokens: Any, batch: int = 1024) -> NDArray[np.float32]:
+    """The residual stream of a causal LM, `[layers + 1, rows, positions, width]` in float32.
+
+    `tokens` are ids without padding, `[rows, positions]`; `batch` is the number of rows in a forward pass.
+    """
+    import torch
+
+    tokens, parts = torch.as_tensor(tokens), []
+    with inference(model):
+        for start in range(0, len(tokens), batch):
+            with recorded_states(model) as states:
+                model(input_ids=tokens[start : start + batch].to(model.device))
+            parts.append(torch.stack(states).float().cpu().numpy())
     return np.concatenate(parts, axis=1)
 
 
 def entering(arguments: tuple[Any, ...], options: dict[str, Any]) -> Tensor:
     """The residual stream that a block is called with."""
     return arguments[0] if arguments else options["hidden_states"]
-
-
-def _keep_input(seen: list[Tensor]) -> Any:
-    def hook(block: nn.Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
-        seen.append(entering(arguments, options).detach())
-
-    return hook
-
-
-def _keep_output(seen: list[Tensor]) -> Any:
-    def hook(block: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
-        seen.append((output[0] if isinstance(output, tuple) else output).detach())
-
-    return hook

@@ -1,9 +1,9 @@
 """The substitution graph around some queries, explored only where it is needed.
 
-A vertex is any input, observed or not. For one k and one subset, all inputs of one context whose fragments share a
-class are connected with each other (a hub): the classes are transitive and every input is a vertex. So a query is
-covered when a chain of hubs leads from it to a hub that holds an observed row. The search goes out from the queries
-and stops at the first such hub, so the graph over all inputs is never built.
+Every input is a vertex, observed or not. For one k and one subset, all inputs with the same context whose fragments
+share a class are connected (a hub), since classes are transitive. A query is covered if a chain of hubs leads from it
+to a hub that holds an observed row. The search starts at the queries and stops at the first such hub, so the graph over
+all inputs is never built.
 """
 
 from __future__ import annotations
@@ -41,13 +41,12 @@ class Linkage:
         """[F] class of each fragment."""
 
     def join(self, k: int) -> bool:
-        """Join the classes of pairs with evidence k; whether there was any. To be called for falling k."""
+        """Join the classes of pairs with evidence k, for falling k; returns whether there were any."""
         new = self._evidence == k
         if not new.any():
             return False
-        self.labels = components(self.labels.max() + 1, self.labels[self._left[new]], self.labels[self._right[new]])[
-            self.labels
-        ]
+        left, right = self.labels[self._left[new]], self.labels[self._right[new]]
+        self.labels = components(self.labels.max() + 1, left, right)[self.labels]
         return True
 
 
@@ -80,19 +79,19 @@ class Hubs:
         """Keys of the hubs that hold an observed row."""
 
     def of(self, inputs: IntArray) -> tuple[IntArray, Keys]:
-        """Which of the inputs lie in a hub, and its key."""
+        """Indices of the inputs that lie in a hub, and the keys of their hubs."""
         label = self._label(inputs)
         inside = np.flatnonzero(label >= 0)
         table = np.column_stack((label[inside], inputs[inside][:, self._context]))
-        # There are no more classes than possible fragments, so these keys fit where those of inputs do.
+        # There are at most as many classes as possible fragments, so these keys fit if those of the inputs do.
         return inside, row_keys(table, [len(self.members), *(self._sizes[slot] for slot in self._context)])
 
     def size(self, inputs: IntArray) -> int:
-        """How many inputs `expand` would give."""
+        """Number of inputs that `expand` returns."""
         return int(self.members[self._label(inputs)].sum())
 
     def expand(self, inputs: IntArray) -> tuple[IntArray, IntArray]:
-        """All inputs of the hubs of inputs that lie in one, and for each, which given input it came from."""
+        """All inputs of the hubs of the given inputs, each of which lies in one, and the index of its origin."""
         label = self._label(inputs)
         counts = self.members[label]
         origin = np.repeat(np.arange(len(inputs)), counts)
@@ -102,7 +101,7 @@ class Hubs:
         return found, origin
 
     def _label(self, inputs: IntArray) -> IntArray:
-        """Class of each input's fragment; -1 where it was never observed or is alone in its class."""
+        """Class of each input's fragment; -1 if it was never observed or is alone in its class."""
         keys = row_keys(inputs[:, self.subset], [self._sizes[slot] for slot in self.subset])
         fragment = find_keys(keys, self._fragment_keys)
         label = self._labels[fragment]
@@ -111,16 +110,16 @@ class Hubs:
 
 @dataclass
 class Explored:
-    """The part of the graph that a search has seen.
+    """The explored part of the graph.
 
     Attributes:
         inputs: [V, slots] vertices, the queries first.
         keys: [V] their keys.
-        left, right: Parts of the edges; an edge stands for a hub that both ends lie in.
-        visited: Keys of the hubs of each subset that were gone through; none holds an observed row.
+        left, right: Ends of the edges, in parts; both ends of an edge lie in one hub.
+        visited: Keys of the visited hubs of each subset; none holds an observed row.
         touching: [V] the vertex lies in a hub that holds an observed row.
-        frontier: Vertices to go on from; after a stopped search, those that it may not have gone on from.
-        stopped: The search was stopped by its bound.
+        frontier: Vertices to continue from; after a stopped search, those it may not have continued from.
+        stopped: The search hit its bound.
     """
 
     inputs: IntArray
@@ -137,7 +136,7 @@ class Explored:
         return components(len(self.inputs), np.concatenate(self.left), np.concatenate(self.right))
 
     def add(self, inputs: IntArray, keys: Keys) -> IntArray:
-        """Take in inputs, known or new; their positions."""
+        """Add inputs, known or new; returns their positions."""
         unique, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
         order = np.argsort(self.keys, kind="stable")
         place = find_keys(unique, self.keys[order])
@@ -150,13 +149,10 @@ class Explored:
 
 
 def search(hubs: Sequence[Hubs], queries: IntArray, sizes: Sequence[int], most: int) -> tuple[Flags, Flags]:
-    """Which queries are connected to the observed set, and which stay open because `most` was reached.
+    """Which queries are connected to the observed set, and which are undecided because of the bound.
 
-    Args:
-        hubs: Hubs of each subset at one k.
-        queries: [Q, slots] unobserved inputs, no two equal.
-        sizes: Values of each slot.
-        most: Vertices that may be visited besides the queries.
+    `hubs` are those of each subset at one k, `queries` distinct unobserved inputs, [Q, slots], `sizes` the numbers of
+    values of the slots, and `most` bounds the vertices visited besides the queries.
     """
     seen = explore(hubs, queries, sizes, most)
     component = seen.components()
@@ -167,7 +163,7 @@ def search(hubs: Sequence[Hubs], queries: IntArray, sizes: Sequence[int], most: 
 
 
 def explore(hubs: Sequence[Hubs], queries: IntArray, sizes: Sequence[int], most: int) -> Explored:
-    """Go out from the queries until each component touches the observed set or is complete; arguments as `search`."""
+    """Explore from the queries until each component touches the observed set or is complete; arguments as `search`."""
     none: IntArray = np.zeros(0, np.int64)
     start = np.arange(len(queries))
     keys = row_keys(queries, sizes)
@@ -188,7 +184,7 @@ def explore(hubs: Sequence[Hubs], queries: IntArray, sizes: Sequence[int], most:
 
 
 def _step(seen: Explored, index: int, hub: Hubs, sizes: Sequence[int], most: int) -> None:
-    """Go from the frontier through the hubs of one subset, unless that would take too many vertices."""
+    """Expand the frontier through the hubs of one subset, unless that takes too many vertices."""
     inside, keys = hub.of(seen.inputs[seen.frontier])
     touches = find_keys(keys, hub.observed) >= 0
     seen.touching[seen.frontier[inside[touches]]] = True

@@ -20,10 +20,10 @@ class Step:
     Attributes:
         subset: Positions that are replaced.
         source, target: Values before and after.
-        evidence: Shared contexts with equal output, none unequal. In determined coverage, those of the two classes
-            that hold source and target, when they were joined.
-        witnesses: Pairs of rows (indices into `Observations.inputs`), one pair for each of these contexts: a row of
-            the source's side and one of the target's side, equal in context and output.
+        evidence: Shared contexts, all with equal output; in determined coverage, those of the classes of source and
+            target when they were joined.
+        witnesses: For each of these contexts a pair of rows (indices into `Observations.inputs`), one of the source's
+            and one of the target's side, equal in context and output.
     """
 
     subset: Subset
@@ -35,15 +35,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Attempt:
-    """The best that one subset offers for a query that is not reached.
+    """The best substitution that one subset offers for a query that is not reached.
 
     Attributes:
         subset: Positions.
         fragment: The query's values there.
-        seen: Rows that carry the fragment; 0 means that nothing in the data says what it is like.
-        target: The fragment most like it among those observed in the query's context: first one that never disagrees,
-            then one that agrees most. None if no row has the context, or none of those agrees with it anywhere.
-        row: The row that carries the target in the query's context.
+        seen: Rows that have the fragment; with 0, the data say nothing about it.
+        target: The most similar fragment observed in the query's context: first one that never disagrees, then one
+            that agrees most. None if no row has the context, or none of these fragments ever agrees.
+        row: The row that has the target in the query's context.
         agree, disagree: Shared contexts of fragment and target with equal and unequal outputs.
     """
 
@@ -57,7 +57,7 @@ class Attempt:
 
 
 class Side:
-    """The observations seen from one subset: which rows carry which fragment in which context.
+    """The observations by fragment and context of one subset.
 
     Args:
         observations: The observed set.
@@ -83,7 +83,7 @@ class Side:
         return self._contexts.rows([context] if context >= 0 else [])
 
     def witnesses(self, sources: Iterable[int], targets: Iterable[int]) -> tuple[tuple[int, int], ...]:
-        """Pairs of rows of source and target fragments with one context and one output, one pair a context."""
+        """Pairs of rows of source and target fragments with equal context and output, one pair for each context."""
         first = self._by_context(sources)
         second = self._by_context(targets)
         shared = sorted(first.keys() & second.keys())
@@ -101,7 +101,7 @@ class Side:
         best = Attempt(self.subset, values, len(own))
         if not own:
             return best
-        # Rows that share a context with the fragment, and agree there or not.
+        # Rows that share a context with the fragment, and whether they agree with it there.
         rows = self._contexts.rows(own)
         equal = self._outputs[rows] == self._outputs[[own[c] for c in self._contexts.number[rows].tolist()]]
         fragments = self.fragment[rows]
@@ -121,7 +121,7 @@ class Side:
 
 
 def _preference(agree: int, disagree: int) -> tuple[bool, int, int]:
-    """Never disagreeing comes first, then more agreement, then less disagreement."""
+    """Order of attempts: never disagreeing, then more agreement, then less disagreement."""
     return (agree > 0 and not disagree, agree, -disagree)
 
 
@@ -150,7 +150,7 @@ class _Lookup:
         return tuple(self._table[self._first[number]].tolist())
 
     def rows(self, numbers: Iterable[int]) -> IntArray:
-        """Where the rows with some numbers stand in the table."""
+        """Indices of the table's rows with some numbers."""
         parts = [self._order[self._starts[number] : self._starts[number + 1]] for number in numbers]
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 

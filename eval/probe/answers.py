@@ -1,14 +1,14 @@
-"""Which outputs of a model's answer are right, read through the same view as the rows.
+"""Which outputs of a model's answer are right, read by the same reader as the rows.
 
-A verdict is about one output: the tool, the names of the arguments, the clauses of a query. A whole answer is wrong for
-other reasons too, such as a value that no output is about. So the answer takes the place of the right one in the
-request's row, and what the reader then sees is compared with what it sees in the request.
+A verdict concerns one output: the tool, the names of the arguments, the clauses of a query. A whole answer may be wrong
+for other reasons, such as a value that no output contains. So the answer replaces the gold of the request's row, and
+its outputs are compared with the request's own.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 
 from ...data.function_calling.wire.formats import parse_calls, parse_tolerant
 from ...data.rows import Row
-from ...rewards.function_calling.call_alignment import CallScore
 from ...rewards.function_calling.call_scoring import score_parsed
 from ...rewards.function_calling.gold_calls import read_gold
 from ...rewards.sql_execution.query_text import extract_sql
 from .read.slot_rows import NO_OUTPUT, UNKNOWN, Table, view_of
-from .read.slot_schema import ProbeError
+from .read.slot_schema import Output, ProbeError
 from .read.values import output_value
 
 FloatArray = NDArray[np.float64]
@@ -31,10 +30,10 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Reply:
-    """What a model answered to one request.
+    """A model's answer to one request.
 
     Attributes:
-        accuracy: Whether the whole answer is right; of several samples, the share of right ones.
+        accuracy: Share of samples whose whole answer is right; 0 or 1 for a single sample.
         texts: Distinct answers with their shares, which add up to 1.
     """
 
@@ -43,18 +42,11 @@ class Reply:
 
 
 def output_accuracy(test: Table, replies: Mapping[str, Reply]) -> FloatArray | None:
-    """Share of each request's answers in which an output is right, `[requests, outputs]`.
+    """Share of each request's answers in which an output is right, `[requests, outputs]`; `replies` are by row id.
 
-    NaN where there is nothing to compare: no reply, or a request whose right answer lacks the output (it has no verdict
-    either; what is too much shows in other outputs, such as the number of calls) or is unknown. An answer that cannot
-    be read is wrong in every output.
-
-    Args:
-        test: The requests.
-        replies: Replies by row id.
-
-    Returns:
-        None if answers cannot be read as rows of the schema's reader.
+    NaN where there is nothing to compare: no reply, or a request whose gold is unknown or lacks the output (it has no
+    verdict either; superfluous parts show in other outputs, such as the number of calls). An unreadable answer is wrong
+    in every output. None if the schema's reader has no way to read answers.
     """
     answered = ANSWERED.get(test.schema.reader)
     if answered is None:
@@ -71,8 +63,8 @@ def output_accuracy(test: Table, replies: Mapping[str, Reply]) -> FloatArray | N
 def answered_call(row: Row, answer: str) -> Row | None:
     """A row of function calls with an answer as its gold; None if the answer cannot be read.
 
-    Any wire format is read. Calls stand in any order: one that matches a gold call takes its place. One that the scorer
-    accepts is the gold call, so that an argument that may be left out does not count as another argument.
+    Any wire format is read, and calls may be in any order: one that matches a gold call takes its place, and one that
+    the scorer accepts is replaced by the gold call, so that omitting an optional argument makes no difference.
     """
     parsed = parse_calls(answer.rsplit("</think>", 1)[-1])
     if parsed.problems:
@@ -82,11 +74,15 @@ def answered_call(row: Row, answer: str) -> Row | None:
     found, gold = score_parsed(parsed, row), read_gold(row)
     if found.decision == "none":
         return None
-    placed = _placed(found.calls[: len(gold.calls)], found.calls[len(gold.calls) :])
+    # The calls of the answer in the order of the gold ones; other calls fill the gaps and then come last.
+    others = iter(found.calls[len(gold.calls) :])
+    slots = [call if call.found is not None else next(others, None) for call in found.calls[: len(gold.calls)]]
+    placed = [call for call in chain(slots, others) if call is not None]
     right = {id(call.call): dict(call.classes) for call in gold.calls}
+    made_calls = [call for scored in placed if (call := scored.gold if scored.ok else scored.found) is not None]
     made = {
         "decision": found.gold_decision if found.decision_ok else found.decision,
-        "calls": [{"name": call.name, "arguments": call.arguments} for call in map(_call, placed)],
+        "calls": [{"name": call.name, "arguments": call.arguments} for call in made_calls],
         "classes": [right.get(id(call.gold), {}) for call in placed],
         "missing": json.loads(row["gold"]).get("missing") or [] if found.asked_right_slot else [],
     }
@@ -103,22 +99,11 @@ ANSWERED: dict[str, Callable[[Row, str], Row | None]] = {
     "bfcl": answered_call,
     "sql": answered_query,
 }
-"""By reader, how an answer takes the place of the right one."""
-
-
-def _placed(gold: Sequence[CallScore], extra: Sequence[CallScore]) -> list[CallScore]:
-    """The calls of an answer in the order of the gold ones; others fill the gaps, then come last."""
-    others = iter(extra)
-    slots = [call if call.found is not None else next(others, None) for call in gold]
-    return [call for call in chain(slots, others) if call is not None]
-
-
-def _call(scored: CallScore) -> Any:
-    return scored.gold if scored.ok else scored.found
+"""By reader, how an answer replaces the gold of a row."""
 
 
 def _right(test: Table, place: int, answered: Callable[[Row, str], Row | None], text: str) -> FloatArray:
-    """Of one answer to one request, 1 for the outputs that equal the request's own, `[outputs]`."""
+    """1 for each output of one answer that equals the request's own, `[outputs]`."""
     own, none = test.outputs[place].tolist(), np.zeros(len(test.schema.outputs))
     row = answered(test.placed[place].row, text) if max(own) >= 0 else None
     if row is None:
@@ -131,7 +116,7 @@ def _right(test: Table, place: int, answered: Callable[[Row, str], Row | None], 
     return np.array([code >= 0 and _value(output, record) == known[code] for output, known, code in pairs], dtype=float)
 
 
-def _value(output: Any, record: Mapping[str, Any]) -> str | None:
+def _value(output: Output, record: Mapping[str, Any]) -> str | None:
     try:
         return output_value(output, record, "the answer", "the schema")
     except ProbeError:

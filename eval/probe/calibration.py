@@ -1,6 +1,6 @@
-"""Do statuses and k-cutoffs say anything about a model: its accuracy by status, by cutoff, and against baselines.
+"""Do verdicts predict a model's accuracy? Accuracy by status and by k-cutoff, compared with simpler figures.
 
-Coverage is necessary at most: without this page no verdict promises accuracy.
+Coverage is at best necessary: a verdict by itself promises no accuracy.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..coverage.observations import IntArray
 from ..measure.problems import Answer, Problem
 from ..measure.records import find_records, read_record
 from ..measure.statistics import Interval, bounded_mean
@@ -22,26 +23,25 @@ from .slot_analysis import Analysis
 from .statuses import SEEN, STATUSES, SWEEP
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 BINS = (0, 1, 2, 3, 5, 9, 17, 33, SWEEP)
-"""Where a bin of k-cutoffs begins; the last one holds what was seen."""
+"""Lower edges of the bins of k-cutoffs; the last bin is `seen`."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Accuracy beside verdicts, of whole answers or output by output.
+    """Accuracy by verdict, of whole answers or output by output.
 
     Attributes:
+        counts: Answers, or outputs of answers, of each status and bin.
         statuses: Accuracy by status.
         cutoffs: Accuracy by bin of the k-cutoff.
-        counts: Answers, or outputs of answers, of each status and bin.
-        predictors: What tells right ones from wrong ones.
+        predictors: How well figures separate right from wrong ones.
     """
 
+    counts: dict[str, int]
     statuses: dict[str, Interval]
     cutoffs: dict[str, Interval]
-    counts: dict[str, int]
     predictors: tuple[Predictor, ...]
 
 
@@ -49,16 +49,16 @@ class Scale:
 class Calibration:
     """A model's accuracy on judged requests.
 
-    The unit of uncertainty is the input: requests with the same values of all slots that count share their verdict.
+    The unit of uncertainty is the input: requests with equal values of all relevant slots share their verdict.
 
     Attributes:
         model: Name of the model.
         requests: Requests with an answer.
-        inputs: Different inputs among them.
-        unmatched: Requests of the analysis without one.
+        inputs: Distinct inputs among them.
+        unmatched: Requests without an answer.
         whole: Whole answers, by a request's worst status and smallest cutoff.
-        parts: Outputs of answers, by their own statuses; None where answers cannot be read by the schema.
-        outputs: Accuracy by output and status of that output; of whole answers where there are no parts.
+        parts: Outputs of answers, by their own statuses; None where the schema's reader cannot read answers.
+        outputs: Accuracy by output and its status; that of whole answers where there are no parts.
     """
 
     model: str
@@ -71,7 +71,7 @@ class Calibration:
 
 
 def read_answers(folders: Sequence[Path]) -> tuple[str, dict[str, Reply]]:
-    """Replies by row id of one model: greedy answers, else the sampled ones.
+    """The model's name and its replies by row id: greedy answers, or else sampled ones.
 
     Raises:
         RecordError: A folder holds no record.
@@ -85,17 +85,6 @@ def read_answers(folders: Sequence[Path]) -> tuple[str, dict[str, Reply]]:
     return models[0], {name: reply for name, reply in answers if reply is not None}
 
 
-def pooled(runs: Sequence[Mapping[str, Reply]]) -> dict[str, Reply]:
-    """Replies of several models of one kind, such as seeds, as samples of one, where all of them answered."""
-    names = [name for name in runs[0] if all(name in run for run in runs)]
-    made = {}
-    for name in names:
-        own = [run[name] for run in runs]
-        texts = tuple((text, share / len(runs)) for reply in own for text, share in reply.texts)
-        made[name] = Reply(sum(reply.accuracy for reply in own) / len(runs), texts)
-    return made
-
-
 def calibrate(found: Analysis, model: str, answers: Mapping[str, Reply]) -> Calibration:
     """Compare verdicts with a model's accuracy.
 
@@ -107,13 +96,12 @@ def calibrate(found: Analysis, model: str, answers: Mapping[str, Reply]) -> Cali
     Raises:
         ProbeError: No request has an answer.
     """
-    rows = np.array([place for place, name in enumerate(found.test.ids) if name in answers], dtype=np.int64)
+    right = np.array([[answers[name].accuracy if name in answers else np.nan] for name in found.test.ids])
+    rows = np.flatnonzero(~np.isnan(right))
     if not len(rows):
         first = next(iter(found.test.ids), "none")
         raise ProbeError(f"calibrate · no request has an answer (the first is {first!r}) · evaluate these requests")
     clusters = inputs_of(found)
-    right = np.full((len(found.test), 1), np.nan)
-    right[rows, 0] = [answers[found.test.ids[row]].accuracy for row in rows]
     single = {name: values[:, None] for name, values in figures(found).items()}
     whole = _scale(right, found.worst[:, None], found.cutoffs[:, None], single, clusters)
     by_output = output_accuracy(found.test, answers)
@@ -132,7 +120,7 @@ def calibrate(found: Analysis, model: str, answers: Mapping[str, Reply]) -> Cali
 
 
 def inputs_of(found: Analysis) -> IntArray:
-    """Number of each request's input, `[requests]`: equal for equal values of all slots that count for an output."""
+    """Number of each request's input, `[requests]`: equal for equal values of all slots relevant to some output."""
     slots = sorted({slot for part in found.components for slot in part.slots})
     return np.unique(found.test.inputs[:, slots], axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
@@ -163,13 +151,11 @@ def _scale(
     numbers = np.unique(clusters[used], return_inverse=True)[1].reshape(-1)
     chosen = {name: figure[used] for name, figure in several.items()}
     predictors = compare(chosen, right[used], status[used] > SEEN, numbers)
-    return Scale(by_status(values, own, wide), shares, counts, predictors)
+    return Scale(counts, by_status(values, own, wide), shares, predictors)
 
 
 def _reply(problem: Problem) -> Reply | None:
-    drawn: Sequence[Answer] = problem.answers
-    if problem.greedy is not None:
-        drawn = (problem.greedy,)
+    drawn: Sequence[Answer] = problem.answers if problem.greedy is None else (problem.greedy,)
     judged = [answer for answer in drawn if answer.value is not None]
     total = sum(answer.count for answer in judged)
     if not total:

@@ -1,4 +1,4 @@
-"""Candidate rows for one output: those that would settle requests, from a pool or to be written."""
+"""Candidate rows that would settle requests of one output, from a pool or to be written."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .statuses import NEW, UNCOVERED, WEAK
 
 Fragment = tuple[int, ...]
 Key = tuple[int, Subset, Fragment, Fragment]
-"""A missing substitution: component, positions, values there of the rows to add, values of the row that was observed.
+"""A missing substitution: component, positions, their values in the rows to add, and in the observed row.
 
-A single row that is missing has all positions, and no values of what was observed."""
+For a single missing row: all positions, and no values of an observed row."""
 
 MOST_ROUTES = 8
-"""Substitutions looked at for one request, cheapest first."""
+"""Substitutions considered for one request, cheapest first."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class Addition:
 
     Attributes:
         component: Index of the output that it is for.
-        source: Values that the row has at `subset`.
-        target: Values that the template has there.
-        subset: Positions of these values, among the slots that count for the output.
+        source: The row's values at `subset`.
+        target: The template's values there.
+        subset: Positions of these values, among the relevant slots.
         values: [slots of the schema] codes of the row's slots.
         template: Training row to start from.
         label: Code of the output that the row should have.
-        pool: Row of the pool that is such a row, None without one.
+        pool: Such a row of the pool, None without a pool.
     """
 
     component: int
@@ -57,12 +57,12 @@ class Addition:
 
 @dataclass
 class Gap:
-    """Evidence that a substitution lacks, and the requests that it would settle.
+    """Evidence that a substitution lacks.
 
     Attributes:
         missing: Number of rows to add.
         usable: Contexts that an added row may have, with the output that it must have there.
-        waiting: Requests (indices) that the substitution settles.
+        waiting: Indices of the requests that the substitution would settle.
     """
 
     missing: int
@@ -71,33 +71,29 @@ class Gap:
 
 
 class CandidateRows:
-    """Rows that could be added for one output: contexts seen with each fragment, and pool rows by their values."""
+    """Rows that could be added for one output; `used` holds pool rows that are already chosen."""
 
     def __init__(self, found: Analysis, place: int, pool: Table | None, used: set[int]) -> None:
         self.found, self.place = found, place
         self.component: Component = found.components[place]
         self.pool = self._pooled(pool) if pool is not None else None
-        self.pool_table = pool
-        self.used = used
-        tests = self.component.project(found.test.inputs).tolist()
-        self.tests = {tuple(values) for values in tests}
-        self.queries = [tuple(values) for values in tests]
+        self.pool_table, self.used = pool, used
+        self.queries = [tuple(values) for values in self.component.project(found.test.inputs).tolist()]
+        self.tests = set(self.queries)
         self.router = Router(self.component)
         self.contexts = {subset: self._contexts(subset) for subset in self.component.subsets}
 
     def _contexts(self, subset: Subset) -> tuple[dict[Fragment, dict[Fragment, int]], dict[Fragment, set[Fragment]]]:
-        """Fragment to context to output, and context to fragments, of inputs with a clear output."""
-        settled = self.component.settled
-        rest = context_of(subset, settled.observations.slots)
+        """Of inputs with a clear output: fragment to context to output, and context to fragments."""
+        settled, observations = self.component.settled, self.component.settled.observations
+        rest = context_of(subset, observations.slots)
         forward: dict[Fragment, dict[Fragment, int]] = defaultdict(dict)
         back: dict[Fragment, set[Fragment]] = defaultdict(set)
-        for row, (values, label) in enumerate(
-            zip(settled.observations.inputs.tolist(), settled.observations.outputs.tolist(), strict=True)
-        ):
-            if not settled.unclear[row]:
-                fragment, context = tuple(values[i] for i in subset), tuple(values[i] for i in rest)
-                forward[fragment][context] = label
-                back[context].add(fragment)
+        inputs, outputs = (part[~settled.unclear].tolist() for part in (observations.inputs, observations.outputs))
+        for values, label in zip(inputs, outputs, strict=True):
+            fragment, context = tuple(values[i] for i in subset), tuple(values[i] for i in rest)
+            forward[fragment][context] = label
+            back[context].add(fragment)
         return forward, back
 
     def _pooled(self, pool: Table) -> dict[tuple[Fragment, int], list[int]]:
@@ -110,7 +106,7 @@ class CandidateRows:
         return rows
 
     def gaps(self) -> dict[Key, Gap]:
-        """Substitutions that would settle requests of this output."""
+        """Substitutions that would settle requests of this output, with what they lack."""
         status = self.found.statuses[:, self.place]
         wanted = self.found.test.outputs[:, self.component.output].tolist()
         open_rows: dict[tuple[Fragment, int], set[int]] = defaultdict(set)
@@ -146,7 +142,7 @@ class CandidateRows:
                     yield (self.place, subset, source, target), Gap(missing, usable)
 
     def _single_rows(self, query: Fragment, label: int) -> Iterable[tuple[Key, Gap]]:
-        """Rows that one substitution with enough evidence leads to, but that were not observed."""
+        """Unobserved rows that one substitution with enough evidence leads to."""
         whole = tuple(range(len(query)))
         for subset in self.component.subsets:
             for target, agree, _ in self.router.neighbours[subset].of(tuple(query[i] for i in subset)):
@@ -170,7 +166,7 @@ class CandidateRows:
         return tuple(values)
 
     def addition(self, subset: Subset, source: Fragment, target: Fragment, context: Fragment, label: int) -> Addition:
-        """The row for one context: a training row with other values, or the row of the pool most like that."""
+        """The row for one context: a training row with other values, or the most similar row of the pool."""
         train = self.found.train
         template = self._template(subset, source, target, context)
         positions = tuple(self.component.slots[i] for i in subset)
@@ -179,7 +175,7 @@ class CandidateRows:
         pooled = None
         if self.pool is not None and self.pool_table is not None:
             rows = self.pool[self._joined(subset, source, context), label]
-            # A row that was chosen for another output serves this one too.
+            # Prefer a row that is already chosen for another output.
             alike = (self.pool_table.inputs[rows] == np.array(values)).sum(axis=1)
             pooled = max(zip(rows, alike, strict=True), key=lambda pair: (pair[0] in self.used, pair[1]))[0]
             self.used.add(pooled)
@@ -187,7 +183,7 @@ class CandidateRows:
         return Addition(self.place, source, shown, subset, values, template, label, pooled)
 
     def _template(self, subset: Subset, source: Fragment, target: Fragment, context: Fragment) -> int:
-        """The training row with `target` in this context; of a single row, the one most like it."""
+        """The training row with `target` in this context; for a single row, the most similar training row."""
         component = self.component
         if target:
             observed = component.place[self._joined(subset, target, context)]

@@ -1,4 +1,4 @@
-"""One output of the training rows as the coverage engine takes it: slots that matter, settled inputs, pairs, k."""
+"""One output of the training rows as the coverage engine needs it: relevant slots, distinct inputs, pairs, k."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..coverage.null_model import NullModel, smallest_k
-from ..coverage.observations import Subset, subsets
+from ..coverage.observations import IntArray, Subset, subsets
 from ..coverage.pairs import PairsBySubset, all_pairs
 from .noise import Settled, settle
 from .read.slot_rows import NO_OUTPUT, Table
+from .read.slot_schema import Schema
 from .relevance import Relevance, given, select
 
-IntArray = NDArray[np.int64]
-
 LEAST_K = 2
-"""Direct evidence of one shared context is what chance gives, whatever the null model says of many outputs."""
+"""One shared context may always be chance, whatever the null model says."""
 LARGEST_K = 100
 
 
@@ -28,17 +26,17 @@ class Component:
     """One output of the training rows.
 
     Attributes:
-        name: Of the output.
+        name: Name of the output.
         output: Its position in the schema.
-        relevance: Slots that count.
+        relevance: The slots that it depends on.
         rows: Training rows that have this output, `[rows]` indices.
-        settled: Their distinct inputs over those slots.
-        subsets: Fragments, as positions among the slots that count.
-        pairs: Of each, which fragments behave alike.
+        settled: Their distinct inputs over the relevant slots.
+        subsets: Fragments, as positions among the relevant slots.
+        pairs: For each subset, which fragments are equivalent.
         null: What chance alone would give; None with fewer than two slots.
-        k: Evidence that is asked for.
-        agreement: Share of agreement asked for; None is strict.
-        primitives: Fragments that have to be seen somewhere, as positions among the slots that count.
+        k: Required evidence.
+        agreement: Required share of agreement; None is strict.
+        primitives: Fragments that must occur in training, as positions among the relevant slots.
     """
 
     name: str
@@ -55,31 +53,31 @@ class Component:
 
     @property
     def slots(self) -> tuple[int, ...]:
-        """Positions of the slots that count, in the schema."""
+        """Positions of the relevant slots in the schema."""
         return self.relevance.slots
 
     @property
     def warning(self) -> str | None:
-        """What speaks against this k."""
+        """The null model's warning about this k, if there is one."""
         return self.null.warning(self.k, closure=False) if self.null else None
 
     def project(self, inputs: IntArray) -> IntArray:
-        """Inputs over the slots that count, `[rows, slots]`; one empty slot where none counts."""
+        """Inputs over the relevant slots, `[rows, slots]`; one constant slot if none is relevant."""
         return inputs[:, self.slots] if self.slots else np.zeros((len(inputs), 1), dtype=np.int64)
 
     @cached_property
     def place(self) -> dict[tuple[int, ...], int]:
-        """Distinct input to its index."""
+        """Index of each distinct input."""
         return {tuple(values): place for place, values in enumerate(self.settled.observations.inputs.tolist())}
 
     @cached_property
     def known(self) -> dict[Subset, set[tuple[int, ...]]]:
-        """Values of each primitive that some row has."""
+        """Values of each primitive that occur in training."""
         inputs = self.settled.observations.inputs
         return {part: set(map(tuple, inputs[:, part].tolist())) for part in self.primitives}
 
     def unseen(self, query: tuple[int, ...]) -> list[Subset]:
-        """Primitives of a query that no training row has."""
+        """Primitives whose values in a query no training row has."""
         return [part for part in self.primitives if tuple(query[i] for i in part) not in self.known[part]]
 
 
@@ -90,32 +88,29 @@ def components(
 
     Args:
         train: The rows.
-        k: Evidence to ask for; None takes what the null model gives for each output.
-        agreement: Share of agreement asked for; None is strict.
-        like: Components of other rows, whose slots and k are taken over, so that verdicts can be compared.
+        k: Required evidence; None takes what the null model gives for each output.
+        agreement: Required share of agreement; None is strict.
+        like: Components of other rows, whose relevant slots and k are kept so that verdicts can be compared.
     """
     if like:
         return [_component(train, part.output, part.k, part.agreement, part.relevance) for part in like]
-    return [
-        _component(train, output, k, agreement, _relevance(train, output))
-        for output in range(len(train.schema.outputs))
-    ]
+    return [_component(train, output, k, agreement) for output in range(len(train.schema.outputs))]
 
 
-def _relevance(train: Table, output: int) -> Relevance:
-    schema = train.schema
-    rows = np.flatnonzero(train.outputs[:, output] != NO_OUTPUT)
-    inputs, outputs = train.inputs[rows], train.outputs[rows, output]
+def _relevance(schema: Schema, output: int, inputs: IntArray, outputs: IntArray) -> Relevance:
     named = schema.outputs[output].relevant
     if named is not None:
         return given(inputs, outputs, [schema.position(name) for name in named])
     return select(inputs, outputs, [place for place, slot in enumerate(schema.slots) if slot.always])
 
 
-def _component(train: Table, output: int, k: int | None, agreement: float | None, relevance: Relevance) -> Component:
+def _component(
+    train: Table, output: int, k: int | None, agreement: float | None, relevance: Relevance | None = None
+) -> Component:
     schema = train.schema
     rows = np.flatnonzero(train.outputs[:, output] != NO_OUTPUT)
     inputs, outputs = train.inputs[rows], train.outputs[rows, output]
+    relevance = relevance or _relevance(schema, output, inputs, outputs)
     slots = relevance.slots
     shown = inputs[:, slots] if slots else np.zeros((len(rows), 1), dtype=np.int64)
     sizes = tuple(len(train.codes.slots[slot]) for slot in slots) or (1,)
@@ -131,13 +126,13 @@ def _component(train: Table, output: int, k: int | None, agreement: float | None
 
 
 def _family(slots: int, largest: int, declared: Sequence[Subset]) -> tuple[Subset, ...]:
-    """Fragments to substitute: small ones and declared ones, each leaving some context."""
+    """Fragments to substitute: small and declared ones that leave some context."""
     family = {*subsets(slots, largest), *declared} if slots else set()
     return tuple(sorted((part for part in family if len(part) < slots), key=lambda part: (len(part), part)))
 
 
 def _declared(train: Table, slots: tuple[int, ...]) -> list[Subset]:
-    """Declared fragments whose slots all count, as positions among them."""
+    """Declared fragments whose slots are all relevant, as positions among those."""
     found = []
     for names in train.schema.fragments:
         positions = [train.schema.position(name) for name in names]

@@ -1,9 +1,9 @@
-"""Why a request has its verdicts: the rows that witness each substitution, or what is missing, in names and row ids."""
+"""Why a request has its verdicts, in names and row ids: rows that witness each substitution, or what is missing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, cached_property
 
 from ..coverage.explain import Attempt, Explainer
@@ -19,10 +19,10 @@ class Step:
     """One substitution.
 
     Attributes:
-        change: By slot, the request's value and the one put in its place.
-        evidence: Contexts that speak for it.
-        against: Contexts that speak against it; only with noise allowed.
-        witnesses: Pairs of row ids, equal but for the change, with equal outputs.
+        change: By slot, the request's value and the one that replaces it.
+        evidence: Contexts in which the outputs agree.
+        against: Contexts in which they disagree; only where noise is allowed.
+        witnesses: Pairs of row ids that differ only in the change and have equal outputs.
     """
 
     change: dict[str, tuple[str, str]]
@@ -36,16 +36,16 @@ class Reason:
     """Why one output of a request has its status.
 
     Attributes:
-        output: Name.
-        status: Of this output.
+        output: Name of the output.
+        status: Its status.
         follows: The output that follows, None if none does.
         own: The request's own output, None where it has none.
-        evidence: Contexts behind it.
-        k: What was asked for.
-        values: The request's values of the slots that count.
-        steps: Substitutions on the way to the row.
-        rows: Ids of training rows at the end of the way; of a seen request, rows with its values.
-        missing: What would be needed, in words, best first.
+        evidence: Contexts that support the output that follows.
+        k: Required evidence.
+        values: The request's values of the relevant slots.
+        steps: Substitutions that lead to a training row.
+        rows: Ids of training rows that the steps lead to; of a seen request, rows with its values.
+        missing: What is missing, in words, best first.
     """
 
     output: str
@@ -57,19 +57,17 @@ class Reason:
     values: dict[str, str]
     steps: tuple[Step, ...] = ()
     rows: tuple[str, ...] = ()
-    missing: tuple[str, ...] = field(default_factory=tuple)
+    missing: tuple[str, ...] = ()
 
 
-def reasons(found: Analysis, request: int) -> list[Reason]:
-    """Explain every output of a request, by its index in the test table."""
-    return [Reasons(found, place)(request) for place in range(len(found.components))]
+Way = tuple[tuple[Step, ...], tuple[str, ...], tuple[str, ...]]
+"""Steps, rows and what is missing of a `Reason`."""
 
 
 class Reasons:
-    """Explains one output of any number of requests; what that takes is made once, when it is first needed."""
+    """Explains one output, given by its index, of any number of requests; costly parts are made once, on first use."""
 
     def __init__(self, found: Analysis, place: int) -> None:
-        """Take an analysis and the index of one of its outputs."""
         self.found, self.place = found, place
         self.component: Component = found.components[place]
         self._explainer = cache(self._new_explainer)
@@ -89,21 +87,18 @@ class Reasons:
         status, label = int(verdicts.status[request]), int(verdicts.labels[request])
         known = found.train.codes.outputs[component.output]
         own = int(found.test.outputs[request, component.output])
-        steps, rows, missing = self._way(query, status)
         return Reason(
-            output=component.name,
-            status=STATUSES[status],
-            follows=known[label] if label >= 0 else None,
-            own=known[own] if own >= 0 else None,
-            evidence=int(verdicts.evidence[request]),
-            k=component.k,
-            values=self._named(range(len(component.slots)), query),
-            steps=steps,
-            rows=rows,
-            missing=missing,
+            component.name,
+            STATUSES[status],
+            known[label] if label >= 0 else None,
+            known[own] if own >= 0 else None,
+            int(verdicts.evidence[request]),
+            component.k,
+            self._named(range(len(component.slots)), query),
+            *self._way(query, status),
         )
 
-    def _way(self, query: tuple[int, ...], status: int) -> tuple[tuple[Step, ...], tuple[str, ...], tuple[str, ...]]:
+    def _way(self, query: tuple[int, ...], status: int) -> Way:
         component = self.component
         observed = component.place.get(query)
         if observed is not None:
@@ -111,30 +106,27 @@ class Reasons:
             return (), self._ids(observed), () if clear else (self._contradiction(observed),)
         unseen = component.unseen(query)
         if unseen:
-            return (), (), tuple(f"no training row has {self._said(part, query)}" for part in unseen)
+            return (), (), tuple(f"no training row has {self._said(part, [query[i] for i in part])}" for part in unseen)
         if not component.subsets:
-            return (), (), ("fewer than two slots count, so nothing can stand in for these values",)
+            return (), (), ("fewer than two slots are relevant, so nothing can replace these values",)
         return self._noisy(query) if component.agreement is not None else self._strict(query, status)
 
-    def _strict(self, query: tuple[int, ...], status: int) -> tuple[tuple[Step, ...], tuple[str, ...], tuple[str, ...]]:
+    def _strict(self, query: tuple[int, ...], status: int) -> Way:
         made = self._explainer(1 if status == WEAK else self.component.k)(query)
-        steps = tuple(
-            self._step(step.subset, step.source, step.target, step.evidence, 0, step.witnesses) for step in made.steps
-        )
+        steps = (self._step(s.subset, s.source, s.target, s.evidence, 0, s.witnesses) for s in made.steps)
         missing = tuple(self._attempt(attempt) for attempt in made.missing[:3])
-        return steps, self._ids(made.row) if made.row is not None else (), missing
+        return tuple(steps), self._ids(made.row) if made.row is not None else (), missing
 
-    def _noisy(self, query: tuple[int, ...]) -> tuple[tuple[Step, ...], tuple[str, ...], tuple[str, ...]]:
+    def _noisy(self, query: tuple[int, ...]) -> Way:
         routes = self._router.routes(query)
         if not routes:
-            return (), (), ("nothing that was seen in its place behaves like any of its values",)
+            return (), (), ("no training row can be reached by one substitution of equivalent values",)
         best = routes[0]
         witnesses = self._router.witnesses(best)
         step = self._step(best.subset, best.source, best.target, best.agree, best.disagree, witnesses)
-        others = {route.label for route in routes} - {best.label}
+        others = sorted({route.label for route in routes} - {best.label})[:3]
         known = self.found.train.codes.outputs[self.component.output]
-        missing = tuple(f"other rows lead to {known[label]}" for label in sorted(others)[:3])
-        return (step,), self._ids(best.landing), missing
+        return (step,), self._ids(best.landing), tuple(f"other rows lead to {known[label]}" for label in others)
 
     def _step(
         self,
@@ -151,21 +143,19 @@ class Reasons:
         return Step(change, evidence, against, pairs)
 
     def _attempt(self, attempt: Attempt) -> str:
-        subset, fragment = attempt.subset, attempt.fragment
-        said = " and ".join(f"{name} = {value}" for name, value in self._named(subset, fragment).items())
+        said = self._said(attempt.subset, attempt.fragment)
         if not attempt.seen:
             return f"no training row has {said}"
         if attempt.target is None:
-            return f"nothing stands in the place of {said} in a training row that is equal otherwise"
-        other = " and ".join(f"{name} = {value}" for name, value in self._named(subset, attempt.target).items())
-        agree, disagree = attempt.agree, attempt.disagree
+            return f"no training row that is otherwise equal has values that behave like {said}"
+        other, agree, disagree = self._said(attempt.subset, attempt.target), attempt.agree, attempt.disagree
         return f"{said} and {other} share {agree + disagree} contexts: {agree} with equal outputs, {disagree} unequal"
 
     def _contradiction(self, observed: int) -> str:
-        rows = self.component.settled.rows[observed]
-        codes = self.found.train.outputs[self.component.rows[list(rows)], self.component.output]
+        rows = self.component.rows[list(self.component.settled.rows[observed])]
         known = self.found.train.codes.outputs[self.component.output]
-        shown = ", ".join(sorted({known[code] for code in codes.tolist()})[:4])
+        codes = self.found.train.outputs[rows, self.component.output].tolist()
+        shown = ", ".join(sorted({known[code] for code in codes})[:4])
         return f"training rows with these values have different outputs: {shown}"
 
     def _named(self, subset: Sequence[int], values: Sequence[int]) -> dict[str, str]:
@@ -173,8 +163,8 @@ class Reasons:
         slots = [self.component.slots[i] for i in subset]
         return {schema.slots[slot].name: codes.slots[slot][v] for slot, v in zip(slots, values, strict=False)}
 
-    def _said(self, part: Subset, query: Sequence[int]) -> str:
-        return " and ".join(f"{n} = {v}" for n, v in self._named(part, [query[i] for i in part]).items())
+    def _said(self, subset: Subset, values: Sequence[int]) -> str:
+        return " and ".join(f"{name} = {value}" for name, value in self._named(subset, values).items())
 
     def _ids(self, observed: int) -> tuple[str, ...]:
         rows = self.component.rows[list(self.component.settled.rows[observed][:3])]

@@ -1,6 +1,6 @@
-"""What can be said of a split without looking at outputs: leakage, t-way coverage, n-gram overlap, divergence.
+"""Figures of a split that ignore outputs: leakage, t-way coverage, n-gram overlap, divergence.
 
-A report shows them beside the statuses; a coverage tool has a case only where it predicts better than these.
+A report shows them as baselines: statuses are only useful where they predict accuracy better than these.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import asdict, dataclass
 from itertools import combinations
 
 import numpy as np
@@ -19,55 +18,30 @@ from .read.slot_rows import Table
 FloatArray = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Baselines:
-    """Of a test set against a training set.
+def baselines(train: Table, test: Table) -> dict[str, float]:
+    """Figures of a test set against a training set.
 
-    Attributes:
-        same_text: Share of the requests whose text is in the training rows.
-        same_slots: Share whose slot values stand together in a training row.
-        two_way: Mean share of a request's pairs of slot values that a training row has.
-        three_way: The same for triples.
-        ngrams: Mean share of a request's word trigrams that a training text has.
-        atoms: Divergence of slot values (CFQ's atom divergence).
-        compounds: Divergence of pairs of slot values (CFQ's compound divergence).
+    Returns:
+        `same_text`, `same_slots`: share of requests whose text or whose slot values occur in one training row;
+        `two_way`, `three_way`, `ngrams`: mean share of a request's pairs and triples of slot values and of its word
+        trigrams that occur in training; `atoms`, `compounds`: CFQ's divergences, of slot values and of pairs of them.
     """
-
-    same_text: float
-    same_slots: float
-    two_way: float
-    three_way: float
-    ngrams: float
-    atoms: float
-    compounds: float
-
-    def as_dict(self) -> dict[str, float]:
-        """Plain data."""
-        return asdict(self)
-
-
-def baselines(train: Table, test: Table) -> Baselines:
-    """Compute all of them."""
     known_texts, known_slots = set(map(_folded, train.texts)), set(map(tuple, train.inputs.tolist()))
-    return Baselines(
-        same_text=float(np.mean([_folded(text) in known_texts for text in test.texts])),
-        same_slots=float(np.mean([tuple(row) in known_slots for row in test.inputs.tolist()])),
-        two_way=float(t_way(train, test, 2).mean()),
-        three_way=float(t_way(train, test, 3).mean()),
-        ngrams=float(ngram_overlap(train.texts, test.texts).mean()),
-        atoms=divergence(_atoms(train, 1), _atoms(test, 1), 0.5),
-        compounds=divergence(_atoms(train, 2), _atoms(test, 2), 0.1),
-    )
+    return {
+        "same_text": float(np.mean([_folded(text) in known_texts for text in test.texts])),
+        "same_slots": float(np.mean([tuple(row) in known_slots for row in test.inputs.tolist()])),
+        "two_way": float(t_way(train, test, 2).mean()),
+        "three_way": float(t_way(train, test, 3).mean()),
+        "ngrams": float(ngram_overlap(train.texts, test.texts).mean()),
+        "atoms": divergence(_atoms(train, 1), _atoms(test, 1), 0.5),
+        "compounds": divergence(_atoms(train, 2), _atoms(test, 2), 0.1),
+    }
 
 
 def t_way(train: Table, test: Table, t: int, slots: Sequence[int] | None = None) -> FloatArray:
-    """Share of each request's t-tuples of slot values that some training row has, `[requests]` (NIST's t-way).
+    """Share of each request's t-tuples of slot values that occur in a training row, `[requests]` (NIST's t-way).
 
-    Args:
-        train: Training rows.
-        test: Requests.
-        t: Slots of a tuple; where there are fewer slots, all of them.
-        slots: Slots to look at; None takes all.
+    With fewer than `t` slots, the tuple is all of them. `slots` limits the slots considered; None takes all.
     """
     slots = range(train.inputs.shape[1]) if slots is None else slots
     groups = list(combinations(slots, min(t, len(slots)))) if slots else []
@@ -81,19 +55,15 @@ def t_way(train: Table, test: Table, t: int, slots: Sequence[int] | None = None)
 
 
 def ngram_overlap(train: Sequence[str], test: Sequence[str], n: int = 3) -> FloatArray:
-    """Share of each text's word n-grams, with its ends, that a training text has, `[texts]`."""
+    """Share of each text's word n-grams, ends included, that occur in a training text, `[texts]`."""
     known = {gram for text in train for gram in _grams(text, n)}
-    shares = []
-    for text in test:
-        grams = _grams(text, n)
-        shares.append(sum(gram in known for gram in grams) / max(1, len(grams)))
-    return np.array(shares)
+    return np.array([np.mean([gram in known for gram in _grams(text, n)]) for text in test])
 
 
 def divergence(train: Counter[Hashable], test: Counter[Hashable], alpha: float) -> float:
     """1 - sum p^alpha q^(1-alpha) of two distributions, p of training rows (CFQ, arXiv 1912.09713, section 3).
 
-    CFQ takes alpha 0.5 for atoms and 0.1 for compounds, where being in training at all counts more than how often. We
+    CFQ takes alpha 0.5 for atoms and 0.1 for compounds, where occurring at all matters more than the frequency. We
     differ: atoms are slot values and compounds pairs of them, since rows need not be trees of rules, so compounds are
     not weighted by how their parts vary.
     """

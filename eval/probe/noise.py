@@ -1,8 +1,8 @@
-"""Rows that contradict each other: inputs with several outputs, and how sure a pair of fragments is alike.
+"""Contradicting rows: inputs with several outputs, and when fragments count as equivalent all the same.
 
-Strict by default: an input with two outputs has no output, and one disagreement parts two fragments. With an
-`agreement` below 1 (a share), an input has its majority's output where the data do not speak against that share of
-agreement, and fragments count as alike where the 95 % lower bound of their agreement reaches it.
+Strict by default: an input with two outputs has no output, and one disagreement separates two fragments. With an
+`agreement` below 1 (a share), an input has its majority's output unless the 95 % upper bound of the majority's share is
+below it, and fragments are equivalent if the 95 % lower bound of their agreement reaches it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from ..coverage.observations import Observations
-
-IntArray = NDArray[np.int64]
+from ..coverage.observations import IntArray, Observations
 
 
 @dataclass(frozen=True)
@@ -24,10 +22,10 @@ class Settled:
     """One output for each distinct input.
 
     Attributes:
-        observations: Distinct inputs. One without a clear output has a code of its own, so that it agrees with nothing.
-        first_free: Outputs from this code on stand for inputs without a clear output.
-        rows: Per distinct input, the rows that carry it with its output (all of them where it has none).
-        contradicting: Rows whose output is not that of their input.
+        observations: Distinct inputs. One without a clear output has a code of its own, which agrees with nothing.
+        first_free: Codes from here on stand for inputs without a clear output.
+        rows: For each distinct input, its rows with that output; all of its rows if the output is unclear.
+        contradicting: Rows whose output is not the most frequent one of their input.
     """
 
     observations: Observations
@@ -42,13 +40,10 @@ class Settled:
 
 
 def settle(inputs: IntArray, outputs: IntArray, sizes: Sequence[int], agreement: float | None) -> Settled:
-    """Give each distinct input its output.
+    """Give each distinct input of some rows its output.
 
-    Args:
-        inputs: [rows, slots] codes.
-        outputs: [rows] codes.
-        sizes: Values a slot can take.
-        agreement: Share of agreement asked for; None is strict.
+    `inputs` are codes, [rows, slots], `outputs` [rows], `sizes` the numbers of values of the slots; `agreement` is the
+    required share of agreement, None is strict.
     """
     distinct, group = np.unique(inputs, axis=0, return_inverse=True)
     group = group.reshape(-1)
@@ -59,39 +54,32 @@ def settle(inputs: IntArray, outputs: IntArray, sizes: Sequence[int], agreement:
     for place, rows in enumerate(members):
         codes, counts = np.unique(outputs[rows], return_counts=True)
         best = int(counts.argmax())
-        if _clear(int(counts[best]), len(rows), agreement):
-            settled[place] = codes[best]
-            carriers.append(tuple(int(row) for row in rows if outputs[row] == codes[best]))
-        else:
-            settled[place] = free + place
-            carriers.append(tuple(int(row) for row in rows))
+        clear = _clear(int(counts[best]), len(rows), agreement)
+        settled[place] = codes[best] if clear else free + place
+        carriers.append(tuple((rows[outputs[rows] == codes[best]] if clear else rows).tolist()))
         against += len(rows) - int(counts[best])
     observations = Observations(distinct, settled, tuple(sizes), np.arange(len(distinct)))
     return Settled(observations, free, tuple(carriers), against)
 
 
-def lower_bound(agree: IntArray, trials: IntArray, level: float = 0.95) -> NDArray[np.float64]:
-    """One-sided Wilson lower bound of a share, `[pairs]`."""
-    return _bound(agree, trials, level, -1)
-
-
 def alike(agree: IntArray, disagree: IntArray, k: int, agreement: float | None) -> NDArray[np.bool_]:
     """Which pairs of fragments count as equivalent at evidence `k`, `[pairs]`."""
-    enough = agree >= k
-    if agreement is None:
-        return enough & (disagree == 0)
-    return enough & ((disagree == 0) | (lower_bound(agree, agree + disagree) >= agreement))
+    accepted = disagree == 0
+    if agreement is not None:
+        accepted |= wilson_bound(agree, agree + disagree) >= agreement
+    return (agree >= k) & accepted
 
 
 def _clear(most: int, rows: int, agreement: float | None) -> bool:
     if agreement is None or most == rows:
         return most == rows
-    upper = _bound(np.array([most]), np.array([rows]), 0.95, +1)[0]
+    upper = wilson_bound(np.array([most]), np.array([rows]), +1)[0]
     return 2 * most > rows and bool(upper >= agreement)
 
 
-def _bound(successes: IntArray, trials: IntArray, level: float, side: int) -> NDArray[np.float64]:
-    z = norm.ppf(level)
+def wilson_bound(successes: IntArray, trials: IntArray, side: int = -1) -> NDArray[np.float64]:
+    """One-sided 95 % Wilson bound of shares, `[pairs]`: the lower one, or the upper one with `side` +1."""
+    z = norm.ppf(0.95)
     share = successes / np.maximum(trials, 1)
     spread = z * np.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
     return (share + z * z / (2 * trials) + side * spread) / (1 + z * z / trials)

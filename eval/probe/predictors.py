@@ -1,4 +1,4 @@
-"""Which figure of a request tells right answers from wrong ones: k-cutoff, evidence, t-way coverage, n-gram overlap."""
+"""Which figure of a request separates right from wrong answers: k-cutoff, evidence, t-way coverage, n-gram overlap."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..coverage.observations import IntArray
 from ..measure.statistics import Interval
 from .nearest_rows import ngram_overlap, t_way
 from .slot_analysis import Analysis
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 REFERENCE = "k-cutoff"
 """The figure that the others are compared with."""
@@ -22,26 +22,26 @@ DRAWS = 400
 
 @dataclass(frozen=True)
 class Predictor:
-    """How well a figure tells the requests that the model answers.
+    """How well a figure predicts which requests the model answers correctly.
 
     Attributes:
-        name: Of the figure.
-        auc: Chance that a right answer has the larger figure, ties half, with a bootstrap interval; None without right
-            and wrong answers.
-        unseen: The same among what is not `seen`; None without right and wrong ones there.
-        behind: How much larger the area of the k-cutoff is, paired; None as for `auc`, and for the k-cutoff itself.
+        name: Name of the figure.
+        auc: Probability that a right answer has a larger figure than a wrong one, ties counting half, with a bootstrap
+            interval; None without right and wrong answers.
+        auc_unseen: The same among what is not `seen`.
+        behind: The area of the k-cutoff minus this one, paired; None as for `auc`, and for the k-cutoff itself.
         behind_unseen: The same among what is not `seen`.
     """
 
     name: str
     auc: Interval | None
-    unseen: Interval | None
+    auc_unseen: Interval | None
     behind: Interval | None = None
     behind_unseen: Interval | None = None
 
 
 def figures(found: Analysis) -> dict[str, FloatArray]:
-    """What may predict whether a whole answer is right, `[requests]` each; larger is meant to be better."""
+    """Figures that may predict whether a whole answer is right, `[requests]` each; larger should mean better."""
     return {
         REFERENCE: found.cutoffs.astype(float),
         "one-step cutoff": found.smallest("one_step").astype(float),
@@ -54,9 +54,9 @@ def figures(found: Analysis) -> dict[str, FloatArray]:
 
 
 def output_figures(found: Analysis) -> dict[str, FloatArray]:
-    """What may predict whether one output is right, `[requests, outputs]` each.
+    """Figures that may predict whether one output is right, `[requests, outputs]` each.
 
-    t-way coverage is that of the slots that count for the output, so that it knows of the schema what verdicts know.
+    t-way coverage looks at the output's relevant slots only, so that it knows as much of the schema as verdicts do.
     """
     overlap = ngram_overlap(found.train.texts, found.test.texts)
     made = {
@@ -74,15 +74,12 @@ def output_figures(found: Analysis) -> dict[str, FloatArray]:
 def compare(
     figures: Mapping[str, FloatArray], right: FloatArray, unseen: NDArray[np.bool_], clusters: IntArray
 ) -> tuple[Predictor, ...]:
-    """Areas under the curve, and how far each is behind the k-cutoff's.
+    """Areas under the curve, and their differences to that of the k-cutoff.
 
     Only answers in the same column are compared: a figure need not know that one output is harder than another.
 
-    Args:
-        figures: By name, `[requests, columns]`.
-        right: Share of right answers, `[requests, columns]`, NaN where there is none.
-        unseen: What is not `seen`, `[requests, columns]`.
-        clusters: Number of each request's cluster, `[requests]`; the bootstrap draws clusters.
+    All are `[requests, columns]`: the figures, the shares of right answers (NaN without an answer) and what is not
+    `seen`. The bootstrap draws clusters, whose numbers are `[requests]`.
     """
     size = int(clusters.max()) + 1
     drawn = np.random.default_rng(0).multinomial(size, np.full(size, 1 / size), size=DRAWS)
@@ -105,15 +102,10 @@ def auc(figure: FloatArray, right: FloatArray) -> float:
 
 
 def areas(figure: FloatArray, right: FloatArray, weights: FloatArray) -> FloatArray:
-    """Areas under the curve of answers compared within columns, for several weightings of the requests.
+    """Areas under the curve of answers compared within columns, `[draws]`, for several weightings of the requests.
 
-    Args:
-        figure: `[requests, columns]`.
-        right: Shares of right answers, `[requests, columns]`, NaN where there is none.
-        weights: `[draws, requests]`.
-
-    Returns:
-        `[draws]`, NaN where nothing is right or nothing is wrong.
+    `figure` and `right` are `[requests, columns]` as in `compare`, `weights` are `[draws, requests]`. NaN where nothing
+    is right or nothing is wrong.
     """
     won, pairs = np.zeros(len(weights)), np.zeros(len(weights))
     for column in range(right.shape[1]):

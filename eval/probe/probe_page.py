@@ -1,4 +1,4 @@
-"""The report: one page with its style and charts inside, and the same figures as JSON beside it."""
+"""The report: one page with style and charts inline, and the same figures as JSON."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ACROSS = Scale(0, 1, _LEFT, _WIDTH - _RIGHT)
 
 
 def status_chart(counts: Mapping[str, Mapping[str, int]], title: str) -> str:
-    """Draw one bar a name, parted by status."""
+    """Draw one bar for each name, divided by status."""
     parts, height = [], 8 + _ROW * len(counts) + 24
     for line, (name, own) in enumerate(counts.items()):
         y, x = 6 + _ROW * line, float(_LEFT)
@@ -36,16 +36,14 @@ def status_chart(counts: Mapping[str, Mapping[str, int]], title: str) -> str:
         for status, count in own.items():
             width = count / total * (_WIDTH - _RIGHT - _LEFT)
             words = escape(f"{name}: {status} {count} of {total}")
-            parts.append(
-                f'<rect class="fill {COLOURS[status]}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="18">'
-                f"<title>{words}</title></rect>"
-            )
+            bar = f'<rect class="fill {COLOURS[status]}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="18">'
+            parts.append(f"{bar}<title>{words}</title></rect>")
             x += width
     return svg([*parts, _axis(height)], _WIDTH, height, title)
 
 
 def accuracy_chart(shares: Mapping[str, Interval], counts: Mapping[str, int], title: str) -> str:
-    """Draw accuracy with 95 % intervals, a row a group."""
+    """Draw the accuracy of each group with its 95 % interval."""
     height = 8 + _ROW * len(shares) + 24
     parts = [f'<path class="grid" d="M{_ACROSS(tick / 100)} 2V{height - 22}"/>' for tick in range(0, 101, 20)]
     for row, (name, share) in enumerate(shares.items()):
@@ -66,7 +64,7 @@ def _cut(name: str, limit: int = 25) -> str:
 
 
 MEANINGS = {
-    "seen": "the values that count stand together in a training row",
+    "seen": "one training row has all relevant values",
     "determined": "one output follows by substitutions with enough evidence",
     "weak": "one output follows, with too little evidence",
     "ambiguous": "different outputs follow, or training rows contradict each other",
@@ -79,15 +77,15 @@ def write_report(data: Mapping[str, Any], out: Path, names: Sequence[str]) -> Pa
     """Write `index.html` and `probe.json` into a folder and return the page's path.
 
     Args:
-        data: What `summary.summary` returns; `plan` and `calibration` beside it if there are any.
-        out: The folder, made if need be.
-        names: Of the training rows and of the requests, for people.
+        data: What `summary.summary` returns, with `plan` and `calibration` if there are any.
+        out: The folder, created if necessary.
+        names: Displayed names of the training rows and of the requests.
     """
     write_atomic(out / "probe.json", json.dumps(data, indent=1, ensure_ascii=False) + "\n")
     templates, board = files(__package__) / "templates", files("quince.eval.board") / "templates"
     styles = [(board / "board.css"), (templates / "probe.css")]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(percent=_percent, decimal=_decimal, interval=_interval)
+    environment.filters.update(percent=lambda share: f"{100 * share:.1f}", decimal=_decimal, interval=_interval)
     page = environment.from_string((templates / "probe.html").read_text(encoding="utf-8")).render(
         data=data,
         style=Markup("\n".join(style.read_text(encoding="utf-8") for style in styles)),
@@ -121,10 +119,6 @@ def _charts(data: Mapping[str, Any]) -> dict[str, str]:
         both = {"as it is": data["plan"]["before"], "with the rows": data["plan"]["after"]}
         charts["plan"] = status_chart(both, "Requests by status, before and after the rows are added")
     return charts
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
 
 
 def _decimal(value: float | None, digits: int = 2) -> str:

@@ -1,4 +1,4 @@
-"""Which slots an output depends on: contexts over slots that do not matter starve the evidence of those that do."""
+"""Which slots an output depends on. Irrelevant slots would split the contexts and leave too little evidence."""
 
 from __future__ import annotations
 
@@ -6,31 +6,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-IntArray = NDArray[np.int64]
+from ..coverage.observations import IntArray
 
 LEAST_GAIN = 0.005
 """A slot is taken when it explains at least this share of the output's entropy."""
 MOST_SLOTS = 5
 LEAST_CONTRADICTIONS = 0.002
-"""Share of rows against their input's majority from which on a further slot is looked for that parts them."""
+"""Share of rows against their input's majority above which another slot is looked for that separates them."""
 SPREAD = 0.05
-"""By how much of the output's entropy such a slot may thin out the other rows' say."""
+"""By what share of the output's entropy such a slot may raise the left-out entropy."""
 BACK_OFF = 1.0
 """Pseudo-count of the wider group in the estimate for a narrower one."""
 
 
 @dataclass(frozen=True)
 class Relevance:
-    """The slots that count for an output.
+    """The relevant slots of an output.
 
     Attributes:
         slots: Positions, ascending.
-        entropy: Of the output, nats, no row predicting itself.
-        steps: Slots in the order they were taken, each with the conditional entropy given it and those before it;
-            those that count always come first.
-        method: `forward`; `backward` where no slot says anything by itself; `given` by the schema.
+        entropy: Left-out entropy of the output in nats.
+        steps: Slots in the order in which they were taken, each with the conditional entropy given it and those before
+            it; slots with `always` come first.
+        method: `forward`; `backward` where no slot is predictive by itself; `given` by the schema.
     """
 
     slots: tuple[int, ...]
@@ -46,19 +45,15 @@ class Relevance:
 
 
 def select(inputs: IntArray, outputs: IntArray, always: Sequence[int] = ()) -> Relevance:
-    """Choose slots by how well they predict the output of rows that are left out.
+    """Choose slots by how well they predict the output of a row that is left out.
 
     Forward: the slot that lowers the conditional entropy most is taken until none lowers it by `LEAST_GAIN` of the
     output's entropy. The entropy is the mean log-loss of predicting each row from the other rows with its values, so a
-    slot with a value of its own in every row predicts nothing. A slot that explains less is still taken where it parts
-    rows that contradict each other. Where half of the entropy is left, slots may only matter
-    together (as in a random table); then slots are instead dropped from all of them while rows that agree on the rest
-    agree on the output.
+    slot with a different value in every row predicts nothing. A slot that explains less is still taken if it separates
+    contradicting rows. If more than half of the entropy is left, slots may matter only together (as in a random table);
+    then, starting from all slots, those are dropped without which rows still do not contradict each other.
 
-    Args:
-        inputs: [rows, slots] codes.
-        outputs: [rows] codes.
-        always: Slots that count in any case.
+    `inputs` are codes, [rows, slots], and `outputs` [rows]; the slots `always` are taken in any case.
     """
     fixed = tuple(sorted(always))
     entropy = left_out_entropy(_groups(inputs[:, :0]), outputs)
@@ -75,27 +70,24 @@ def select(inputs: IntArray, outputs: IntArray, always: Sequence[int] = ()) -> R
 def given(inputs: IntArray, outputs: IntArray, slots: Sequence[int]) -> Relevance:
     """The slots that a schema names, with what they explain."""
     entropy = left_out_entropy(_groups(inputs[:, :0]), outputs)
-    steps = [
-        (slot, left_out_entropy(_groups(inputs[:, slots[: place + 1]]), outputs)) for place, slot in enumerate(slots)
-    ]
-    return Relevance(tuple(sorted(slots)), entropy, tuple(steps), "given")
+    return Relevance(tuple(sorted(slots)), entropy, tuple(_steps(inputs, outputs, slots)), "given")
+
+
+def _steps(inputs: IntArray, outputs: IntArray, slots: Sequence[int]) -> list[tuple[int, float]]:
+    parts = (inputs[:, slots[: place + 1]] for place in range(len(slots)))
+    return [(slot, left_out_entropy(_groups(part), outputs)) for slot, part in zip(slots, parts, strict=True)]
 
 
 def left_out_entropy(groups: IntArray, outputs: IntArray) -> float:
-    """Mean log-loss, nats, of each row's output predicted from the other rows of its group and, by `BACK_OFF`, of all.
+    """Mean log-loss in nats of predicting each row's output from the other rows of its group, smoothed by all rows.
 
-    Args:
-        groups: [rows] group of each row.
-        outputs: [rows] codes.
+    Both arguments are [rows]; unused codes of outputs make no difference.
     """
-    rows = len(outputs)
-    if rows < 2:
+    if len(outputs) < 2:
         return 0.0
-    # Codes of outputs that only other rows have do not count.
     known, outputs = np.unique(outputs, return_inverse=True)
     kinds = len(known)
-    whole = np.bincount(outputs)[outputs] - 1
-    wide = (whole + 1 / kinds) / (rows - 1 + 1)
+    wide = (np.bincount(outputs)[outputs] - 1 + 1 / kinds) / len(outputs)
     sizes = np.bincount(groups)[groups] - 1
     _, cell, counts = np.unique(groups * kinds + outputs, return_inverse=True, return_counts=True)
     same = counts[cell] - 1
@@ -105,15 +97,13 @@ def left_out_entropy(groups: IntArray, outputs: IntArray) -> float:
 def _forward(
     inputs: IntArray, outputs: IntArray, fixed: tuple[int, ...], entropy: float
 ) -> tuple[tuple[int, ...], tuple[tuple[int, float], ...]]:
-    chosen, steps, left = list(fixed), [], entropy
-    for place, slot in enumerate(fixed):
-        left = left_out_entropy(_groups(inputs[:, fixed[: place + 1]]), outputs)
-        steps.append((slot, left))
+    chosen, steps = list(fixed), _steps(inputs, outputs, fixed)
+    left = steps[-1][1] if steps else entropy
     while len(chosen) < MOST_SLOTS + len(fixed) and len(chosen) < inputs.shape[1]:
         rest = [slot for slot in range(inputs.shape[1]) if slot not in chosen]
         losses = [left_out_entropy(_groups(inputs[:, [*chosen, slot]]), outputs) for slot in rest]
         best = int(np.argmin(losses))
-        # The log-loss of always-slots alone can be above the entropy; a gain is counted from where it helps.
+        # With the `always` slots alone the log-loss can exceed the entropy; gains are counted from the smaller.
         if min(left, entropy) - losses[best] >= max(LEAST_GAIN * entropy, 1e-9):
             found: int | None = rest[best]
         else:
@@ -127,26 +117,26 @@ def _forward(
 
 
 def _settling(inputs: IntArray, outputs: IntArray, chosen: list[int], most: float) -> int | None:
-    """The slot that resolves most contradictions, at least a quarter, with a left-out entropy of at most `most`."""
+    """The slot that resolves most contradictions (at least a quarter) with a left-out entropy of at most `most`."""
     against = _contradictions(inputs[:, chosen], outputs)
     if not chosen or against <= LEAST_CONTRADICTIONS * len(outputs):
         return None
-    rest = [slot for slot in range(inputs.shape[1]) if slot not in chosen]
-    rest = [slot for slot in rest if left_out_entropy(_groups(inputs[:, [*chosen, slot]]), outputs) <= most]
-    left = {slot: _contradictions(inputs[:, [*chosen, slot]], outputs) for slot in rest}
+    with_slot = {slot: inputs[:, [*chosen, slot]] for slot in range(inputs.shape[1]) if slot not in chosen}
+    usable = (slot for slot, part in with_slot.items() if left_out_entropy(_groups(part), outputs) <= most)
+    left = {slot: _contradictions(with_slot[slot], outputs) for slot in usable}
     best = min(left, key=lambda slot: left[slot], default=None)
     return best if best is not None and left[best] <= 0.75 * against else None
 
 
 def _backward(inputs: IntArray, outputs: IntArray, fixed: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Slots that are left when none can go without new contradictions; None where rows contradict each other anyway."""
+    """Slots that cannot be dropped without new contradictions; None if rows contradict each other anyway."""
     kept = list(range(inputs.shape[1]))
     if _contradictions(inputs, outputs) > 0.01 * len(outputs):
         return None
     while True:
         free = [slot for slot in kept if slot not in fixed]
         found = {slot: _contradictions(inputs[:, [s for s in kept if s != slot]], outputs) for slot in free}
-        # Of slots that can go, the one with most values goes: it splits contexts most.
+        # Of the slots that can be dropped, the one with most values goes, since it splits contexts most.
         gone = [slot for slot, count in found.items() if count <= 0.01 * len(outputs)]
         if not gone or len(kept) <= 2:
             return tuple(kept)
@@ -154,7 +144,7 @@ def _backward(inputs: IntArray, outputs: IntArray, fixed: tuple[int, ...]) -> tu
 
 
 def _contradictions(inputs: IntArray, outputs: IntArray) -> int:
-    """Rows whose input has another output more often."""
+    """Rows whose output is not the most frequent one of their input."""
     groups = _groups(inputs)
     kinds = int(outputs.max()) + 1
     cells, counts = np.unique(groups * kinds + outputs, return_counts=True)

@@ -1,10 +1,10 @@
-"""The cheapest rows that would pin down more requests, chosen greedily by verdicts settled per row.
+"""The cheapest rows that would determine more requests, chosen greedily by requests settled per row.
 
-A request that is weak, uncovered or new can be settled in two ways. A substitution x_I -> y_I whose other side, (y_I,
-rest), was observed with the right output lacks shared contexts: each row (x_I, c), for a context c in which y_I was
-observed, is one more, and may serve many substitutions of x_I. Or a substitution has its evidence, and only the row
-(y_I, rest) was never observed: that row is added. Requests' own inputs are never proposed: that would be training on
-the test.
+A weak, uncovered or new request can be settled in two ways. Either a substitution x_I -> y_I leads to an observed row
+(y_I, rest) with the right output but lacks shared contexts: each row (x_I, c), with a context c in which y_I was
+observed, adds one, and may serve many substitutions of x_I. Or a substitution has enough evidence but the row
+(y_I, rest) was never observed: that row is added. The requests' own inputs are never proposed, since that would be
+training on the test set.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from .slot_analysis import Analysis
 
 @dataclass(frozen=True)
 class Plan:
-    """Rows to add, in the order of their use.
+    """Rows to add, in the order in which they were chosen.
 
     Attributes:
         additions: The rows.
-        before: Verdicts as they are.
-        after: Verdicts with the rows added; of proposed rows, only the output that they are for is known.
+        before: Verdicts without them.
+        after: Verdicts with them; of rows to be written, only the output that they are for is known.
     """
 
     additions: tuple[Addition, ...]
@@ -34,7 +34,7 @@ class Plan:
     after: Analysis
 
     def control(self, pool: Table, seed: int = 0) -> list[int]:
-        """As many rows of the pool drawn at random, none of a training row or request: what the plan has to beat."""
+        """As many random rows of the pool, neither training rows nor requests: the control that the plan must beat."""
         taken = set(self.before.test.ids) | set(self.before.train.ids)
         free = [row for row, name in enumerate(pool.ids) if name not in taken]
         size = len({addition.pool for addition in self.additions})
@@ -42,13 +42,7 @@ class Plan:
 
 
 def plan(found: Analysis, rows: int, pool: Table | None = None) -> Plan:
-    """Choose at most `rows` rows to add.
-
-    Args:
-        found: Training rows against requests.
-        rows: How many rows may be added.
-        pool: Rows to choose from, read together with both; None proposes rows to be written.
-    """
+    """Choose at most `rows` rows to add: of a pool that was read together with both tables, or to be written."""
     taken: set[int] = set()
     offers = [CandidateRows(found, place, pool, taken) for place in range(len(found.components))]
     gaps: dict[Key, Gap] = {}
@@ -64,18 +58,13 @@ def plan(found: Analysis, rows: int, pool: Table | None = None) -> Plan:
 
 
 def _best(gaps: dict[Key, Gap], left: int) -> Key | None:
-    """The substitution with most waiting requests per row, that the rows left suffice for."""
-    best, most = None, 0.0
-    for key, gap in gaps.items():
-        if gap.waiting and 0 < gap.missing <= min(left, len(gap.usable)):
-            worth = len(gap.waiting) / gap.missing
-            if worth > most:
-                best, most = key, worth
-    return best
+    """The substitution with most waiting requests per missing row, among those that `left` rows suffice for."""
+    fit = [key for key, gap in gaps.items() if gap.waiting and 0 < gap.missing <= min(left, len(gap.usable))]
+    return max(fit, key=lambda key: len(gaps[key].waiting) / gaps[key].missing, default=None)
 
 
 def _fill(key: Key, gaps: dict[Key, Gap], offer: CandidateRows) -> list[Addition]:
-    """Rows for one substitution, in the contexts that serve most others too."""
+    """Rows for one substitution, in the contexts that serve most other ones too."""
     place, subset, source, target = key
     siblings = [other for other in gaps if other[:3] == key[:3] and gaps[other].waiting]
     usable = gaps[key].usable
@@ -91,7 +80,7 @@ def _fill(key: Key, gaps: dict[Key, Gap], offer: CandidateRows) -> list[Addition
             other_label = gaps[other].usable.pop(context, None)
             if other_label is None:
                 continue
-            # Another output in this context would part the two: the substitution is of no use then.
+            # Another output in this context contradicts the substitution, which can no longer be used.
             gaps[other].missing = gaps[other].missing - 1 if other_label == label else len(gaps[other].usable) + 1
     settled = {row for name in siblings if gaps[name].missing <= 0 for row in gaps[name].waiting}
     for name, gap in gaps.items():
@@ -101,7 +90,7 @@ def _fill(key: Key, gaps: dict[Key, Gap], offer: CandidateRows) -> list[Addition
 
 
 def _with(found: Analysis, additions: Sequence[Addition], pool: Table | None) -> Analysis:
-    """The analysis with the rows added: the same slots count and the same evidence is asked for."""
+    """The analysis with the rows added, with relevant slots and k unchanged."""
     if not additions:
         return found
     inputs = np.array([addition.values for addition in additions], dtype=np.int64)
@@ -115,3 +104,35 @@ def _with(found: Analysis, additions: Sequence[Addition], pool: Table | None) ->
         for row, addition in enumerate(additions):
             outputs[row, found.components[addition.component].output] = addition.label
     return found.grown(placed, inputs, outputs)
+
+
+def prompts(made: Plan) -> list[dict[str, object]]:
+    """The rows to add as instructions for the people who write them, one plain mapping each."""
+    return [_prompt(made.before, addition) for addition in made.additions]
+
+
+def _prompt(found: Analysis, addition: Addition) -> dict[str, object]:
+    codes = found.train.codes
+    component = found.components[addition.component]
+    slots = [found.train.schema.slots[component.slots[i]].name for i in addition.subset]
+    known = [codes.slots[component.slots[i]] for i in addition.subset]
+    change = {
+        name: {"from": values[old], "to": values[new]}
+        for name, values, old, new in zip(slots, known, addition.target, addition.source, strict=True)
+    }
+    named = found.train.named(addition.values)
+    counting = {found.train.schema.slots[slot].name for slot in component.slots}
+    keep = {name: value for name, value in named.items() if name in counting and name not in change}
+    output = codes.outputs[component.output][addition.label]
+    wanted = " and ".join(f"{name} = {value['to']} (there: {value['from']})" for name, value in change.items())
+    kept = ", ".join(f"{name} = {value}" for name, value in keep.items()) or "the rest"
+    text = f"Write a row like the one shown, but with {wanted}. Keep {kept}. Its {component.name} should be {output}."
+    return {
+        "prompt": text,
+        "like": {"id": found.train.ids[addition.template], "text": found.train.texts[addition.template]},
+        "output": component.name,
+        "expected": output,
+        "change": change,
+        "keep": keep,
+        "slots": named,
+    }

@@ -1,7 +1,8 @@
-"""Direct routes: one substitution from a request into an observed input, with the contexts that speak for it."""
+"""Direct routes: one substitution from a request into an observed input, with its evidence."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,9 +20,9 @@ class Route:
     """A substitution from a query into an observed input.
 
     Attributes:
-        subset: Positions that are substituted, among the slots that count.
+        subset: Positions that are substituted, among the relevant slots.
         source, target: Values there, of the query and of the observed input.
-        agree, disagree: Contexts that both were seen in, with equal and unequal outputs.
+        agree, disagree: Shared contexts with equal and unequal outputs.
         landing: Index of the observed input.
         label: Its output.
     """
@@ -36,7 +37,7 @@ class Route:
 
 
 class Neighbours:
-    """Which fragments of one subset are alike at evidence 1, looked up by fragment."""
+    """Fragments of one subset that are equivalent at evidence 1, by fragment."""
 
     def __init__(self, pairs: Pairs, agreement: float | None) -> None:
         kept = alike(pairs.agree, pairs.disagree, 1, agreement)
@@ -51,7 +52,7 @@ class Neighbours:
         self._place = {values: place for place, values in enumerate(self.fragments)}
 
     def of(self, fragment: tuple[int, ...]) -> list[tuple[tuple[int, ...], int, int]]:
-        """Like fragments with agreements and disagreements."""
+        """Equivalent fragments with the numbers of agreements and disagreements."""
         place = self._place.get(fragment)
         if place is None:
             return []
@@ -68,7 +69,7 @@ class Router:
 
     @cached_property
     def neighbours(self) -> dict[Subset, Neighbours]:
-        """Per subset, which fragments are alike."""
+        """Equivalent fragments of each subset."""
         return {s: Neighbours(pairs, self.component.agreement) for s, pairs in self.component.pairs.items()}
 
     def routes(self, query: Sequence[int]) -> list[Route]:
@@ -85,7 +86,7 @@ class Router:
         return sorted(found, key=lambda route: (-route.agree, route.subset, route.target))
 
     def witnesses(self, route: Route, limit: int = 3) -> list[tuple[int, int]]:
-        """Pairs of observed inputs that agree: equal but for the substitution, with equal outputs."""
+        """Pairs of observed inputs that differ only in the substitution and have equal outputs."""
         inputs, outputs = self.component.settled.observations.inputs, self.component.settled.observations.outputs
         rows = np.flatnonzero((inputs[:, route.subset] == np.array(route.source)).all(axis=1))
         found = []
@@ -107,12 +108,12 @@ def swapped(query: Sequence[int], subset: Subset, values: Sequence[int]) -> tupl
 def voted(routes: Sequence[Route], agreement: float) -> tuple[int, int] | None:
     """The output that routes agree on, with its best evidence; None where they conflict.
 
-    Each route counts by its agreements; the winner's share of them must reach `agreement`.
+    A route has one vote for each agreement, and the winner needs a share of `agreement` of all votes.
     """
-    votes: dict[int, int] = {}
+    votes: Counter[int] = Counter()
     for route in routes:
-        votes[route.label] = votes.get(route.label, 0) + route.agree
-    best = max(votes, key=lambda label: votes[label])
-    if votes[best] < agreement * sum(votes.values()):
+        votes[route.label] += route.agree
+    best, most = votes.most_common(1)[0]
+    if most < agreement * votes.total():
         return None
     return best, max(route.agree for route in routes if route.label == best)

@@ -1,4 +1,4 @@
-"""Training rows against requests: every output's verdicts, and each request's worst."""
+"""Verdicts of training rows on requests: on every output, and the worst of each request."""
 
 from __future__ import annotations
 
@@ -7,26 +7,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..coverage.observations import IntArray
 from .components import Component, components
 from .read.slot_rows import NO_OUTPUT, Placed, Table, load, read_tables
 from .read.slot_schema import ProbeError, load_schema, schema_path
 from .statuses import DETERMINED, SEEN, STATUSES, SWEEP, Verdicts, judge
 
-IntArray = NDArray[np.int64]
-
 
 @dataclass(frozen=True)
 class Analysis:
-    """What training rows say about requests.
-
-    Attributes:
-        train: Training rows.
-        test: Requests.
-        components: Per output, the training rows as the engine takes them.
-        verdicts: Per output, the verdicts on the requests.
-    """
+    """Training rows and requests, with the component and the verdicts on the requests of each output."""
 
     train: Table
     test: Table
@@ -51,11 +42,11 @@ class Analysis:
 
     @cached_property
     def evidence(self) -> IntArray:
-        """[requests] smallest evidence behind a request's outputs; 0 where one has none."""
+        """[requests] smallest evidence of a request's outputs; 0 where one has none."""
         return self.smallest("evidence")
 
     def smallest(self, name: str) -> IntArray:
-        """[requests] smallest figure of the outputs that a request has."""
+        """[requests] smallest value of a field of `Verdicts`, over the outputs that a request has."""
         values = np.stack([getattr(verdicts, name) for verdicts in self.verdicts], axis=1)
         return np.where(self.statuses < 0, SWEEP, values).min(axis=1)
 
@@ -65,12 +56,12 @@ class Analysis:
         return float((self.worst <= DETERMINED).mean())
 
     def counts(self, output: int | None = None) -> dict[str, int]:
-        """Requests by status, of one output or the worst of all."""
+        """Requests by status, of one output or by the worst of all."""
         status = self.worst if output is None else self.statuses[:, output]
         return {name: int((status == place).sum()) for place, name in enumerate(STATUSES)}
 
     def right(self, output: int) -> dict[str, tuple[int, int]]:
-        """Per status, how many of the outputs that follow are the request's own, and how many follow."""
+        """By status, how many of the outputs that follow are the request's own, and how many follow."""
         verdicts, wanted = self.verdicts[output], self.test.outputs[:, output]
         found = {}
         for place, name in enumerate(STATUSES):
@@ -80,38 +71,31 @@ class Analysis:
         return found
 
     def grown(self, placed: Sequence[Placed], inputs: IntArray, outputs: IntArray) -> Analysis:
-        """The analysis with more training rows; the same slots count and the same evidence is asked for."""
+        """The analysis with more training rows, with relevant slots and k unchanged."""
         old = self.train
         more = (np.concatenate([old.inputs, inputs]), np.concatenate([old.outputs, outputs]))
         train = Table(old.schema, old.codes, (*old.placed, *placed), *more, (*old.texts, *("" for _ in placed)))
-        parts = components(train, like=self.components)
-        return Analysis(train, self.test, tuple(parts), tuple(judge(part, self.test.inputs) for part in parts))
+        return _analysis(train, self.test, components(train, like=self.components))
 
     @property
     def notes(self) -> list[str]:
-        """What a reader has to know of the figures."""
+        """Warnings about the figures."""
         found = []
         for component in self.components:
             if component.warning:
                 found.append(f"{component.name}: {component.warning}")
             capped = [subset for subset, pairs in component.pairs.items() if pairs.capped]
             if capped:
-                found.append(
-                    f"{component.name}: pairs of {len(capped)} fragments were capped; evidence is a lower bound"
-                )
+                found.append(f"{component.name}: pairs of {len(capped)} subsets were capped; evidence is a lower bound")
         return found
 
 
 def analyse(train: Table, test: Table, k: int | None = None, agreement: float | None = None) -> Analysis:
-    """Judge every request of `test` by the rows of `train`.
+    """Judge every request of `test` by the rows of `train`, read together; `k` and `agreement` as in `components`."""
+    return _analysis(train, test, components(train, k, agreement))
 
-    Args:
-        train: Training rows.
-        test: Requests, read together with `train`.
-        k: Evidence to ask for; None takes what the null model gives for each output.
-        agreement: Share of agreement asked for; None is strict.
-    """
-    parts = components(train, k, agreement)
+
+def _analysis(train: Table, test: Table, parts: Sequence[Component]) -> Analysis:
     return Analysis(train, test, tuple(parts), tuple(judge(part, test.inputs) for part in parts))
 
 
@@ -121,20 +105,18 @@ def read_sets(
     """Training rows, requests and a pool as tables with shared codes.
 
     Args:
-        train: A file or source, see `rows.load`.
+        train: A file or source, see `slot_rows.load`.
         schema: A schema file, or the name of a shipped one.
         test: A file or source; None holds out some of `train`.
-        pool: A file or source of rows that may be added; None for none.
-        holdout: Share held out, when there is no test.
-        seed: Choice of the rows held out.
+        pool: A file or source of rows that may be added, if any.
+        holdout: Share held out if there is no test.
+        seed: Of the choice of held-out rows.
 
     Raises:
-        ProbeError: Something of it cannot be read.
+        ProbeError: One of them cannot be read.
     """
     read, rows = load_schema(schema), load(train)
-    requests = load(test) if test is not None else []
-    if test is None:
-        rows, requests = _held_out(rows, holdout, seed)
+    rows, requests = (rows, load(test)) if test is not None else _held_out(rows, holdout, seed)
     more = [load(pool)] if pool is not None else []
     first, second, *others = read_tables(read, rows, requests, *more, file=str(schema_path(schema)), requests=1)
     return first, second, others[0] if others else None

@@ -1,12 +1,13 @@
-"""Training and test sets on purpose: covered, weak and uncovered requests from one pool of rows.
+"""Splits with a test set for each status: determined, weak and uncovered requests from one pool of rows.
 
-Values are made rare, kept apart or left out of training at random, what is held out is judged by the rows that stay,
-and the try that fills the test sets best is taken. Statuses are those of the final training set, so they are right by
-construction; which of them a pool can show depends on the pool.
+Random values are made rare, kept apart or left out of training, the held-out rows are judged by the remaining ones, and
+the attempt that fills the test sets best is kept. Statuses are those of the final training set, so they are right by
+construction; which of them can occur depends on the pool.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,26 +16,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.rows import Row
+from ..coverage.observations import IntArray
+from .calibration import inputs_of
 from .components import components
 from .read.slot_rows import Table
 from .read.slot_schema import ProbeError
 from .slot_analysis import Analysis, analyse
 from .statuses import STATUSES
 
-IntArray = NDArray[np.int64]
-
 HELD_CELLS = 0.1
-"""Share of the inputs held out as they are."""
+"""Share of the inputs that are held out whole."""
 SEVERITY = (0.05, 0.1, 0.17)
-"""Share of a slot's values that each kind of restriction takes, try by try."""
+"""Share of a slot's values that each kind of restriction takes, by attempt."""
 PER_INPUT = 5
-"""Requests of one input that count towards a full test set; more are taken only to fill it."""
-RARE, ISOLATED, LEFT_OUT = "rare", "apart", "left out"
+"""Requests of one input that count towards a full test set; more are only used to fill it."""
+KINDS = ("rare", "apart", "left out")
 
 
 @dataclass(frozen=True)
 class Restriction:
-    """What was done to a value: `rare`, kept in a few inputs; `apart`, kept only beside another value; `left out`."""
+    """How a value was restricted: `rare`, in few inputs; `apart`, only with one value of another slot; `left out`."""
 
     kind: str
     slot: str
@@ -48,12 +49,12 @@ class Split:
     """Rows of a pool, by index.
 
     Attributes:
-        train: Rows to train on.
-        rest: Rows in neither, to choose additions from.
-        tests: By status, requests.
-        analysis: Training rows against all that was held out.
-        restrictions: What was done to values.
-        short: By status, how many requests fewer than asked for, with at most `PER_INPUT` of one input.
+        train: Training rows.
+        rest: Rows in no set, as a pool for additions.
+        tests: Requests by status.
+        analysis: Verdicts on everything that was held out.
+        restrictions: How values were restricted.
+        short: By status, how many requests are missing, counting at most `PER_INPUT` of one input.
     """
 
     train: IntArray
@@ -73,16 +74,16 @@ def build_split(
     k: int | None = None,
     agreement: float | None = None,
 ) -> Split:
-    """Part a pool into training rows and one test set a status.
+    """Split a pool into training rows and one test set for each status.
 
     Args:
-        pool: Rows to part.
+        pool: The rows.
         train_size: Most training rows; None keeps all that are not held out.
-        test_size: Requests of each status, as far as there are any.
-        seed: Of all choices.
-        tries: Random ways of parting; the one that fills the test sets best is kept.
-        k: Evidence to ask for; None takes what the null model gives for each output.
-        agreement: Share of agreement asked for; None is strict.
+        test_size: Most requests of each status.
+        seed: Of all random choices.
+        tries: Random splits, of which the one that fills the test sets best is kept.
+        k: Required evidence; None takes what the null model gives for each output.
+        agreement: Required share of agreement; None is strict.
 
     Raises:
         ProbeError: The pool is too small.
@@ -92,10 +93,17 @@ def build_split(
     slots = sorted({slot for part in components(pool, k, agreement) for slot in part.slots})
     if len(slots) < 2:
         raise ProbeError("split · found fewer than two slots that any output depends on · declare more, or `relevant`")
+    cells = np.unique(_by_appearance(pool.inputs[:, slots]), axis=0, return_inverse=True)[1].reshape(-1)
     best: Split | None = None
     for attempt in range(tries):
         rng = np.random.default_rng([seed, attempt])
-        found = _attempt(pool, slots, train_size, test_size, SEVERITY[attempt % len(SEVERITY)], rng, k, agreement)
+        held, restrictions = _restricted(pool, slots, cells, SEVERITY[attempt % len(SEVERITY)], rng)
+        held |= np.isin(cells, np.flatnonzero(rng.random(cells.max() + 1) < HELD_CELLS))
+        # Other rows of inputs that stay: requests whose values training has seen together.
+        stay = rng.permutation(np.flatnonzero(~held))
+        held[stay[: 2 * test_size]] = True
+        train = np.sort(stay[2 * test_size :][:train_size])
+        found = _judged(pool, train, held, cells, restrictions, test_size, rng, k, agreement)
         if best is None or sum(found.short.values()) < sum(best.short.values()):
             best = found
         if not sum(best.short.values()):
@@ -112,125 +120,92 @@ def test_row(row: Row, status: str) -> Row:
     return {**row, "probe_status": status}
 
 
-def _attempt(
+def _judged(
     pool: Table,
-    slots: Sequence[int],
-    train_size: int | None,
+    train: IntArray,
+    held: NDArray[np.bool_],
+    cells: IntArray,
+    restrictions: Sequence[Restriction],
     test_size: int,
-    severity: float,
     rng: np.random.Generator,
     k: int | None,
     agreement: float | None,
 ) -> Split:
-    inputs = pool.inputs[:, slots]
-    cells = np.unique(_by_appearance(inputs), axis=0, return_inverse=True)[1].reshape(-1)
-    held, restrictions = _restricted(pool, slots, inputs, cells, severity, rng)
-    held |= np.isin(cells, np.flatnonzero(rng.random(cells.max() + 1) < HELD_CELLS))
-    # Other rows of inputs that stay: requests whose values training has seen together.
-    stay = rng.permutation(np.flatnonzero(~held))
-    held[stay[: 2 * test_size]] = True
-    kept = stay[2 * test_size :][:train_size]
-    train, rest = np.sort(kept), np.flatnonzero(held)
     if not len(train):
         raise ProbeError("split · found no row left to train on · give more rows or a smaller test size")
     known = {pool.texts[row] for row in train}
-    rest = np.array([row for row in rest if pool.texts[row] not in known], dtype=np.int64)
+    rest = np.array([row for row in np.flatnonzero(held) if pool.texts[row] not in known], dtype=np.int64)
     analysis = analyse(pool.take(train), pool.take(rest), k, agreement)
     tests, short = {}, {}
     for place, name in enumerate(STATUSES):
         order = _varied(rng.permutation(rest[analysis.worst == place]), cells)
         tests[name] = np.sort(order[:test_size])
-        varied = np.bincount(cells[order]) if len(order) else np.zeros(1, dtype=np.int64)
-        short[name] = max(0, test_size - int(np.minimum(varied, PER_INPUT).sum()))
-    used = np.concatenate([train, *tests.values()])
-    left = np.setdiff1d(np.arange(len(pool)), used)
+        short[name] = max(0, test_size - int(np.minimum(np.bincount(cells[order]), PER_INPUT).sum()))
+    left = np.setdiff1d(np.arange(len(pool)), np.concatenate([train, *tests.values()]))
     return Split(train, left, tests, analysis, tuple(restrictions), short)
 
 
 def split_summary(made: Split) -> dict[str, Any]:
-    """A split as plain data."""
+    """A split as plain data; `inputs` are the distinct inputs of a status among all that was held out."""
+    numbers, worst = inputs_of(made.analysis), made.analysis.worst
     return {
         "train": len(made.train),
         "rest": len(made.rest),
         "tests": {name: len(rows) for name, rows in made.tests.items()},
-        "inputs": {name: _inputs(made, name) for name in made.tests},
+        "inputs": {name: len(np.unique(numbers[worst == place])) for place, name in enumerate(STATUSES)},
         "held_out": made.analysis.counts(),
         "k": {part.name: part.k for part in made.analysis.components},
         "restrictions": [asdict(restriction) for restriction in made.restrictions],
     }
 
 
-def _inputs(made: Split, name: str) -> int:
-    """Different inputs of a status among all that was held out."""
-    slots = sorted({slot for part in made.analysis.components for slot in part.slots})
-    chosen = made.analysis.test.inputs[made.analysis.worst == STATUSES.index(name)]
-    return len(np.unique(chosen[:, slots], axis=0))
-
-
 def _varied(rows: IntArray, cells: IntArray) -> IntArray:
     """Rows of different inputs first, so that no input fills a test set while there are others."""
-    seen: dict[int, int] = {}
-    ranks = []
-    for cell in cells[rows].tolist():
-        ranks.append(seen.get(cell, 0))
-        seen[cell] = ranks[-1] + 1
-    return rows[np.argsort(ranks, kind="stable")] if len(rows) else rows
+    seen: Counter[int] = Counter()
+    ranks = np.zeros(len(rows), dtype=np.int64)
+    for place, cell in enumerate(cells[rows].tolist()):
+        ranks[place] = seen[cell]
+        seen[cell] += 1
+    return rows[np.argsort(ranks, kind="stable")]
 
 
 def _by_appearance(inputs: IntArray) -> IntArray:
-    """Codes in the order in which values appear: random choices go by the rows, not by how values are spelt."""
+    """Codes in order of appearance, so that random choices depend on the rows and not on how values are spelled."""
     columns = [np.unique(column, return_index=True, return_inverse=True)[1:] for column in inputs.T]
     return np.stack([np.argsort(np.argsort(first))[code] for first, code in columns], axis=1)
 
 
 def _restricted(
-    pool: Table,
-    slots: Sequence[int],
-    inputs: IntArray,
-    cells: IntArray,
-    severity: float,
-    rng: np.random.Generator,
+    pool: Table, slots: Sequence[int], cells: IntArray, severity: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.bool_], list[Restriction]]:
     """Rows to hold out because of their values."""
-    held, restrictions = np.zeros(len(inputs), dtype=bool), []
-    for place in range(len(slots)):
-        values, first, counts = np.unique(inputs[:, place], return_index=True, return_counts=True)
+    held, restrictions = np.zeros(len(pool), dtype=bool), []
+    for slot in slots:
+        values, first, counts = np.unique(pool.inputs[:, slot], return_index=True, return_counts=True)
         if len(values) < 3:
             continue
         order = np.argsort(first)
-        values, counts = values[order], counts[order]
-        # The most frequent value of a slot stays as it is: there must be something to be like.
-        free = rng.permutation(values[np.argsort(-counts)][1:])
+        # The most frequent value of a slot stays, so that there is something for others to be equivalent to.
+        free = rng.permutation(values[order][np.argsort(-counts[order])][1:])
         take = max(1, round(len(free) * severity))
-        for rank, value in enumerate(free[: 3 * take]):
-            has = inputs[:, place] == value
-            kind = (RARE, ISOLATED, LEFT_OUT)[rank // take]
-            rows, restriction = _restrict(kind, pool, slots, place, int(value), has, inputs, cells, rng)
+        for rank, value in enumerate(free[: 3 * take].tolist()):
+            rows, restriction = _restrict(KINDS[rank // take], pool, slots, slot, value, cells, rng)
             held |= rows
             restrictions.append(restriction)
     return held, restrictions
 
 
 def _restrict(
-    kind: str,
-    pool: Table,
-    slots: Sequence[int],
-    place: int,
-    value: int,
-    has: NDArray[np.bool_],
-    inputs: IntArray,
-    cells: IntArray,
-    rng: np.random.Generator,
+    kind: str, pool: Table, slots: Sequence[int], slot: int, value: int, cells: IntArray, rng: np.random.Generator
 ) -> tuple[NDArray[np.bool_], Restriction]:
-    slot = pool.schema.slots[slots[place]].name
-    shown = pool.codes.slots[slots[place]][value]
-    if kind == LEFT_OUT:
-        return has, Restriction(kind, slot, shown)
-    if kind == RARE:
+    has, name, shown = pool.inputs[:, slot] == value, pool.schema.slots[slot].name, pool.codes.slots[slot][value]
+    if kind == "left out":
+        return has, Restriction(kind, name, shown)
+    if kind == "rare":
         own = rng.permutation(np.unique(cells[has]))
         kept = int(rng.integers(1, max(2, len(own) // 3 + 1)))
-        return has & ~np.isin(cells, own[:kept]), Restriction(kind, slot, shown, kept)
-    other = int(rng.choice([at for at in range(len(slots)) if at != place]))
-    beside = int(rng.choice(inputs[has, other]))
-    text = f"{pool.schema.slots[slots[other]].name} = {pool.codes.slots[slots[other]][beside]}"
-    return has & (inputs[:, other] != beside), Restriction(kind, slot, shown, beside=text)
+        return has & ~np.isin(cells, own[:kept]), Restriction(kind, name, shown, kept)
+    other = int(rng.choice([at for at in slots if at != slot]))
+    beside = int(rng.choice(pool.inputs[has, other]))
+    text = f"{pool.schema.slots[other].name} = {pool.codes.slots[other][beside]}"
+    return has & (pool.inputs[:, other] != beside), Restriction(kind, name, shown, beside=text)

@@ -1,4 +1,4 @@
-"""The verdict on each output of each request: what the training rows pin down, and how firmly."""
+"""The verdict on each output of each request: what follows from the training rows, and with how much evidence."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ from numpy.typing import NDArray
 
 from ..coverage.closure import k_cutoffs
 from ..coverage.determined import Determined, determine
+from ..coverage.observations import IntArray
 from .components import Component
 from .routes import Router, voted
 
-IntArray = NDArray[np.int64]
-
 STATUSES = ("seen", "determined", "weak", "ambiguous", "uncovered", "new-primitive")
-"""From the firmest to none; a request has the worst of its outputs' statuses.
+"""From best to worst; a request has the worst status of its outputs.
 
-- `seen`: the values that count stand together in a training row.
+- `seen`: one training row has all the relevant values.
 - `determined`: one output follows, by substitutions with evidence of at least k.
 - `weak`: one output follows, with less evidence.
-- `ambiguous`: different outputs follow, or the training rows contradict each other.
+- `ambiguous`: different outputs follow, or training rows contradict each other.
 - `uncovered`: no output follows.
-- `new-primitive`: a value (or a declared fragment) that no training row has; no row can speak for it.
+- `new-primitive`: no training row has a value (or a declared fragment), so none can be evidence for it.
 """
 
 SEEN, DETERMINED, WEAK, AMBIGUOUS, UNCOVERED, NEW = range(6)
 SWEEP = 64
-"""Largest k-cutoff that is told apart."""
+"""Largest k-cutoff that is computed."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,9 @@ class Verdicts:
     Attributes:
         status: [requests] index into `STATUSES`.
         labels: [requests] code of the output that follows, -1 if none does.
-        evidence: [requests] contexts behind that output, 0 if none; `SWEEP` where seen.
+        evidence: [requests] contexts that support that output, 0 if none; `SWEEP` where seen.
         cutoffs: [requests] k-cutoff of the paper's closure; with noise, the evidence of the best direct route.
-        one_step: [requests] the same for one substitution.
+        one_step: [requests] the same for a single substitution.
     """
 
     status: IntArray
@@ -54,16 +53,11 @@ class Verdicts:
 
 
 def judge(component: Component, inputs: IntArray, sweep: bool = True) -> Verdicts:
-    """Judge requests.
+    """Judge requests, [requests, slots of the schema] codes; `sweep` also computes the k-cutoffs.
 
-    Strict: labels by contradiction-aware merging (`eval/coverage/determined.py`) at k, and at 1 for `weak`, unless one
-    direct substitution with as much evidence says otherwise. With an
-    agreement: by votes of direct routes, since merged classes would have to be split again at each disagreement.
-
-    Args:
-        component: The output on the training rows.
-        inputs: [requests, slots of the schema] codes.
-        sweep: Also compute the k-cutoffs.
+    Strict: by contradiction-aware merging (`eval/coverage/determined.py`) at k, and at 1 for `weak`, unless one direct
+    substitution with as much evidence says otherwise. With an agreement: by votes of direct routes, since merged
+    classes would have to be split again at each disagreement.
     """
     queries, back = np.unique(component.project(inputs), axis=0, return_inverse=True)
     if component.subsets and component.agreement is None:
@@ -93,7 +87,7 @@ def _strict(component: Component, queries: IntArray, sweep: bool) -> Verdicts:
 
 
 def _contest(component: Component, queries: IntArray, found: Verdicts) -> None:
-    """Make those ambiguous that a direct route of no less evidence leads elsewhere: merging broke a tie."""
+    """Make a request ambiguous if a direct route with as much evidence leads elsewhere: merging broke a tie."""
     router = Router(component)
     for place in np.flatnonzero(found.labels >= 0).tolist():
         query, label = tuple(queries[place].tolist()), found.labels[place]
@@ -104,7 +98,7 @@ def _contest(component: Component, queries: IntArray, found: Verdicts) -> None:
 
 
 def _one(component: Component, determined: Determined) -> NDArray[np.bool_]:
-    """Queries with one output, which is that of an input with a clear one."""
+    """Queries with one output, and that of an input whose output is clear."""
     labels = determined.labels
     return (labels >= 0) & (labels < component.settled.first_free) & ~determined.conflict
 
@@ -126,7 +120,7 @@ def _noisy(component: Component, queries: IntArray) -> Verdicts:
 
 
 def _finished(component: Component, queries: IntArray, found: Verdicts) -> Verdicts:
-    """Verdicts that need no substitution: observed inputs, and values that were never seen."""
+    """Verdicts that need no substitution: observed inputs and unseen values."""
     settled = component.settled
     for place, query in enumerate(map(tuple, queries.tolist())):
         observed = component.place.get(query)

@@ -1,4 +1,4 @@
-"""`quince probe`: what fine-tuning rows pin down, why, which rows to add, and test sets by status."""
+"""`quince probe`: which requests fine-tuning rows determine, why, which rows to add, and test sets by status."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import typer
 
 if TYPE_CHECKING:
     from ...eval.probe.explaining import Reason
+    from ...eval.probe.read.slot_rows import Table
     from ...eval.probe.slot_analysis import Analysis
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
-Data = Annotated[
-    str, typer.Argument(help="Training rows: a file, KIND:OPTION=VALUE,... or demonstrations/KIND:OPTION=VALUE,...")
-]
+_ROWS = "Training rows: a file, KIND:OPTION=VALUE,... or demonstrations/KIND:OPTION=VALUE,..."
+Data = Annotated[str, typer.Argument(help=_ROWS)]
 Schema = Annotated[str, typer.Option(help="A schema file, or the name of a shipped one (`quince probe schema`).")]
 Test = Annotated[str | None, typer.Option(help="Requests, given like the training rows; else some are held out.")]
 Holdout = Annotated[float, typer.Option(help="Share of the rows held out when there is no --test.")]
-K = Annotated[int | None, typer.Option("--k", min=1, help="Evidence to ask for; else by the null model.")]
-Agreement = Annotated[
-    float | None, typer.Option(min=0.5, max=0.999, help="Allow noise: share of agreement asked for; else strict.")
-]
+K = Annotated[int | None, typer.Option("--k", min=1, help="Required evidence; else by the null model.")]
+_NOISE = "Allow noise: required share of agreement; else strict."
+Agreement = Annotated[float | None, typer.Option(min=0.5, max=0.999, help=_NOISE)]
 Seed = Annotated[int, typer.Option(help="Of random choices.")]
+Out = Annotated[Path, typer.Option(help="Folder for the report.")]
 
 
 @app.command()
@@ -53,19 +53,17 @@ def analyse(
     schema: Schema,
     test: Test = None,
     holdout: Holdout = 0.2,
-    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("probe"),
+    out: Out = Path("probe"),
     k: K = None,
     agreement: Agreement = None,
-    fail_under: Annotated[
-        float, typer.Option(min=0, max=1, help="Exit code 1 when a smaller share is seen or determined.")
-    ] = 0.0,
+    fail_under: Annotated[float, typer.Option(min=0, max=1, help="Exit with 1 if fewer are seen or determined.")] = 0.0,
     seed: Seed = 0,
 ) -> None:
     """Judge every request and write the report: index.html and probe.json."""
     from ...eval.probe.probe_page import write_report
     from ...eval.probe.summary import summary
 
-    found = _analysis(data, schema, test, holdout, k, agreement, seed)
+    found, _ = _analysis(data, schema, test, holdout, k, agreement, seed)
     page = write_report(summary(found), out, (data, test or f"{holdout:g} held out"))
     _print_statuses(found)
     print(page)
@@ -89,16 +87,15 @@ def explain(
     from ...eval.probe.explaining import Reasons
     from ...eval.probe.read.slot_schema import ProbeError
 
-    found = _analysis(data, schema, test, holdout, k, agreement, seed)
+    found, _ = _analysis(data, schema, test, holdout, k, agreement, seed)
     for row_id in row_ids:
         if row_id not in found.test.ids:
             where = "is a training row" if row_id in found.train.ids else "is no row"
             raise ProbeError(f"explain · {row_id!r} {where} · give the id of a request, such as {found.test.ids[0]!r}")
-    explain_output = [Reasons(found, place) for place in range(len(found.components))]
-    for row_id in row_ids:
-        row = found.test.ids.index(row_id)
-        print(f"{row_id}: {found.test.texts[row]}")
-        for reasons in explain_output:
+    explained = [Reasons(found, place) for place in range(len(found.components))]
+    for row in map(found.test.ids.index, row_ids):
+        print(f"{found.test.ids[row]}: {found.test.texts[row]}")
+        for reasons in explained:
             print("\n".join(_reason_lines(reasons(row))))
 
 
@@ -110,51 +107,43 @@ def plan(
     holdout: Holdout = 0.2,
     rows: Annotated[int, typer.Option(min=1, help="Most rows to add.")] = 50,
     pool: Annotated[str | None, typer.Option(help="Rows to choose from, given like the training rows.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for plan.jsonl, rows.jsonl, random.jsonl and the report.")] = Path(
-        "probe_plan"
-    ),
+    out: Annotated[Path, typer.Option(help="Folder for plan, rows, random.jsonl and report.")] = Path("probe_plan"),
     k: K = None,
     agreement: Agreement = None,
     seed: Seed = 0,
 ) -> None:
-    """The cheapest rows that pin down more requests: instructions to write them, or rows of a pool."""
+    """The cheapest rows that determine more requests: instructions to write them, or rows of a pool."""
     from ...eval.probe.probe_page import write_report
-    from ...eval.probe.prompts import prompts
     from ...eval.probe.repair import plan as make_plan
-    from ...eval.probe.slot_analysis import analyse as judge_all
-    from ...eval.probe.slot_analysis import read_sets
+    from ...eval.probe.repair import prompts
     from ...eval.probe.summary import plan_summary, summary
 
-    train, requests, pooled = read_sets(data, schema, test, pool, holdout, seed)
-    found = judge_all(train, requests, k, agreement)
+    found, pooled = _analysis(data, schema, test, holdout, k, agreement, seed, pool)
     made = make_plan(found, rows, pooled)
-    _write_rows(out / "plan.jsonl", prompts(made, found.train.codes))
+    _write_rows(out / "plan.jsonl", prompts(made))
     if pooled is not None:
         chosen = [addition.pool for addition in made.additions if addition.pool is not None]
         _write_rows(out / "rows.jsonl", [pooled.placed[row].row for row in dict.fromkeys(chosen)])
         _write_rows(out / "random.jsonl", [pooled.placed[row].row for row in made.control(pooled, seed)])
-    data_ = summary(found, growth=False) | {"plan": plan_summary(made)}
-    page = write_report(data_, out, (data, test or f"{holdout:g} held out"))
-    print(f"{len(made.additions)} rows; seen or determined {found.determined_share:.3f} -> ", end="")
-    print(f"{made.after.determined_share:.3f}")
-    print(page)
+    figures = summary(found, growth=False) | {"plan": plan_summary(made)}
+    page = write_report(figures, out, (data, test or f"{holdout:g} held out"))
+    change = f"{found.determined_share:.3f} -> {made.after.determined_share:.3f}"
+    print(f"{len(made.additions)} rows; seen or determined {change}\n{page}")
 
 
 @app.command()
 def split(
     data: Data,
     schema: Schema,
-    out: Annotated[Path, typer.Option(help="Folder for train.jsonl, test_STATUS.jsonl and split.json.")] = Path(
-        "probe_split"
-    ),
+    out: Annotated[Path, typer.Option(help="Folder for train, test_STATUS.jsonl, split.json.")] = Path("probe_split"),
     train_size: Annotated[int | None, typer.Option(min=1, help="Most training rows; else all that stay.")] = None,
     test_size: Annotated[int, typer.Option(min=1, help="Requests of each status.")] = 100,
-    tries: Annotated[int, typer.Option(min=1, help="Random ways of parting the rows, of which the best is kept.")] = 6,
+    tries: Annotated[int, typer.Option(min=1, help="Random splits, of which the best is kept.")] = 6,
     k: K = None,
     agreement: Agreement = None,
     seed: Seed = 0,
 ) -> None:
-    """Part rows into training rows and test sets that are seen, determined, weak, uncovered and new."""
+    """Split rows into training rows and one test set for each status: seen, determined, weak, uncovered, ..."""
     from ...eval.probe.read.slot_rows import load, read_tables
     from ...eval.probe.read.slot_schema import load_schema, schema_path
     from ...eval.probe.splits import build_split, split_summary, test_row
@@ -179,11 +168,11 @@ def calibrate(
     records: Annotated[list[Path], typer.Argument(help="Folders of `quince eval` with the requests' answers.")],
     schema: Schema,
     test: Annotated[list[str], typer.Option(help="Requests; may be given several times.")],
-    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("probe_calibration"),
+    out: Out = Path("probe_calibration"),
     k: K = None,
     agreement: Agreement = None,
 ) -> None:
-    """A model's accuracy by status and by k-cutoff, and whether simpler figures say as much."""
+    """A model's accuracy by status and by k-cutoff, and whether simpler figures predict it as well."""
     from ...eval.probe.calibration import calibrate as compare
     from ...eval.probe.calibration import read_answers
     from ...eval.probe.probe_page import write_report
@@ -203,12 +192,20 @@ def calibrate(
 
 
 def _analysis(
-    data: str, schema: str, test: str | None, holdout: float, k: int | None, agreement: float | None, seed: int
-) -> Analysis:
+    data: str,
+    schema: str,
+    test: str | None,
+    holdout: float,
+    k: int | None,
+    agreement: float | None,
+    seed: int,
+    pool: str | None = None,
+) -> tuple[Analysis, Table | None]:
+    """The verdicts, and the rows of the pool if there is one."""
     from ...eval.probe.slot_analysis import analyse, read_sets
 
-    train, requests, _ = read_sets(data, schema, test, None, holdout, seed)
-    return analyse(train, requests, k, agreement)
+    train, requests, pooled = read_sets(data, schema, test, pool, holdout, seed)
+    return analyse(train, requests, k, agreement), pooled
 
 
 def _print_scale(scale: Mapping[str, Any]) -> None:
@@ -222,10 +219,9 @@ def _print_scale(scale: Mapping[str, Any]) -> None:
 
 
 def _print_statuses(found: Analysis) -> None:
-    width = max(len(part.name) for part in found.components)
-    rows: list[tuple[str, Mapping[str, int]]] = [("all outputs", found.counts())]
-    rows += [(part.name, found.counts(place)) for place, part in enumerate(found.components)]
-    width = max(width, len("all outputs"))
+    outputs = ((part.name, found.counts(place)) for place, part in enumerate(found.components))
+    rows = [("all outputs", found.counts()), *outputs]
+    width = max(len(name) for name, _ in rows)
     print(" " * width, *(f"{name:>13s}" for name in found.counts()))
     for name, counts in rows:
         print(f"{name:{width}s}", *(f"{count:13d}" for count in counts.values()))
@@ -235,7 +231,7 @@ def _reason_lines(reason: Reason) -> list[str]:
     values = ", ".join(f"{name} = {value}" for name, value in reason.values.items())
     lines = ["", f"{reason.output}: {reason.status}  ({values})"]
     if reason.follows is not None:
-        lines.append(f"  follows {reason.follows}; evidence {reason.evidence}, asked for {reason.k}")
+        lines.append(f"  follows {reason.follows}; evidence {reason.evidence}, required {reason.k}")
     if reason.own is not None and reason.own != reason.follows:
         lines.append(f"  its own {reason.own}")
     for step in reason.steps:

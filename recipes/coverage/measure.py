@@ -1,4 +1,4 @@
-"""What a probe model gets right: by type, and by how strongly training rows cover a composition."""
+"""What a probe model gets right: by type, and by how much evidence covers a composition."""
 
 from __future__ import annotations
 
@@ -15,52 +15,27 @@ from ...data.compositional.sequences import Target
 from ...eval.coverage.closure import k_cutoffs
 from ...eval.coverage.determined import determine
 from ...eval.coverage.null_model import CLOSURE_FLOOR
-from ...eval.coverage.observations import observe
+from ...eval.coverage.observations import Observations, observe
+from ...eval.coverage.representations import inference
 
 MECHANISMS = ("equivalence", "property", "neither")
 Counts = dict[str, dict[str, tuple[int, int]]]
-
-
-def by_mechanism(examination: Examination, right: dict[str, NDArray[np.bool_]]) -> Counts:
-    """Right answers and rows of each held-out type, by the first of `MECHANISMS` that gives the answer.
-
-    `equivalence`: the training rows determine an answer with evidence of `CLOSURE_FLOOR`, by determined coverage, since
-    the closure also reaches most rows of unused primitives by chance; `property`: they do not, but every primitive is
-    in use or follows from those in use by the property of the tables. Nothing for random tables, which have none.
-    """
-    data = examination.data
-    if data.task.tables == "random":
-        return {}
-    observed = observe(data.train.inputs, data.train.answers, (data.task.values,) * data.task.program.slots)
-    found: Counts = {}
-    for kind, rows in data.test.items():
-        good = right[f"type_{kind}"]
-        equivalent = determine(observed, rows.inputs, CLOSURE_FLOOR).labels >= 0
-        by_property = ~equivalent & follows(data, rows)
-        masks = (equivalent, by_property, ~equivalent & ~by_property)
-        counts = [(int(good[mask].sum()), int(mask.sum())) for mask in masks]
-        found[f"type_{kind}"] = dict(zip(MECHANISMS, counts, strict=True))
-    return found
-
-
 LARGEST_K = 20
 TRAIN_SAMPLE = 1000
-"""Training rows whose accuracy is followed."""
+"""Training rows whose accuracy is logged."""
 BATCH = 2048
 
 
 def answers(
     model: PreTrainedModel, inputs: NDArray[np.int64], values: int, target: Target, hops: int
 ) -> NDArray[np.int64]:
-    """The answer the model writes to each input, `[rows]`: greedy, after bridge values of its own in `cot`.
+    """The model's greedy answer to each input, `[rows]`; with `cot`, after the bridge values that it writes itself.
 
-    The reference counts tokens after the true bridge values; a model that uses its own has to get those right too.
+    The reference scores tokens after the true bridge values; here a model has to get those right too.
     """
     written = 1 if target == "direct" else hops
-    was_training = model.training
-    model.eval()
-    found = []
-    with torch.inference_mode():
+    found = [np.empty(0, dtype=np.int64)]
+    with inference(model):
         for start in range(0, len(inputs), BATCH):
             tokens = torch.from_numpy(inputs[start : start + BATCH]).to(model.device)
             for step in range(written):
@@ -70,19 +45,12 @@ def answers(
                     following = model(input_ids=tokens).logits[:, -1].argmax(-1, keepdim=True)
                 tokens = torch.cat([tokens, following], dim=1)
             found.append(tokens[:, -1].cpu().numpy())
-    model.train(was_training)
-    return np.concatenate(found) if found else np.empty(0, dtype=np.int64)
+    return np.concatenate(found)
 
 
 @dataclass(frozen=True)
 class Examination:
-    """The rows a model is followed on.
-
-    Attributes:
-        data: The data set.
-        target: What the model writes.
-        cutoffs: k-cutoff of each row of type 0, `[rows]`.
-    """
+    """The rows that a model is evaluated on, with the k-cutoff of each row of type 0, `[rows]`."""
 
     data: Compositions
     target: Target
@@ -95,7 +63,7 @@ class Examination:
         return {"train": train, "validation": self.data.validation, **held_out}
 
     def right(self, model: PreTrainedModel) -> dict[str, NDArray[np.bool_]]:
-        """For each group, which rows the model answers rightly."""
+        """For each group, which rows the model answers correctly."""
         task = self.data.task
         return {
             name: answers(model, rows.inputs, task.values, self.target, len(task.program.hops)) == rows.answers
@@ -111,33 +79,50 @@ class Examination:
 
     def by_cutoff(self, right: dict[str, NDArray[np.bool_]]) -> dict[int, tuple[int, int]]:
         """Right answers and rows of type 0, by k-cutoff."""
-        found = right.get("type_0", np.empty(0, dtype=bool))
-        return {
-            int(k): (int(found[self.cutoffs == k].sum()), int((self.cutoffs == k).sum()))
-            for k in np.unique(self.cutoffs)
-        }
+        by_k = {int(k): right["type_0"][self.cutoffs == k] for k in np.unique(self.cutoffs)}
+        return {k: (int(found.sum()), len(found)) for k, found in by_k.items()}
 
     def marginal_baseline(self) -> dict[str, float]:
         """Accuracy of the most frequent training answer given one slot, the slot that is best on training rows."""
-        train = self.data.train
-        values = self.data.task.values
-        best, guesses = -1, (0, np.empty(0, dtype=np.int64))
-        for slot in range(train.inputs.shape[1]):
-            counts = np.zeros((values, values), dtype=np.int64)
-            np.add.at(counts, (train.inputs[:, slot], train.answers), 1)
-            if (hits := int(counts.max(axis=1).sum())) > best:
-                best, guesses = hits, (slot, counts.argmax(axis=1))
-        slot, guess = guesses
+        train, values = self.data.train, self.data.task.values
+        counts = np.zeros((train.inputs.shape[1], values, values), dtype=np.int64)
+        for slot, column in enumerate(train.inputs.T):
+            np.add.at(counts[slot], (column, train.answers), 1)
+        slot = int(counts.max(axis=2).sum(axis=1).argmax())
+        guess = counts[slot].argmax(axis=1)
         return {
             name: float((guess[rows.inputs[:, slot]] == rows.answers).mean()) for name, rows in self.groups().items()
         }
 
 
 def examine(data: Compositions, target: Target) -> Examination:
-    """The rows to follow a model on, with the k-cutoffs of type 0 (k up to `LARGEST_K`)."""
-    held_out = data.test.get(0)
-    if held_out is None:
+    """The rows to evaluate a model on, with the k-cutoffs of type 0 (k up to `LARGEST_K`)."""
+    if 0 not in data.test:
         return Examination(data, target, np.empty(0, dtype=np.int64))
-    sizes = (data.task.values,) * data.task.program.slots
-    observed = observe(data.train.inputs, data.train.answers, sizes)
-    return Examination(data, target, k_cutoffs(observed, held_out.inputs, largest_k=LARGEST_K))
+    return Examination(data, target, k_cutoffs(_observed(data), data.test[0].inputs, largest_k=LARGEST_K))
+
+
+def _observed(data: Compositions) -> Observations:
+    return observe(data.train.inputs, data.train.answers, (data.task.values,) * data.task.program.slots)
+
+
+def by_mechanism(examination: Examination, right: dict[str, NDArray[np.bool_]]) -> Counts:
+    """Right answers and rows of each held-out type, by the first of `MECHANISMS` that gives the answer.
+
+    `equivalence`: training rows determine an answer with evidence of `CLOSURE_FLOOR` (determined coverage, since
+    closure reaches most rows of unused primitives by chance); `property`: otherwise, if every primitive is used or
+    follows from the used ones by the property of the tables. Empty for random tables, which have no property.
+    """
+    data = examination.data
+    if data.task.tables == "random":
+        return {}
+    observed = _observed(data)
+    found: Counts = {}
+    for kind, rows in data.test.items():
+        good = right[f"type_{kind}"]
+        equivalent = determine(observed, rows.inputs, CLOSURE_FLOOR).labels >= 0
+        by_property = ~equivalent & follows(data, rows)
+        masks = (equivalent, by_property, ~equivalent & ~by_property)
+        counts = [(int(good[mask].sum()), int(mask.sum())) for mask in masks]
+        found[f"type_{kind}"] = dict(zip(MECHANISMS, counts, strict=True))
+    return found

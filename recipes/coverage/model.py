@@ -1,4 +1,4 @@
-"""The model that is trained from scratch, and its tokenizer: one token for each value."""
+"""The model trained from scratch and its tokenizer, with one token for each value."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 TOKEN = r"<t_\d+>|</[ab]>"
 TEMPLATE = "{{ messages | map(attribute='content') | join }}"
-"""A message is the input's values alone, so that `quince eval` can ask a probe model as any other."""
+"""Only the input's values, so that `quince eval` can prompt a probe model like any other."""
 
 
 def new_tokenizer(values: int, target: Target) -> PreTrainedTokenizerFast:
-    """A tokenizer that reads `<t_1><t_2><t_3>`, so that the saved model is an ordinary causal LM."""
+    """A tokenizer for texts like `<t_1><t_2><t_3>`, so that the saved model is an ordinary causal LM."""
     tokens = vocabulary(values, target)
     tokenizer = Tokenizer(WordLevel({token: number for number, token in enumerate(tokens)}, unk_token=END))
     tokenizer.pre_tokenizer = Split(Regex(TOKEN), "isolated")
@@ -34,14 +34,8 @@ def new_tokenizer(values: int, target: Target) -> PreTrainedTokenizerFast:
 def new_model(architecture: ProbeArchitecture, values: int, target: Target, length: int, seed: int) -> GPT2LMHeadModel:
     """A GPT-2 of these sizes with random weights in float32: pre-norm, tied embeddings, no dropout.
 
-    Unlike arXiv 2505.20278 it has no 50,000 unused tokens, whose embeddings would be most of its weights.
-
-    Args:
-        architecture: Sizes.
-        values: Values a slot can take.
-        target: What is written; `filler` has a token more.
-        length: Longest sequence, tokens.
-        seed: Of the weights.
+    Unlike in arXiv 2505.20278 there are no 50,000 unused tokens, whose embeddings would be most of the weights.
+    `values` is the number of values of a slot and `length` the longest sequence in tokens.
     """
     end = len(vocabulary(values, target)) - 1
     config = GPT2Config(
@@ -51,14 +45,10 @@ def new_model(architecture: ProbeArchitecture, values: int, target: Target, leng
         n_layer=architecture.layers,
         n_head=architecture.heads,
         activation_function="gelu_pytorch_tanh",  # GPT-2's own in one kernel, a fifth less time on a CPU
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-        bos_token_id=end,
-        eos_token_id=end,
-        pad_token_id=end,
         use_cache=False,
         dtype="float32",
+        **dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0),
+        **dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), end),
     )
     torch.manual_seed(seed)
     return GPT2LMHeadModel(config)

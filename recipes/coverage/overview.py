@@ -1,4 +1,4 @@
-"""What `plan` and `preview` say about a coverage recipe; torch is not needed for it."""
+"""What `plan` and `preview` print for a coverage recipe, without torch."""
 
 from __future__ import annotations
 
@@ -19,18 +19,8 @@ if TYPE_CHECKING:
 
 
 def task_of(recipe: CoverageRecipe, rows: int) -> Task:
-    """What the data set of one size is made from."""
-    data = recipe.data
-    return Task(
-        family=data.family,
-        values=data.values,
-        rows=rows,
-        tables=data.tables,
-        seen=data.seen,
-        test_size=data.test_size,
-        validation=data.validation,
-        seed=recipe.seed,
-    )
+    """Settings of the data set with this many training rows."""
+    return Task(rows=rows, seed=recipe.seed, **recipe.data.model_dump(exclude={"rows", "target"}))
 
 
 def plan_lines(loaded: LoadedRecipe[Recipe], recipe: CoverageRecipe) -> Iterator[tuple[str, str]]:
@@ -46,26 +36,22 @@ def plan_lines(loaded: LoadedRecipe[Recipe], recipe: CoverageRecipe) -> Iterator
         for name in ("per_device_train_batch_size", "gradient_accumulation_steps")
     )
     yield "recipe", f"{loaded.name}: {recipe.description}"
-    yield (
-        "model",
-        f"GPT-2 architecture from scratch, {sizes.layers} x {sizes.width}, {readable(weights, ' parameters')}",
-    )
+    shape = f"{sizes.layers} x {sizes.width}, {readable(weights, ' parameters')}"
+    yield "model", f"GPT-2 architecture from scratch, {shape}"
     yield "data", f"{data.family} of {data.values} values, {data.target}, {', '.join(map(str, data.rows))} rows"
     if data.family == "two_hop":
         contexts = ", ".join(f"{kappa(rows, data.values, data.seen):.1f}" for rows in data.rows)
         needed = math.ceil(rows_for(KAPPA_NEEDED, data.values, data.seen))
         yield "kappa", f"{contexts} contexts shared by two equivalent fragments; {KAPPA_NEEDED:g} take {needed} rows"
-    yield (
-        "steps",
-        f"at most {recipe.trainer['max_steps']} for each size, {micro * accumulation} rows of {length} tokens each",
-    )
+    batch = f"{micro * accumulation} rows of {length} tokens each"
+    yield "steps", f"at most {recipe.trainer['max_steps']} for each size, {batch}"
     at_once = min(recipe.processes, len(data.rows))
     yield "runs", f"{len(data.rows)} model{'s' if len(data.rows) > 1 else ''}, {at_once} at a time"
     yield "disk", f"{readable(4 * weights * len(data.rows))} for the final models"
 
 
 def parameters(recipe: CoverageRecipe, length: int) -> int:
-    """Weights of the model: tokens, positions, blocks with their biases, and the last norm."""
+    """Weights of the model: token and position embeddings, blocks with biases, and the last norm."""
     sizes, data = recipe.architecture, recipe.data
     block = 12 * sizes.width**2 + 13 * sizes.width
     tokens = len(vocabulary(data.values, data.target))
@@ -73,7 +59,7 @@ def parameters(recipe: CoverageRecipe, length: int) -> int:
 
 
 def preview_lines(recipe: CoverageRecipe, count: int) -> Iterator[Text]:
-    """The first training rows and one held-out row of each type: dim what is read, green what is learned."""
+    """The first training rows and one held-out row of each type; input tokens are dim, learned ones green."""
     data = generate(task_of(recipe, recipe.data.rows[0]))
     tokens = vocabulary(recipe.data.values, recipe.data.target)
     parts = {"train": data.train.take(slice(count))}

@@ -1,4 +1,4 @@
-"""What a probe model's states look like and do: clusters by intermediate value, and interchange of states."""
+"""Hidden states of a probe model: clusters by intermediate value, and interchange interventions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ...eval.coverage.representations import gap_map, hidden_states
 from .measure import Examination
 
 ROWS = 2000
-"""Rows of each group that are looked at."""
+"""Most rows of each group."""
 
 
 def analyse(model: PreTrainedModel, examination: Examination) -> dict[str, Any]:
-    """IICG of every group of rows, and interchange of type 0, as plain data; nothing where there is one table."""
+    """IICG of every group of rows and interchange on type 0, as plain data; empty for a single table."""
     hops = len(examination.data.task.program.hops)
     if hops == 1:
         return {}
@@ -31,9 +31,9 @@ def analyse(model: PreTrainedModel, examination: Examination) -> dict[str, Any]:
 
 
 def groupings(rows: Rows, examination: Examination) -> dict[str, NDArray[np.int64]]:
-    """Labels to group states by: each bridge value, the answer, and the bridge with the slot it meets again.
+    """Labels to group states by: each bridge value, the answer, and bridge 1 with each slot that is used again.
 
-    The last is for families in which an input goes into two tables (x2 in non-tree), which a bridge alone cannot serve;
+    The last is for families where an input enters two tables (x2 in non-tree), for which a bridge alone is not enough;
     the slot alone is its control, since states at x2 share the token whatever they compute.
     """
     hops = examination.data.task.program.hops
@@ -56,7 +56,7 @@ def gaps(model: PreTrainedModel, rows: Rows, examination: Examination) -> dict[s
 
 
 def swaps(model: PreTrainedModel, examination: Examination) -> dict[str, Any]:
-    """Interchange on type 0 between inputs that differ in the last argument of the first table, at every place."""
+    """Interchange at every place on type 0, between inputs that differ in the last argument of the first table."""
     data, layers = examination.data, model.config.num_hidden_layers
     slot = data.task.program.hops[0][-1]
     rows = data.test[0].take(slice(ROWS))

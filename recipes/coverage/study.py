@@ -1,4 +1,4 @@
-"""One probe model for each size of the training set, in processes of their own, and what they show together."""
+"""One probe model for each size of the training set, each in its own process, and a comparison of them."""
 
 from __future__ import annotations
 
@@ -26,21 +26,18 @@ if TYPE_CHECKING:
     from ..config.loader import LoadedRecipe
 
 COLOURS = ("#0072b2", "#56b4e9", "#009e73", "#e69f00", "#d55e00", "#cc79a7", "#6b3fa0")
-"""Okabe and Ito's colours, which stay apart under the common kinds of colour blindness."""
+"""Okabe and Ito's colours, which the common kinds of colour blindness can tell apart."""
 INK, GREY, PALE = "#222222", "#6f6f6f", "#e4e4e4"
 SMALLEST_BIN = 10
-"""Rows a k-cutoff needs to be drawn."""
+"""Fewest rows of a k-cutoff that is drawn."""
+
+RESULT, FIGURE = "result.json", "accuracy.png"
 
 Result = Mapping[str, Any]
 
 
 def draw(results: Sequence[Result], out: Path) -> None:
-    """Draw a study; several results of one size are seeds of it.
-
-    Args:
-        results: Contents of `result.json` of the sizes.
-        out: The PNG file.
-    """
+    """Draw a study from the contents of its `result.json` files, several of one size as seeds, into a PNG file."""
     import matplotlib.pyplot as plt
 
     text = {"font.size": 11, "text.color": INK, "axes.labelcolor": INK, "xtick.color": GREY, "ytick.color": GREY}
@@ -72,9 +69,7 @@ def _by_cutoff(axes: Axes, results: Sequence[Result]) -> None:
         for result in seeds:
             for k, pair in result["by_cutoff"].items():
                 counts[int(k)] = counts.get(int(k), np.zeros(2, dtype=int)) + pair
-        bins = {
-            k: proportion(int(good), int(total)) for k, (good, total) in sorted(counts.items()) if total >= SMALLEST_BIN
-        }
+        bins = {k: proportion(*map(int, pair)) for k, pair in sorted(counts.items()) if pair[1] >= SMALLEST_BIN}
         shares = np.array([[share.estimate, share.low, share.high] for share in bins.values()]).reshape(-1, 3).T
         colour = COLOURS[number % len(COLOURS)]
         axes.plot(list(bins), shares[0], color=colour, marker="o", markersize=4, linewidth=1.8, label=f"N = {rows:,}")
@@ -83,24 +78,20 @@ def _by_cutoff(axes: Axes, results: Sequence[Result]) -> None:
 
 
 def _by_kappa(axes: Axes, results: Sequence[Result]) -> None:
-    """Mean accuracy of each type over seeds, every seed a small mark."""
-    _dress(
-        axes, "By shared contexts of equivalent fragments", "kappa: mean contexts that two equivalent fragments share"
-    )
+    """Mean accuracy of each type over seeds, with a small mark for each seed."""
+    title = "By shared contexts of equivalent fragments"
+    _dress(axes, title, "kappa: mean contexts that two equivalent fragments share")
     if any(result["shared_contexts"] is None for result in results):
         return
     types = list(dict.fromkeys(name for result in results for name in result["right"] if name.startswith("type_")))
     places = [np.mean([seed["shared_contexts"] for seed in seeds]) for seeds in _by_size(results).values()]
     for number, name in enumerate(types):
-        means = []
-        colour = COLOURS[number % len(COLOURS)]
+        means, colour = [], COLOURS[number % len(COLOURS)]
         for seeds in _by_size(results).values():
-            points = [
-                (seed["shared_contexts"], np.divide(*seed["right"][name])) for seed in seeds if name in seed["right"]
-            ]
-            across, up = zip(*points, strict=True)
+            own = [seed for seed in seeds if name in seed["right"]]
+            across, up = [seed["shared_contexts"] for seed in own], [np.divide(*seed["right"][name]) for seed in own]
             axes.scatter(across, up, color=colour, s=14, alpha=0.5, linewidth=0)
-            means.append(np.mean([share for _, share in points]))
+            means.append(np.mean(up))
         axes.plot(places, means, color=colour, marker="s", markersize=5, linewidth=1.8, label=name.replace("_", " "))
     axes.legend(frameon=False, loc="best")
 
@@ -112,16 +103,12 @@ def _by_size(results: Sequence[Result]) -> dict[int, list[Result]]:
     return sizes
 
 
-RESULT = "result.json"
-FIGURE = "accuracy.png"
-
-
 class SizeError(RuntimeError):
     """The training of one size ended with an error."""
 
 
 def train_sizes(loaded: LoadedRecipe[CoverageRecipe], resume: bool = False) -> Path:
-    """Train every size, `processes` at a time; sizes that are finished are passed.
+    """Train every size, `processes` at a time.
 
     Returns:
         The run folder: `rows_<N>/` for each size, `result.json`, and `accuracy.png` where matplotlib is installed.

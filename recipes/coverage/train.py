@@ -11,12 +11,7 @@ if TYPE_CHECKING:
 
 
 def run(loaded: LoadedRecipe[CoverageRecipe], resume: bool = False) -> Path:
-    """Train; returns the run folder.
-
-    Args:
-        loaded: From `load_recipe`.
-        resume: Continue from the newest whole checkpoint; of several sizes each its own, where it has one.
-    """
+    """Train and return the run folder; `resume` continues each size from its newest whole checkpoint, if any."""
     if len(loaded.recipe.data.rows) > 1:
         from .study import train_sizes
 

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainingArguments
 
 from ...data.cache import write_atomic
-from ...data.compositional.generate import Compositions, Rows, generate
+from ...data.compositional.generate import Rows, generate
 from ...data.compositional.sequences import Target, to_sequences
 from ...eval.coverage.scaling import shared_contexts
 from ..run.run_folder import MetricsFile
@@ -36,7 +36,7 @@ RESULT = "result.json"
 
 
 def train_probe(loaded: LoadedRecipe[CoverageRecipe], resume: bool = False) -> Path:
-    """Train the model of a recipe with one size; model and `result.json` end in its run folder."""
+    """Train the model of a recipe with one size; its run folder gets the model and `result.json`."""
     return run_training(loaded, resume, build_trainer)
 
 
@@ -45,16 +45,24 @@ def build_trainer(loaded: LoadedRecipe[CoverageRecipe]) -> ProbeTrainer:
     recipe, started = loaded.recipe, time.process_time()
     data, target = generate(task_of(recipe, recipe.data.rows[0])), recipe.data.target
     dataset = TensorRows(data.train, data.task.values, target)
-    torch.set_flush_denormal(True)  # moments of weights that decay to nothing end in denormals, slow on CPUs
+    torch.set_flush_denormal(True)  # moments of weights that decay to 0 become denormals, slow on CPUs
     model = new_model(recipe.architecture, data.task.values, target, dataset.tokens.shape[1], recipe.seed)
     folder = Path(recipe.output_dir)
     callbacks: list[TrainerCallback] = [MetricsFile(folder), EarlyStop(recipe.stop)]
     if recipe.gradient == "perpendicular":
         callbacks.append(PerpendicularGradients())
+    arguments = trainer_options(
+        recipe,
+        bf16=False,
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        eval_strategy="steps",
+        eval_steps=recipe.evaluate_every,
+    )
     trainer = ProbeTrainer(
         examination=examine(data, target),
         model=model,
-        args=trainer_arguments(recipe),
+        args=TrainingArguments(**arguments),
         train_dataset=dataset,
         eval_dataset=dataset,  # the Trainer asks for one; `evaluate` reads the examination
         processing_class=new_tokenizer(data.task.values, target),
@@ -64,20 +72,6 @@ def build_trainer(loaded: LoadedRecipe[CoverageRecipe]) -> ProbeTrainer:
     )
     trainer.add_callback(ResultFile(folder / RESULT, trainer, started))
     return trainer
-
-
-def trainer_arguments(recipe: CoverageRecipe) -> TrainingArguments:
-    """The recipe's `trainer:` block, with what the recipe itself decides filled in."""
-    return TrainingArguments(
-        **trainer_options(
-            recipe,
-            bf16=False,
-            remove_unused_columns=False,
-            dataloader_pin_memory=torch.cuda.is_available(),
-            eval_strategy="steps",
-            eval_steps=recipe.evaluate_every,
-        )
-    )
 
 
 class TensorRows(Dataset):
@@ -99,9 +93,9 @@ class TensorRows(Dataset):
 
 
 class Shuffles(Sampler[int]):
-    """Every row once, in a fresh order, again and again, to a given number of draws.
+    """Every row once in random order, repeatedly, up to a given number of draws.
 
-    One long epoch: batches are all full, and the Trainer does not set up hundreds of short epochs.
+    One long epoch: all batches are full, and the Trainer does not set up hundreds of short epochs.
     """
 
     def __init__(self, rows: int, draws: int, seed: int) -> None:
@@ -120,24 +114,17 @@ class Shuffles(Sampler[int]):
 
 
 class ProbeTrainer(TrainerBase, Trainer):
-    """A Trainer that reads tensors, and whose evaluation is accuracy by type and k-cutoff.
+    """A Trainer whose evaluation is accuracy by type and k-cutoff; `options` are those of the Trainer."""
 
-    Args:
-        examination: The rows to follow the model on.
-        options: Of the Trainer.
-    """
+    control: TrainerControl
 
     def __init__(self, examination: Examination, **options: Any) -> None:
         self.examination = examination
         super().__init__(**options)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        arguments = self.args
-        rows = arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
-        draws = arguments.max_steps * rows
-        return Shuffles(len(self.train_dataset), draws, arguments.seed)
-
-    control: TrainerControl
+        rows = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        return Shuffles(len(self.train_dataset), self.args.max_steps * rows, self.args.seed)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Log accuracies and let callbacks decide whether to stop."""
@@ -148,17 +135,17 @@ class ProbeTrainer(TrainerBase, Trainer):
 
 
 class EarlyStop(TrainerCallback):
-    """Ends training once validation rows are answered well several times in a row.
+    """Ends training once validation accuracy is high several times in a row.
 
-    Validation rows are neither training nor test rows. The reference stops on its test rows, which selects what it then
-    reports.
+    Validation rows are neither training nor test rows. The reference stops on its test rows, so its results are
+    selected on them.
     """
 
     def __init__(self, stop: Stop) -> None:
         self.stop = stop
 
     def on_evaluate(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Look at the last evaluations in the log, which a checkpoint holds too."""
+        """Read the last evaluations from the log, which checkpoints also hold."""
         logged = [line["accuracy/validation"] for line in state.log_history if "accuracy/validation" in line]
         last = logged[-self.stop.evaluations :]
         if len(last) == self.stop.evaluations and min(last) >= self.stop.accuracy:
@@ -166,31 +153,29 @@ class EarlyStop(TrainerCallback):
 
 
 class ResultFile(TrainerCallback):
-    """Writes `result.json` when training has ended, before the model is saved: a folder with a model has a result.
+    """Writes `result.json` at the end of training, before the model is saved: a folder with a model has a result.
 
-    Args:
-        file: Where to.
-        trainer: Whose model is examined.
-        started: CPU seconds of the process when it turned to this model.
+    `started` is the CPU time of the process, in seconds, when it began with this model.
     """
 
     def __init__(self, file: Path, trainer: ProbeTrainer, started: float) -> None:
         self.file, self.trainer, self.started = file, trainer, started
 
     def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Examine the model for the last time."""
+        """Evaluate the final model."""
         result = report(self.trainer) | {"cpu_seconds": round(time.process_time() - self.started, 1)}
         write_atomic(self.file, json.dumps(_without_nan(result)))
 
 
 def report(trainer: ProbeTrainer) -> dict[str, Any]:
-    """Plain data: the data set, what the model gets right at the end, and what its states look like."""
-    examination = trainer.examination
-    right = examination.right(trainer.model)
+    """Plain data: the data set, what the final model gets right, and the analysis of its states."""
+    examination, data = trainer.examination, trainer.examination.data
+    right, hops = examination.right(trainer.model), data.task.program.hops
+    contexts = shared_contexts(data.train.inputs, data.train.results[:, 0], hops[0]) if len(hops) > 1 else None
     return {
-        "data": examination.data.metadata(),
+        "data": data.metadata(),
         "target": examination.target,
-        "shared_contexts": shared_contexts_of(examination.data),
+        "shared_contexts": contexts,
         "steps": trainer.state.global_step,
         "stopped": trainer.state.global_step < trainer.args.max_steps,
         "right": {name: [int(found.sum()), len(found)] for name, found in right.items()},
@@ -199,13 +184,6 @@ def report(trainer: ProbeTrainer) -> dict[str, Any]:
         "marginal_baseline": examination.marginal_baseline(),
         "states": analyse(trainer.model, examination),
     }
-
-
-def shared_contexts_of(data: Compositions) -> float | None:
-    """Mean number of contexts that two inputs of the first table with one result share; None if there is one table."""
-    if len(data.task.program.hops) == 1:
-        return None
-    return shared_contexts(data.train.inputs, data.train.results[:, 0], data.task.program.hops[0])
 
 
 def _without_nan(value: Any) -> Any:

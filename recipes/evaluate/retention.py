@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ...eval.measure.records import Record
-    from ..config.evaluation import EvalRecipe
-    from ..config.retention import Retention
+    from ..config.evaluation import EvalRecipe, Retention
     from ..parts.engines import Engines
 
 

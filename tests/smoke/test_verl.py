@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 from quince.recipes.export.verl.export import export_verl
-from quince.recipes.export.verl.objective import STORED_SCORE, advantages, step_loss
 from quince.recipes.export.verl.parquet_rows import STORED_AGENT
-from quince.recipes.export.verl.settings import FOLDER_VARIABLE, batches, clip_of, rehearsing_of
+from quince.recipes.export.verl.settings import FOLDER_VARIABLE, batches, exported_folder, step_of
+from quince.recipes.export.verl.step import STORED_SCORE
 from quince.recipes.parts.models import load_tokenizer
-from quince.recipes.rlvr.train import make_advantage
 
 pytest.importorskip("verl", reason="verl has an environment of its own")
 pytestmark = pytest.mark.slow
@@ -75,8 +74,7 @@ def test_verl_weighs_answers_as_the_recipe_says(exported):
     tensors = {"token_level_rewards": rows["scores"], "response_mask": rows["mask"]}
     data = DataProto.from_dict(tensors=tensors, non_tensors={"uid": np.array(names, dtype=object)})
     found = compute_advantage(data, adv_estimator="quince", config=config.algorithm).batch["advantages"]
-    estimator, rehearsing = make_advantage(recipe.advantage), rehearsing_of(recipe)
-    ours = advantages(estimator, rehearsing, "dapo", 8, rows["scores"], rows["mask"], names)
+    ours = step_of(exported_folder()).advantages(rows["scores"], rows["mask"], names)
     torch.testing.assert_close(found, ours)
     assert (found[16:].sum(1) > 0).all() and found[:16].abs().sum() > 0
 
@@ -112,9 +110,7 @@ def test_the_loss_in_verl_is_that_of_the_recipe(exported, processes):
     tensordict_utils.assign_non_tensor(data, **info)
     actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
     loss, metrics = ppo_loss(actor, {"log_probs": new}, data)
-    ours, logged = step_loss(
-        clip_of(recipe), rehearsing_of(recipe), rows["old"], rows["new"], weights, rows["mask"], info
-    )
+    ours, logged = step_of(exported_folder()).loss(rows["old"], rows["new"], weights, rows["mask"], info)
     torch.testing.assert_close(loss, ours)
     assert logged.keys() <= metrics.keys()
 

@@ -1,15 +1,16 @@
-"""Function-calling rows as slots and outputs: the project's own rows, and benchmarks without a record of intents.
+"""Function-calling rows as slots and outputs: generated rows, and benchmarks that do not record intents.
 
 Fields of both views: `language`, `turn` (`request`, `reply` to a question, `result`, `error`, `busy`), `listed` (tools)
 and `text`; outputs `decision`, `tools` (in order), `calls` (how many), `first_tool`, `second_tool`, `first_arguments`,
-`second_arguments` (their names), `missing` (what has to be asked for) and `first_sources`, `second_sources`,
-`name=source`: `copied` from the user, `earlier` (from a tool's result), `defaulted`, else `computed`.
+`second_arguments` (their names), `missing` (what must be asked for) and `first_sources`, `second_sources`, as
+`name=source`: `copied` from the user, `earlier` (from a tool's result), `defaulted`, otherwise `computed`.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -21,7 +22,6 @@ from ....data.function_calling.wire.calls import Call, dump
 from ....data.rows import Row
 
 _BUSY = dump(BUSY)
-
 _MANY = re.compile(
     r"\b(?:both|each|every|all|respectively|and also|as well as|different|two|three|four|several)\b", re.I
 )
@@ -32,10 +32,10 @@ _QUESTION = re.compile(r"\b(?:what|how|when|where|who|which|why|is|are|do|does|c
 def record(row: Row) -> dict[str, Any]:
     """View of a generated row.
 
-    Beside the shared fields: `intent` (tools that the request is for; `first` and `second` of them), `wanted` (calls it
-    asks for), `said` and `entities` (parameters said, kinds of values), `policies` (how values have to be written),
-    `served` (whether the tools for it are listed), `complete` (whether all that they require is said), `toolset` (ids),
-    `distractors` (other tools), `near` (whether one is of the same domain).
+    Further fields: `intent` (tools that the request needs; `first` and `second` of them), `wanted` (number of calls),
+    `said` and `entities` (parameters given, kinds of values), `policies` (how values must be written), `served`
+    (whether the needed tools are listed), `complete` (whether all that they require is given), `toolset` (ids),
+    `distractors` (number of other tools), `near` (whether one of them is of the same domain).
 
     Raises:
         ValueError: It has no gold.
@@ -66,18 +66,17 @@ def record(row: Row) -> dict[str, Any]:
 def benchmark_record(row: Row) -> dict[str, Any]:
     """View of a row of a public set, where only the words and the listed tools are known before the call.
 
-    Beside the shared fields: `api` (Python, Java, JavaScript, live), `count` and `toolset` of the listed tools,
-    `best` (required, optional parameters and types of the tool whose words are most like the request's), `match` (how
-    like), `numbers`, `many` (words for several), `asks` (a question), `length` in words. The tools of
-    `tools` are `A`, `B`, ... by first use, since names rarely repeat; `named` has their names. `filled`, `kinds` and
-    `origins`: which parameters are given, types of the values, their sources.
+    Further fields: `api` (Python, Java, JavaScript, live), `count` and `toolset` of the listed tools, `best` (required
+    and optional parameters and types of the tool that shares most words with the request), `match` (how many words),
+    `numbers`, `many` (words for several), `asks` (a question), `length` in words. `tools` are `A`, `B`, ... by first
+    use, since names rarely repeat; `named` has their names. `filled`, `kinds` and `origins`: which parameters are
+    given, types of the values, their sources.
 
     Raises:
         ValueError: It has no gold.
     """
     seen = _view(row)
-    text, best = seen.user_text, _best(seen)
-    shared = _shared(seen)
+    text, best, shared = seen.user_text, _best(seen), _shared(seen)
     sources = {item for place, call in enumerate(seen.gold_calls) for item in _sources(seen, place, call)}
     names = list(dict.fromkeys(call.name for call in seen.gold_calls))
     letters = {name: chr(ord("A") + min(place, 25)) for place, name in enumerate(names)}
@@ -86,8 +85,8 @@ def benchmark_record(row: Row) -> dict[str, Any]:
         "api": next((name for name in ("live", "javascript", "java") if name in category), "python"),
         "count": len(seen.functions),
         "toolset": sorted(seen.functions),
-        "best": _shape(seen.functions.get(best or "", {})),
-        "match": _likeness(text, seen.functions[best]) if best else 0,
+        "best": _shape(best),
+        "match": _similarity(text, best) if best else 0,
         "numbers": len(_NUMBER.findall(text)),
         "many": bool(_MANY.search(text)),
         "conjunctions": len(re.findall(r"\band\b|,|;", text)),
@@ -111,13 +110,13 @@ def _view(row: Row) -> RowView:
 def _shared(seen: RowView) -> dict[str, Any]:
     gold = seen.gold or {}
     calls = [(seen.tool_ids.get(call.name, call.name), call) for call in seen.gold_calls]
-    names: dict[str | None, set[str]] = {}
-    sources: dict[str | None, set[str]] = {}
+    names: dict[str, set[str]] = defaultdict(set)
+    sources: dict[str, set[str]] = defaultdict(set)
     for place, (tool, call) in enumerate(calls):
-        names.setdefault(tool, set()).update(seen.original_arguments(call.arguments))
-        sources.setdefault(tool, set()).update(_sources(seen, place, call))
+        names[tool].update(seen.original_arguments(call.arguments))
+        sources[tool].update(_sources(seen, place, call))
     called = [*names, None, None]
-    return {
+    shared: dict[str, Any] = {
         "language": seen.language or "unknown",
         "turn": _turn(seen.history),
         "listed": len(seen.functions),
@@ -125,18 +124,13 @@ def _shared(seen: RowView) -> dict[str, Any]:
         "decision": gold.get("decision"),
         "calls": len(calls),
         "tools": [tool for tool, _ in calls],
-        "first_tool": called[0],
-        "second_tool": called[1],
-        "first_arguments": _sorted(names.get(called[0])),
-        "second_arguments": _sorted(names.get(called[1])),
         "missing": sorted(seen.original_parameters.get(name, name) for name in gold.get("missing") or ()),
-        "first_sources": _sorted(sources.get(called[0])),
-        "second_sources": _sorted(sources.get(called[1])),
     }
-
-
-def _sorted(items: set[str] | None) -> list[str] | None:
-    return None if items is None else sorted(items)
+    for which, chosen in zip(("first", "second"), called, strict=False):
+        shared[f"{which}_tool"] = chosen
+        shared[f"{which}_arguments"] = None if chosen is None else sorted(names[chosen])
+        shared[f"{which}_sources"] = None if chosen is None else sorted(sources[chosen])
+    return shared
 
 
 def _turn(history: Sequence[Mapping[str, Any]]) -> str:
@@ -171,7 +165,7 @@ def _sources(seen: RowView, place: int, call: Call) -> list[str]:
         source = _source(value, properties.get(name) or {}, users, results)
         policy = policies.get(name)
         if policy and source in ("copied", "computed"):
-            # Generated rows know how a value has to be written; that a word looks alike in one language is chance.
+            # Generated rows record how a value must be written; that a word is spelled alike elsewhere is chance.
             source = "copied" if policy in VERBATIM else "computed"
         found.append(f"{seen.original_parameters.get(name, name)}={source}")
     return found
@@ -199,14 +193,13 @@ def _words(text: str) -> set[str]:
     return {word.lower()[:6] for word in re.findall(r"[^\W\d_]+", spaced) if len(word) > 3}
 
 
-def _likeness(text: str, function: Mapping[str, Any]) -> int:
+def _similarity(text: str, function: Mapping[str, Any]) -> int:
     return len(_words(text) & _words(f"{function['name']} {function.get('description', '')}"))
 
 
-def _best(seen: RowView) -> str | None:
-    """The listed tool that shares most words with the request."""
-    names = list(seen.functions)
-    return max(names, key=lambda name: _likeness(seen.user_text, seen.functions[name])) if names else None
+def _best(seen: RowView) -> Mapping[str, Any]:
+    """The listed function that shares most words with the request; empty if none is listed."""
+    return max(seen.functions.values(), key=lambda function: _similarity(seen.user_text, function), default={})
 
 
 def _shape(function: Mapping[str, Any]) -> dict[str, Any]:

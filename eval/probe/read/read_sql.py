@@ -1,8 +1,8 @@
-"""Text-to-SQL rows as slots (words of the question, what of the schema it names) and outputs (parts of the query).
+"""Text-to-SQL rows as slots (words of the question, names of the schema in it) and outputs (parts of the query).
 
 Fields: `asks`, `aggregate`, `superlative`, `grouping`, `order`, `negation`, `comparison`, `both`, `distinct`, `values`,
-`tables`, `columns` (how many it names), `db_id`, `template`, `quirks`; outputs `skeleton` (clauses), `aggregates`,
-`joins`, `set_operation`, `nested`, `ordered`, `fingerprint`.
+`tables` and `columns` (how many the question names), `db_id`, `template`, `quirks`; outputs `skeleton` (clauses),
+`aggregates`, `joins`, `set_operation`, `nested`, `ordered`, `fingerprint`.
 """
 
 from __future__ import annotations
@@ -32,22 +32,8 @@ _WORDS = {
     "both": r"both|and also|as well as|either|in common|shared",
     "distinct": r"different|distinct|unique",
 }
-_OPENINGS = (
-    "how many",
-    "what",
-    "which",
-    "who",
-    "where",
-    "when",
-    "find",
-    "list",
-    "show",
-    "give",
-    "return",
-    "count",
-    "how",
-)
-_SECTION = {"question": re.compile(r"^Question: (.*?)(?:\n\n|\Z)", re.M | re.S)}
+_OPENINGS = re.compile(r"how many|what|which|who|where|when|find|list|show|give|return|count|how")
+_QUESTION = re.compile(r"^Question: (.*?)(?:\n\n|\Z)", re.M | re.S)
 
 
 def record(row: Row) -> dict[str, Any]:
@@ -63,16 +49,15 @@ def record(row: Row) -> dict[str, Any]:
     question, schema = _parts(row)
     asked = question.lower()
     aggregate = [name for name, words in _AGGREGATES.items() if re.search(rf"\b(?:{words})", asked)]
-    names = {word.lower() for word in re.findall(r"[A-Za-z_]\w*", schema)}
-    tables, columns = _tables(schema), names
+    tables, names = _tables(schema), {word.lower() for word in re.findall(r"[A-Za-z_]\w*", schema)}
     return {
         "question": question,
-        "asks": next((word for word in _OPENINGS if asked.startswith(word)), "other"),
+        "asks": opening[0] if (opening := _OPENINGS.match(asked)) else "other",
         "aggregate": aggregate,
         **{name: bool(re.search(rf"\b(?:{words})\b", asked)) for name, words in _WORDS.items()},
         "values": len(re.findall(r"""["'“‘][^"'”’]+["'”’]|\b\d[\d.,]*\b""", question)),
         "tables": len({name for name in tables if _named(name, asked)}),
-        "columns": len({name for name in columns - tables if _named(name, asked)}),
+        "columns": len({name for name in names - tables if _named(name, asked)}),
         "schema_tables": len(tables),
         "db_id": row.get("db_id"),
         "template": row.get("template"),
@@ -85,7 +70,7 @@ def _parts(row: Row) -> tuple[str, str]:
     """Question and schema of a prompt, in the full or the compact form."""
     messages = row.get("prompt") or row.get("messages") or [{"content": ""}]
     text = next((m["content"] for m in messages if m.get("role") == "user"), messages[0]["content"])
-    marked = _SECTION["question"].search(text)
+    marked = _QUESTION.search(text)
     if marked:
         return marked[1].strip(), text[: marked.start()]
     schema, _, question = text.rpartition("\n")
@@ -117,15 +102,15 @@ def _query(sql: str) -> dict[str, Any]:
     top = tree.find(exp.Select) or tree
     clauses = [name for name in ("where", "group", "having", "order", "limit") if top.args.get(name)]
     sets = [type(node).__name__.lower() for node in tree.find_all(exp.Union, exp.Except, exp.Intersect)]
-    joins = sum(len(select.args.get("joins") or ()) for select in tree.find_all(exp.Select))
+    selects = list(tree.find_all(exp.Select))
+    joins = sum(len(select.args.get("joins") or ()) for select in selects)
     kinds = (exp.Count, exp.Avg, exp.Sum, exp.Max, exp.Min)
-    selects = sum(1 for _ in tree.find_all(exp.Select))
     return {
         "skeleton": " ".join(["select", *clauses]),
         "aggregates": sorted({type(node).__name__.lower() for node in tree.find_all(*kinds)}),
         "joins": min(joins, 3),
         "set_operation": "+".join(sorted(set(sets))) or "none",
-        "nested": selects > 1 + len(sets),
+        "nested": len(selects) > 1 + len(sets),
         "ordered": "limit" if top.args.get("limit") else "order" if top.args.get("order") else "none",
         "fingerprint": fingerprint(sql),
     }

@@ -1,4 +1,4 @@
-"""Rows as tables of codes: data are read from a file or one of the project's sources, slots and outputs by a schema."""
+"""Rows as tables of codes: rows come from a file or a data source, slots and outputs are read by a schema."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
@@ -25,10 +25,10 @@ READERS = {
     "bfcl": "quince.eval.probe.read.read_calls:benchmark_record",
     "sql": "quince.eval.probe.read.read_sql:record",
 }
-"""Views of a row that paths start from, imported when asked for."""
+"""Views of a row that paths start from, imported on use."""
 
 NO_OUTPUT, UNKNOWN = -1, -2
-"""Instead of an output's code: the row has none, as the schema allows; a request whose right answer is not known."""
+"""In place of an output's code: the row lacks an optional output; the request's gold is not known."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Codes:
-    """Values by code.
-
-    Attributes:
-        slots: Per slot, its values.
-        outputs: Per output, its values.
-    """
+    """The values of each slot and of each output, by code."""
 
     slots: tuple[tuple[str, ...], ...]
     outputs: tuple[tuple[str, ...], ...]
@@ -54,15 +49,14 @@ class Codes:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of one data set; codes are shared by the tables that were made together.
+    """Rows of one data set; tables that are read together share their codes.
 
     Attributes:
-        schema: How they were read.
+        schema: How the rows were read.
         codes: Values by code.
         placed: The rows.
         inputs: [rows, slots] codes.
-        outputs: [rows, outputs] codes, `NO_OUTPUT` where a row lacks an optional one, `UNKNOWN` in a request without
-            an answer.
+        outputs: [rows, outputs] codes, `NO_OUTPUT` or `UNKNOWN`.
         texts: What the user says.
     """
 
@@ -78,7 +72,7 @@ class Table:
 
     @cached_property
     def ids(self) -> list[str]:
-        """Ids of the rows, their place where they have none."""
+        """Ids of the rows, or their file and line where they have none."""
         return [str(item.row.get("id") or item.where) for item in self.placed]
 
     def take(self, rows: Sequence[int] | NDArray[Any]) -> Table:
@@ -109,8 +103,8 @@ def load(source: str) -> list[Placed]:
     """Rows of a file, or of a source of the project.
 
     Args:
-        source: A file in any format that sources read; `kind:option=value,...` (`bfcl:split=live`); or, for
-            conversations, `demonstrations/kind:option=value,...`.
+        source: A file in any format that sources read; `kind:option=value,...` (`bfcl:split=live`); or
+            `demonstrations/kind:option=value,...` for conversations.
 
     Raises:
         ProbeError: There is no such file or source, or it is empty.
@@ -132,15 +126,12 @@ def _from_source(source: str) -> list[Placed]:
     if kind not in registry:
         fix = f"give a file, or KIND:OPTION=VALUE,... with KIND one of {', '.join(registry)}"
         raise ProbeError(f"{source} · found no such file or source · {fix}")
-    options = dict(_option(source, part) for part in text.split(",") if part)
+    parts = [part.partition("=") for part in text.split(",") if part]
+    for key, equals, _ in parts:
+        if not equals:
+            raise ProbeError(f"{source} · found {key!r} · give option=value, separated by commas")
+    options = {key.strip(): yaml.safe_load(value) for key, _, value in parts}
     return [Placed(f"{source}[{place}]", row) for place, row in enumerate(read(kind, **options))]
-
-
-def _option(source: str, part: str) -> tuple[str, Any]:
-    key, equals, value = part.partition("=")
-    if not equals:
-        raise ProbeError(f"{source} · found {part!r} · give option=value, separated by commas")
-    return key.strip(), yaml.safe_load(value)
 
 
 def read_tables(
@@ -152,7 +143,7 @@ def read_tables(
         schema: How to read them.
         data: The rows of each set.
         file: Name of the schema's file, for messages.
-        requests: Index of the data set whose rows may lack their outputs.
+        requests: Index of the data set whose rows may lack outputs.
 
     Raises:
         ProbeError: For the first value that is missing or does not fit, with file, row, field and fix.
@@ -163,9 +154,8 @@ def read_tables(
     return [_table(schema, codes, rows, part) for rows, part in zip(data, read, strict=True)]
 
 
-@dataclass(frozen=True)
-class _Values:
-    """What was read of a row: texts, and instead of one `NO_OUTPUT` or `UNKNOWN`."""
+class _Values(NamedTuple):
+    """What was read of a row: texts, or `NO_OUTPUT` or `UNKNOWN` in place of an output."""
 
     slots: list[str]
     outputs: list[str | int]
@@ -176,7 +166,7 @@ def _read(schema: Schema, view: Any, item: Placed, file: str, request: bool) -> 
     try:
         record = view(item.row)
     except ValueError as error:
-        fix = f"choose another reader than {schema.reader} in {file}, or mend the row"
+        fix = f"choose another reader than {schema.reader} in {file}, or fix the row"
         raise ProbeError(f"{item.where} · row · {error} · {fix}") from None
     slots = [slot_value(slot, record, item.where, file) for slot in schema.slots]
     outputs: list[str | int] = []
@@ -193,32 +183,26 @@ def _read(schema: Schema, view: Any, item: Placed, file: str, request: bool) -> 
 def _codes(schema: Schema, read: Sequence[_Values]) -> Codes:
     """Codes in the order of the values' texts.
 
-    Between joins of equal evidence the engine goes by codes. Two values must stand in the same order whatever else is
-    read with them, or verdicts would depend on the order of rows and on the other requests.
+    The engine breaks ties of equal evidence by code. The order of two values must not depend on what else is read, or
+    verdicts would depend on the order of rows and on other requests.
     """
     slots = [{values.slots[place] for values in read} for place in range(len(schema.slots))]
-    outputs = [{values.outputs[place] for values in read} for place in range(len(schema.outputs))]
-    known = [[value for value in values if isinstance(value, str)] for values in outputs]
-    return Codes(tuple(tuple(sorted(values)) for values in slots), tuple(tuple(sorted(values)) for values in known))
+    found = [[values.outputs[place] for values in read] for place in range(len(schema.outputs))]
+    outputs = [{value for value in values if isinstance(value, str)} for values in found]
+    return Codes(tuple(tuple(sorted(part)) for part in slots), tuple(tuple(sorted(part)) for part in outputs))
 
 
 def _table(schema: Schema, codes: Codes, rows: Sequence[Placed], read: Sequence[_Values]) -> Table:
-    slots, outputs = (
-        [{value: code for code, value in enumerate(known)} for known in part] for part in (codes.slots, codes.outputs)
-    )
-    inputs = [[own[value] for own, value in zip(slots, values.slots, strict=True)] for values in read]
-    found = [
-        [value if isinstance(value, int) else own[value] for own, value in zip(outputs, values.outputs, strict=True)]
-        for values in read
-    ]
-    return Table(
-        schema,
-        codes,
-        tuple(rows),
-        np.array(inputs, dtype=np.int64).reshape(len(rows), len(schema.slots)),
-        np.array(found, dtype=np.int64).reshape(len(rows), len(schema.outputs)),
-        tuple(values.text for values in read),
-    )
+    def coded(known: Sequence[Sequence[str]], values: Sequence[Sequence[str | int]]) -> NDArray[np.int64]:
+        numbers = [{value: code for code, value in enumerate(part)} for part in known]
+        table = [
+            [value if isinstance(value, int) else own[value] for own, value in zip(numbers, line, strict=True)]
+            for line in values
+        ]
+        return np.array(table, dtype=np.int64).reshape(len(values), len(known))
+
+    inputs, outputs = coded(codes.slots, [v.slots for v in read]), coded(codes.outputs, [v.outputs for v in read])
+    return Table(schema, codes, tuple(rows), inputs, outputs, tuple(values.text for values in read))
 
 
 def user_text(row: Row) -> str:

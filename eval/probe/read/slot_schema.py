@@ -7,10 +7,11 @@ A schema is a YAML file; the shipped ones are in `schemas/`. Every problem of a 
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -23,32 +24,30 @@ Reader = Literal["plain", "function_calls", "bfcl", "sql"]
 
 
 class ProbeError(ValueError):
-    """Data or a schema that cannot be analysed as they are; the message says where and how to put it right."""
+    """Data or a schema that cannot be analysed; the message says where and how to fix it."""
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, protected_namespaces=()
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
 class Slot(_Part):
-    """One thing that a request varies in."""
+    """One part of a request that varies."""
 
     name: str = Field(min_length=1)
     path: str = Field(min_length=1)
-    """Where the value is, keys with dots between: `gold.calls.0.name`; JSON text is read on the way, `*` takes all."""
+    """Where the value is, keys joined by dots: `gold.calls.0.name`; JSON text is parsed on the way; `*`: all items."""
     kind: Kind = "categorical"
-    """`categorical`: the value itself; `span`: free text, of which only the shape counts; `bucket`: a number or the
-    length of a list, by `edges`; `set`: a list whose order does not count."""
+    """`categorical`: the value itself; `span`: free text, reduced to its shape; `bucket`: a number or the length of a
+    list, by `edges`; `set`: a list regardless of order."""
     normaliser: list[Normaliser] = []
-    """Applied to the value, to each one of a list, in this order."""
+    """Applied in this order to the value, or to each item of a list."""
     edges: list[float] = []
-    """Of a bucket: where a new one begins, ascending."""
+    """Lower edges of the buckets but the first, ascending."""
     absent: bool = False
-    """Whether a row may lack the value; that is then a value of its own."""
+    """Whether a row may lack the value; a missing value is then a value of its own."""
     always: bool = False
-    """Counts for every output, also where the output does not depend on it: the model has to read it all the same."""
+    """Relevant to every output, even if the output does not depend on it, since the model has to read it."""
 
     @model_validator(mode="after")
     def _fits(self) -> Slot:
@@ -60,19 +59,19 @@ class Slot(_Part):
 
 
 class Output(_Part):
-    """One component of the right answer, analysed by itself."""
+    """One part of the right answer, analysed separately."""
 
     name: str = Field(min_length=1)
     path: str = Field(min_length=1)
     comparator: Comparator = "exact"
     """When two values are the same: `exact`; `set`: lists without their order; `number`: as numbers."""
     tolerance: float = Field(0.0, ge=0)
-    """Numbers are the same that round to the same multiple of it; 0: that are equal. Being within a distance of each
-    other would not do, since it does not carry over from one pair to the next."""
+    """Numbers are the same if they round to the same multiple of it; with 0, if they are equal. (Distance between two
+    numbers would not be transitive.)"""
     optional: bool = False
-    """Whether a row may lack it; such a row says nothing about this component."""
+    """Whether a row may lack it; such a row is no evidence for this output."""
     relevant: list[str] | None = None
-    """Slots that it depends on; null: found in the training rows."""
+    """Slots that it depends on; null: determined from the training rows."""
 
 
 class Schema(_Part):
@@ -80,15 +79,15 @@ class Schema(_Part):
 
     name: str
     reader: Reader = "plain"
-    """What paths start from: the row itself, or a reader's view of it (its fields are listed in `docs/coverage.md`)."""
+    """What paths start from: the row itself, or a reader's view of it (fields are listed in `docs/coverage.md`)."""
     text: str | None = None
-    """Path of the text that n-gram overlap is measured on; null: what the user says."""
+    """Path of the text for n-gram overlap; null: what the user says."""
     slots: Annotated[list[Slot], Field(min_length=2)]
     outputs: Annotated[list[Output], Field(min_length=1)]
     max_size: int = Field(2, ge=1)
-    """Largest fragment: how many slots are substituted at once."""
+    """Most slots that are substituted at once."""
     fragments: list[list[str]] = []
-    """Larger fragments to look at as well. A request with values of one that no row has is a new primitive."""
+    """Larger fragments to consider too. A request whose values of one occur in no row has a new primitive."""
 
     @model_validator(mode="after")
     def _names_fit(self) -> Schema:
@@ -97,15 +96,12 @@ class Schema(_Part):
             if twice:
                 raise ValueError(f"{kind} · the name {twice[0]!r} comes twice · give each its own")
         names = [slot.name for slot in self.slots]
-        for where, used in self._uses():
-            for name in used:
-                if name not in names:
-                    raise ValueError(f"{where} · found {name!r} · one of {', '.join(names)}{_hint(name, names)}")
+        uses = [(f"outputs.{output.name}.relevant", name) for output in self.outputs for name in output.relevant or ()]
+        uses += [(f"fragments.{place}", name) for place, fragment in enumerate(self.fragments) for name in fragment]
+        for where, name in uses:
+            if name not in names:
+                raise ValueError(f"{where} · found {name!r} · one of {', '.join(names)}{_hint(name, names)}")
         return self
-
-    def _uses(self) -> Iterable[tuple[str, Sequence[str]]]:
-        yield from ((f"outputs.{output.name}.relevant", output.relevant or ()) for output in self.outputs)
-        yield from ((f"fragments.{place}", fragment) for place, fragment in enumerate(self.fragments))
 
     def position(self, name: str) -> int:
         """Index of a slot."""
@@ -143,14 +139,13 @@ def load_schema(name: str) -> Schema:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ProbeError(f"{where} · not YAML: {getattr(error, 'problem', error)} · mend this line") from None
+        raise ProbeError(f"{where} · not YAML: {getattr(error, 'problem', error)} · fix this line") from None
     if not isinstance(data, dict):
         raise ProbeError(f"{path} · found no mapping · give name, slots and outputs")
     try:
         return Schema(**data)
     except ValidationError as error:
-        problems = [_problem(path, node, details) for details in error.errors()]
-        raise ProbeError("\n".join(problems)) from None
+        raise ProbeError("\n".join(_problem(path, node, details) for details in error.errors())) from None
     except TypeError as error:
         raise ProbeError(f"{path} · {error} · give names of fields as keys") from None
 
@@ -160,12 +155,13 @@ def _problem(path: Path, node: yaml.Node | None, details: Any) -> str:
     where, field = f"{path}:{_line(node, place)}", _dotted(place) or "schema"
     match details["type"]:
         case "extra_forbidden":
-            known = list(_model(place).model_fields)
+            inner: dict[str | int, type[BaseModel]] = {"slots": Slot, "outputs": Output}
+            known = list((inner.get(place[0], Schema) if len(place) > 1 else Schema).model_fields)
             return f"{where} · {field} · no such field · one of {', '.join(known)}{_hint(str(place[-1]), known)}"
         case "missing":
             return f"{where} · {field} · found nothing · give this field"
         case "literal_error":
-            allowed = _allowed(str(place[-1] if not isinstance(place[-1], int) else place[-2]))
+            allowed = re.findall(r"'(\w+)'", details["ctx"]["expected"])
             found = details["input"]
             return f"{where} · {field} · found {found!r} · one of {', '.join(allowed)}{_hint(str(found), allowed)}"
         case "value_error":
@@ -173,18 +169,8 @@ def _problem(path: Path, node: yaml.Node | None, details: Any) -> str:
     return f"{where} · {field} · found {details['input']!r} · {message[:1].lower()}{message[1:]}"
 
 
-def _model(place: Sequence[str | int]) -> type[BaseModel]:
-    inner: dict[str, type[BaseModel]] = {"slots": Slot, "outputs": Output}
-    return inner.get(str(place[0]), Schema) if len(place) > 1 else Schema
-
-
-def _allowed(field: str) -> tuple[str, ...]:
-    literal = {"kind": Kind, "comparator": Comparator, "normaliser": Normaliser, "reader": Reader}[field]
-    return get_args(literal)
-
-
 def _line(node: yaml.Node | None, place: Sequence[str | int]) -> int:
-    """Line of the deepest part of a place that the file has."""
+    """Line of the deepest part of a location that the file contains."""
     for key in place:
         if isinstance(node, yaml.MappingNode):
             pairs = {inner.value: (inner, value) for inner, value in node.value}

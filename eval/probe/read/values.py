@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ....data.files import shorten
 from .slot_schema import Output, ProbeError, Slot
 
 ABSENT = "(absent)"
@@ -33,39 +34,41 @@ def at(record: Any, path: str) -> Any:
 
 
 def slot_value(slot: Slot, record: Mapping[str, Any], where: str, file: str) -> str:
-    """The value of a slot as text that two rows can be compared by.
+    """The value of a slot as text by which rows are compared.
 
     Raises:
         ProbeError: It is missing or does not fit the slot's kind.
     """
+    fix = f"allow it to be missing by `absent: true` in {file}"
     value = at(record, slot.path)
-    if value is None:
-        if slot.absent:
-            return ABSENT
-        fix = f"give it, or allow it to be missing by `absent: true` in {file}"
-        raise ProbeError(f"{where} · slot {slot.name} · found nothing at {slot.path} · {fix}")
-    try:
-        return _KINDS[slot.kind](slot, _normalised(slot, value))
-    except ValueError as error:
-        raise ProbeError(f"{where} · slot {slot.name} · found {_short(value)} at {slot.path} · {error}") from None
+    if value is None and slot.absent:
+        return ABSENT
+    return _read("slot", slot, value, where, fix, lambda v: _KINDS[slot.kind](slot, _normalised(slot, v)))
 
 
 def output_value(output: Output, record: Mapping[str, Any], where: str, file: str) -> str | None:
-    """The value of an output as text, equal for outputs that compare equal; None where an optional one is missing.
+    """The value of an output as text, the same for outputs that compare equal; None if an optional one is missing.
 
     Raises:
         ProbeError: It is missing or does not fit the comparator.
     """
+    fix = f"set `optional: true` in {file}"
     value = at(record, output.path)
+    if value is None and output.optional:
+        return None
+    return _read(
+        "output", output, value, where, fix, lambda found: _COMPARATORS[output.comparator](output, _decoded(found))
+    )
+
+
+def _read(kind: str, part: Slot | Output, value: Any, where: str, fix: str, convert: Callable[[Any], str]) -> str:
     if value is None:
-        if output.optional:
-            return None
-        fix = f"give it, or set `optional: true` in {file}"
-        raise ProbeError(f"{where} · output {output.name} · found nothing at {output.path} · {fix}")
+        raise ProbeError(f"{where} · {kind} {part.name} · found nothing at {part.path} · give it, or {fix}")
     try:
-        return _COMPARATORS[output.comparator](output, _decoded(value))
+        return convert(value)
     except ValueError as error:
-        raise ProbeError(f"{where} · output {output.name} · found {_short(value)} at {output.path} · {error}") from None
+        found = f"found {shorten(value, 60)} at {part.path}"
+        raise ProbeError(f"{where} · {kind} {part.name} · {found} · {error}") from None
 
 
 def _normalised(slot: Slot, value: Any) -> Any:
@@ -81,15 +84,10 @@ def _text(value: Any) -> str:
     return value
 
 
-def _last(value: Any) -> Any:
+def _item(value: Any, place: int) -> Any:
     if not isinstance(value, list | str) or not value:
-        raise ValueError("first and last take a list or text with something in it")
-    return value[-1]
-
-
-def _first(value: Any) -> Any:
-    _last(value)
-    return value[0]
+        raise ValueError("first and last take a non-empty list or text")
+    return value[place]
 
 
 _OF_LISTS = ("first", "last", "count", "present")
@@ -100,8 +98,8 @@ _NORMALISERS: dict[str, Callable[[Any], Any]] = {
     "length": lambda value: len(_text(value)),
     "type": lambda value: type(value).__name__,
     "present": bool,
-    "first": _first,
-    "last": _last,
+    "first": lambda value: _item(value, 0),
+    "last": lambda value: _item(value, -1),
     "count": lambda value: len(value) if isinstance(value, list | Mapping) else 1,
 }
 
@@ -131,10 +129,9 @@ def _bucket(slot: Slot, value: Any) -> str:
     if below == len(edges):
         return f"{edges[-1]:g} or more"
     low, high = edges[below - 1], edges[below]
-    whole = low == int(low) and high == int(high)
-    return (
-        f"{low:g}" if whole and high == low + 1 else f"{low:g} to {high - 1:g}" if whole else f"{low:g} to < {high:g}"
-    )
+    if low != int(low) or high != int(high):
+        return f"{low:g} to < {high:g}"
+    return f"{low:g}" if high == low + 1 else f"{low:g} to {high - 1:g}"
 
 
 def _set(slot: Slot, value: Any) -> str:
@@ -182,8 +179,3 @@ def _decoded(value: Any) -> Any:
         except json.JSONDecodeError:
             return value
     return value
-
-
-def _short(value: Any, limit: int = 60) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"

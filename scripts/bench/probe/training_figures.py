@@ -7,7 +7,7 @@ one model; their own means stand beside.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from quince.eval.measure.statistics import bounded_mean, paired_difference
 from quince.eval.probe.answers import Reply, output_accuracy
-from quince.eval.probe.calibration import by_status, calibrate, inputs_of, pooled, read_answers
+from quince.eval.probe.calibration import by_status, calibrate, inputs_of, read_answers
 from quince.eval.probe.components import components
 from quince.eval.probe.repair import plan
 from quince.eval.probe.slot_analysis import Analysis, analyse, read_joined, read_sets
@@ -55,6 +55,16 @@ def figures(runs: Path, seeds: Sequence[Path], tests: Sequence[Path], arms: Sequ
         "with_a_wanted_input": {arm: _shared(runs, arm) for arm in arms},
         "repair": _repair(runs, found, replies, clusters),
     }
+
+
+def pooled(runs: Sequence[Mapping[str, Reply]]) -> dict[str, Reply]:
+    """Replies of several models (seeds, say) as samples of one model, for requests that all of them answered."""
+    made = {}
+    for name in (name for name in runs[0] if all(name in run for run in runs)):
+        own = [run[name] for run in runs]
+        texts = tuple((text, share / len(runs)) for reply in own for text, share in reply.texts)
+        made[name] = Reply(sum(reply.accuracy for reply in own) / len(runs), texts)
+    return made
 
 
 def _estimates(shares: dict[str, Any]) -> dict[str, float]:

@@ -163,7 +163,7 @@ def test_targets():
     for made, learned in ((direct, 1), (cot, 3), (filler, 1)):
         assert (made.labels != IGNORED).sum() == learned * len(rows)
         assert np.array_equal(made.labels[:, -1], rows.answers)
-    assert np.array_equal(cot.labels[:, 3:5], rows.bridges)
+    assert np.array_equal(cot.labels[:, 3:5], rows.results[:, :-1])
     assert (filler.tokens[:, 4:] == n).all() and vocabulary(n, "filler")[n] == "</b>"
     assert np.array_equal(written_tokens(rows, n, "cot"), rows.results)
 

@@ -23,7 +23,7 @@ def lines(*words):
 
 def classes_of(observations, k):
     found = agglomerate(observations, fragment_pairs(observations, (0,)), k)
-    return found.labels.tolist(), found.evidence.tolist()
+    return found.labels.tolist(), found.agree.tolist()
 
 
 def naive(observations, subset, k):
@@ -117,7 +117,7 @@ def test_classes_never_contradict_themselves_and_joins_meet_k():
     observations, _ = two_hop(20, 1600)
     for subset, pairs in all_pairs(observations).items():
         found = agglomerate(observations, pairs, 2)
-        assert (found.evidence >= 2).all()
+        assert (found.agree >= 2).all()
         assert len(found.fragments) - len(found.left) == len(np.unique(found.labels))
         maps: dict[tuple, int] = {}
         number = {

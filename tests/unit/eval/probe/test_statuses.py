@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from quince.eval.probe.ambiguity import flags
 from quince.eval.probe.components import components
-from quince.eval.probe.explaining import reasons
-from quince.eval.probe.noise import alike, lower_bound, settle
+from quince.eval.probe.explaining import Reasons
+from quince.eval.probe.noise import alike, settle, wilson_bound
 from quince.eval.probe.read.slot_rows import Placed, read_tables
 from quince.eval.probe.read.slot_schema import Output, Schema
 from quince.eval.probe.relevance import left_out_entropy, select
@@ -66,7 +66,7 @@ def test_statuses_of_a_world_where_languages_do_not_matter(cell, wanted, agreeme
 
 def test_what_follows_is_the_right_call_with_its_evidence_and_witnesses():
     found = judged(rows(*ENGLISH, *BULGARIAN), rows(("bg", "d", "w")))
-    (reason,) = reasons(found, 0)
+    reason = Reasons(found, 0)(0)
     assert (reason.follows, reason.own, reason.evidence) == ("d(w)", "d(w)", 6)
     assert reason.rows == ("en/d/w",)
     assert reason.steps[0].change == {"lang": ("bg", "en")}
@@ -78,7 +78,7 @@ def test_values_that_share_no_context_leave_a_request_uncovered():
     train = rows(*ENGLISH, ("bg", "f", "z"), ("bg", "g", "z"))
     found = judged(train, rows(("bg", "a", "u")))
     assert status(found) == "uncovered"
-    assert reasons(found, 0)[0].missing
+    assert Reasons(found, 0)(0).missing
 
 
 def test_conflicting_ways_are_ambiguous():
@@ -102,7 +102,7 @@ def test_rows_that_contradict_each_other_make_their_own_input_ambiguous():
     train = rows(*ENGLISH) + rows(("en", "a", "u"), call=lambda *cell: "other")
     found = judged(train, rows(("en", "a", "u")))
     assert status(found) == "ambiguous"
-    assert "different outputs" in reasons(found, 0)[0].missing[0]
+    assert "different outputs" in Reasons(found, 0)(0).missing[0]
 
 
 def test_noise_is_fatal_when_strict_and_tolerated_when_allowed():
@@ -115,7 +115,7 @@ def test_noise_is_fatal_when_strict_and_tolerated_when_allowed():
     assert status(judged(train, query)) != "determined"
     found = judged(train, query, agreement=0.8)
     assert status(found) == "determined"
-    assert reasons(found, 0)[0].steps[0].against == 1
+    assert Reasons(found, 0)(0).steps[0].against == 1
 
 
 def test_declared_fragments_are_primitives():
@@ -171,7 +171,7 @@ def test_agreement_by_its_lower_bound():
     agree, disagree = np.array([40, 40, 3, 2]), np.array([0, 2, 1, 0])
     assert alike(agree, disagree, 3, None).tolist() == [True, False, False, False]
     assert alike(agree, disagree, 3, 0.8).tolist() == [True, True, False, False]
-    assert lower_bound(np.array([40]), np.array([42]))[0] == pytest.approx(0.862, abs=0.01)
+    assert wilson_bound(np.array([40]), np.array([42]))[0] == pytest.approx(0.862, abs=0.01)
 
 
 def random_table(rng, *sizes):

@@ -10,7 +10,7 @@ import pytest
 from quince.data.function_calling.generator import demonstrations, rows
 from quince.data.sources import load_rows
 from quince.eval.probe.answers import Reply
-from quince.eval.probe.calibration import calibrate, pooled
+from quince.eval.probe.calibration import calibrate
 from quince.eval.probe.nearest_rows import divergence, ngram_overlap, t_way
 from quince.eval.probe.predictors import auc, compare, figures, output_figures
 from quince.eval.probe.read.read_calls import benchmark_record, record
@@ -20,6 +20,7 @@ from quince.eval.probe.slot_analysis import analyse, read_joined, read_sets
 from quince.eval.probe.statuses import STATUSES
 from quince.recipes.cli import main
 from quince.recipes.config import load_recipe
+from quince.scripts.bench.probe.training_figures import pooled
 
 
 def write(path, made):

@@ -13,7 +13,7 @@ from quince.data.compositional.properties import follows
 from quince.eval.measure.records import read_record
 from quince.recipes.config import RecipeErrors, load_recipe
 from quince.recipes.config.coverage import ProbeArchitecture, Stop
-from quince.recipes.coverage.losses import answer_loss, cross_entropy, make_perpendicular, stablemax_loss
+from quince.recipes.coverage.losses import TOKEN_LOSSES, answer_loss, make_perpendicular, stablemax_loss
 from quince.recipes.coverage.measure import answers, by_mechanism, examine
 from quince.recipes.coverage.model import new_model, new_tokenizer
 from quince.recipes.coverage.overview import parameters, plan_lines
@@ -54,7 +54,7 @@ def test_stablemax_is_its_definition():
 def test_stablemax_still_learns_where_softmax_is_rounded_away():
     logits = torch.tensor([[200.0, 0.0]])
     gradients = []
-    for loss in (cross_entropy, stablemax_loss):
+    for loss in TOKEN_LOSSES.values():
         given = logits.clone().requires_grad_()
         loss(given, torch.tensor([0])).sum().backward()
         gradients.append(float(given.grad.abs().sum()))
