@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from . import files
@@ -46,7 +45,7 @@ class PublicSet:
         folder = files.data_root(root)
         if folder is not None:
             path = files.find_file(folder, stems, f"data · {self.task}[{split}]")
-            return [(f"{path}:{number}", record) for number, record in self.read(path)]
+            return [(f"{path}:{number}", record) for number, record in files.read_records(path)]
         found = []
         for config in (config and config.format(split=split) for config in self.configs):
             loaded = load_records(
@@ -59,10 +58,6 @@ class PublicSet:
             place = f"{self.repo}{f'/{config}' if config else ''}[{split}]"
             found += [(f"{place}:{number}", record) for number, record in loaded]
         return found
-
-    def read(self, path: Path) -> Sequence[tuple[int, dict[str, Any]]]:
-        """Records of a local file with their numbers."""
-        return files.read_records(path)
 
 
 def load_records(

@@ -10,15 +10,14 @@ paragraphs: they suit log-probs better than exact answers.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import random
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from .. import files, hub
 from ..options import Positive
@@ -50,18 +49,6 @@ class _Set(hub.PublicSet):
 
     budget: int = 150
     instruction: str = INSTRUCTION
-
-    def read(self, path: Path) -> Sequence[tuple[int, dict[str, Any]]]:
-        """Records of a file; SQuAD's own JSON is one object around a list."""
-        if path.name.removesuffix(".gz").endswith(".json"):
-            opened = gzip.open if path.suffix == ".gz" else open
-            with opened(path, "rt", encoding="utf-8") as file:
-                start = file.read(64).lstrip()
-                file.seek(0)
-                whole = json.load(file) if start.startswith("{") else None
-            if isinstance(whole, dict) and isinstance(whole.get("data"), list):
-                return list(enumerate(whole["data"], start=1))
-        return files.read_records(path)
 
     def row(self, name: str, text: str, asked: list[Question], budget: int | None) -> Row:
         """The row of a text with its questions."""

@@ -1,13 +1,11 @@
 r"""Math benchmarks: GSM8K, MATH, MATH-500, AIME 2024, AMC 2023, OlympiadBench, Minerva, College Math, SVAMP.
 
-Every source gives rows with ``id`` (a digest of the question, so that it does not depend on where the
-file came from), ``task``, ``prompt`` (the question and one line that asks for ``\boxed{}``),
-``answer`` (the gold final answer as LaTeX without dollar signs) and the columns named beside it below.
+Rows have ``id`` (a digest of the question, wherever it is from), ``task``, ``prompt`` (the question and one line
+that asks for ``\boxed{}``), ``answer`` (gold, LaTeX without dollar signs) and the columns named beside each source.
 
-Rows come from a local folder where one is named (``root``, or the environment variable
-``QUINCE_DATA``), otherwise from the Hub at ``revision``. The default revision is a fixed commit for
-GSM8K, MATH and MATH-500, and the newest one for the rest. Test sets are only given under the name of
-their own split, so that a recipe that trains on one has to say ``split: test``.
+Rows come from a local folder where one is named (``root``, or ``QUINCE_DATA``), otherwise from the Hub at ``revision``:
+a fixed commit for GSM8K, MATH and MATH-500, the newest for the rest. A recipe that trains on a test set has to say
+``split: test``.
 """
 
 from __future__ import annotations
@@ -142,18 +140,11 @@ def _text(record: Record, *names: str) -> str:
 
 
 def _subject_and_level(record: Record) -> dict[str, str]:
-    return {
-        "subject": _text(record, "subject", "type"),
-        "level": _text(record, "level").removeprefix("Level "),
-    }
+    return {"subject": _text(record, "subject", "type"), "level": _text(record, "level").removeprefix("Level ")}
 
 
 def _olympiad_columns(record: Record) -> dict[str, str]:
-    return {
-        "subject": _text(record, "subfield"),
-        "unit": _text(record, "unit"),
-        "answer_type": _text(record, "answer_type"),
-    }
+    return {"subject": _text(record, "subfield")} | {name: _text(record, name) for name in ("unit", "answer_type")}
 
 
 # train 7473, test 1319.
@@ -177,14 +168,8 @@ math = Benchmark(
     "EleutherAI/hendrycks_math",
     _boxed,
     columns=_subject_and_level,
-    configs=(
-        "algebra",
-        "counting_and_probability",
-        "geometry",
-        "intermediate_algebra",
-        "number_theory",
-        "prealgebra",
-        "precalculus",
+    configs=tuple(
+        "algebra counting_and_probability geometry intermediate_algebra number_theory prealgebra precalculus".split()
     ),
     revision="21a5633873b6a120296cce3e2df9d5550074f4a3",
     about="The MATH data set, full official split (hf.co/papers/2103.03874).",
@@ -201,13 +186,8 @@ math500 = Benchmark(
 )
 
 # test 30: AIME 2024 I and II; answers are whole numbers from 0 to 999.
-aime24 = Benchmark(
-    "aime24",
-    {"test": ("math_eval/aime24", "aime24/test")},
-    "HuggingFaceH4/aime_2024",
-    _plain,
-    hub_splits={"test": "train"},
-)
+_AIME = {"test": ("math_eval/aime24", "aime24/test")}
+aime24 = Benchmark("aime24", _AIME, "HuggingFaceH4/aime_2024", _plain, hub_splits={"test": "train"})
 
 # test 40: AMC 12 of 2023 with numeric answers.
 amc23 = Benchmark("amc23", {"test": ("math_eval/amc23", "amc23/test")}, "math-ai/amc23", _plain)
@@ -225,12 +205,8 @@ olympiadbench = Benchmark(
 )
 
 # test 272: the OCW courses; the answer is the box inside the solution.
-minerva_math = Benchmark(
-    "minerva_math",
-    {"test": ("math_eval/minerva_math", "minerva_math/test")},
-    "math-ai/minervamath",
-    _plain_or_boxed,
-)
+_MINERVA = {"test": ("math_eval/minerva_math", "minerva_math/test")}
+minerva_math = Benchmark("minerva_math", _MINERVA, "math-ai/minervamath", _plain_or_boxed)
 
 # test 2818; column subject.
 college_math = Benchmark(
@@ -242,10 +218,4 @@ college_math = Benchmark(
 )
 
 # test 1000, the whole set, as math suites use it (the Hub's copy calls 300 of them test).
-svamp = Benchmark(
-    "svamp",
-    {"test": ("math_eval/svamp", "svamp/test")},
-    "ChilleD/SVAMP",
-    _plain,
-    _story,
-)
+svamp = Benchmark("svamp", {"test": ("math_eval/svamp", "svamp/test")}, "ChilleD/SVAMP", _plain, _story)
