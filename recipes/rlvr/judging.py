@@ -42,7 +42,7 @@ class Judge:
         self.verdicts: list[list[tuple[str, Verdict]]] = []
 
     def __call__(self, prompts: Sequence[Any], completions: Sequence[Any], **columns: Any) -> list[float | None]:
-        """See `Reward.__call__`."""
+        """Judge a batch; see `Reward.__call__`."""
         self.verdicts = [[] for _ in completions]
         with self.timed():
             columns = columns | {"verdicts": self.verdicts}
@@ -53,13 +53,9 @@ class Judge:
 def judged(
     judges: Sequence[Judge], rows: Sequence[Mapping[str, Any]], weights: Tensor, verifiers: Sequence[int]
 ) -> Tensor:
-    """Rewards and correctness of the batch that was judged last, `[2, rows]`, NaN where they are not known.
+    """Rewards (of `weights`) and correctness of the batch that was judged last, `[2, rows]`, NaN where not known.
 
-    Args:
-        judges: One for each reward.
-        rows: The batch.
-        weights: `[rewards]`.
-        verifiers: Indices of the rewards whose verdicts say what is correct.
+    `verifiers` are the indices of the rewards whose verdicts say what is correct.
     """
     values = [[torch.nan if value is None else value for value in judge.values] for judge in judges]
     rewards = torch.tensor(values, dtype=torch.float32).T
@@ -97,8 +93,7 @@ def combine(rewards: Tensor, applies: Tensor, weights: Tensor) -> Tensor:
         `[batch]`.
     """
     applies = applies & (weights != 0)
-    total = (torch.where(applies, rewards, torch.zeros_like(rewards)) * weights).sum(1)
-    return torch.where(applies.any(1), total, torch.full_like(total, torch.nan))
+    return (rewards.where(applies, 0) * weights).sum(1).where(applies.any(1), torch.nan)
 
 
 def passes_at_k(correct: Tensor, k: int) -> list[float]:
