@@ -20,6 +20,22 @@ if TYPE_CHECKING:
 
 CARD_FILE = "README.md"
 RESULTS_FOLDER = ".eval_results"
+CARD = """{header}
+---
+# {name}
+
+{about}
+
+```bash
+quince train {name}
+```
+
+The resolved recipe:
+
+```yaml
+{recipe}
+```
+"""
 _HEADING = "## Evaluation"
 
 
@@ -40,26 +56,8 @@ def model_card(loaded: LoadedRecipe[Training]) -> str:
     header = ["---", "library_name: transformers", "tags: [quince, " + recipe.kind + "]"]
     if base and base != "tiny":
         header.append(f"base_model: {base}")
-    return "\n".join(
-        [
-            *header,
-            "---",
-            f"# {loaded.name}",
-            "",
-            recipe.description or f"Made by the Quince recipe `{loaded.name}`.",
-            "",
-            "```bash",
-            f"quince train {loaded.name}",
-            "```",
-            "",
-            "The resolved recipe:",
-            "",
-            "```yaml",
-            loaded.to_yaml().rstrip(),
-            "```",
-            "",
-        ]
-    )
+    about = recipe.description or f"Made by the Quince recipe `{loaded.name}`."
+    return CARD.format(header="\n".join(header), name=loaded.name, about=about, recipe=loaded.to_yaml().rstrip())
 
 
 def write_results(records: Path, folder: Path, benchmarks: Mapping[str, Benchmark]) -> list[Path]:

@@ -24,9 +24,7 @@ class StageError(RuntimeError):
 def run(loaded: LoadedRecipe[PipelineRecipe], resume: bool = False) -> Path:
     """Run the stages in order; a stage that is finished is passed, so the same command goes on after a stop.
 
-    Args:
-        loaded: From `load_recipe`.
-        resume: Continue the stage that was interrupted from its newest whole checkpoint.
+    `resume` continues the stage that was interrupted from its newest whole checkpoint.
 
     Raises:
         StageError: A stage failed.
@@ -42,7 +40,7 @@ def run(loaded: LoadedRecipe[PipelineRecipe], resume: bool = False) -> Path:
         print(f"[{number}/{len(loaded.recipe.stages)}] {name}: quince {' '.join(command)}", flush=True)
         done = subprocess.run([sys.executable, "-m", "quince.recipes.cli", *command], check=False)
         if done.returncode:
-            raise StageError(f"stage {name} · exit code {done.returncode} · mend it and run the same command again")
+            raise StageError(f"stage {name} · exit code {done.returncode} · repair it and run the same command again")
     return folder
 
 

@@ -24,7 +24,7 @@ def run_training(loaded: LoadedRecipe[T], resume: bool, build: Callable[[LoadedR
     """Train and return the run folder; a finished run of the same recipe is left as it is.
 
     Args:
-        loaded: From `load_recipe`.
+        loaded: The recipe.
         resume: Continue from the newest whole checkpoint of the run folder.
         build: Makes the trainer, after the run folder is there.
 
@@ -90,9 +90,8 @@ def check_installed(recipe: Any) -> None:
         RecipeError: 4-bit weights or an 8-bit optimizer without bitsandbytes, Liger's kernels without its package.
     """
     optimizer = recipe.trainer.get("optim", "")
-    needs = {"model.adapter.kind: qlora": adapter_of(recipe, "kind") == "qlora"}
-    needs[f"trainer.optim: {optimizer}"] = optimizer.endswith("8bit") or "bnb" in optimizer
-    wanted = [field for field, needed in needs.items() if needed]
+    wanted = ["model.adapter.kind: qlora"] if adapter_of(recipe, "kind") == "qlora" else []
+    wanted += [f"trainer.optim: {optimizer}"] if optimizer.endswith("8bit") or "bnb" in optimizer else []
     if wanted and find_spec("bitsandbytes") is None:
         raise RecipeError(f"{', '.join(wanted)} · bitsandbytes is not installed · pip install 'quince[qlora]'")
     if recipe.trainer.get("use_liger_kernel") and find_spec("liger_kernel") is None:
@@ -164,12 +163,7 @@ def save_gathered(trainer: Any, folder: Path, dtype: torch.dtype | None) -> None
 
 
 def trainer_options(recipe: Any, **own: Any) -> dict[str, Any]:
-    """Arguments of the trainer's configuration: what all recipes share, what one family sets, its `trainer:` block.
-
-    Args:
-        recipe: Any recipe that trains.
-        own: Of the family; wins over what is shared, and the recipe wins over both.
-    """
+    """Arguments of the trainer's configuration; what a family sets wins over what is shared, the recipe over both."""
     import torch
 
     return {

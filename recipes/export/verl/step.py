@@ -29,19 +29,12 @@ STORED_SCORE = 2.0**-100
 
 @dataclass(frozen=True)
 class Step:
-    """What the hooks of verl read of a recipe.
-
-    Attributes:
-        policy: The policy term.
-        advantage: The estimator.
-        term: The rehearsal term, or None.
-        correct_from: Score from which a rollout is correct, where the advantage reads that.
-    """
+    """What the hooks of verl read of a recipe."""
 
     policy: objective.PolicySettings
     advantage: Advantage
     term: RehearsalTerm | None = None
-    correct_from: float = torch.inf
+    correct_from: float = torch.inf  # score from which a rollout is correct, where the advantage reads that
 
     def advantages(self, scores: Tensor, mask: Tensor, groups: Sequence[Hashable]) -> Tensor:
         """Weights of every token so that verl's mean over all tokens is our loss.
