@@ -19,20 +19,15 @@ if TYPE_CHECKING:
 
     from ...rewards.base import Reward, Verdict
 
-BATCHES = 10
-"""Rollout batches that are looked back at."""
-LEAST = 20
-"""Judgements before a share means something."""
-MOST_ROWS = 0.5
-"""Share of rows without one judgement from which the reward is the cause, and not the rows."""
+BATCHES = 10  # rollout batches that are looked back at
+LEAST = 20  # judgements before a share means something
+MOST_ROWS = 0.5  # share of rows without one judgement from which the reward is the cause, and not the rows
 
 
 class Judge:
-    """A reward as TRL calls it, which keeps the values and verdicts of the last batch.
+    """A reward as TRL calls it, which keeps the values and verdicts of the last batch, in a phase of the clock.
 
-    Args:
-        reward: A reward, or a function like those of TRL; the latter gives no verdicts, so it cannot be the verifier.
-        timed: Opens the phase of the clock in which it runs.
+    It may be a function like those of TRL, which gives no verdicts and so cannot be the verifier.
     """
 
     def __init__(self, reward: Reward, timed: Callable[[], AbstractContextManager[None]]) -> None:
@@ -117,9 +112,7 @@ class GraderWatch:
     Only `error` verdicts count. Where they hit some completions of a row, the share of judgements that failed must
     stay below the limit. A row on which a reward failed for every completion is taken for a row that cannot be judged
     (a gold query that does not run): it is left out and counted, and ends the run only if most rows are like that.
-
-    Args:
-        limit: Largest share of failed judgements over the last rollout batches; 1 never stops.
+    The limit is a share of the judgements of the last rollout batches; 1 never stops.
     """
 
     def __init__(self, limit: float) -> None:

@@ -52,7 +52,7 @@ class RehearsalBatch:
 
     def to(self, device: torch.device) -> RehearsalBatch:
         """Move the tensors."""
-        return replace(self, **{k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)})
+        return RehearsalBatch(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in vars(self).items()})
 
 
 class Rehearsal:
@@ -114,7 +114,10 @@ class Rehearsal:
         """Of up to `count` rows: log π_ref `[tokens, ...]`, and the tokens they are of; of none past the last row."""
         rows = range(start, min(start + count, len(self.store)))
         batch = self._padded(list(rows) or [0], items=1)
-        values, tokens = self._reference_of(batch, log_probs)
+        width = batch.mask.shape[1]
+        values, tokens = log_probs(batch.input_ids, batch.attention_mask, width), batch.input_ids[:, -width:]
+        if self.whole_distribution:
+            values, tokens = values.topk(min(self.term.top_k or values.shape[-1], values.shape[-1]), dim=-1)
         mask = batch.mask.bool() & bool(rows)
         ids = tokens.cpu()[mask].to(torch.int32).numpy()
         return {"log_probs": values.cpu()[mask].float().numpy(), "token_ids": ids}
@@ -129,9 +132,7 @@ class Rehearsal:
     def loss(self, batch: RehearsalBatch, log_probs: Tensor) -> tuple[Tensor, Tensor]:
         """This micro-batch's part of the rehearsal term (before its weight), and log u of its stored tokens.
 
-        Args:
-            batch: From `batch`.
-            log_probs: log π_θ with gradient, `[batch, completion_tokens]` or with the vocabulary as last dimension.
+        `log_probs` are log π_θ with gradient, `[batch, completion_tokens]` or with the vocabulary as last dimension.
 
         Returns:
             Scalar whose sum over micro-batches and processes is the mean, and `[batch, completion_tokens]`.
@@ -173,13 +174,6 @@ class Rehearsal:
     def whole_distribution(self) -> bool:
         """True if the estimator needs log-probs of the whole vocabulary."""
         return self.term.estimator != "sampled"
-
-    def _reference_of(self, batch: RehearsalBatch, log_probs: LogProbs) -> tuple[Tensor, Tensor]:
-        values = log_probs(batch.input_ids, batch.attention_mask, batch.mask.shape[1])
-        if not self.whole_distribution:
-            return values, batch.input_ids[:, -batch.mask.shape[1] :]
-        top = values.topk(min(self.term.top_k or values.shape[-1], values.shape[-1]), dim=-1)
-        return top.values, top.indices
 
     def _padded(self, indices: list[int], items: int) -> RehearsalBatch:
         rows = [self.store[index] for index in indices]

@@ -31,23 +31,15 @@ if TYPE_CHECKING:
 
     from ...eval.engines.transformers import TransformersEngine
 
-Batch = dict[str, Any]
-"""What TRL keeps of a batch: tensors whose first dimension is the row, and scalars."""
+Batch = dict[str, Any]  # what TRL keeps of a batch: tensors whose first dimension is the row, and scalars
 
 LEFT_PADDED = ("prompt_ids", "prompt_mask")
 RIGHT_PADDED = (
-    "completion_ids",
-    "completion_mask",
-    "tool_mask",
-    "old_per_token_logps",
-    "ref_per_token_logps",
-    "sampling_per_token_logps",
-    "importance_sampling_ratio",
-    "advantages",
+    *("completion_ids", "completion_mask", "tool_mask", "importance_sampling_ratio", "advantages"),
+    *("old_per_token_logps", "ref_per_token_logps", "sampling_per_token_logps"),
 )
 
-EPOCH_STRIDE = 1_000_003
-"""Added to the seed once an epoch; far from the small numbers that people choose as seeds."""
+EPOCH_STRIDE = 1_000_003  # added to the seed once an epoch; far from the small numbers that people choose as seeds
 
 WHOLE_MODEL = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 """Set-ups in which every process holds the whole policy."""
@@ -207,12 +199,10 @@ def concatenate(first: Batch, second: Batch) -> Batch:
 
 def save_buffer(buffer: list[Batch], file: Path) -> None:
     """Write the micro-batches of a rollout buffer to one safetensors file; what they share is written for each."""
-    tensors = {
-        f"{index}.{name}": value.clone(memory_format=torch.contiguous_format)
-        for index, batch in enumerate(buffer)
-        for name, value in batch.items()
-        if isinstance(value, Tensor)
-    }
+    tensors = {}
+    for index, batch in enumerate(buffer):
+        whole = {name: value for name, value in batch.items() if isinstance(value, Tensor)}
+        tensors |= {f"{index}.{name}": t.clone(memory_format=torch.contiguous_format) for name, t in whole.items()}
     save_file(tensors, file, metadata={"batches": json.dumps(len(buffer))})
 
 

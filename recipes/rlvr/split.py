@@ -209,8 +209,8 @@ class Draw:
         """What made this draw."""
         policy = getattr(self.engine, "model", None)
         model = policy if policy is not None else load_policy(self.recipe.model)
-        sampling = {"temperature": 1.0, "top_p": 1.0, "rollouts": rollouts, "max_tokens": max_tokens(self.recipe)}
-        sampling |= {"seed": self.recipe.seed, "engine": self.engine.name}
+        sampling: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0, "rollouts": rollouts}
+        sampling |= {"max_tokens": max_tokens(self.recipe), "seed": self.recipe.seed, "engine": self.engine.name}
         weights, vocabulary = model_fingerprint(model), tokenizer_fingerprint(self.tokenizer)
         return Origin(self.recipe.model.id, weights, vocabulary, str(model.dtype).removeprefix("torch."), sampling)
 

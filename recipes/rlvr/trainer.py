@@ -34,16 +34,7 @@ from .shared_prompts import shared_log_probs
 class RlvrTrainer(FitsMemory, TrainerBase, GRPOTrainer):
     """`GRPOTrainer` with our advantages, rehearsal and divergences.
 
-    Args:
-        reward_funcs: Rewards, or functions like those of TRL.
-        advantage: With its options.
-        verifiers: Indices of the rewards whose verdicts say what is correct.
-        rehearsal: The store and its divergence, or None.
-        divergence: Where it acts on rollouts, the arguments need `beta > 0`, so that TRL keeps a reference model.
-        max_grader_errors: Share of judgements that may fail, see `GraderWatch`.
-        share_prompts: Read each prompt of a training batch once.
-        held_out_ks: The k of each Pass@k of an evaluation.
-        longest_prompt: Tokens that prompts are cut to on their left, or None.
+    With a divergence on rollouts the arguments need `beta > 0`, so that TRL keeps a reference model.
     """
 
     phases = ("data", "generate", "reward", "reference", "policy", "rehearsal", "backward", "update", "sync")
@@ -56,15 +47,15 @@ class RlvrTrainer(FitsMemory, TrainerBase, GRPOTrainer):
     def __init__(
         self,
         *args: Any,
-        reward_funcs: Sequence[Any],
+        reward_funcs: Sequence[Any],  # rewards, or functions like those of TRL
         advantage: Advantage,
-        verifiers: Sequence[int] = (),
+        verifiers: Sequence[int] = (),  # indices of the rewards whose verdicts say what is correct
         rehearsal: Rehearsal | None = None,
         divergence: Divergence | None = None,
-        max_grader_errors: float = 0.05,
-        share_prompts: bool = False,
-        held_out_ks: Sequence[int] = (),
-        longest_prompt: int | None = None,
+        max_grader_errors: float = 0.05,  # share of judgements that may fail, see `GraderWatch`
+        share_prompts: bool = False,  # read each prompt of a training batch once
+        held_out_ks: Sequence[int] = (),  # the k of each Pass@k of an evaluation
+        longest_prompt: int | None = None,  # tokens that prompts are cut to on their left
         **kwargs: Any,
     ) -> None:
         self.judges = [Judge(reward, lambda: self.clock.phase("reward")) for reward in reward_funcs]

@@ -26,8 +26,7 @@ PARTS = {
     "weights": ("model*.safetensors", "adapter_model*.safetensors", "pytorch_model*", "global_step*"),
 }
 """What a checkpoint holds beside `REQUIRED`, and the names it goes by: of one process, FSDP, or DeepSpeed."""
-MARGIN = 1.2
-"""Room asked for beyond the estimate: random states, rollouts, tokenizer."""
+MARGIN = 1.2  # room asked for beyond the estimate: random states, rollouts, tokenizer
 
 
 class CheckpointError(RuntimeError):

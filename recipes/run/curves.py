@@ -19,8 +19,7 @@ _SUMMARIES = ("train_runtime", "train_samples_per_second", "train_steps_per_seco
 _WIDTH, _HEIGHT = 440, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 20, 10, 38
 _POINTS = 400
-_SMOOTHED_FROM = 40
-"""Points from which on a running mean is drawn over the values."""
+_SMOOTHED_FROM = 40  # points from which on a running mean is drawn over the values
 
 
 @dataclass(frozen=True)

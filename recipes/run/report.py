@@ -174,8 +174,7 @@ def _short(value: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    minutes = int(seconds // 60)
-    if minutes < 1:
+    if (minutes := int(seconds // 60)) < 1:
         return f"{seconds:.0f} s"
     return f"{minutes} min {seconds % 60:.0f} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 

@@ -104,9 +104,8 @@ def require_gathering(trainer: Any) -> None:
     Raises:
         RecipeError: The run would end without one.
     """
-    zero = {}
-    if trainer.is_deepspeed_enabled:
-        zero = trainer.accelerator.state.deepspeed_plugin.deepspeed_config["zero_optimization"]
+    plugin = trainer.accelerator.state.deepspeed_plugin if trainer.is_deepspeed_enabled else None
+    zero = plugin.deepspeed_config["zero_optimization"] if plugin else {}
     if zero.get("stage") == 3 and not zero.get("stage3_gather_16bit_weights_on_model_save"):
         raise RecipeError(
             "launch.accelerate_config · ZeRO-3 without zero3_save_16bit_model · the run would end without a model"
@@ -120,13 +119,9 @@ def adapter_of(recipe: Any, field: str) -> Any:
 
 
 def save_final(trainer: Any, folder: Path, loaded: LoadedRecipe[Training], dtype: torch.dtype) -> None:
-    """Save the trained model with its card, aside first, so that a model folder is always whole.
+    """Save the trained model with its card, aside first, so that a model folder is always whole; on every process.
 
-    Args:
-        trainer: After training; called on every process.
-        folder: Of the model.
-        loaded: For the card.
-        dtype: Of the weights as they were loaded. FSDP trains all weights in float32; they are saved as they came.
+    FSDP trains all weights in float32; they are saved in the `dtype` in which they were loaded.
     """
     import shutil
 

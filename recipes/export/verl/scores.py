@@ -17,7 +17,7 @@ from .settings import exported_folder, recipe_of
 def compute_score(
     data_source: str, solution_str: str, ground_truth: str, extra_info: Mapping[str, Any] | None = None, **_: Any
 ) -> dict[str, float]:
-    """Judge one completion by the row's columns, which `extra_info["row"]` holds as JSON (the rest is what verl passes).
+    """Judge one completion by the row's columns, which `extra_info["row"]` holds as JSON (verl passes the rest).
 
     Returns:
         `score`, NaN for a completion that could not be judged (the advantages leave it out; 0 would call it wrong), and

@@ -47,7 +47,7 @@ def batches(recipe: RlvrRecipe) -> Batches:
     """Translate a recipe's batch.
 
     Raises:
-        RecipeError: The stored completions of an optimizer step are no whole number of groups, which is how verl counts.
+        RecipeError: The stored completions of an optimizer step are no whole number of groups, verl's unit.
     """
     trainer = recipe.trainer
     micro, accumulation, group = (

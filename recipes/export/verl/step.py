@@ -23,8 +23,7 @@ from ...methods.advantages import Advantage
 from ...methods.divergences import RehearsalTerm
 from ...rlvr import objective
 
-STORED_SCORE = 2.0**-100
-"""Score of a stored completion: exact in float32, and nothing in verl's mean of the scores."""
+STORED_SCORE = 2.0**-100  # score of a stored completion: exact in float32, and nothing in verl's mean of the scores
 
 
 @dataclass(frozen=True)
