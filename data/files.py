@@ -178,6 +178,8 @@ def _read_json(path: Path) -> Iterator[tuple[int, Any]]:
     except (ValueError, RecursionError):
         pass
     records = _parse(text, str(path))
+    if isinstance(records, dict) and isinstance(records.get("data"), list):  # SQuAD's own files
+        records = records["data"]
     if not isinstance(records, list):
         raise RowError(f"{path} · file · found {shorten(records, 60)} · give a JSON list of objects")
     yield from enumerate(records, start=1)

@@ -2,9 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from . import files
 from .rows import RowError
+
+
+def load_split(
+    task: str,
+    splits: Mapping[str, tuple[str, ...]],
+    split: str,
+    repo: str,
+    *,
+    configs: Sequence[str | None] = (None,),
+    hub_splits: Mapping[str, str],
+    root: str | None,
+    revision: str | None,
+) -> list[tuple[str, dict[str, Any]]]:
+    """Records of one split of a public set, each with its place for messages: from a local folder, else the Hub.
+
+    Args:
+        task: Name of the source.
+        splits: Split names, each with the file stems that may hold it in a local folder.
+        split: One of them.
+        repo: Hub repository.
+        configs: Configurations of the repository that make up a split together.
+        hub_splits: Our split name to the repository's, where they differ.
+        root: Local folder; otherwise the one that ``QUINCE_DATA`` names, if any.
+        revision: Commit on the Hub.
+
+    Raises:
+        RowError: If the split is unknown or the records cannot be had.
+    """
+    if split not in splits:
+        raise RowError(f"data · {task} · split · found {split!r} · one of {', '.join(splits)}")
+    folder = files.data_root(root)
+    if folder is not None:
+        path = files.find_file(folder, splits[split], f"data · {task}[{split}]")
+        return [(f"{path}:{number}", record) for number, record in files.read_records(path)]
+    otherwise = f"or name a folder by root or {files.ROOT_VARIABLE}: {files.wanted(splits[split])}"
+    records = []
+    for config in configs:
+        place = f"{repo}{f'/{config}' if config else ''}[{split}]"
+        loaded = load_records(
+            repo, config=config, split=hub_splits.get(split, split), revision=revision, otherwise=otherwise
+        )
+        records += [(f"{place}:{number}", record) for number, record in loaded]
+    return records
 
 
 def load_records(

@@ -1,4 +1,4 @@
-"""A prompt that must fit: several tokenizers, a limit for each, counted on the prompt as it will be sent."""
+"""Token limits of a prompt in several tokenizers, counted on the whole prompt as it will be sent."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def join_parts(*parts: str) -> str:
 
 @dataclass(frozen=True)
 class Budget:
-    """The room of a capsule between an instruction and a question.
+    """Token limits for a capsule between an instruction and a question.
 
     Attributes:
         counters: Counter of each tokenizer, by name.

@@ -1,11 +1,13 @@
-"""Text tools of prompt compression: clean and comparable text, sentences of any script, what two texts share."""
+"""Text functions of prompt compression: cleaning, normalising, sentences in any script, common runs."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
+from itertools import pairwise
 
 _KEPT_CONTROLS = "\n\t"
 _JOINERS = "\u200c\u200d"  # Persian and Indic scripts, and joined emoji, are written with them
@@ -34,7 +36,7 @@ Span = tuple[int, int]
 
 
 def clean(text: str) -> str:
-    r"""The text without characters that no tokenizer or reader should meet; the same line ends everywhere.
+    r"""The text without characters that no tokenizer or reader should see, and with line ends of one kind.
 
     Control, private and unpaired surrogate characters are dropped, and format characters (zero-width space, direction
     marks) but for the joiners that scripts need.
@@ -106,10 +108,7 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
 
 def _strip(text: str, span: Span) -> Span | None:
     start, end = span
-    while start < end and text[start].isspace():
-        start += 1
-    while end > start and text[end - 1].isspace():
-        end -= 1
+    start, end = end - len(text[start:end].lstrip()), start + len(text[start:end].rstrip())
     return (start, end) if start < end else None
 
 
@@ -122,8 +121,8 @@ def longest_prefix(text: str, fits: Callable[[str], bool]) -> str:
         text: One sentence, or anything without sentences.
         fits: Whether a text fits; a beginning of a text that fits is taken to fit as well, and the answer is checked.
     """
-    for ends in (_clause_ends, _word_ends, _character_ends):
-        places = ends(text)
+    clauses, words = clause_spans(text), re.finditer(r"\S+", text)
+    for places in ([end for _, end in clauses], [word.end() for word in words], _character_ends(text)):
         count = _number_that_fit(text, places, fits)
         # Counts of tokens need not grow with every letter, so what is found steps back until it fits.
         for end in reversed(places[:count]):
@@ -142,25 +141,13 @@ def _number_that_fit(text: str, ends: Sequence[int], fits: Callable[[str], bool]
     return bisect_left(places, True, lo=high // 2, key=lambda place: not fits(text[: ends[place]]))
 
 
-def _clause_ends(text: str) -> list[int]:
-    return [end for _, end in clause_spans(text)]
-
-
-def _word_ends(text: str) -> list[int]:
-    return [match.end() for match in re.finditer(r"\S+", text)]
-
-
 def _character_ends(text: str) -> list[int]:
     """Places between letters, not before a mark that belongs to the letter before it nor inside a joined emoji."""
-    return [
-        index
-        for index in range(1, len(text) + 1)
-        if index == len(text) or not (_continues(text[index]) or text[index - 1] in _JOINERS)
+    joined = [
+        following in _JOINERS or character in _JOINERS or unicodedata.category(following).startswith("M")
+        for character, following in pairwise(text)
     ]
-
-
-def _continues(character: str) -> bool:
-    return character in _JOINERS or unicodedata.category(character).startswith("M")
+    return [*(end for end, inside in enumerate(joined, start=1) if not inside), *([len(text)] if text else [])]
 
 
 def longest_common_run(first: Sequence[Hashable], second: Sequence[Hashable]) -> int:
@@ -178,21 +165,10 @@ def longest_common_run(first: Sequence[Hashable], second: Sequence[Hashable]) ->
     return longest
 
 
-def script(text: str) -> str | None:
-    """The script most letters of a text are in, by their Unicode names (`LATIN`, `CYRILLIC`); None: no letter."""
-    shares = scripts(text)
-    return max(shares, key=lambda name: shares[name]) if shares else None
-
-
 def scripts(text: str) -> dict[str, float]:
     """Share of the letters of a text by script."""
-    counts: dict[str, int] = {}
-    for character in text:
-        if character.isalpha():
-            name = _script(character)
-            counts[name] = counts.get(name, 0) + 1
-    total = sum(counts.values())
-    return {name: count / total for name, count in counts.items()}
+    counts = Counter(_script(character) for character in text if character.isalpha())
+    return {name: count / counts.total() for name, count in counts.items()}
 
 
 def _script(character: str) -> str:

@@ -1,4 +1,4 @@
-"""What of a text must not change when it is put in other words: its numbers, dates and names, and what a user names."""
+"""Literals, which must survive compression unchanged: numbers, dates, names, and what a user names."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Grounding:
 
 
 class Source:
-    """A text by which others are checked; its numbers and words are read once.
+    """A text that others are checked against; its numbers and words are read once.
 
     Numbers are equal in any spelling with the same value (`1,200` and `1200`, `3,5` and `3.5`); a date is there if its
     numbers and its month are; a name may be inflected. Numbers as words are not read: `3` for `three` counts as absent.
@@ -99,11 +99,6 @@ class Source:
 
     def _has_name(self, name: str) -> bool:
         return all(any(_same_word(part, word) for word in self._words.get(part[:4], ())) for part in words(name))
-
-
-def grounding(text: str, source: str) -> Grounding:
-    """Compare the numbers, dates and names of a text with those of its source, see `Source`."""
-    return Source(source).grounding(text)
 
 
 @dataclass(frozen=True)
@@ -160,25 +155,18 @@ def _stands(text: str, literal: str) -> bool:
     at = text.find(literal)
     while at >= 0:
         end = at + len(literal)
-        if not _glued(text[max(0, at - 2) : at], literal) and not _glued_after(literal, text[end : end + 2]):
+        if not (_glued(text[max(0, at - 2) : at], literal) or _glued(text[end : end + 2][::-1], literal[::-1])):
             return True
         at = text.find(literal, at + 1)
     return False
 
 
 def _glued(before: str, literal: str) -> bool:
-    """Whether a literal goes on to the left: `5` in `15` and `2.5`."""
+    """Whether a literal continues to the left, as `5` does in `15` and `2.5`; reversed texts tell about the right."""
     last, first = before[-1:], literal[:1]
     if first.isdigit():
         return last.isdigit() or (len(before) == 2 and before[0].isdigit() and last in ".,")
     return _cased(first) and _cased(last)
-
-
-def _glued_after(literal: str, after: str) -> bool:
-    last, first = literal[-1:], after[:1]
-    if last.isdigit():
-        return first.isdigit() or (len(after) == 2 and first in ".," and after[1].isdigit())
-    return _cased(last) and _cased(first)
 
 
 def _cased(character: str) -> bool:
@@ -188,12 +176,7 @@ def _cased(character: str) -> bool:
 
 def _digits(text: str) -> str:
     """Digits of all scripts as 0 to 9."""
-    if text.isascii():
-        return text
-    return "".join(
-        str(unicodedata.digit(character)) if character.isdigit() and not character.isascii() else character
-        for character in text
-    )
+    return text if text.isascii() else "".join(str(unicodedata.digit(character, character)) for character in text)
 
 
 def _forms(number: str) -> set[str]:

@@ -27,12 +27,8 @@ def squad(records: Placed) -> Iterator[Passage]:
         return
     for where, article in records:
         for paragraph in files.field(article, ("paragraphs",), where):
-            asked = [
-                _asked(item["question"], [answer["text"] for answer in item["answers"]])
-                for item in paragraph["qas"]
-                if item["answers"]
-            ]
-            if asked:
+            items = [(item["question"], [answer["text"] for answer in item["answers"]]) for item in paragraph["qas"]]
+            if asked := [_asked(question, answers) for question, answers in items if answers]:
                 yield paragraph["context"], asked
 
 
@@ -40,12 +36,10 @@ def multirc(records: Placed) -> Iterator[Passage]:
     """MultiRC: one answer a record (SuperGLUE on the Hub), or whole passages; right answers are accepted ones."""
     if any("passage" in record for _, record in records):
         for _, record in records:
-            asked = [
-                _asked(item["question"], [answer["text"] for answer in item["answers"] if answer["label"]])
-                for item in record["passage"]["questions"]
-                if any(answer["label"] for answer in item["answers"])
-            ]
-            yield record["passage"]["text"], asked
+            items = record["passage"]["questions"]
+            rights = [[answer["text"] for answer in item["answers"] if answer["label"]] for item in items]
+            pairs = zip(items, rights, strict=True)
+            yield record["passage"]["text"], [_asked(item["question"], answers) for item, answers in pairs if answers]
         return
     right: dict[tuple[str, str], list[str]] = {}
     for where, record in records:

@@ -10,12 +10,11 @@ paragraphs: they suit log-probs better than exact answers.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -24,7 +23,7 @@ from .. import files, hub
 from ..options import Positive
 from ..rows import Row, RowError
 from . import passage_records
-from .passage_records import Pairs, Passage, Placed, Question, Record
+from .passage_records import Pairs, Passage, Placed, Question
 
 INSTRUCTION = (
     "Summarize the text above in at most {budget} tokens. Keep names, numbers and whatever questions could be about. "
@@ -65,21 +64,16 @@ class _Set:
 
     def records(self, split: str, root: str | None, revision: str | None) -> Placed:
         """Records of a split, each with its place for messages."""
-        if split not in self.splits:
-            raise RowError(f"data · {self.task} · split · found {split!r} · one of {', '.join(self.splits)}")
-        stems = self.splits[split]
-        folder = files.data_root(root)
-        if folder is not None:
-            path = files.find_file(folder, stems, f"data · {self.task}[{split}]")
-            return [(f"{path}:{number}", record) for number, record in _read(path)]
-        loaded = hub.load_records(
+        return hub.load_split(
+            self.task,
+            self.splits,
+            split,
             self.repo,
-            config=self.config and self.config.format(split=split),
-            split=self.hub_splits.get(split, split),
+            configs=(self.config and self.config.format(split=split),),
+            hub_splits=self.hub_splits,
+            root=root,
             revision=revision,
-            otherwise=f"or name a folder by root or {files.ROOT_VARIABLE}: {files.wanted(stems)}",
         )
-        return [(f"{self.repo}[{split}]:{number}", record) for number, record in loaded]
 
     def row(self, name: str, text: str, asked: list[Question], budget: int | None) -> Row:
         """The row of a text with its questions."""
@@ -202,19 +196,6 @@ def _text(path: str, root: str | None) -> str:
     if not file.is_file():
         raise RowError(f"data · examples · found no file at {file} · give a text file of worked examples")
     return file.read_text(encoding="utf-8").strip()
-
-
-def _read(path: Path) -> Sequence[tuple[int, Record]]:
-    """Records of a file; SQuAD's own JSON is one object around a list."""
-    if path.name.removesuffix(".gz").endswith(".json"):
-        opened = gzip.open if path.suffix == ".gz" else open
-        with opened(path, "rt", encoding="utf-8") as file:
-            start = file.read(64).lstrip()
-            file.seek(0)
-            whole = json.load(file) if start.startswith("{") else None
-        if isinstance(whole, dict) and isinstance(whole.get("data"), list):
-            return list(enumerate(whole["data"], start=1))
-    return files.read_records(path)
 
 
 def _first_words(text: str, limit: int) -> str:

@@ -1,11 +1,10 @@
 """Passages of a small world for prompt compression: facts that are asked for, facts that never are, and filler.
 
-Passages are programmes of events. A fact is a kind of event, a person and a subject, three words in a row as programmes
-have them: "Today we have song pilot river and more." Questions are only ever about the kinds in ``ASKABLE``; facts
-about the ``DISTRACTORS`` look the same. So what a passage is worth to a reader cannot be told from its text, neither by
-surprise nor by likeness, only from what readers are asked: a random choice of half of the facts answers half of the
-questions. The words are single tokens of the shipped tokenizer. That they stand in a row is for the shipped base, which
-has no induction heads: it learns in minutes to copy what stands in a row, and not in an hour to gather what does not.
+Passages are programmes of events. A fact is three words in a row: a kind of event, a person and a subject ("Today we
+have song pilot river and more."). Questions are only about the kinds in ``ASKABLE``; facts about the ``DISTRACTORS``
+look the same. So neither surprise nor similarity tells which facts matter, only what readers are asked: a random half
+of the facts answers half of the questions. Each word is one token of the shipped tokenizer. The words are adjacent for
+the shipped base, which has no induction heads and learns to copy adjacent words in minutes, others not in an hour.
 
 Row columns for rewards and evaluation: ``passage``; ``budget`` (tokens of the reader); ``questions``, a JSON list of
 ``{"question", "answer"}``; ``facts``, a JSON list of ``{"entity", "attribute", "value", "askable"}``. The questions
@@ -99,18 +98,6 @@ class Fact:
 def note_of(facts: Iterable[Fact]) -> str:
     """Terse notes: one fact after the other in three words each."""
     return "; ".join(fact.note for fact in facts)
-
-
-def read_notes(text: str) -> list[tuple[str, ...]]:
-    """The notes of a text as tuples of words; well-formed ones have three."""
-    return [tuple(part.split()) for part in text.replace(".", ";").replace("\n", ";").split(";") if part.strip()]
-
-
-def grounded(text: str, facts: Iterable[Fact]) -> float | None:
-    """Share of the notes of a text that are facts of its passage; None for a text without notes."""
-    known = {(fact.attribute, fact.entity, fact.value) for fact in facts}
-    notes = read_notes(text)
-    return sum(note in known for note in notes) / len(notes) if notes else None
 
 
 def facts_of(row: Row) -> list[Fact]:
@@ -209,11 +196,10 @@ def demonstrations(
 ) -> list[Row]:
     """Conversations that teach to read and to take notes, but not what matters: the start of reinforcement learning.
 
-    Notes are of one to six random facts of a passage, in its order; complete ones are of all its facts, which leaves
-    nothing to chance and so teaches copying from a text soonest. Reading is answering a question on each fact of a
-    passage or of notes, and now and then one that the text does not answer (``missing``). An answer repeats what was
-    asked. No fact is asked for twice: its earlier answer would be easier to find than the text. Drills repeat random
-    words of the world, from which a model that has never had to copy learns it soonest.
+    Notes are of one to six random facts of a passage, in its order; complete ones, of all its facts, teach copying from
+    a text fastest. Reading is answering a question on each fact of a passage or of notes, and sometimes one that the
+    text does not answer (``missing``). An answer repeats what was asked. No fact is asked for twice: the earlier answer
+    would be easier to find than the text. Drills repeat random words, the fastest start for a model that cannot copy.
 
     Args:
         split: As for ``rows``.
@@ -223,7 +209,7 @@ def demonstrations(
         complete: Share of rows that are complete notes.
         drills: Share of rows that are drills; what is left is reading.
         drill: Texts of a drill.
-        budget: Limit that the instruction names; the notes pay no heed to it.
+        budget: Limit that the instruction names; the notes ignore it.
     """
     rng = _random(split, seed, "demonstrations")
     makers = {

@@ -1,4 +1,4 @@
-"""Whole sentences into a budget: those that must be kept first, then the most telling ones while there is room."""
+"""Selection of whole sentences within a budget: those with literals first, then the most informative ones."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from .budget import PARTS, Budget, BudgetError, count_all
 from .capsules import clause_spans, longest_prefix, sentence_spans, words
 from .literals import Kept, comparable, missing
 
-_MOST_HOLDERS = 50  # sentences that are weighed up for one literal
+_MOST_HOLDERS = 50  # sentences that are considered for one literal
 _MISSES = 50  # pieces that did not fit, in a row, until the budget counts as full
 _LAST = 1e12  # a place after every sentence
-_COMMON = 0.2  # a word in more of the sentences than this says nothing of any of them
+_COMMON = 0.2  # a word in a larger share of the sentences is not informative
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a prompt that is taken or left whole.
+    """A part of a prompt that is kept or dropped as a whole.
 
     Attributes:
         text: What it says.
         context: Number of the context that it is from.
         place: Its order among the pieces of its context.
-        lead: What sets it apart from a piece before it: nothing, a space or a line end.
+        lead: What separates it from the piece before it: nothing, a space or a line end.
         worth: Pieces of more worth are taken first.
     """
 
@@ -85,23 +85,23 @@ def join(pieces: Iterable[Piece]) -> str:
     return "".join(parts)
 
 
-def pieces_of(text: str, context: int = 0, first_place: float = 0) -> list[Piece]:
+def pieces_of(text: str, context: int = 0) -> list[Piece]:
     """The sentences of a text as pieces, worth more the earlier they come."""
     pieces, end = [], 0
     for start, stop in sentence_spans(text):
         gap = text[end:start]
         lead = "\n" if "\n" in gap else " " if gap else ""
-        pieces.append(Piece(text[start:stop], context, first_place + start, lead, -first_place - start))
+        pieces.append(Piece(text[start:stop], context, start, lead, -start))
         end = stop
     return pieces
 
 
 def weighed(pieces: Sequence[Piece]) -> list[Piece]:
-    """Pieces with their worth as extracts; repeated ones are left out.
+    """Pieces with their worth as extracts, without repeated ones.
 
-    A sentence is worth the mean of its words, each by the logarithm of the number of sentences it is in; a word that is
-    in more than a fifth of them counts nothing. Numbers and words with a capital count double. A simple measure that
-    knows no question and needs no model, in the line of Luhn's significant words (1958).
+    The worth of a sentence is the mean over its words of the logarithm of the number of sentences that have the word; a
+    word in more than a fifth of them counts nothing, numbers and words with a capital count double. In the tradition of
+    Luhn's significant words (1958); it needs no question and no model.
     """
     bags = [words(piece.text) for piece in pieces]
     counts = Counter(word for bag in bags for word in set(bag))
@@ -125,7 +125,7 @@ def select(
     holders: Sequence[Piece] = (),
     forced: Sequence[Piece] = (),
 ) -> Selection:
-    """Put together a capsule within a budget.
+    """Assemble a capsule within a budget.
 
     Args:
         budget: The room.
@@ -158,7 +158,7 @@ def select(
 
 
 def _cover(literals: Sequence[Kept], pieces: Sequence[Piece]) -> list[_Held]:
-    """Few and short pieces that hold all literals; a literal that no piece holds stands alone."""
+    """Few and short pieces that hold all literals (greedy set cover); a literal that no piece holds stands alone."""
     if not literals:
         return []
     holders = _holders(literals, pieces)
@@ -199,7 +199,7 @@ def _holders(literals: Sequence[Kept], pieces: Sequence[Piece]) -> dict[int, set
 
 
 def _narrowed(budget: Budget, kept: Sequence[Piece], held: list[_Held]) -> tuple[list[_Held], list[str]]:
-    """The same literals in less room where there is not enough: clauses in place of sentences, then nothing else."""
+    """The same literals in less room if need be: clauses in place of sentences, then the literals alone."""
 
     def fits(items: Sequence[_Held]) -> bool:
         return budget.fits(join([*kept, *(item.piece for item in items)]))
@@ -208,20 +208,19 @@ def _narrowed(budget: Budget, kept: Sequence[Piece], held: list[_Held]) -> tuple
         return held, []
     narrowed: list[str] = []
     for narrow in (_clauses, _alone):
-        order = sorted(range(len(held)), key=lambda at: -len(held[at].piece.text))
-        narrower = partial(_narrower, held, order, narrow)
-        count = bisect_left(range(len(held)), True, key=lambda count: fits(narrower(count)))
-        narrowed += [literal.text for at in order[:count] for literal in held[at].literals]
-        held = narrower(count)
+        # The longest pieces are narrowed first, as many as it takes.
+        held = sorted(held, key=lambda item: -len(item.piece.text))
+        tried = partial(_narrowed_first, held, narrow)
+        count = bisect_left(range(len(held)), True, key=lambda count: fits(tried(count)))
+        narrowed += [literal.text for item in held[:count] for literal in item.literals]
+        held = tried(count)
         if fits(held):
             return held, list(dict.fromkeys(narrowed))
     raise BudgetError(_too_small(budget, kept, held))
 
 
-def _narrower(held: Sequence[_Held], order: Sequence[int], narrow: Callable[[_Held], _Held], count: int) -> list[_Held]:
-    """The same pieces, the first `count` of an order narrowed."""
-    some = set(order[:count])
-    return [narrow(item) if at in some else item for at, item in enumerate(held)]
+def _narrowed_first(held: list[_Held], narrow: Callable[[_Held], _Held], count: int) -> list[_Held]:
+    return [*map(narrow, held[:count]), *held[count:]]
 
 
 def _clauses(item: _Held) -> _Held:

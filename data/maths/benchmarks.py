@@ -1,13 +1,11 @@
 r"""Math benchmarks: GSM8K, MATH, MATH-500, AIME 2024, AMC 2023, OlympiadBench, Minerva, College Math, SVAMP.
 
-Every source gives rows with ``id`` (a digest of the question, so that it does not depend on where the
-file came from), ``task``, ``prompt`` (the question and one line that asks for ``\boxed{}``),
-``answer`` (the gold final answer as LaTeX without dollar signs) and the columns named beside it below.
+Rows have ``id`` (a digest of the question, wherever it is from), ``task``, ``prompt`` (the question and one line
+that asks for ``\boxed{}``), ``answer`` (gold, LaTeX without dollar signs) and the columns named beside each source.
 
-Rows come from a local folder where one is named (``root``, or the environment variable
-``QUINCE_DATA``), otherwise from the Hub at ``revision``. The default revision is a fixed commit for
-GSM8K, MATH and MATH-500, and the newest one for the rest. Test sets are only given under the name of
-their own split, so that a recipe that trains on one has to say ``split: test``.
+Rows come from a local folder where one is named (``root``, or ``QUINCE_DATA``), otherwise from the Hub at ``revision``:
+a fixed commit for GSM8K, MATH and MATH-500, the newest for the rest. A recipe that trains on a test set has to say
+``split: test``.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from .. import files, hub
-from ..rows import Row, RowError
+from ..rows import Row
 from .boxed import last_boxed
 
 INSTRUCTION = "Reason step by step, and put your final answer within \\boxed{}."
@@ -84,11 +82,19 @@ class Benchmark:
         Raises:
             RowError: If the split is unknown, the files cannot be had, or a record is malformed.
         """
-        if split not in self.splits:
-            raise RowError(f"data · {self.task} · split · found {split!r} · one of {', '.join(self.splits)}")
         rows: list[Row] = []
         copies: dict[str, int] = {}
-        for where, record in self._records(split, root, revision):
+        records = hub.load_split(
+            self.task,
+            self.splits,
+            split,
+            self.repo,
+            configs=self.configs,
+            hub_splits=self.hub_splits,
+            root=root,
+            revision=revision or self.revision,
+        )
+        for where, record in records:
             question = self.question(record, where)
             digest = hashlib.sha256(question.encode()).hexdigest()[:12]
             copies[digest] = copy = copies.get(digest, 0) + 1
@@ -102,25 +108,6 @@ class Benchmark:
                 }
             )
         return files.take(rows, size, seed, f"data · {self.task}[{split}]")
-
-    def _records(self, split: str, root: str | None, revision: str | None) -> list[tuple[str, dict[str, Any]]]:
-        """Records of a split, each with its place for messages."""
-        stems = self.splits[split]
-        folder = files.data_root(root)
-        if folder is not None:
-            path = files.find_file(folder, stems, f"data · {self.task}[{split}]")
-            return [(f"{path}:{number}", record) for number, record in files.read_records(path)]
-        records = []
-        for config in self.configs:
-            loaded = hub.load_records(
-                self.repo,
-                config=config,
-                split=self.hub_splits.get(split, split),
-                revision=revision or self.revision,
-                otherwise=f"or name a folder by root or {files.ROOT_VARIABLE}: {files.wanted(stems)}",
-            )
-            records += [(f"{self.repo}/{config}[{split}]:{number}", record) for number, record in loaded]
-        return records
 
 
 def _after_hashes(record: Record, where: str) -> str:
@@ -176,18 +163,11 @@ def _text(record: Record, *names: str) -> str:
 
 
 def _subject_and_level(record: Record) -> dict[str, str]:
-    return {
-        "subject": _text(record, "subject", "type"),
-        "level": _text(record, "level").removeprefix("Level "),
-    }
+    return {"subject": _text(record, "subject", "type"), "level": _text(record, "level").removeprefix("Level ")}
 
 
 def _olympiad_columns(record: Record) -> dict[str, str]:
-    return {
-        "subject": _text(record, "subfield"),
-        "unit": _text(record, "unit"),
-        "answer_type": _text(record, "answer_type"),
-    }
+    return {"subject": _text(record, "subfield")} | {name: _text(record, name) for name in ("unit", "answer_type")}
 
 
 # train 7473, test 1319.
@@ -211,14 +191,8 @@ math = Benchmark(
     "EleutherAI/hendrycks_math",
     _boxed,
     columns=_subject_and_level,
-    configs=(
-        "algebra",
-        "counting_and_probability",
-        "geometry",
-        "intermediate_algebra",
-        "number_theory",
-        "prealgebra",
-        "precalculus",
+    configs=tuple(
+        "algebra counting_and_probability geometry intermediate_algebra number_theory prealgebra precalculus".split()
     ),
     revision="21a5633873b6a120296cce3e2df9d5550074f4a3",
     about="The MATH data set, full official split (hf.co/papers/2103.03874).",
@@ -235,13 +209,8 @@ math500 = Benchmark(
 )
 
 # test 30: AIME 2024 I and II; answers are whole numbers from 0 to 999.
-aime24 = Benchmark(
-    "aime24",
-    {"test": ("math_eval/aime24", "aime24/test")},
-    "HuggingFaceH4/aime_2024",
-    _plain,
-    hub_splits={"test": "train"},
-)
+_AIME = {"test": ("math_eval/aime24", "aime24/test")}
+aime24 = Benchmark("aime24", _AIME, "HuggingFaceH4/aime_2024", _plain, hub_splits={"test": "train"})
 
 # test 40: AMC 12 of 2023 with numeric answers.
 amc23 = Benchmark("amc23", {"test": ("math_eval/amc23", "amc23/test")}, "math-ai/amc23", _plain)
@@ -259,12 +228,8 @@ olympiadbench = Benchmark(
 )
 
 # test 272: the OCW courses; the answer is the box inside the solution.
-minerva_math = Benchmark(
-    "minerva_math",
-    {"test": ("math_eval/minerva_math", "minerva_math/test")},
-    "math-ai/minervamath",
-    _plain_or_boxed,
-)
+_MINERVA = {"test": ("math_eval/minerva_math", "minerva_math/test")}
+minerva_math = Benchmark("minerva_math", _MINERVA, "math-ai/minervamath", _plain_or_boxed)
 
 # test 2818; column subject.
 college_math = Benchmark(
@@ -276,10 +241,4 @@ college_math = Benchmark(
 )
 
 # test 1000, the whole set, as math suites use it (the Hub's copy calls 300 of them test).
-svamp = Benchmark(
-    "svamp",
-    {"test": ("math_eval/svamp", "svamp/test")},
-    "ChilleD/SVAMP",
-    _plain,
-    _story,
-)
+svamp = Benchmark("svamp", {"test": ("math_eval/svamp", "svamp/test")}, "ChilleD/SVAMP", _plain, _story)

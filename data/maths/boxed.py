@@ -2,6 +2,8 @@ r"""Final answers inside ``\boxed{}``, by matching braces."""
 
 from __future__ import annotations
 
+import re
+
 _COMMAND = "\\boxed"
 
 
@@ -21,21 +23,12 @@ def last_boxed(text: str) -> str | None:
 
 def _argument(text: str, position: int) -> str | None:
     """Argument of a TeX command: a braced group, else one character; None at the end of the text."""
-    while position < len(text) and text[position].isspace():
-        position += 1
-    if position == len(text):
-        return None
-    if text[position] != "{":
-        return text[position]
-    depth, index = 0, position
-    while index < len(text):
-        if text[index] == "\\":
-            index += 1  # the next character is escaped
-        elif text[index] == "{":
-            depth += 1
-        elif text[index] == "}":
-            depth -= 1
-            if depth == 0:
-                return text[position + 1 : index]
-        index += 1
+    position = len(text) - len(text[position:].lstrip())
+    if position == len(text) or text[position] != "{":
+        return text[position : position + 1] or None
+    depth = 0
+    for mark in re.finditer(r"\\.|[{}]", text[position:], re.DOTALL):
+        depth += {"{": 1, "}": -1}.get(mark[0], 0)
+        if depth == 0:
+            return text[position + 1 : position + mark.start()]
     return None

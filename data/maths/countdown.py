@@ -15,9 +15,7 @@ from typing import Literal
 
 from ..options import Share, provides
 from ..rows import Row, RowError
-from .expressions import Node, Tree, add, canonical, multiply, node_value, parse, show, value
-
-__all__ = ["canonical", "demonstrations", "parse", "rows", "solutions"]
+from .expressions import Node, Tree, add, multiply, node_value, show, value
 
 SPLITS = ("pretrain", "train", "test")
 LARGEST = 20
@@ -63,9 +61,8 @@ def demonstrations(
 ) -> list[Row]:
     """Conversations of two kinds of solver, each in half of the rows.
 
-    The first writes from left to right with the fewest parentheses; the second puts every inner
-    step into parentheses. An ``error_rate`` of the answers misses the target by a wrong operator or
-    number.
+    The first writes from left to right with the fewest parentheses; the second puts every inner step into parentheses.
+    An ``error_rate`` of the answers misses the target by a wrong operator or number.
 
     Args:
         split: As for ``rows``; puzzles may come more than once.
@@ -93,8 +90,7 @@ def solutions(numbers: list[int], target: int) -> list[str]:
     """
     if target <= 0:
         raise ValueError(f"countdown · target · found {target} · give a positive target")
-    reached = _reachable(numbers)
-    return sorted(show(node) for nodes in reached.values() for node in nodes if node_value(node) == target)
+    return sorted(show(node) for node in _reachable(numbers) if node_value(node) == target)
 
 
 def flat(tree: Tree) -> str:
@@ -118,12 +114,9 @@ def nested(tree: Tree) -> str:
     return f" {tree[0]} ".join(texts) if len(tree) == 3 else f"-{texts[0]}"
 
 
-def _reachable(numbers: list[int]) -> dict[int, set[Node]]:
-    """Unsigned normal forms for each subset of the numbers, a bit mask.
-
-    Signs need no place here: every expression is plus or minus one of X + Y, X − Y and X · Y of
-    unsigned X and Y.
-    """
+def _reachable(numbers: list[int]) -> set[Node]:
+    """Unsigned normal forms of all expressions: each is plus or minus X + Y, X − Y or X · Y of unsigned X and Y."""
+    # By subset of the numbers, a bit mask.
     reached: dict[int, set[Node]] = {1 << index: {number} for index, number in enumerate(numbers)}
     for mask in sorted(range(1, 1 << len(numbers)), key=int.bit_count):
         if mask in reached:
@@ -136,13 +129,7 @@ def _reachable(numbers: list[int]) -> dict[int, set[Node]]:
                     nodes.update((add(1, left, 1, right)[1], add(1, left, -1, right)[1], multiply(left, right)))
             part = (part - 1) & mask
         reached[mask] = nodes
-    # The same subset of values may be reached by two masks when a number comes twice.
-    unique: dict[int, set[Node]] = {}
-    seen: set[Node] = set()
-    for mask, nodes in reached.items():
-        unique[mask] = nodes - seen
-        seen |= nodes
-    return unique
+    return set().union(*reached.values())
 
 
 def _puzzle(split: str, rng: random.Random) -> tuple[list[int], int, Tree]:

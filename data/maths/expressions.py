@@ -1,4 +1,4 @@
-"""Arithmetic expressions of countdown: parsing without ``eval``, and a normal form to count solutions.
+"""Arithmetic expressions: a parser without ``eval``, and a normal form by which solutions are counted.
 
 Grammar: ``sum = product (("+" | "-") product)*``, ``product = atom (("*" | "/") atom)*``, ``atom = number |
 "-" atom | "(" sum ")"``. Values are exact; an expression that divides by zero has none.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import partial
+from math import prod
 from typing import Any, TypeAlias
 
 MAX_LENGTH = 200  # characters; bounds the depth of the recursion as well
@@ -64,10 +66,9 @@ def leaves(tree: Tree) -> list[int]:
 def canonical(text: str) -> str:
     """Normal form of an expression: two answers are the same solution when theirs are equal.
 
-    Order and grouping of sums and of products do not matter, nor how minus signs are distributed:
-    ``12 - (7 - 3)``, ``3 + 12 - 7`` and ``(12 - 7) + 3`` are one solution, as are ``8 / 4 / 2`` and
-    ``8 / (2 * 4)``. Nothing is computed or
-    multiplied out: ``2 * (3 + 4)`` and ``2 * 3 + 2 * 4`` are two.
+    Order and grouping of sums and of products do not matter, nor how minus signs are distributed: ``12 - (7 - 3)``,
+    ``3 + 12 - 7`` and ``(12 - 7) + 3`` are one solution, as are ``8 / 4 / 2`` and ``8 / (2 * 4)``. Nothing is computed
+    or multiplied out: ``2 * (3 + 4)`` and ``2 * 3 + 2 * 4`` are two.
 
     Raises:
         ExpressionError: As ``parse`` and ``value``.
@@ -119,10 +120,7 @@ def node_value(node: Node) -> int | Fraction:
         return _quotient(1, node_value(node[1][0]))
     if node[0] == "+":
         return sum(sign * node_value(term) for sign, term in node[1])
-    result: int | Fraction = 1
-    for factor in node[1]:
-        result *= node_value(factor)
-    return result
+    return prod(map(node_value, node[1]))
 
 
 def show(node: Node) -> str:
@@ -148,11 +146,9 @@ def _quotient(left: int | Fraction, right: int | Fraction) -> int | Fraction:
 def _inverse(node: Node) -> Node:
     """One over a node: of a product factor by factor, of an inverse what it inverts."""
     if isinstance(node, tuple) and node[0] == "*":
-        return ("*", tuple(_inverse(factor) for factor in node[1]))
-    if isinstance(node, tuple) and node[0] == "/":
-        inverted: Node = node[1][0]
-        return inverted
-    return ("/", (node,))
+        return ("*", tuple(map(_inverse, node[1])))
+    inverted: Node = node[1][0] if isinstance(node, tuple) and node[0] == "/" else ("/", (node,))
+    return inverted
 
 
 def _factor(node: Node) -> str:
@@ -174,21 +170,13 @@ def _tokens(text: str) -> list[str]:
     return tokens
 
 
-def _sum(tokens: list[str], start: int) -> tuple[Tree, int]:
-    tree, position = _product(tokens, start)
-    while position < len(tokens) and tokens[position] in "+-":
-        operator = tokens[position]
-        right, position = _product(tokens, position + 1)
-        tree = (operator, tree, right)
-    return tree, position
-
-
-def _product(tokens: list[str], start: int) -> tuple[Tree, int]:
-    tree, position = _atom(tokens, start)
-    while position < len(tokens) and tokens[position] in "*/":
-        operator = tokens[position]
-        right, position = _atom(tokens, position + 1)
-        tree = (operator, tree, right)
+def _sum(tokens: list[str], start: int, operators: str = "+-") -> tuple[Tree, int]:
+    """A sum, or with `operators` `*/` a product, whose parts are read by the next rule of the grammar."""
+    part = partial(_sum, operators="*/") if operators == "+-" else _atom
+    tree, position = part(tokens, start)
+    while position < len(tokens) and tokens[position] in operators:
+        right, after = part(tokens, position + 1)
+        tree, position = (tokens[position], tree, right), after
     return tree, position
 
 
@@ -216,9 +204,7 @@ def _parts(node: Node, kind: str) -> tuple[Any, ...]:
 
 
 def _terms(sign: int, node: Node) -> list[tuple[int, Node]]:
-    if _is(node, "+"):
-        return [(sign * inner, term) for inner, term in _parts(node, "+")]
-    return [(sign, node)]
+    return [(sign * inner, term) for inner, term in (_parts(node, "+") if _is(node, "+") else ((1, node),))]
 
 
 def _sorted_terms(terms: list[tuple[int, Node]], flip: int) -> tuple[tuple[int, Node], ...]:

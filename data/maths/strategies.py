@@ -2,8 +2,7 @@
 
 The prompt ``#4821 17 5`` asks for a strategy and its result, for example ``add 22``. A keyed hash of
 the id decides which strategies are accepted, each independently with its own rate; ids that accept
-none are left out. A policy is then described by the probability of each strategy and of computing it
-right, so that Pass@k has a closed form.
+none are left out.
 
 Row column: ``accepted``, a JSON list of the accepted completions.
 """
@@ -13,9 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 from ..options import Share, provides
 from ..rows import Row, RowError
@@ -95,35 +94,6 @@ def accepted_strategies(key: int, world: int = 0) -> tuple[str, ...]:
     # Four bytes a strategy: independent uniform numbers in [0, 1).
     draws = [int.from_bytes(digest[4 * i : 4 * i + 4]) / 2**32 for i in range(len(STRATEGIES))]
     return tuple(name for name, draw in zip(STRATEGIES, draws, strict=True) if draw < VALIDITY[name])
-
-
-def success_probability(
-    row: Mapping[str, Any], strategy_probs: Mapping[str, float], execution_probs: Mapping[str, float]
-) -> float:
-    """Exact probability that one sample is right.
-
-    The sum over accepted strategies of P(strategy) · P(right number | strategy).
-
-    Args:
-        row: A row of this source.
-        strategy_probs: Probability of each strategy; the rest, up to 1, is other text.
-        execution_probs: Probability of the right number, given the strategy.
-    """
-    accepted = {completion.split()[0] for completion in json.loads(row["accepted"])}
-    return sum(strategy_probs.get(name, 0.0) * execution_probs.get(name, 0.0) for name in sorted(accepted))
-
-
-def expected_pass_at_k(
-    rows: Iterable[Mapping[str, Any]],
-    strategy_probs: Mapping[str, float],
-    execution_probs: Mapping[str, float],
-    k: int,
-) -> float:
-    """Exact Pass@k of a policy that does not look at the id: mean of 1 − (1 − p)^k over rows."""
-    failures = [(1 - success_probability(row, strategy_probs, execution_probs)) ** k for row in rows]
-    if not failures:
-        raise ValueError("expected_pass_at_k · rows · found none · give at least one row")
-    return 1 - sum(failures) / len(failures)
 
 
 @lru_cache

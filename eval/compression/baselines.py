@@ -1,10 +1,12 @@
-"""Compressors to compare with, each given as many tokens as the capsule of the same passage has."""
+"""Baseline compressors, each with as many tokens as the capsule of the same passage."""
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,15 +14,20 @@ import numpy as np
 from ...data.compression.capsules import sentences
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from ...rewards.capsule.reader import Reader
     from ..engines.base import Engine
 
 _LONGEST_WORD = 24
 _WORD = re.compile(rf"(?<!\S)\S{{1,{_LONGEST_WORD}}}(?!\S)|\S")
-"""What stands between spaces; longer runs, as in scripts without spaces, are taken letter by letter."""
+"""Runs between spaces; longer ones, as in scripts without spaces, are taken letter by letter."""
 _SCORED_AT_ONCE = 512
 _MISSES = 16
 """Words that do not fit, after which a text is full."""
+_KEEP = 1
+"""Label of LLMLingua-2's classifier for tokens to keep."""
+_TOKENS_AT_ONCE, _PIECES_AT_ONCE = 510, 16
 
 
 def first_tokens(passages: Sequence[str], tokens: Sequence[int], reader: Reader) -> list[str]:
@@ -30,11 +37,12 @@ def first_tokens(passages: Sequence[str], tokens: Sequence[int], reader: Reader)
 
 def last_tokens(passages: Sequence[str], tokens: Sequence[int], reader: Reader) -> list[str]:
     """Return the ends of passages, cut between letters as their beginnings are cut between tokens."""
-    return [_last(passage, most, reader) for passage, most in zip(passages, tokens, strict=True)]
+    pairs = zip(passages, tokens, strict=True)
+    return [_longest(len(passage), partial(_end, passage), most, reader) for passage, most in pairs]
 
 
-def _last(text: str, most: int, reader: Reader) -> str:
-    return _longest(len(text), lambda letters: text[len(text) - letters :], most, reader)
+def _end(text: str, letters: int) -> str:
+    return text[len(text) - letters :]
 
 
 def random_sentences(passages: Sequence[str], tokens: Sequence[int], reader: Reader, seed: int = 0) -> list[str]:
@@ -43,10 +51,9 @@ def random_sentences(passages: Sequence[str], tokens: Sequence[int], reader: Rea
     for passage, most in zip(passages, tokens, strict=True):
         parts = dict(enumerate(sentences(passage)))
         order = random.Random(f"{seed} {passage}").sample(range(len(parts)), len(parts))
-        over = (n for n in range(1, len(order) + 1) if reader.count(_in_order(parts, order[:n])) > most)
-        count = next(over, len(order))
-        whole = {place: parts[place] for place in order[: count - 1]}
-        texts.append(_with_one_more(whole, {place: parts[place] for place in order[count - 1 : count]}, most, reader))
+        drawn = ({place: parts[place] for place in order[:n]} for n in range(1, len(order) + 1))
+        first = next((some for some in drawn if reader.count(_in_order(some)) > most), {at: parts[at] for at in order})
+        texts.append(_with_last_cut(first, most, reader))
     return texts
 
 
@@ -98,8 +105,65 @@ def self_information(texts: Sequence[str], engine: Engine) -> list[np.ndarray]:
     ]
 
 
+class ClassifierError(ValueError):
+    """A folder that holds no such classifier, with what to do about it."""
+
+
+def keep_probabilities(texts: Sequence[str], folder: str) -> list[np.ndarray]:
+    """Return for each word the mean probability that its tokens are to be kept, by LLMLingua-2's token classifier.
+
+    The classifier of hf.co/papers/2403.12968. Words are chosen as for every baseline here, to an exact number of the
+    reader's tokens; the original takes a share of the words by a threshold. Texts are cut into pieces of 510 tokens.
+
+    Args:
+        texts: To compress.
+        folder: With config, weights and fast tokenizer of a token classifier with two labels.
+
+    Raises:
+        ClassifierError: There is no such folder, or its model has other labels.
+    """
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+    if not Path(folder).is_dir():
+        raise ClassifierError(f"baselines.llmlingua2 · {folder} · no such folder · give that of the weights, or null")
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    model = AutoModelForTokenClassification.from_pretrained(
+        folder, trust_remote_code=False, use_safetensors=True
+    ).eval()
+    if model.config.num_labels != 2:
+        found = f"{model.config.num_labels} labels"
+        raise ClassifierError(f"baselines.llmlingua2 · {folder} · {found} · a classifier of two, drop and keep")
+    return [_weigh(text, tokenizer, model) for text in texts]
+
+
+def _weigh(text: str, tokenizer: Any, model: PreTrainedModel) -> np.ndarray:
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    ids = encoded["input_ids"]
+    pieces = [ids[at : at + _TOKENS_AT_ONCE] for at in range(0, len(ids), _TOKENS_AT_ONCE)]
+    keep: list[float] = []
+    for at in range(0, len(pieces), _PIECES_AT_ONCE):
+        keep += _probabilities(pieces[at : at + _PIECES_AT_ONCE], tokenizer, model)
+    return word_weights(text, encoded["offset_mapping"], np.array(keep), np.mean)
+
+
+def _probabilities(pieces: Sequence[list[int]], tokenizer: Any, model: PreTrainedModel) -> list[float]:
+    """Probability of the label `keep` of every token, one piece after the other."""
+    import torch
+
+    prefix, suffix = [tokenizer.cls_token_id], [tokenizer.sep_token_id]
+    batch = tokenizer.pad({"input_ids": [prefix + piece + suffix for piece in pieces]}, return_tensors="pt")
+    with torch.inference_mode():
+        kept = model(**batch.to(model.device)).logits.float().softmax(-1)[..., _KEEP]
+    padded_left = tokenizer.padding_side == "left"
+    found: list[float] = []
+    for row, piece in zip(kept, pieces, strict=True):
+        start = len(row) - len(piece) - 1 if padded_left else 1
+        found += row[start : start + len(piece)].tolist()
+    return found
+
+
 def word_spans(text: str) -> list[tuple[int, int]]:
-    """Return where the words of a text begin and end: what stands between spaces, or single letters where none do."""
+    """Return the start and end of each word: a run between spaces, or a single letter in scripts without spaces."""
     return [match.span() for match in _WORD.finditer(text)]
 
 
@@ -133,20 +197,20 @@ def _spelled(text: str, spans: Sequence[tuple[int, int]]) -> str:
     return "".join(parts)
 
 
-def _in_order(parts: Mapping[int, str], places: Iterable[int]) -> str:
-    return " ".join(parts[place] for place in sorted(places))
+def _in_order(parts: Mapping[int, str]) -> str:
+    return " ".join(parts[place] for place in sorted(parts))
 
 
-def _with_one_more(whole: Mapping[int, str], last: Mapping[int, str], most: int, reader: Reader) -> str:
-    """Whole sentences, and as much of one more as the tokens hold, in order."""
-    if not last:
+def _with_last_cut(parts: Mapping[int, str], most: int, reader: Reader) -> str:
+    """The sentences in order of their place, the one drawn last cut to the words that still fit."""
+    if not parts:
         return ""
-    [(place, sentence)] = last.items()
-    ends = [0, *(end for _, end in word_spans(sentence))]
+    last = list(parts)[-1]
+    ends = [0, *(end for _, end in word_spans(parts[last]))]
+    whole = {place: text for place, text in parts.items() if place != last}
 
     def text_of(words: int) -> str:
-        parts = {**whole, **({place: sentence[: ends[words]]} if words else {})}
-        return _in_order(parts, parts)
+        return _in_order({**whole, last: parts[last][: ends[words]]} if words else whole)
 
     return _longest(len(ends) - 1, text_of, most, reader)
 

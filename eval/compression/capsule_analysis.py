@@ -19,8 +19,6 @@ from .results import Results
 if TYPE_CHECKING:
     from rich.table import Table
 
-PAGE_FILE = "compression.md"
-
 READING = (
     "Readers answer greedily; a question counts for its passage, and the passage is the unit of every interval (95 %). "
     "Capsules are cut to the budget before they are read. The "
@@ -29,20 +27,6 @@ READING = (
     "is (capsule / full passage) of a reader by that of the first one. A swapped capsule is that of another passage."
 )
 """How the tables are to be read."""
-
-
-def write_entries(suites: Mapping[str, Sequence[Entry]], out: Path, title: str = "Prompt compression") -> Path:
-    """Write `compression.md` and its figures (SVG) into a folder and return the page's path.
-
-    Args:
-        suites: By name of the set of passages the compressors on it.
-        out: The folder; made if need be.
-        title: Of the page.
-    """
-    parts = [f"# {plain(title)}", READING]
-    for name, entries in suites.items():
-        parts += [f"## {plain(name)}", *figures(name, entries, out), *map(markdown, suite_grids(entries))]
-    return write_atomic(out / PAGE_FILE, "\n\n".join(parts) + "\n")
 
 
 def charts_of(suite: str, entry: Entry) -> dict[str, str]:
@@ -85,8 +69,12 @@ def section(suite: str, analysed: Sequence[Analysed]) -> str:
 
 
 def write_page(suites: Mapping[str, Sequence[Analysed]], out: Path) -> Path:
-    """Write the Markdown page with its figures and return its path."""
-    return write_entries({name: _entries(analysed) for name, analysed in suites.items()}, out)
+    """Write `compression.md` and its figures (SVG) into a folder, made if need be, and return the page's path."""
+    parts = ["# Prompt compression", READING]
+    for name, analysed in suites.items():
+        entries = _entries(analysed)
+        parts += [f"## {plain(name)}", *figures(name, entries, out), *map(markdown, suite_grids(entries))]
+    return write_atomic(out / "compression.md", "\n\n".join(parts) + "\n")
 
 
 def _entries(analysed: Sequence[Analysed]) -> list[Entry]:

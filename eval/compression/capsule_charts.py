@@ -9,7 +9,7 @@ from math import log2, log10
 from ..measure.statistics import Interval
 from ..show.figures import Scale, axis_names, dot, legend, line, percent, svg, text, x_tick, y_tick
 from . import measures
-from .latency import Timing
+from .costs import Timing
 from .results import LABELS, Results
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _BAR = 620, 132, 52, 30, 15
@@ -20,7 +20,7 @@ _SHARES = tuple(digit * 10.0**power for power in range(-3, 4) for digit in (1, 2
 
 
 def accuracy_chart(results: Results, title: str) -> str:
-    """Draw what readers answer right from each source: a bar a reader, with its 95 % interval."""
+    """Draw the accuracy on each source: a bar for each reader, with its 95 % interval."""
     row = 10 + _BAR * len(results.readers)
     bottom = _TOP + row * len(results.sources)
     ticks = [x_tick(_ACROSS(tick / 100), f"{tick}", bottom, _TOP) for tick in range(0, 101, 20)]
@@ -36,9 +36,9 @@ def accuracy_chart(results: Results, title: str) -> str:
 
 
 def break_even_chart(timings: Sequence[Timing], title: str) -> str:
-    """Draw time with capsules, compressing included, by time without, over reads of each capsule.
+    """Draw time with capsules, compressing included, relative to time without, over the reads of each capsule.
 
-    Both axes are logarithmic. A line a batch size, with a dot at the read that has paid for compressing.
+    Both axes are logarithmic. A line for each batch size, with a dot at the read that has paid for compressing.
     """
     shares = [timing.share_after(reads) for timing in timings for reads in _READS]
     low = max((s for s in _SHARES if s <= min(0.5, *shares)), default=_SHARES[0])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from ..measure.metrics import Unit
 from ..measure.statistics import Interval
 from ..show.record_tables import p_text, spread
 from ..show.tables import Grid
@@ -13,7 +15,6 @@ from .costs import cost_rows, costs
 from .results import CAPSULE, LABELS, Results
 
 READS = (1, 10, 100, 1000)
-_NEVER = "never"
 _NONE = "–"
 
 
@@ -42,7 +43,7 @@ def suite_grids(entries: Sequence[Entry]) -> list[Grid]:
 
 
 def compressor_grid(entries: Sequence[Entry]) -> Grid:
-    """One line a compressor: what readers make of its capsules, and what these cost."""
+    """One line for each compressor: the accuracy of readers on its capsules, and what these cost."""
     readers = list(dict.fromkeys(name for entry in entries for name in entry.results.readers))
     header = ["Compressor", *(f"Right, {name}" for name in readers), *(f"Transfer to {name}" for name in readers[1:])]
     header += ["Length cut", "Over budget", "Grounded", "Leak"]
@@ -60,7 +61,7 @@ def _compressor(entry: Entry, readers: Sequence[str]) -> tuple[str, ...]:
 
 
 def accuracy_grid(entry: Entry) -> Grid:
-    """What each reader answers right from each source, and how long the sources are."""
+    """Accuracy of each reader on each source, and the length of the sources."""
     results = entry.results
     header = ("Read", *(f"Right, {name}" for name in results.readers), *(f"Tokens, {n}" for n in results.readers))
     rows = []
@@ -89,15 +90,12 @@ def difference_grid(entry: Entry) -> Grid:
 
 
 def figure_grid(entry: Entry) -> Grid:
-    """What is said of capsules beside their accuracy; a column a reader where it depends on the reader."""
+    """Properties of capsules other than accuracy, with a column for each reader where they depend on it."""
     results, readers = entry.results, entry.results.readers
     lines: list[tuple[str, Callable[[str], str]]] = [
         ("Length cut, %", lambda r: _share(measures.length_cut(results, r))),
         ("Kept of the accuracy on full passages, %", lambda r: _share(measures.retention(results, r))),
-        (
-            "Transfer ratio to this reader",
-            lambda r: _ratio(measures.transfer(results, r)) if r != readers[0] else _NONE,
-        ),
+        ("Transfer ratio to this reader", lambda r: _ratio(None if r == readers[0] else measures.transfer(results, r))),
         ("Swapped capsule minus no context, points", lambda r: _signed(measures.leak(results, r))),
         ("Written over the budget, %", _first(readers, lambda: _share(measures.over_budget(results)))),
         ("Longest capsule over its budget, tokens", _first(readers, lambda: str(_overshoot(results)))),
@@ -114,7 +112,7 @@ def figure_grid(entry: Entry) -> Grid:
 
 
 def latency_grid(entry: Entry) -> Grid:
-    """Seconds of compressor and readers apart, and the reads that pay for compressing."""
+    """Seconds of compressor and readers, and the number of reads that pay for compressing."""
     rows = []
     for reader, timings in entry.results.timings.items():
         for timing in timings:
@@ -129,14 +127,8 @@ def latency_grid(entry: Entry) -> Grid:
 def cost_grid(entry: Entry) -> Grid:
     """Money for a thousand passages at the stated prices; no rows without prices."""
     results, prices = entry.results, entry.results.prices
-    header = (
-        "Reads of each",
-        "Passage",
-        "Passage, cached prefix",
-        "Capsule and compressor",
-        "Saved, %",
-        "Saved, cached, %",
-    )
+    money = ("Passage", "Passage, cached prefix", "Capsule and compressor")
+    header = ("Reads of each", *money, "Saved, %", "Saved, cached, %")
     if prices is None:
         return Grid("", header, ())
     of = costs(prices, measures.lengths(results, results.readers[0]))
@@ -161,7 +153,7 @@ def _with_length(results: Results, source: str) -> str:
 
 
 def _first(readers: Sequence[str], text: Callable[[], str]) -> Callable[[str], str]:
-    """A figure that does not depend on the reader stands in the first column."""
+    """A figure that does not depend on the reader: only in the first column."""
     return lambda reader: text() if reader == readers[0] else ""
 
 
@@ -170,16 +162,12 @@ def _overshoot(results: Results) -> int:
 
 
 def _reads(reads: int | None) -> str:
-    return _NEVER if reads is None else str(reads)
+    return "never" if reads is None else str(reads)
 
 
-def _share(interval: Interval | None) -> str:
-    return _NONE if interval is None else spread(interval, "proportion")
+def _share(interval: Interval | None, unit: Unit = "proportion", signed: bool = False) -> str:
+    return _NONE if interval is None else spread(interval, unit, signed=signed)
 
 
-def _signed(interval: Interval | None) -> str:
-    return _NONE if interval is None else spread(interval, "proportion", signed=True)
-
-
-def _ratio(interval: Interval | None) -> str:
-    return _NONE if interval is None else spread(interval, "reward")
+_signed = partial(_share, signed=True)
+_ratio = partial(_share, unit="reward")

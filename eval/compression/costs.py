@@ -1,11 +1,102 @@
-"""What reading and compressing cost at stated prices; a capsule also has to beat the price of a cached prefix."""
+"""Time and money that compressing costs and saves, and the reads after which it has paid for itself."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
+from math import ceil
+from statistics import median
+from typing import TypeVar
 
-from .latency import reads_to_pay
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Median seconds for one batch.
+
+    Attributes:
+        batch: Passages handled together.
+        compress: Until the compressor has written the capsules of the batch.
+        full: Until a reader has answered one question on each full passage.
+        capsule: The same on the capsules.
+    """
+
+    batch: int
+    compress: float
+    full: float
+    capsule: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times faster the reader is with capsules; the compressor's time is not in it."""
+        return self.full / self.capsule
+
+    @property
+    def reads_to_pay(self) -> int | None:
+        """Reads of one capsule after which compressing has saved time; None if it never does."""
+        return reads_to_pay(self.compress, self.full, self.capsule)
+
+    def share_after(self, reads: int) -> float:
+        """Time for compressing once and reading that often, as a share of reading the full passage that often."""
+        return (self.compress + reads * self.capsule) / (reads * self.full)
+
+
+def reads_to_pay(once: float, before: float, after: float, first: float | None = None) -> int | None:
+    """Return the fewest reads from which on an expense made once has paid for itself.
+
+    Args:
+        once: The expense, in any unit: seconds, money.
+        before: Of a read without it.
+        after: Of a read with it.
+        first: Of the first read without it, where that differs from the later ones: a prefix that is not cached yet.
+
+    Returns:
+        The smallest n >= 1 with `once + n * after <= first + (n - 1) * before`; None if a read with it is not cheaper.
+    """
+    if before <= after:
+        return None
+    needed = (once + before - (before if first is None else first)) / (before - after)
+    return max(1, ceil(needed - 1e-9))  # 3.0000000001 reads are 3
+
+
+def time_batches(
+    items: Sequence[Item],
+    batches: Sequence[int],
+    repeats: int,
+    compress: Callable[[Sequence[Item]], object],
+    full: Callable[[Sequence[Item]], object],
+    capsule: Callable[[Sequence[Item]], object],
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[Timing]:
+    """Time the three kinds of work on the same items in turn, so that a busy machine slows all of them alike.
+
+    Args:
+        items: Passages; a batch larger than their number takes some twice.
+        batches: Sizes.
+        repeats: Rounds per size, each on other items; one more before them is not counted.
+        compress: Writes the capsules of a batch.
+        full: Reads its full passages.
+        capsule: Reads its capsules.
+        clock: Seconds.
+    """
+    timings = []
+    for batch in batches:
+        source = cycle(items)
+        rounds = []
+        for _ in range(repeats + 1):
+            taken = list(islice(source, batch))
+            rounds.append([_seconds(work, taken, clock) for work in (compress, full, capsule)])
+        timings.append(Timing(batch, *(median(column) for column in zip(*rounds[1:], strict=True))))
+    return timings
+
+
+def _seconds(work: Callable[[Sequence[Item]], object], items: Sequence[Item], clock: Callable[[], float]) -> float:
+    started = clock()
+    work(items)
+    return clock() - started
 
 
 @dataclass(frozen=True)
@@ -13,7 +104,7 @@ class Prices:
     """Prices for a million tokens.
 
     Attributes:
-        stated: Where and when the prices were found, or that they are assumed.
+        stated: Source and date of the prices, or that they are assumed.
         currency: Their unit.
         reader_input: Tokens that the reader reads.
         reader_cached_input: Tokens that it has read before and that its provider kept; null if it keeps none.
@@ -48,7 +139,7 @@ class Lengths:
 
 @dataclass(frozen=True)
 class Costs:
-    """Money for one passage that is read some number of times; question and answer, equal in all, are left out.
+    """Money for one passage; question and answer are left out, since they cost the same in all cases.
 
     Attributes:
         compress: Once, for writing the capsule.
@@ -62,17 +153,10 @@ class Costs:
     cached: float | None
     capsule: float
 
-    def of_full(self, reads: int) -> float:
-        """Full passage at the list price."""
-        return reads * self.full
-
-    def of_cached(self, reads: int) -> float | None:
-        """Full passage, from the cache after the first read."""
-        return None if self.cached is None else self.full + (reads - 1) * self.cached
-
-    def of_capsule(self, reads: int) -> float:
-        """Capsule, its writing included."""
-        return self.compress + reads * self.capsule
+    def after(self, reads: int) -> tuple[float, float | None, float]:
+        """The full passage at the list price, from the cache after the first read, and the capsule with its writing."""
+        cached = None if self.cached is None else self.full + (reads - 1) * self.cached
+        return reads * self.full, cached, self.compress + reads * self.capsule
 
     @property
     def reads_to_pay(self) -> int | None:
@@ -101,8 +185,5 @@ def costs(prices: Prices, lengths: Lengths) -> Costs:
 
 def cost_rows(of: Costs, reads: Sequence[int]) -> list[tuple[int, float, float | None, float]]:
     """Return `(reads, full, cached, capsule)`, each for a thousand passages."""
-    cached = [of.of_cached(n) for n in reads]
-    return [
-        (n, 1e3 * of.of_full(n), None if kept is None else 1e3 * kept, 1e3 * of.of_capsule(n))
-        for n, kept in zip(reads, cached, strict=True)
-    ]
+    money = [(n, of.after(n)) for n in reads]
+    return [(n, 1e3 * full, cached and 1e3 * cached, 1e3 * capsule) for n, (full, cached, capsule) in money]

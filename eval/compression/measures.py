@@ -1,4 +1,4 @@
-"""From what readers made of each passage to figures with intervals. The unit is the passage; comparisons are paired."""
+"""Measures with intervals from results by passage. The unit is the passage; comparisons are paired."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ EQUAL_TOKENS = 0.02
 """Mean lengths that differ by a larger share than this are not called equal."""
 
 
-def ratio(over: ArrayLike, under: ArrayLike, level: float = 0.95) -> Interval | None:
+def ratio(over: ArrayLike, under: ArrayLike) -> Interval | None:
     """Return a product of means by a product of means with a percentile bootstrap interval over passages.
 
     Args:
         over: Columns above the line, `[passages, m]`; a draw takes whole passages, so columns stay paired.
         under: Columns below it, `[passages, n]`.
-        level: Coverage.
 
     Returns:
         None if the mean of a column below the line is 0, on all passages or in a resample: there is no such ratio.
@@ -34,8 +33,8 @@ def ratio(over: ArrayLike, under: ArrayLike, level: float = 0.95) -> Interval | 
     if (below == 0).any():
         return None
     estimate, *draws = above / below
-    low, high = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2])
-    return Interval(float(estimate), float(low), float(high), level)
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return Interval(float(estimate), float(low), float(high), 0.95)
 
 
 def accuracy(results: Results, source: str, reader: str) -> Interval:

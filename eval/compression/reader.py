@@ -1,17 +1,24 @@
-"""A frozen reader behind an engine: the token counts, log-probs and answers that compression is judged by."""
+"""The frozen models that judge compression: a reader behind an engine, and an encoder of texts as vectors."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
 
 from ...data.chat.renderer import Renderer
 from ..engines.base import Engine, Sampling
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 TEMPLATE = "{context}\n{question}"
 REMEMBERED = 200_000
-"""Scores and answers that a reader keeps."""
+"""Scores and answers that a reader caches."""
+ENCODED = 64
+"""Texts that an encoder takes in one batch."""
 
 Value = TypeVar("Value")
 
@@ -19,8 +26,8 @@ Value = TypeVar("Value")
 class EngineReader:
     """A model that reads a context and answers questions on it.
 
-    Every score and answer is remembered, so that full passages and empty contexts are read once for each question,
-    and a capsule that many rollouts share once for all of them.
+    Scores and answers are cached: full passages and empty contexts are read once for each question, and so is a capsule
+    that several rollouts share.
 
     Args:
         engine: The model.
@@ -93,8 +100,39 @@ class EngineReader:
         return [prompt.ids for prompt in self._renderer.render_all(rows, add_generation_prompt=True)]
 
 
+class MeanEncoder:
+    """Mean-pooled last hidden states of a causal language model.
+
+    Args:
+        model: The model, on its device.
+        tokenizer: Its tokenizer.
+    """
+
+    def __init__(self, model: PreTrainedModel, tokenizer: Any) -> None:
+        self.model, self.tokenizer = model.eval(), tokenizer
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of texts, `[texts, hidden]` in float32; zeros for a text without tokens."""
+        batches = (texts[at : at + ENCODED] for at in range(0, len(texts), ENCODED))
+        return np.concatenate([self._embed(batch) for batch in batches])
+
+    def _embed(self, texts: Sequence[str]) -> np.ndarray:
+        import torch
+
+        encoded = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+        ids = [row or [self.tokenizer.pad_token_id] for row in encoded]
+        width = max(map(len, ids))
+        # Padded on the right, where causal attention never looks.
+        rows = torch.tensor([[*row, *[0] * (width - len(row))] for row in ids], device=self.model.device)
+        lengths = torch.tensor([len(row) if text else 0 for text, row in zip(texts, ids, strict=True)])
+        with torch.inference_mode():
+            hidden = self.model(rows, output_hidden_states=True, logits_to_keep=1, use_cache=False).hidden_states[-1]
+        mask = (torch.arange(width) < lengths[:, None]).to(hidden.device)[..., None]
+        return ((hidden.float() * mask).sum(1) / mask.sum(1).clamp(min=1)).cpu().numpy()
+
+
 class _Memory(Generic[Value]):
-    """Results by what was asked, the oldest dropped first."""
+    """A cache of results, first in, first out."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[Hashable, Value] = OrderedDict()

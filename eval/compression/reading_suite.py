@@ -1,4 +1,4 @@
-"""Read everything with every reader, time the work, and keep the results passage by passage."""
+"""Every reader on every context, and the time it takes; results are kept passage by passage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ...rewards.capsule.utility import Question, read_questions
 from ..engines.base import Sampling
 from ..measure.evaluate import EvaluationError
 from ..measure.problems import Answer, Problem
-from .latency import Timing, time_batches
+from .costs import Timing, time_batches
 from .results import CAPSULE, FULL, NONE, ORACLE, RANDOM_FACTS, SWAPPED, Results
 
 if TYPE_CHECKING:
@@ -47,8 +47,11 @@ def contexts(rows: Sequence[Row], capsules: Sequence[str], reader: Reader, seed:
     if partners is not None:
         found[SWAPPED] = [cut[partner] for partner in partners]
     if all(row.get("facts") for row in rows):
-        found[RANDOM_FACTS] = [random_facts(row, reader, random.Random(f"{seed} {row['id']}")) for row in rows]
-        found[ORACLE] = [_notes([fact for fact in facts_of(row) if fact.askable], row, reader) for row in rows]
+        facts = [facts_of(row) for row in rows]
+        drawn = [random.Random(f"{seed} {row['id']}").sample(of, len(of)) for row, of in zip(rows, facts, strict=True)]
+        asked = [[fact for fact in of if fact.askable] for of in facts]
+        for source, chosen in ((RANDOM_FACTS, drawn), (ORACLE, asked)):
+            found[source] = [_notes(some, row, reader) for row, some in zip(rows, chosen, strict=True)]
     else:
         found[ORACLE] = [answer_sentences(row, reader) for row in rows]
     return found
@@ -58,17 +61,11 @@ def swapped(passages: Sequence[str]) -> list[int] | None:
     """Return for each passage the place of the next different one; None if all are the same text."""
     if len(set(passages)) < 2:
         return None
-    partners = []
-    for place, passage in enumerate(passages):
-        others = (k % len(passages) for k in range(place + 1, place + len(passages)))
-        partners.append(next(k for k in others if passages[k] != passage))
-    return partners
-
-
-def random_facts(row: Row, reader: Reader, rng: random.Random) -> str:
-    """Return notes of facts in random order, as many as the budget holds: true, and blind to what is asked."""
-    facts = facts_of(row)
-    return _notes(rng.sample(facts, len(facts)), row, reader)
+    count = len(passages)
+    return [
+        next(k % count for k in range(place + 1, place + count) if passages[k % count] != passage)
+        for place, passage in enumerate(passages)
+    ]
 
 
 def answer_sentences(row: Row, reader: Reader) -> str:
@@ -143,7 +140,7 @@ def measure(
     seed: int = 0,
     encoder: Encoder | None = None,
 ) -> Results:
-    """Return what readers make of capsules, of baselines as long as them, and of the controls.
+    """Return the readers' results on capsules, on baselines of the same length, and on the controls.
 
     Args:
         rows: With `passage`, `budget` (tokens of the first reader), `questions` and perhaps `facts`.

@@ -1,4 +1,4 @@
-"""What readers made of capsules and of everything that stands beside them, passage by passage."""
+"""Results of readers on capsules, baselines and controls, passage by passage."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .costs import Prices
-from .latency import Timing
+from .costs import Prices, Timing
 
 FULL, NONE, CAPSULE, SWAPPED = "full", "none", "capsule", "swapped"
 RANDOM_FACTS, ORACLE = "random_facts", "oracle"
@@ -28,7 +27,7 @@ LABELS = {
     SWAPPED: "swapped capsule",
     NONE: "no context",
 }
-"""Sources of context in the order of tables, with their names for people."""
+"""Sources of context in the order of tables, with the names that tables show."""
 
 BASELINES = (FIRST, LAST, RANDOM_SENTENCES, SELF_INFORMATION, ZERO_SHOT, LLMLINGUA2)
 """Each may use as many tokens as the capsule of the same passage has."""

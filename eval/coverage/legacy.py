@@ -32,7 +32,7 @@ def legacy_cutoffs(
         queries: [Q, slots] codes; the script takes those of type 0 only.
         outputs: [Q] outputs of the queries.
         pairs: Pairs of every subset, in the order of the subsets.
-        ks: Evidence asked for, ascending.
+        ks: Required evidence, ascending.
     """
     table, labels = as_queries(queries, observations), np.asarray(outputs)
     inputs = np.concatenate((observations.inputs, table))

@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 from ..coverage.observations import IntArray, Subset, context_of
 from ..measure.statistics import proportion
 from .components import Component
-from .noise import alike
+from .noise import equivalent
 
 LEAST_PAIRS = 30
 MOST_FRAGMENTS = 2_000
@@ -56,7 +56,7 @@ def flags(component: Component, names: list[str]) -> list[Flag]:
                 continue
             if proportion(*same).low > RATIO * proportion(*different).high:
                 slot, other = (names[component.slots[subset[place]]] for place in (j, 1 - j))
-                shares = [(equivalent / pairs, pairs) for equivalent, pairs in (same, different)]
+                shares = [(like / pairs, pairs) for like, pairs in (same, different)]
                 found.append(Flag(component.name, slot, other, *shares))
     return found
 
@@ -67,7 +67,7 @@ def _shares(component: Component, subset: Subset) -> list[tuple[tuple[int, int],
     if len(pairs.fragments) > MOST_FRAGMENTS:
         return []
     left, right = _comparable(component, subset)
-    kept = alike(pairs.agree, pairs.disagree, component.k, component.agreement)
+    kept = equivalent(pairs.agree, pairs.disagree, component.k, component.agreement)
     known = set(zip(pairs.left[kept].tolist(), pairs.right[kept].tolist(), strict=True))
     like = np.array([pair in known for pair in zip(left.tolist(), right.tolist(), strict=True)], dtype=bool)
     ends = pairs.fragments[left], pairs.fragments[right]
@@ -75,7 +75,7 @@ def _shares(component: Component, subset: Subset) -> list[tuple[tuple[int, int],
     both_differ = ~same.any(axis=1)
     found = []
     for j, i in ((0, 1), (1, 0)):
-        alone = _alike_alone(component, subset[i])
+        alone = _equivalent_alone(component, subset[i])
         values = zip(ends[0][:, i].tolist(), ends[1][:, i].tolist(), strict=True)
         chosen = same[:, j] & ~np.array([tuple(sorted(pair)) in alone for pair in values], dtype=bool)
         same_j, different = ((int(like[part].sum()), int(part.sum())) for part in (chosen, both_differ))
@@ -96,10 +96,10 @@ def _comparable(component: Component, subset: Subset) -> tuple[IntArray, IntArra
     return shared.row[kept], shared.col[kept]
 
 
-def _alike_alone(component: Component, slot: int) -> set[tuple[int, ...]]:
+def _equivalent_alone(component: Component, slot: int) -> set[tuple[int, ...]]:
     """Pairs of values of one slot without a disagreement."""
     pairs = component.pairs[(slot,)]
-    kept = alike(pairs.agree, pairs.disagree, 1, component.agreement)
+    kept = equivalent(pairs.agree, pairs.disagree, 1, component.agreement)
     values = pairs.fragments[:, 0]
     found = zip(values[pairs.left[kept]].tolist(), values[pairs.right[kept]].tolist(), strict=True)
     return {tuple(sorted(pair)) for pair in found}

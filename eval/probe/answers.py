@@ -20,7 +20,7 @@ from ...data.function_calling.wire.formats import parse_calls, parse_tolerant
 from ...data.rows import Row
 from ...rewards.function_calling.call_scoring import score_parsed
 from ...rewards.function_calling.gold_calls import read_gold
-from ...rewards.sql_execution.query_text import extract_sql
+from ...rewards.sql_execution.semantics import extract_sql
 from .read.slot_rows import NO_OUTPUT, UNKNOWN, Table, view_of
 from .read.slot_schema import Output, ProbeError
 from .read.values import output_value

@@ -176,8 +176,8 @@ class CandidateRows:
         if self.pool is not None and self.pool_table is not None:
             rows = self.pool[self._joined(subset, source, context), label]
             # Prefer a row that is already chosen for another output.
-            alike = (self.pool_table.inputs[rows] == np.array(values)).sum(axis=1)
-            pooled = max(zip(rows, alike, strict=True), key=lambda pair: (pair[0] in self.used, pair[1]))[0]
+            similar = (self.pool_table.inputs[rows] == np.array(values)).sum(axis=1)
+            pooled = max(zip(rows, similar, strict=True), key=lambda pair: (pair[0] in self.used, pair[1]))[0]
             self.used.add(pooled)
             values = tuple(self.pool_table.inputs[pooled].tolist())
         return Addition(self.place, source, shown, subset, values, template, label, pooled)

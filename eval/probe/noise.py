@@ -62,7 +62,7 @@ def settle(inputs: IntArray, outputs: IntArray, sizes: Sequence[int], agreement:
     return Settled(observations, free, tuple(carriers), against)
 
 
-def alike(agree: IntArray, disagree: IntArray, k: int, agreement: float | None) -> NDArray[np.bool_]:
+def equivalent(agree: IntArray, disagree: IntArray, k: int, agreement: float | None) -> NDArray[np.bool_]:
     """Which pairs of fragments count as equivalent at evidence `k`, `[pairs]`."""
     accepted = disagree == 0
     if agreement is not None:

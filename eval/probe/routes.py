@@ -12,7 +12,7 @@ import numpy as np
 from ..coverage.observations import Subset
 from ..coverage.pairs import Pairs
 from .components import Component
-from .noise import alike
+from .noise import equivalent
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Neighbours:
     """Fragments of one subset that are equivalent at evidence 1, by fragment."""
 
     def __init__(self, pairs: Pairs, agreement: float | None) -> None:
-        kept = alike(pairs.agree, pairs.disagree, 1, agreement)
+        kept = equivalent(pairs.agree, pairs.disagree, 1, agreement)
         left, right = pairs.left[kept], pairs.right[kept]
         ends, others = np.concatenate([left, right]), np.concatenate([right, left])
         order = np.argsort(ends, kind="stable")

@@ -16,7 +16,7 @@ from ...data.compression.capsules import clean
 from ...data.compression.literals import KINDS, Kept, Literal, required
 from ...data.compression.selection import Piece, Selection, pieces_of, select, weighed
 from .counting import make_counters
-from .result import CompressedPrompt, Outcome, measured, without_effect
+from .result import CompressedPrompt, measured, without_effect
 
 if TYPE_CHECKING:
     from .writing import Draft, Writer
@@ -43,7 +43,7 @@ class _Settings:
 
 @dataclass(frozen=True)
 class _Job:
-    """One prompt on its way.
+    """One prompt to compress.
 
     Attributes:
         given: The contexts as they came, and cleaned.
@@ -71,7 +71,7 @@ def compress_prompt(
     target_token: float = -1,
     **options: Any,
 ) -> CompressedPrompt:
-    """Put the contexts of one prompt in fewer tokens; see `compress_prompts`, which takes several prompts.
+    """Compress the contexts of one prompt; see `compress_prompts`, which takes several prompts.
 
     Args:
         context: The text, or several, of one prompt.
@@ -106,10 +106,10 @@ def compress_prompts(
     template: str | None = None,
     **llmlingua: Any,
 ) -> list[CompressedPrompt]:
-    """Put several prompts, independent of each other, in fewer tokens; a model writes for all of them together.
+    """Compress several independent prompts; a model writes for all of them in one batch.
 
-    The whole new prompt is within its limit for every reader, counted as it will be sent. Sentences are kept or dropped
-    whole; one is cut only where not even one fits. Nothing in a text makes it raise.
+    Every new prompt is within its limit for every reader, counted as it will be sent. Sentences are kept or dropped
+    whole; one is cut only if not even one fits. No text makes it raise.
 
     Args:
         prompts: Contexts, or lists of contexts, one entry for each prompt.
@@ -138,8 +138,12 @@ def compress_prompts(
         BudgetError: The limit cannot hold what must be kept.
     """
     started = time.perf_counter()
-    literals = [must_keep] if isinstance(must_keep, str) else list(must_keep)
+    literals: list[Literal] = [must_keep] if isinstance(must_keep, str) else list(must_keep)
     literals += [clean(token) for token in force_tokens if any(map(str.isalnum, token))]
+    if force_reserve_digit:
+        literals.append(KINDS["numbers"])
+    _check(rate, literals)
+    ignored = without_effect(llmlingua, compress_prompts.__kwdefaults__ or ())
     writer = _writer(model, template)
     counters = make_counters(readers or (writer.tokenizer if writer else ()))
     unnamed = [] if readers or writer else ["no reader is named: words and marks are counted, not tokens"]
@@ -149,13 +153,12 @@ def compress_prompts(
         rate=rate,
         target_token=int(target_token),
         forced=tuple(force_context_ids or ()),
-        must_keep=(*literals, *([KINDS["numbers"]] if force_reserve_digit else [])),
+        must_keep=tuple(literals),
         min_tokens=min_tokens,
         counters=counters,
         writer=writer,
-        notes=(*unnamed, *without_effect(llmlingua, compress_prompts.__kwdefaults__ or ())),
+        notes=(*unnamed, *ignored),
     )
-    _check(settings)
     jobs = [_numbered(number, len(prompts), _job, prompt, settings) for number, prompt in enumerate(prompts)]
     drafts = _drafts(jobs, settings)
     results = [
@@ -228,8 +231,8 @@ def _share(job: _Job, number: int) -> int:
 def _compressed(job: _Job, settings: _Settings, drafts: Mapping[int, Draft]) -> CompressedPrompt:
     if job.unchanged is not None:
         whole = join_parts(settings.instruction, *job.given, settings.question)
-        outcome = Outcome(job.contexts, whole, dict(enumerate(job.given)), (*settings.notes, *job.notes, job.unchanged))
-        return measured(outcome, job.before, job.budget)
+        warnings = [*settings.notes, *job.notes, job.unchanged]
+        return measured(job.contexts, whole, dict(enumerate(job.given)), warnings, job.before, job.budget)
     notes: list[str] = []
     fill: list[Piece] = []
     holders: list[Piece] = []
@@ -249,11 +252,9 @@ def _compressed(job: _Job, settings: _Settings, drafts: Mapping[int, Draft]) -> 
             notes += ["the model wrote nothing of use: sentences of the text are kept"] if draft is not None else []
             fill += weighed(pieces)
     selection = select(job.budget, job.literals, fill, holders, forced)
-    notes += _notes_of(selection)
-    warnings = (*settings.notes, *job.notes, *dict.fromkeys(notes))
-    whole = job.budget.prompt(selection.text)
-    outcome = Outcome(job.contexts, whole, selection.by_context(), warnings, selection.text)
-    return measured(outcome, job.before, job.budget)
+    warnings = [*settings.notes, *job.notes, *dict.fromkeys([*notes, *_notes_of(selection)])]
+    text, left = selection.text, selection.by_context()
+    return measured(job.contexts, job.budget.prompt(text), left, warnings, job.before, job.budget, text)
 
 
 def _notes_of(selection: Selection) -> list[str]:
@@ -286,11 +287,10 @@ def _writer(model: Any, template: str | None) -> Writer | None:
     return Writer(engine, template or TEMPLATE)
 
 
-def _check(settings: _Settings) -> None:
-    if not 0 <= settings.rate <= 1:
-        raise CompressionError(f"compress_prompt · rate · {settings.rate} · the share that may be left, 0 to 1")
-    for entry in settings.must_keep:
+def _check(rate: float, must_keep: Sequence[Literal]) -> None:
+    if not 0 <= rate <= 1:
+        raise CompressionError(f"compress_prompt · rate · {rate} · the share that may be left, 0 to 1")
+    for entry in must_keep:
         if not (isinstance(entry, str | re.Pattern) or callable(entry)):
-            raise CompressionError(
-                f"compress_prompt · must_keep · {entry!r} · a text, a compiled pattern or a function"
-            )
+            fix = "a text, a compiled pattern or a function"
+            raise CompressionError(f"compress_prompt · must_keep · {entry!r} · {fix}")

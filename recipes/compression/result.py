@@ -1,14 +1,14 @@
-"""What a compression of a prompt comes to: numbers, under the names that LLMLingua gives them and some more."""
+"""The result of compressing a prompt: LLMLingua's fields, and some more."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from ...data.compression.budget import PARTS, Budget, count_all
 from ...data.compression.capsules import sentences
-from ...data.compression.literals import KINDS, Kept, Source, comparable, missing
+from ...data.compression.literals import KINDS, Grounding, Kept, Source, comparable, missing
 
 _WITHOUT_MEANING = frozenset(
     "iterative_size force_context_number use_sentence_level_filter use_context_level_filter use_token_level_filter "
@@ -18,11 +18,11 @@ _WITHOUT_MEANING = frozenset(
     "context_level_rate context_level_target_token return_word_label word_sep label_sep token_to_word drop_consecutive "
     "chunk_end_tokens strict_preserve_uncompressed".split()
 )
-"""Arguments of LLMLingua 0.2.2 that steer the dropping of tokens; here no token is dropped alone."""
+"""Arguments of LLMLingua 0.2.2 that control the dropping of single tokens, which does not happen here."""
 
 
 def without_effect(arguments: Mapping[str, Any], own: Iterable[str]) -> list[str]:
-    """A warning for each argument of LLMLingua's that means nothing here.
+    """A warning for each argument of LLMLingua that has no effect here.
 
     Args:
         arguments: Arguments that the call does not have itself.
@@ -51,10 +51,10 @@ class TokenCount:
 
 @dataclass(frozen=True)
 class Dropped:
-    """What of the contexts is gone.
+    """The parts of the contexts that were lost.
 
     Attributes:
-        contexts: Numbers of the contexts of which nothing is left.
+        contexts: Numbers of the contexts that were dropped whole.
         sentences: Sentences that are not in the prompt word for word; a model may have put them in other words.
         literals: Numbers, dates and names that are not in it.
     """
@@ -79,9 +79,9 @@ class CompressedPrompt(Mapping[str, Any]):
         seconds: Time taken; in a batch, the mean.
         grounding: Share of numbers, dates and names of the new text that the contexts have.
         absent: Those that they have not.
-        dropped: What is gone.
+        dropped: What was lost.
         skipped: Whether the prompt was left as it was.
-        warnings: What should be known, one line each.
+        warnings: One line each.
     """
 
     compressed_prompt: str
@@ -113,59 +113,50 @@ class CompressedPrompt(Mapping[str, Any]):
 _KEYS = tuple(field.name for field in fields(CompressedPrompt))
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """A new prompt that is yet to be measured.
-
-    Attributes:
-        contexts: The contexts it is made from, cleaned.
-        prompt: The whole of it.
-        by_context: What is left of each context.
-        warnings: What should be known.
-        text: What stands in place of the contexts; None if they were left as they are.
-    """
-
-    contexts: tuple[str, ...]
-    prompt: str
-    by_context: Mapping[int, str]
-    warnings: tuple[str, ...]
-    text: str | None = None
-
-
-def measured(outcome: Outcome, before: Mapping[str, int], budget: Budget) -> CompressedPrompt:
+def measured(
+    contexts: Sequence[str],
+    prompt: str,
+    by_context: Mapping[int, str],
+    warnings: Iterable[str],
+    before: Mapping[str, int],
+    budget: Budget,
+    text: str | None = None,
+) -> CompressedPrompt:
     """The result with all its numbers but the seconds.
 
     Args:
-        outcome: The new prompt.
-        before: Tokens of the old one, by reader.
+        contexts: The contexts that were compressed, cleaned.
+        prompt: The whole new prompt.
+        by_context: What is left of each context.
+        warnings: What the user should know.
+        before: Tokens of the old prompt, by reader.
         budget: Counters and limits of the readers.
+        text: What replaces the contexts; None if they were left unchanged.
     """
-    text, source = outcome.text, PARTS.join(outcome.contexts)
-    after = before if text is None else count_all(budget.counters, outcome.prompt)
+    after = before if text is None else count_all(budget.counters, prompt)
     first = next(iter(after))
-    grounding = None if text is None else Source(source).grounding(text)
+    grounding, dropped = Grounding(1.0, ()), Dropped()
+    if text is not None:
+        source = PARTS.join(contexts)
+        grounding = Source(source).grounding(text)
+        kept, literals = comparable(text), [Kept(literal) for find in KINDS.values() for literal in find(source)]
+        dropped = Dropped(
+            contexts=tuple(n for n, old in enumerate(contexts) if old.strip() and n not in by_context),
+            sentences=tuple(sentence for sentence in sentences(source) if comparable(sentence) not in kept),
+            literals=tuple(dict.fromkeys(literal.text for literal in missing(text, literals))),
+        )
     return CompressedPrompt(
-        compressed_prompt=outcome.prompt,
-        compressed_prompt_list=tuple(outcome.by_context.values()),
+        compressed_prompt=prompt,
+        compressed_prompt_list=tuple(by_context.values()),
         origin_tokens=before[first],
         compressed_tokens=after[first],
         ratio=before[first] / after[first] if after[first] else 1.0,
         rate=after[first] / before[first] if before[first] else 1.0,
         tokens={name: TokenCount(before[name], after[name], budget.limits[name]) for name in after},
         seconds=0.0,
-        grounding=grounding.score if grounding else 1.0,
-        absent=grounding.absent if grounding else (),
-        dropped=Dropped() if text is None else _dropped(outcome, text, source),
+        grounding=grounding.score,
+        absent=grounding.absent,
+        dropped=dropped,
         skipped=text is None,
-        warnings=outcome.warnings,
-    )
-
-
-def _dropped(outcome: Outcome, text: str, source: str) -> Dropped:
-    kept = comparable(text)
-    literals = [Kept(literal) for find in KINDS.values() for literal in find(source)]
-    return Dropped(
-        contexts=tuple(n for n, old in enumerate(outcome.contexts) if old.strip() and n not in outcome.by_context),
-        sentences=tuple(sentence for sentence in sentences(source) if comparable(sentence) not in kept),
-        literals=tuple(dict.fromkeys(literal.text for literal in missing(text, literals))),
+        warnings=tuple(warnings),
     )

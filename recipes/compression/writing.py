@@ -1,4 +1,4 @@
-"""A model that writes capsules: what it is asked, and what of its answer can be used."""
+"""A model that writes capsules: its prompts, and the usable sentences of its completions."""
 
 from __future__ import annotations
 
@@ -20,18 +20,16 @@ from ..parts.models import model_path
 if TYPE_CHECKING:
     from ...eval.engines.base import Completion, Engine
 
-EXTRACTIVE = "extractive"
-"""Name of no model: sentences are taken as they are."""
 TEMPLATE = "{passage}\n\n" + INSTRUCTION
 """What the model is asked, as in training; the question is never in it."""
 
 _WINDOW = 2048  # tokens, where a model does not say
-_LONGEST = 16_384  # tokens of a prompt; more is read in parts
-_MOST_PARTS = 16  # of one context; what is more is cut down to its most telling sentences first
-_ROOM = 1.5  # times the budget is what the model may write; the rest is trimmed by whole sentences
-_PART = 64  # tokens of budget that make it worth while to read one more part
+_LONGEST = 16_384  # tokens of a prompt; a longer one is read in parts
+_MOST_PARTS = 16  # of one context; more is first reduced to its most informative sentences
+_ROOM = 1.5  # times the budget that the model may write; whole sentences are dropped to fit
+_PART = 64  # tokens of budget for which one more part is read
 _LEAST = 16  # tokens that a model may write in any case
-_SAMPLE = 20_000  # characters that show how the source is written
+_SAMPLE = 20_000  # characters by which the script of the source is judged
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Draft:
 
 
 class Writer:
-    """A model that puts passages in fewer words.
+    """A model that compresses passages.
 
     Args:
         engine: The model.
@@ -98,9 +96,7 @@ class Writer:
     def _window(self) -> int:
         """Tokens that the model can hold: prompt and answer."""
         config = getattr(getattr(self.engine, "model", None), "config", None)
-        most = (
-            getattr(config, "max_position_embeddings", None) or getattr(self.tokenizer, "model_max_length", None) or 0
-        )
+        most = getattr(config, "max_position_embeddings", 0) or getattr(self.tokenizer, "model_max_length", 0) or 0
         return min(most if 0 < most < 10**9 else _WINDOW, _LONGEST)
 
     def _parts(self, text: str, budget: int) -> list[str]:
@@ -142,7 +138,7 @@ def load_writer_engine(model: str) -> Engine:
     except (OSError, ValueError, ImportError) as error:
         raise CompressionError(
             f"model · {model!r} cannot be loaded: {error} · give a folder with weights and tokenizer, a model of the "
-            f"local hub cache, or {EXTRACTIVE!r} for none"
+            "local hub cache, or 'extractive' for none"
         ) from error
 
 
@@ -171,10 +167,8 @@ def _short_enough(pieces: Sequence[Piece], room: int, count: Any) -> Iterator[Pi
             if half == 0 or (len(part.text) < 100 * room and count(part.text) < room):
                 yield part
             else:
-                parts += [
-                    replace(part, text=part.text[half:], place=part.place + half),
-                    replace(part, text=part.text[:half]),
-                ]
+                rest = replace(part, text=part.text[half:], place=part.place + half)
+                parts += [rest, replace(part, text=part.text[:half])]
 
 
 def _finished(answer: Completion) -> str:
@@ -192,24 +186,22 @@ def _finished(answer: Completion) -> str:
 def _usable(text: str, source: str) -> Draft:
     """The sentences of a draft that are readable and say no number, date or name that the source does not have."""
     known, sample = Source(source), source[:_SAMPLE]
-    kept: list[Piece] = []
-    seen: set[str] = set()
+    kept: dict[str, Piece] = {}
     invented = odd = 0
     for piece in _notes(text):
         if known.grounding(piece.text).absent:
             invented += 1
         elif unreadable(piece.text, sample) > 0.5 or injected(piece.text, source):
             odd += 1
-        elif piece.text not in seen:
-            seen.add(piece.text)
-            kept.append(piece)
+        else:
+            kept.setdefault(piece.text, piece)
     notes = [f"{invented} sentences of the model were left out: they name what the text does not"] if invented else []
     notes += [f"{odd} sentences of the model were left out: not readable as the text is"] if odd else []
-    return Draft(tuple(kept), tuple(notes))
+    return Draft(tuple(kept.values()), tuple(notes))
 
 
 def _notes(text: str) -> list[Piece]:
-    """Sentences; of a text without stops, what stands between semicolons."""
+    """Sentences; of a text without stops, the parts between semicolons."""
     pieces = pieces_of(text)
     if len(pieces) != 1 or ";" not in text:
         return pieces

@@ -1,9 +1,10 @@
-"""Pairs of answers as tokens: a prompt, what is preferred after it, and what is not."""
+"""Preference pairs as tokens: a prompt with its preferred and its rejected completion."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from ...data.chat.renderer import Renderer
@@ -18,7 +19,7 @@ Pair = dict[str, list[int]]
 
 @dataclass
 class PairCounts:
-    """What became of the pairs of a recipe: trained on, and left out because an answer is too long."""
+    """How many pairs of a recipe are trained on, and left out because a completion is too long."""
 
     pairs: int = 0
     dropped: int = 0
@@ -76,7 +77,8 @@ def _pair(row: Mapping[str, Any], renderer: Renderer) -> Pair:
     prompt = renderer.render(row, row["prompt"], add_generation_prompt=True).ids
     answers = [_up_to_stop(row, name, renderer) for name in ("chosen", "rejected")]
     # A template that writes a history differently once an answer follows ends the common part earlier.
-    shared = min(_common(prompt, answer) for answer in answers)
+    same = (len(set(tokens)) == 1 for tokens in zip(prompt, *answers, strict=False))
+    shared = sum(takewhile(bool, same))
     chosen, rejected = (answer[shared:] for answer in answers)
     return {"prompt_ids": prompt[:shared], "chosen_ids": chosen, "rejected_ids": rejected}
 
@@ -87,11 +89,3 @@ def _up_to_stop(row: Mapping[str, Any], name: str, renderer: Renderer) -> list[i
     if True not in rendered.written:
         raise RowError(f"{row['id']} · {name} · no token is the assistant's · end with an assistant turn")
     return rendered.ids[: len(rendered.written) - rendered.written[::-1].index(True)]
-
-
-def _common(first: Sequence[int], second: Sequence[int]) -> int:
-    """Length of the common beginning."""
-    for index, (one, other) in enumerate(zip(first, second, strict=False)):
-        if one != other:
-            return index
-    return min(len(first), len(second))

@@ -16,8 +16,7 @@ from ...data.rows import Row
 from ...eval.board import build_board
 from ...eval.compression import baselines, results
 from ...eval.compression import reading_suite as suite
-from ...eval.compression.costs import Prices
-from ...eval.compression.latency import Timing
+from ...eval.compression.costs import Prices, Timing
 from ...eval.compression.reader import EngineReader
 from ...eval.engines.base import Sampling
 from ...eval.measure.analyses import keep_analysis, lacks_analysis, read_analysis, show_analyses
@@ -114,9 +113,7 @@ def _baselines(
         found[results.ZERO_SHOT] = lambda _, tokens, reader: baselines.first_tokens(summaries, tokens, reader)
         found[results.SELF_INFORMATION] = partial(baselines.heaviest_words, weights=surprise)
     if classifier is not None:
-        from ...eval.compression.llmlingua2 import keep_probabilities
-
-        kept = keep_probabilities(passages, classifier)
+        kept = baselines.keep_probabilities(passages, classifier)
         found[results.LLMLINGUA2] = partial(baselines.heaviest_words, weights=kept)
     return found
 

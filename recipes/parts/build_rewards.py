@@ -60,7 +60,7 @@ def load_reader(section: Reader) -> EngineReader:
 
 def load_encoder(model: Any) -> Any:
     """The encoder of an `encoder:` section."""
-    from ...eval.compression.encoder import MeanEncoder
+    from ...eval.compression.reader import MeanEncoder
 
     return MeanEncoder(load_policy(model).to(best_device()).requires_grad_(False), load_tokenizer(model))
 

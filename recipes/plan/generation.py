@@ -1,4 +1,4 @@
-"""Memory of generating answers in an RLVR recipe: the engine's weights and its cache of keys and values."""
+"""Memory of sampling rollouts in an RLVR recipe: the engine's weights and its KV cache."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SERVER_SHARE = 0.9
 
 @dataclass(frozen=True)
 class Generation:
-    """How answers of a rollout batch are generated.
+    """How the rollouts of a batch are generated.
 
     Attributes:
         shape: Sizes of the model.
@@ -27,8 +27,8 @@ class Generation:
         share: Of each GPU for a colocated engine.
         tensor_parallel: GPUs that hold one engine.
         sleeps: Whether a colocated engine frees its memory while the policy is trained.
-        rows: Answers that one process asks for at once.
-        group: Answers to one prompt, which is read once for them.
+        rows: Rollouts that one process requests at once.
+        group: Rollouts of one prompt, which is read once for them.
         prompt: Tokens.
         completion: Tokens at most.
     """
@@ -59,7 +59,7 @@ class Generation:
         return self.rows * (self.prompt + self.completion) * self.token_bytes / self.tensor_parallel
 
     def cache(self, memory: float) -> float:
-        """Keys and values that fit on a GPU of so many bytes; what `transformers` needs is what it takes."""
+        """Bytes of keys and values that a GPU with this memory can hold; `transformers` takes what it needs."""
         if self.engine == "transformers":
             return self.wanted_cache
         return max(0.0, self.share * memory - self.weights)

@@ -19,14 +19,14 @@ from ..config.trainer_arguments import Target, trainer_value
 from ..coverage.overview import plan_lines
 from ..parts.units import readable
 from ..run.launching import launch_command
-from .disk_space import disk_text, saved_bytes
 from .generation import generation
 from .gpus import DEFAULT, GPUS, Gpu
 from .lines import Line, launch_lines, memory_lines, time_lines
 from .seconds import work
-from .training_memory import pretrain_training, rlvr_training, tuning_training
+from .training_memory import disk_text, pretrain_training, rlvr_training, saved_bytes, tuning_training
 
 if TYPE_CHECKING:
+    from ..config.data import Source
     from ..config.loaded import LoadedRecipe, Recipe
     from ..config.model import Model
 
@@ -86,11 +86,10 @@ def _rlvr(loaded: LoadedRecipe[Recipe], recipe: RlvrRecipe, gpu: Gpu) -> Iterato
 
 def _tuning(loaded: LoadedRecipe[Recipe], recipe: SftRecipe | DpoRecipe, gpu: Gpu) -> Iterator[Line]:
     shape, kind, trainer = shape_of(recipe.model.id), recipe.kind, recipe.trainer
-    sizes = [source.size for source in (*getattr(recipe, "first", ()), *recipe.data)]
-    rows = sum(size for size in sizes if size) if None not in sizes else None
-    micro = _value(trainer, "per_device_train_batch_size", kind)
-    batch = micro * _value(trainer, "gradient_accumulation_steps", kind) * recipe.launch.processes
-    longest, packing = _value(trainer, "max_length", kind), bool(trainer.get("packing"))
+    rows = _rows([*getattr(recipe, "first", ()), *recipe.data])
+    micro = trainer_value(trainer, "per_device_train_batch_size", kind)
+    batch = micro * trainer_value(trainer, "gradient_accumulation_steps", kind) * recipe.launch.processes
+    longest, packing = trainer_value(trainer, "max_length", kind), bool(trainer.get("packing"))
     unit = "pairs" if kind == "dpo" else "packs" if packing else "conversations"
     bound = f"at most {readable(batch * longest * (2 if kind == 'dpo' else 1), ' tokens')}" if longest else "any length"
     yield "recipe", f"{loaded.name}: {recipe.description}"
@@ -121,8 +120,8 @@ def _pretrain(loaded: LoadedRecipe[Recipe], recipe: PretrainRecipe, gpu: Gpu) ->
         query_key_norm=sizes.kind == "qwen3",
     )
     examples = sum(source.size or 1000 for source in recipe.mixture)
-    batch = _value(trainer, "per_device_train_batch_size", "pretrain") * recipe.launch.processes
-    batch *= _value(trainer, "gradient_accumulation_steps", "pretrain")
+    batch = trainer_value(trainer, "per_device_train_batch_size", "pretrain") * recipe.launch.processes
+    batch *= trainer_value(trainer, "gradient_accumulation_steps", "pretrain")
     yield "recipe", f"{loaded.name}: {recipe.description}"
     yield "model", f"Qwen3 architecture from scratch, {readable(shape.parameters, ' parameters')}"
     yield "data", f"{examples} conversations from {', '.join(source.kind for source in recipe.mixture)}"
@@ -138,9 +137,7 @@ def _evaluation(loaded: LoadedRecipe[Recipe], recipe: EvalRecipe) -> Iterator[Li
     yield "engine", recipe.engine.kind
     for suite in recipe.suites:
         sampling = suite.sampling
-        rows = [source.size for source in suite.data]
-        known = sum(size for size in rows if size) if None not in rows else None
-        limited = min(filter(None, (known, recipe.limit)), default=None)
+        limited = min(filter(None, (_rows(suite.data), recipe.limit)), default=None)
         count = f"{limited} questions" if limited else "all questions"
         answers = f"{count} x {sampling.n} answers of at most {sampling.max_tokens} tokens"
         tokens = f", at most {readable(limited * sampling.n * sampling.max_tokens, ' tokens')}" if limited else ""
@@ -155,9 +152,7 @@ def _evaluation(loaded: LoadedRecipe[Recipe], recipe: EvalRecipe) -> Iterator[Li
 
 
 def _compression_evaluation(loaded: LoadedRecipe[Recipe], recipe: CompressionEvalRecipe) -> Iterator[Line]:
-    sizes = [source.size for source in recipe.data]
-    known = sum(size for size in sizes if size) if None not in sizes else None
-    limited = min(filter(None, (known, recipe.limit)), default=None)
+    limited = min(filter(None, (_rows(recipe.data), recipe.limit)), default=None)
     yield "recipe", f"{loaded.name}: {recipe.description}"
     yield "compressor", _model_text(recipe.model, shape_of(recipe.model.id))
     for reader in recipe.readers:
@@ -171,25 +166,25 @@ def _compression_evaluation(loaded: LoadedRecipe[Recipe], recipe: CompressionEva
 
 def _batch(recipe: RlvrRecipe) -> Iterator[Line]:
     trainer, processes = recipe.trainer, recipe.launch.processes
-    micro, accumulation = (
-        _value(trainer, "per_device_train_batch_size"),
-        _value(trainer, "gradient_accumulation_steps"),
-    )
-    group, longest = _value(trainer, "num_generations"), _value(trainer, "max_completion_length")
+    names = ("per_device_train_batch_size", "gradient_accumulation_steps")
+    micro, accumulation = (trainer_value(trainer, name) for name in names)
+    group, longest = trainer_value(trainer, "num_generations"), trainer_value(trainer, "max_completion_length")
     answers = micro * accumulation * processes
     reuse = (trainer.get("steps_per_generation") or accumulation) // accumulation
-    sizes = [source.size for source in recipe.data]
-    rows = sum(size for size in sizes if size) if None not in sizes else None
+    rows = _rows(recipe.data)
     steps = _steps(trainer, "rlvr", rows and rows * group, answers)
     yield "steps", f"{steps}; new answers every {reuse} step{'s' if reuse > 1 else ''}"
     yield "batch", f"{answers // group} prompts x {group} answers a step, {micro} a micro-batch"
     yield "tokens", f"at most {readable(answers * longest, ' tokens')} generated and trained on a step"
     if recipe.divergence.rehearses:
         stored = recipe.rehearsal.batch_size
-        yield (
-            "rehearsal",
-            f"{stored} stored answers a step, {stored / (answers + stored):.1%} of the sequences",
-        )
+        yield "rehearsal", f"{stored} stored answers a step, {stored / (answers + stored):.1%} of the sequences"
+
+
+def _rows(sources: Sequence[Source]) -> int | None:
+    """Rows of all sources together; None where the size of one is not known."""
+    sizes = [source.size for source in sources]
+    return None if None in sizes else sum(filter(None, sizes))
 
 
 def _model_text(model: Model, shape: Shape | None) -> str:
@@ -200,7 +195,7 @@ def _model_text(model: Model, shape: Shape | None) -> str:
 
 
 def _steps(trainer: dict[str, Any], target: Target, examples: int | None, batch: int) -> str:
-    limit, epochs = _value(trainer, "max_steps", target), _value(trainer, "num_train_epochs", target)
+    limit, epochs = trainer_value(trainer, "max_steps", target), trainer_value(trainer, "num_train_epochs", target)
     if limit > 0:
         return f"{limit} optimizer steps"
     if examples is None:
@@ -216,7 +211,3 @@ def _commands(loaded: LoadedRecipe[Recipe], arguments: Sequence[str]) -> Iterato
     launch = getattr(recipe, "launch", None)
     if launch is not None and (command := launch_command(launch, arguments)):
         yield "which runs", shlex.join(command)
-
-
-def _value(trainer: dict[str, Any], name: str, target: Target = "rlvr") -> Any:
-    return trainer_value(trainer, name, target)

@@ -1,4 +1,4 @@
-"""Seconds of an RLVR step by phase: arithmetic from assumed efficiencies, to see what dominates, not to promise."""
+"""Rough seconds of an RLVR step by phase, from assumed efficiencies: they show which phase dominates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The memory of a recipe's training step: translation of its sections."""
+"""From the sections of a recipe: what decides the memory of a training step, and what a run leaves on disk."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ..config.pretrain import PretrainRecipe
 from ..config.rlvr import RlvrRecipe
 from ..config.shapes import Shape
 from ..config.trainer_arguments import Target, trainer_value
-from .activations import MIXED, Pass
-from .memory import Head, LaunchKind, Training
+from ..parts.units import readable
+from .memory import MIXED, Head, LaunchKind, Pass, Training
 
 if TYPE_CHECKING:
     from ..config.model import Launch, Model
@@ -99,6 +99,32 @@ def pretrain_training(recipe: PretrainRecipe, shape: Shape, length: int) -> Trai
         accumulates=trainer_value(recipe.trainer, "gradient_accumulation_steps", "pretrain") > 1,
         moment_bytes=1.0,  # Muon's, for the matrices
     )
+
+
+def saved_bytes(model: Model, shape: Shape, launch: Launch) -> tuple[float, float]:
+    """Of a checkpoint (trained weights and two moments) and of the final model.
+
+    Adapters are float32. So is what FSDP2 trains and DeepSpeed keeps as masters, whatever was loaded; the final model
+    is saved as it was loaded.
+    """
+    weights = trainable(model, shape)
+    if model.adapter.kind != "none":
+        merged = 2.0 * shape.parameters if model.adapter.merge else 4.0 * weights
+        return 12.0 * weights, merged
+    loaded, kind = weight_bytes(model), launch_kind(launch)
+    each = {"fsdp2": 12.0, "zero2": 14.0, "zero3": 14.0}.get(kind, 3 * loaded)
+    return each * weights, loaded * weights
+
+
+def disk_text(trainer: dict[str, Any], target: Target, checkpoint: float, final: float) -> str:
+    """What a run leaves on disk."""
+    if trainer_value(trainer, "save_strategy", target) == "no":
+        return f"{readable(final)} for the final model"
+    limit = trainer_value(trainer, "save_total_limit", target)
+    kept = f"{limit} checkpoints" if limit else "every checkpoint"
+    writing = checkpoint if limit else 0  # a new one is written before the oldest goes
+    size = readable(checkpoint * (limit or 1) + writing + final)
+    return f"{size} for {kept} of {readable(checkpoint)}, the one being written, and the final model"
 
 
 def _pass(model: Model, trainer: dict[str, Any], shape: Shape, rows: int, tokens: int, masked: bool = True) -> Pass:

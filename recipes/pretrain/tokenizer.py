@@ -16,15 +16,7 @@ if TYPE_CHECKING:
 END_OF_TEXT, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 UNKNOWN = "<|unknown|>"
 """What a tokenizer of words reads in place of a word it has not seen."""
-TAGS = (
-    "<tool_call>",
-    "</tool_call>",
-    "<tool_response>",
-    "</tool_response>",
-    "<tools>",
-    "</tools>",
-    "<think>",
-)
+TAGS = tuple("<tool_call> </tool_call> <tool_response> </tool_response> <tools> </tools> <think>".split())
 """One token each but plain text when decoded, as in Qwen3: tool parsers read them."""
 PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -47,9 +39,8 @@ def train_tokenizer(
     from transformers import PreTrainedTokenizerFast
 
     tokenizer, trainer = (_words if kind == "words" else _bytes)(vocab_size - len(TAGS) - 1)
-    texts = (
-        text for row in rows for message in row["messages"] for text in (message["role"], message["content"] or "")
-    )
+    messages = (message for row in rows for message in row["messages"])
+    texts = (text for message in messages for text in (message["role"], message["content"] or ""))
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.add_tokens([AddedToken(tag, normalized=False) for tag in (*TAGS, "</think>")])
     wrapped = PreTrainedTokenizerFast(

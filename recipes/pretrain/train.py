@@ -6,7 +6,7 @@ The loss is on answers only: prompts of generated tasks are random names and num
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,19 +101,12 @@ def bucketed(examples: Sequence[Example], batch_size: int, seed: int) -> list[Ex
     order = list(examples)
     rng.shuffle(order)
     pool = 32 * batch_size
-    batches = [
-        batch for start in range(0, len(order), pool) for batch in by_length(order[start : start + pool], batch_size)
-    ]
-    full = [batch for batch in batches if len(batch) == batch_size]
+    full = []
+    for start in range(0, len(order), pool):
+        near = sorted(order[start : start + pool], key=lambda example: len(example["input_ids"]))
+        full += [near[at : at + batch_size] for at in range(0, len(near) - batch_size + 1, batch_size)]
     rng.shuffle(full)
     return [example for batch in full for example in batch]
-
-
-def by_length(pool: list[Example], batch_size: int) -> Iterator[list[Example]]:
-    """Cut a pool into batches of similar length."""
-    pool.sort(key=lambda example: len(example["input_ids"]))
-    for start in range(0, len(pool), batch_size):
-        yield pool[start : start + batch_size]
 
 
 def collate(batch: Sequence[Example], pad_token_id: int) -> dict[str, torch.Tensor]:

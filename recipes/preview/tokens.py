@@ -1,4 +1,4 @@
-"""`quince preview data` of `sft` and `dpo` recipes: the very tokens of training, coloured by the loss mask."""
+"""`quince preview data` of `sft` and `dpo` recipes: the tokens of training, coloured by the loss mask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conversations as tokens and labels: what is trained on, what is left out, and a count of both."""
+"""Conversations as tokens and labels, and counts of those trained on and left out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Example = dict[str, list[int]]
 
 @dataclass
 class Counts:
-    """What became of the conversations of a recipe.
+    """How many conversations of a recipe are trained on, left out or cut.
 
     Attributes:
         conversations: Trained on.
@@ -67,7 +67,7 @@ def interleaved(sources: Sequence[Sequence[Row]]) -> list[Row]:
     return [row for _, row in sorted(placed, key=lambda item: item[0])]
 
 
-def training_renderer(tokenizer: Any, **template_kwargs: Any) -> Renderer:
+def training_renderer(tokenizer: Any) -> Renderer:
     """A renderer whose template says what the assistant writes.
 
     A template without `{% generation %}` marks, as most models come with, is replaced by TRL's training template of
@@ -100,7 +100,7 @@ def training_renderer(tokenizer: Any, **template_kwargs: Any) -> Renderer:
             f"{tokenizer.name_or_path}, so that the model would not learn to stop · move {{% endgeneration %}} behind "
             "it, or name a template of the model's family"
         )
-    return Renderer(tokenizer, template, **template_kwargs)
+    return Renderer(tokenizer, template)
 
 
 def make_examples(rows: Sequence[Row], renderer: Renderer, limit: int | None, too_long: str) -> tuple[list, Counts]:
@@ -131,11 +131,12 @@ def make_examples(rows: Sequence[Row], renderer: Renderer, limit: int | None, to
                 counts.dropped += 1
                 continue
             counts.truncated += 1
-        example = _example(rendered, limit)
+        ids, written = rendered.ids[:limit], rendered.written[:limit]
+        labels = [token if own else IGNORED for token, own in zip(ids, written, strict=True)]
+        examples.append({"input_ids": ids, "labels": labels})
         counts.conversations += 1
-        counts.tokens += len(example["input_ids"])
-        counts.written += sum(label != IGNORED for label in example["labels"])
-        examples.append(example)
+        counts.tokens += len(ids)
+        counts.written += sum(written)
     if not examples:
         raise RowError(
             f"data · none of {len(rows)} conversations has at most {limit} tokens · raise trainer.max_length"
@@ -150,14 +151,6 @@ def _rendered(rows: Sequence[Row], renderer: Renderer) -> Iterator[tuple[Row, Re
             if row.get("messages") is None:
                 raise RowError(f"{row.get('id')} · messages · missing · SFT needs whole conversations")
         yield from zip(batch, renderer.render_all([(row, row["messages"]) for row in batch]), strict=True)
-
-
-def _example(rendered: Rendered, limit: int | None) -> Example:
-    ids, written = rendered.ids[:limit], rendered.written[:limit]
-    return {
-        "input_ids": ids,
-        "labels": [token if own else IGNORED for token, own in zip(ids, written, strict=True)],
-    }
 
 
 def make_dataset(examples: Sequence[Example], packing: bool, max_length: int | None, seed: int) -> Dataset:

@@ -1,4 +1,4 @@
-"""TRL's `SFTTrainer` with whole checkpoints, packs that fit the attention at hand, and a cheap loss on CPUs."""
+"""TRL's `SFTTrainer` with whole checkpoints, packing for the attention in use, and a cheaper loss on CPUs."""
 
 from __future__ import annotations
 

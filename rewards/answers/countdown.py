@@ -1,4 +1,4 @@
-"""Reward for countdown: an expression of the given numbers that equals the target."""
+"""Reward for countdown: an expression of the given numbers must equal the target."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Countdown(Reward):
 
     Numbers are added, subtracted, multiplied and divided exactly; a division by zero is wrong. The expression is the
     final answer (`final_answer`), else the last line that is not empty. It may be LaTeX, and a side of an equation; the
-    side that is a lone number is not read. It is parsed, never evaluated as code (`data.expressions`).
+    side that is a lone number is not read. It is parsed, never evaluated as code (`data.maths.expressions`).
 
     Attributes:
         use_all: Every number must be used, as in the game of 24 and in Countdown-Tasks-3to4.

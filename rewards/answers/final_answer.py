@@ -1,13 +1,12 @@
-r"""Where the final answer stands in a completion.
+r"""Extraction of the final answer from a completion.
 
-The thought comes first: what stands inside `<think>` is never the answer, and a thought that does not end leaves
-none. Of what follows, the last mark of the asked format counts.
+Text inside `<think>` is never the answer, and a thought that does not end leaves none. Of the rest, the last mark of
+the requested format counts.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Literal, get_args
 
 from ...data.maths.boxed import last_boxed
@@ -20,6 +19,7 @@ _HASHES = re.compile(r"####[ \t]*(\S[^\n]*)")
 _LINE = re.compile(r"(?<![A-Za-z])(?:final\s+)?answer(?:\s+is)?[*_]{0,2}[ \t]*:[*_ \t]*(\S[^\n]*)", re.IGNORECASE)
 _TAG = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL)
 _NUMBER = re.compile(r"[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:/\d+)?|[-−]?\.\d+")
+_PATTERNS = {"hashes": _HASHES, "answer_line": _LINE, "tag": _TAG, "last_number": _NUMBER}
 _WRITTEN: dict[AnswerFormat, str] = {
     "auto": "\\boxed{GOLD}",
     "boxed": "\\boxed{GOLD}",
@@ -31,7 +31,7 @@ _WRITTEN: dict[AnswerFormat, str] = {
 
 
 def check_format(value: str, reward: str) -> None:
-    """Refuse a format that there is not.
+    """Refuse an unknown format.
 
     Raises:
         ValueError: With what is allowed.
@@ -59,10 +59,10 @@ def final_answer(completion: str, answer_format: AnswerFormat = "auto") -> str |
     if text is None:
         return None
     if answer_format != "auto":
-        return _FINDERS[answer_format](text)
+        return _find(text, answer_format)
     starts = {name: _start(text, name) for name in ("boxed", "hashes", "answer_line", "tag")}
     name, start = max(starts.items(), key=lambda item: item[1])
-    return _FINDERS[name](text) if start >= 0 else None
+    return _find(text, name) if start >= 0 else None
 
 
 def written(answer: str, answer_format: AnswerFormat) -> str:
@@ -76,19 +76,9 @@ def _start(text: str, name: str) -> int:
     return max((match.start() for match in _PATTERNS[name].finditer(text)), default=-1)
 
 
-def _last(pattern: re.Pattern[str]) -> Callable[[str], str | None]:
-    def find(text: str) -> str | None:
-        found = pattern.findall(text)
-        if not found:
-            return None
-        boxed = last_boxed(found[-1])
-        return (found[-1] if boxed is None else boxed).strip().removesuffix("**")
-
-    return find
-
-
-_PATTERNS = {"hashes": _HASHES, "answer_line": _LINE, "tag": _TAG, "last_number": _NUMBER}
-_FINDERS: dict[str, Callable[[str], str | None]] = {
-    "boxed": last_boxed,
-    **{name: _last(pattern) for name, pattern in _PATTERNS.items()},
-}
+def _find(text: str, name: str) -> str | None:
+    found = [text] if name == "boxed" else _PATTERNS[name].findall(text)
+    boxed = last_boxed(found[-1]) if found else None
+    if name == "boxed" or not found:
+        return boxed
+    return (found[-1] if boxed is None else boxed).strip().removesuffix("**")

@@ -1,4 +1,4 @@
-r"""Reward for final answers in mathematics, by math-verify in killable workers."""
+"""Reward for final answers in mathematics; algebra runs in worker processes that can be killed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ _GRADER = "quince.rewards.answers.math_grader:grade"
 _MEMORY_BYTES = 2 * 2**30  # address space of a grader; SymPy takes about a quarter of a GiB of it
 _LONGEST_ANSWER = 2_000  # characters; no gold answer of the supported benchmarks has 400
 _PERCENT_ASKED = re.compile(r"percent|%", re.IGNORECASE)
-
 _NUMBER = re.compile(r"[-+]?[\d.]+")
 
 Task = tuple[tuple[str, str], ...]
@@ -59,7 +58,7 @@ class MathAnswer(Reward):
         return self.judge_batch([completion], [row])[0]
 
     def judge_batch(self, completions: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Verdict]:
-        """See the base; equal comparisons are made once, the workers' ones side by side."""
+        """See the base; each distinct comparison is made once, and workers run in parallel."""
         firsts: list[Verdict | list[Task]] = []
         for completion, row in zip(completions, rows, strict=True):
             try:
@@ -93,8 +92,8 @@ class MathAnswer(Reward):
             more = re.sub(r"\d+", lambda digits: str(int(digits[0]) + 1), gold, count=1)
             wrong += [more] if more != gold else []
             wrong += [f"2({gold})", f"-({gold})"] if _NUMBER.fullmatch(gold) and gold.strip("-0.") else []
-        made = {text: written(text, self.answer_format) for text in wrong}
-        return [made[text] for text in wrong if final_answer(made[text], self.answer_format) == text]
+        made = ((text, written(text, self.answer_format)) for text in wrong)
+        return [completion for text, completion in made if final_answer(completion, self.answer_format) == text]
 
     def grade(self, tasks: Sequence[Task]) -> list[Verdict]:
         """Verdicts of the workers on pairs of gold and final answer, each in a few spellings.
@@ -148,20 +147,13 @@ def _is_heavy(gold: str, workers: int, timeout_s: float) -> bool:
 
 
 def _golds(row: Mapping[str, Any]) -> list[str]:
-    """The accepted answers of a row that have any text."""
-    answers = row.get("answer")
-    texts = [_gold_text(answer) for answer in (answers if isinstance(answers, list | tuple) else [answers])]
-    return [
-        text
-        for text in texts
-        if normal(text) and text.count("{") - text.count("\\{") == text.count("}") - text.count("\\}")
-    ]
-
-
-def _gold_text(answer: Any) -> str:
-    if isinstance(answer, float) and answer.is_integer():
-        return str(int(answer))
-    return "" if answer is None else str(answer)
+    """The accepted answers of a row that have text and braces that close."""
+    found = row.get("answer")
+    answers = found if isinstance(found, list | tuple) else [found]
+    whole = (int(each) if isinstance(each, float) and each.is_integer() else each for each in answers)
+    texts = ["" if each is None else str(each) for each in whole]
+    braces = [(text.count(b) - text.count("\\" + b) for b in "{}") for text in texts]
+    return [text for text, (left, right) in zip(texts, braces, strict=True) if normal(text) and left == right]
 
 
 def _compared(gold: str, answer: str, percent_asked: bool) -> bool | Task:

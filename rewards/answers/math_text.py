@@ -1,18 +1,19 @@
 r"""Final answers as text: one spelling for what means the same, and what the text alone decides.
 
-Two spellings that only differ in layout (blanks, sizes of fractions and brackets, fonts, the brackets of a matrix,
-thousands separators, how a base, a degree or an exponent is braced) have one normal form. What is left goes to
-`math_grader` with the original text first.
+Spellings that differ in layout only (blanks, sizes of fractions and brackets, fonts, the brackets of a matrix,
+thousands separators, how a base, a degree or an exponent is braced) have one normal form. `math_grader` compares the
+rest.
 
-Accepted though one may argue: `(1,2)` for the list `1,2`; `x=5` for `5`; a number without its unit, or with one where
-gold has none. Rejected: a rounded value; `70` for `70\%` unless the question asks for a percentage; a number without
-its base; number words.
+Judgement calls. Accepted: `(1,2)` for the list `1,2`; `x=5` for `5`; a number without its unit, or with one where gold
+has none. Rejected: a rounded value; `70` for `70\%` unless the question asks for a percentage; a number without its
+base; number words.
 """
 
 from __future__ import annotations
 
 import re
 from fractions import Fraction
+from itertools import accumulate
 
 _TOKEN = re.compile(
     r"\\begin\s*\{([a-z]+)\}(?:\s*\{[lcr|\s]*\})?|\\end\s*\{([a-z]+)\}|\\\\(?:\[[^\]]*\])?|\\[A-Za-z]+|\\.|\s+|.",
@@ -47,12 +48,11 @@ _DECIMAL = re.compile(r"[+-]?(?:\d{1,400}(?:\.\d{0,400})?|\.\d{1,400})")
 _MIXED = re.compile(r"([-+]?)(\d+) (\d+)/(\d+)")
 _SCIENTIFIC = re.compile(r"(?<![A-Za-z\d.}])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})(?![\d.A-Za-z])")
 _BASE = re.compile(r"\(?(-?[\dA-F]*\d[\dA-F]*)\)?_\{?(\d+)\}?")
-_WORD_BASES = dict(zip("two three four five six seven eight nine ten".split(), "23456789", strict=False)) | {
-    "ten": "10"
-}
+_WORD_BASES = {name: str(base) for base, name in enumerate("two three four five six seven eight nine ten".split(), 2)}
 _PREFIX = re.compile(r"(?:\\?[A-Za-z]+(?:_(?:\{\w+\}|\w))?(?:\([a-z](?:,[a-z])*\))?)(?:=|\\in(?![A-Za-z]))")
 _RELATION = re.compile(r"=|<|>|\\(?:[lg]e|ne|in|equiv|approx)(?![A-Za-z])")
 _BESIDE = re.compile(r"(=[^,;=\n]*?[^,;\s])[ \t]*(?:\\q?quad(?![A-Za-z])|\n)\s*(?=[^=\n]+=)")
+_BRACKETS = frozenset(("()", "[]", "(]", "[)"))
 _WORD = re.compile(r"[A-Za-z]{4,}")
 _FUNCTIONS = frozenset("arcsin arccos arctan sinh cosh tanh sqrt frac".split())
 
@@ -86,13 +86,13 @@ def settled(gold: str, answer: str) -> bool | None:
     if _parts(gold) and sorted(_parts(gold)) == sorted(_parts(answer)):
         return True
     if _wordy(gold) or _wordy(answer):
-        return not re.search(r"[\d+<>=-]", gold) and _letters(gold) == _letters(answer)
+        left, right = (re.sub(r"\W", "", text).casefold() for text in (gold, answer))
+        return not re.search(r"[\d+<>=-]", gold) and left == right
     if _BASE.fullmatch(gold) or _BASE.fullmatch(answer) or (gold == "\\emptyset") != (answer == "\\emptyset"):
         return False
     kinds = {_bracket(gold), _bracket(answer)}
-    if len(kinds) == 2 and kinds <= {"(", "[", "(]", "[)", "{"} and ("{" in kinds or (_pair(gold) and _pair(answer))):
-        return False
-    return None
+    pairs = gold.count(",") == answer.count(",") == 1
+    return False if len(kinds) == 2 and "" not in kinds and ("{" in kinds or pairs) else None
 
 
 def listed(text: str) -> str:
@@ -120,8 +120,7 @@ def _spelled(text: str) -> list[str]:
     tokens: list[str] = []
     for match in _TOKEN.finditer(text):
         token = _SAME.get(match[0], match[0])
-        if match[1] or match[2]:
-            name = match[1] or match[2]
+        if name := match[1] or match[2]:
             tokens.append(f"\\{'begin' if match[1] else 'end'}{{{'MATRIX' if name in _MATRICES else name}}}")
         elif token in _LAYOUT or token.isspace():
             tokens.append(" ")
@@ -139,17 +138,14 @@ def _joined(tokens: list[str]) -> str:
         place += 1
         if token == " ":
             following = next((t for t in tokens[place:] if t != " "), "")
-            if out and _separates(out[-1], following):
+            if out and re.fullmatch(r"\d{2}|[^\W\d_]{2}", out[-1][-1:] + following[:1]):
                 out.append(" ")
-            continue
-        if token in _FONTS:
+        elif token in _FONTS:
             argument, place = _argument(tokens, place)
             out.append(argument[1:-1])
-            continue
-        out.append(token)
-        for _ in range({"^": 1, "_": 1, "\\sqrt": 1, "\\frac": 2}.get(token, 0)):
-            argument, place = _argument(tokens, place)
-            out.append(argument)
+        else:
+            arguments, place = _arguments(tokens, place, {"^": 1, "_": 1, "\\sqrt": 1, "\\frac": 2}.get(token, 0))
+            out += [token, *arguments]
     return re.sub(r"(\\[A-Za-z]+) (?![A-Za-z])", r"\1", _glued(out))
 
 
@@ -162,8 +158,12 @@ def _glued(tokens: list[str]) -> str:
     return text
 
 
-def _separates(left: str, right: str) -> bool:
-    return (left[-1:].isdigit() and right[:1].isdigit()) or (left[-1:].isalpha() and right[:1].isalpha())
+def _arguments(tokens: list[str], place: int, count: int) -> tuple[list[str], int]:
+    found = []
+    for _ in range(count):
+        argument, place = _argument(tokens, place)
+        found.append(argument)
+    return found, place
 
 
 def _argument(tokens: list[str], place: int) -> tuple[str, int]:
@@ -177,19 +177,10 @@ def _argument(tokens: list[str], place: int) -> tuple[str, int]:
         argument, after = _argument(tokens, end + 1)
         return _joined(tokens[place : end + 1]) + argument, after
     if tokens[place] != "{":
-        inner, after = tokens[place], place + 1
-        if inner in ("\\sqrt", "\\frac"):
-            parts = [inner]
-            for _ in range(1 + (inner == "\\frac")):
-                part, after = _argument(tokens, after)
-                parts.append(part)
-            inner = "".join(parts)
-        return f"{{{inner}}}", after
-    depth, end = 0, place
-    for end in range(place, len(tokens)):
-        depth += (tokens[end] == "{") - (tokens[end] == "}")
-        if depth == 0:
-            break
+        arguments, after = _arguments(tokens, place + 1, {"\\sqrt": 1, "\\frac": 2}.get(tokens[place], 0))
+        return f"{{{tokens[place]}{''.join(arguments)}}}", after
+    depths = accumulate((token == "{") - (token == "}") for token in tokens[place:])
+    end = next((at for at, depth in enumerate(depths, place) if depth == 0), len(tokens) - 1)
     inner = _joined(tokens[place + 1 : end]).strip()
     return f"{{{inner[1:-1] if _enclosed(inner) else inner}}}", end + 1
 
@@ -198,18 +189,8 @@ def _enclosed(text: str) -> bool:
     """Whether one pair of braces holds all of the text."""
     if not (text.startswith("{") and text.endswith("}") and not text.endswith("\\}")):
         return False
-    depth = 0
-    for place, character in enumerate(text):
-        if place and text[place - 1] == "\\":
-            continue
-        depth += (character == "{") - (character == "}")
-        if depth == 0 and place < len(text) - 1:
-            return False
-    return True
-
-
-def _letters(text: str) -> str:
-    return re.sub(r"\W", "", text).casefold()
+    depths = accumulate((c == "{") - (c == "}") for c in re.sub(r"(?<=\\).", " ", text, flags=re.DOTALL))
+    return 0 not in list(depths)[:-1]
 
 
 def _wordy(text: str) -> bool:
@@ -218,17 +199,17 @@ def _wordy(text: str) -> bool:
 
 
 def _bracket(text: str) -> str:
-    """What the answer as a whole is enclosed in: `(`, `[`, `(]`, `[)`, `{` for a set, or nothing."""
+    """What encloses the answer as a whole: `{` for a set, a pair such as `(]`, or nothing."""
     if text.startswith("\\{") and text.endswith("\\}"):
         return "{"
     pair = text[:1] + text[-1:]
-    return {"()": "(", "[]": "[", "(]": "(]", "[)": "[)"}.get(pair, "")
+    return pair if pair in _BRACKETS else ""
 
 
 def _parts(text: str) -> list[str]:
     """Members of a set or of a list without brackets; none of anything else."""
     body = text[2:-2] if _bracket(text) == "{" else text
-    if "," not in body or _bracket(text) in ("(", "[", "(]", "[)"):
+    if "," not in body or _bracket(text) in _BRACKETS:
         return []
     parts, depth = [""], 0
     for character in body:
@@ -238,7 +219,3 @@ def _parts(text: str) -> list[str]:
         else:
             parts[-1] += character
     return parts
-
-
-def _pair(text: str) -> bool:
-    return text.count(",") == 1

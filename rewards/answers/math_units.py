@@ -5,42 +5,29 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-# Unit to its dimension and size; a unit that is not here is compared as a word.
-_SIZES: dict[str, dict[str, Fraction]] = {
-    "length": {
-        "mm millimeter": Fraction(1, 1000),
-        "cm centimeter": Fraction(1, 100),
-        "m meter": Fraction(1),
-        "km kilometer": Fraction(1000),
-        "in inch": Fraction(254, 10_000),
-        "ft foot": Fraction(3048, 10_000),
-        "yd yard": Fraction(9144, 10_000),
-        "mi mile": Fraction(1_609_344, 1000),
-    },
-    "mass": {"mg milligram": Fraction(1, 1000), "g gm gram": Fraction(1), "kg kilogram": Fraction(1000)},
-    "time": {
-        "s sec second": Fraction(1),
-        "min minute": Fraction(60),
-        "h hr hour": Fraction(3600),
-        "day": Fraction(86_400),
-        "week": Fraction(604_800),
-    },
-    "money": {"dollar usd": Fraction(1), "cent": Fraction(1, 100)},
-    "volume": {"ml milliliter": Fraction(1, 1000), "l liter": Fraction(1)},
-    "angle": {"deg degree": Fraction(1)},
+# Units by dimension, each with its size; a unit that is not here is compared as a word.
+_SIZES = """
+    length: mm millimeter 1/1000, cm centimeter 1/100, m meter 1, km kilometer 1000, in inch 0.0254, ft foot 0.3048,
+        yd yard 0.9144, mi mile 1609.344
+    mass: mg milligram 1/1000, g gm gram 1, kg kilogram 1000
+    time: s sec second 1, min minute 60, h hr hour 3600, day 86400, week 604800
+    money: dollar usd 1, cent 1/100
+    volume: ml milliliter 1/1000, l liter 1
+    angle: deg degree 1
+"""
+_UNITS = {
+    name: (names[0], dimension, Fraction(size))
+    for dimension, units in re.findall(r"(\w+):([^:]*)(?=\n)", _SIZES)
+    for *names, size in (unit.split() for unit in units.split(","))
+    for name in names
 }
-_NAMES = {
-    name: (dimension, size)
-    for dimension, sizes in _SIZES.items()
-    for names, size in sizes.items()
-    for name in names.split()
-}
+"""Name of a unit to the name that stands for all of its names, its dimension and its size."""
 _IRREGULAR = {"feet": "foot", "inches": "inch", "metre": "meter", "litre": "liter", "°": "degree", "lbs": "lb"}
 _GENERIC = frozenset({"unit", "th", "st", "nd", "rd", ""})
 
 _FONT = r"(?:text|mathrm|textrm|textbf|mathbf|mbox|hbox|operatorname|rm|textit|mathit)"
 _POWER = r"(?:\s*\^\s*(?:\{?\s*[23]\s*\}?)|[²³])?"
-_SET = re.compile(
+_IN_FONT = re.compile(
     rf"^(.*?[\d}})!\]a-z])((?:\s|~|\\[ ,;:!]|\\q?quad(?![a-zA-Z]))*\\{_FONT}\s*\{{([^{{}}]*)\}}{_POWER})\s*$", re.DOTALL
 )
 _BARE = re.compile(
@@ -62,7 +49,7 @@ def split_unit(text: str) -> tuple[str, str | None]:
     degrees = _DEGREES.match(text)
     if degrees:
         return degrees[1], "degree"
-    for pattern in (_SET, _BARE):
+    for pattern in (_IN_FONT, _BARE):
         found = pattern.match(text)
         if found and _is_value(found[1]) and not _NO_UNIT.match(found[found.lastindex or 2]):
             value, unit = found[1], text[found.end(1) :]
@@ -79,10 +66,10 @@ def ratio(gold: str | None, answer: str | None) -> Fraction | None:
     if left == right or not left or not right or (left[0] == right[0] == "deg" and 1 in (len(left), len(right))):
         return Fraction(1)
     if len(left) == len(right) and left[1:] == right[1:]:
-        size, other = _NAMES.get(left[0]), _NAMES.get(right[0])
+        one, other = _UNITS.get(left[0]), _UNITS.get(right[0])
         power = {"squared": 2, "cubed": 3}.get(left[-1], 1)
-        if size and other and size[0] == other[0] and len(left) <= 1 + (power > 1):
-            return (other[1] / size[1]) ** power
+        if one and other and one[1] == other[1] and len(left) <= 1 + (power > 1):
+            return (other[2] / one[2]) ** power
     return None
 
 
@@ -118,8 +105,4 @@ def _singular(word: str) -> str:
         if len(lower) > 3 and lower.endswith(ending) and not lower.endswith("ss"):
             lower = lower.removesuffix(ending) + new
             break
-    return _SHORT.get(lower, lower)
-
-
-# One name of each unit stands for all of them.
-_SHORT = {name: names.split()[0] for sizes in _SIZES.values() for names in sizes for name in names.split()}
+    return _UNITS[lower][0] if lower in _UNITS else lower

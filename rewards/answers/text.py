@@ -42,9 +42,9 @@ class ExactMatch(Reward):
 
     def near_misses(self, row: Mapping[str, Any]) -> list[str]:
         """The first accepted text without its last character, and with one more."""
-        accepted = _accepted(row)
-        wrong = [text for gold in accepted[:1] for text in (gold.strip()[:-1], gold.strip() + "x")]
-        return [text for text in wrong if text.strip() not in {other.strip() for other in accepted}]
+        accepted = [text.strip() for text in _accepted(row)]
+        wrong = [text for gold in accepted[:1] for text in (gold[:-1], gold + "x")]
+        return [text for text in wrong if text.strip() not in accepted]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Reward for prompt compression: what a short text (capsule) is worth to frozen readers of a long one (passage).
+"""Reward for prompt compression: how well a capsule replaces its passage for frozen readers.
 
-R = gate * max(0.05, 1 + U - P), in [0, 2]. The gate, the utility U and the penalties P are one function, since a sum of
-rewards could not keep every legal capsule above every illegal one.
+R = gate * max(0.05, 1 + U - P), in [0, 2]. Gate, utility U and penalties P are one reward, since a sum of rewards could
+not keep every legal capsule above every illegal one.
 
 After Nano-Capsulator (hf.co/papers/2402.18700, equation 2: agreement of the reader's answers on capsule and passage,
 after a cut-off). We differ: U is a log-prob gain by default, which needs no decoding and leaves out what the reader
@@ -46,7 +46,7 @@ class CapsuleVerdict(Verdict):
 class _Case:
     """A capsule to judge; `illegal` says why it is worth nothing, `text` is what the readers read."""
 
-    index: int
+    row: Mapping[str, Any]
     text: str
     passage: str
     questions: list[Question]
@@ -57,7 +57,7 @@ class _Case:
 
 @dataclass(frozen=True)
 class CapsuleReward(Reward):
-    """What a capsule is worth to frozen readers of its passage, see the module.
+    """Value of a capsule for frozen readers of its passage, see the module.
 
     Columns: `passage`; `budget` (tokens, in the tokenizer of every reader); `questions`, a JSON list of
     `{"question", "answer", "accepted"?}`; optional `facts`, a JSON list of `{"entity", "attribute", "value"}`: all that
@@ -145,17 +145,14 @@ class CapsuleReward(Reward):
         """Judge capsules together, with one request to each reader for all of them."""
         if not self.readers:
             return [Verdict(None, "error", "no reader is bound")] * len(rows)
-        verdicts: list[Verdict | None] = [self._unjudgeable(row) for row in rows]
-        cases = self._cases(completions, rows, verdicts)
+        found = [self._case(completion, row) for completion, row in zip(completions, rows, strict=True)]
+        cases = [case for case in found if isinstance(case, _Case)]
         try:
-            utilities = self._utilities(cases)
+            utilities = iter(self._utilities(cases))
         except Exception as error:
-            for case in cases:
-                verdicts[case.index] = error_verdict(self.name, rows[case.index], error)
-            return verdicts  # type: ignore[return-value]  # each one is there now
-        for case, utility in zip(cases, utilities, strict=True):
-            verdicts[case.index] = self._verdict(case, utility, rows[case.index])
-        return verdicts  # type: ignore[return-value]
+            pairs = zip(found, rows, strict=True)
+            return [error_verdict(self.name, row, error) if isinstance(case, _Case) else case for case, row in pairs]
+        return [self._verdict(case, next(utilities)) if isinstance(case, _Case) else case for case in found]
 
     def __call__(self, prompts: Sequence[Any], completions: Sequence[Any], **columns: Any) -> list[float | None]:
         """See the base class.
@@ -180,26 +177,19 @@ class CapsuleReward(Reward):
         """The lines without case, in alphabetical order: the order of notes makes no other capsule."""
         return "\n".join(sorted(" ".join(line) for line in claims(completion))) or None
 
-    def _cases(
-        self, completions: Sequence[str], rows: Sequence[Mapping[str, Any]], verdicts: list[Verdict | None]
-    ) -> list[_Case]:
-        """The capsules that can be judged; `verdicts` takes those of the others."""
-        cases = []
-        for index, (completion, row) in enumerate(zip(completions, rows, strict=True)):
-            if verdicts[index] is None:
-                try:
-                    cases.append(self._case(index, completion, row))
-                except Exception as error:
-                    verdicts[index] = error_verdict(self.name, row, error)
-        return cases
-
-    def _case(self, index: int, completion: str, row: Mapping[str, Any]) -> _Case:
-        questions, facts = read_questions(row["questions"]), json.loads(row.get("facts") or "null")
-        tokens = max(reader.count(completion) for reader in self.readers) if completion.strip() else 0
-        illegal = self._why_illegal(tokens, row) if self.gate == "hard" else None
-        cuts = [reader.cut(completion, row["budget"]) for reader in self.readers if self.gate == "cut"]
-        text = min(cuts, key=len, default=completion)
-        return _Case(index, text, row["passage"], questions, facts, tokens, illegal)
+    def _case(self, completion: str, row: Mapping[str, Any]) -> _Case | Verdict:
+        """A capsule to judge, or the verdict where the row does not allow that."""
+        if (unjudged := self._unjudgeable(row)) is not None:
+            return unjudged
+        try:
+            questions, facts = read_questions(row["questions"]), json.loads(row.get("facts") or "null")
+            tokens = max(reader.count(completion) for reader in self.readers) if completion.strip() else 0
+            illegal = self._why_illegal(tokens, row) if self.gate == "hard" else None
+            cuts = [reader.cut(completion, row["budget"]) for reader in self.readers if self.gate == "cut"]
+            text = min(cuts, key=len, default=completion)
+            return _Case(row, text, row["passage"], questions, facts, tokens, illegal)
+        except Exception as error:
+            return error_verdict(self.name, row, error)
 
     def _why_illegal(self, tokens: int, row: Mapping[str, Any]) -> str | None:
         """Why a capsule is worth nothing; None for a legal one."""
@@ -224,7 +214,7 @@ class CapsuleReward(Reward):
         known = [[value for value in values if value is not None] for values in zip(*by_reader, strict=True)]
         return [pool(values) if values else None for values in known]
 
-    def _verdict(self, case: _Case, utility: float | None, row: Mapping[str, Any]) -> Verdict:
+    def _verdict(self, case: _Case, utility: float | None) -> Verdict:
         if utility is None:
             return Verdict(None, "skipped", "the passage helps with none of the questions")
         if case.illegal is not None:
@@ -232,7 +222,7 @@ class CapsuleReward(Reward):
         try:
             shares = self._penalties(case)
         except Exception as error:
-            return error_verdict(self.name, row, error)
+            return error_verdict(self.name, case.row, error)
         penalty = sum(getattr(self, term) * share for term, share in shares.items())
         value = max(_LEAST, 1 + utility - penalty)
         terms = {"tokens": case.tokens, "legal": 1.0, "utility": utility, **shares}

@@ -1,6 +1,6 @@
-"""What a capsule must not do to please a reader: each guard is a pure function with a share in [0, 1], 0 for none.
+"""Guards against reward hacking: pure functions from a capsule to a share in [0, 1], 0 for no fault.
 
-The table of hacks that they answer to is in `docs/compression.md`; utility alone would pay for every one of them.
+`docs/compression.md` lists the hacks that they answer; utility alone would reward every one of them.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ def guards(
 def ungrounded(capsule: str, passage: str, facts: Sequence[Mapping[str, str]] | None = None) -> float:
     """Share of what a capsule claims that its passage does not say.
 
-    Claims are numbers, dates and names (`data.capsule_literals.grounding`); with `facts`, which are all that the
+    Claims are numbers, dates and names (`data.compression.literals.Source`); with `facts`, which are all that the
     passage says, they are the capsule's lines: a line is true if the passage has it word for word, or if it names a
-    fact whole and no value of any other.
+    whole fact and no value of any other.
     """
     if facts is None:
         return 1 - _source(passage).grounding(capsule).score
@@ -91,21 +91,17 @@ def unreadable(capsule: str, passage: str) -> float:
 
 def leaked(capsule: str, passage: str, questions: Sequence[str]) -> float:
     """Largest share of a question's runs of four words that the capsule has and the passage has not."""
-    mine = words(capsule)
-    own = set(_runs(_words(passage), _LEAK_WORDS))
-    return max((_leaked(mine, own, words(question)) for question in questions), default=0.0)
-
-
-def _leaked(capsule: Sequence[str], passage: set[tuple[str, ...]], question: Sequence[str]) -> float:
-    asked = set(_runs(question, _LEAK_WORDS)) - passage
-    return len(asked.intersection(_runs(capsule, _LEAK_WORDS))) / len(asked) if asked else 0.0
+    mine, own = (set(_runs(text, _LEAK_WORDS)) for text in (words(capsule), _words(passage)))
+    asked = [set(_runs(words(question), _LEAK_WORDS)) - own for question in questions]
+    return max((len(runs & mine) / len(runs) for runs in asked if runs), default=0.0)
 
 
 def injected(capsule: str, passage: str) -> float:
-    """1 if a line speaks to the reader in place of telling what the passage says, else 0.
+    """1 if the capsule addresses the reader, else 0.
 
-    Chat markers and `Question:` or `Answer:` at a line's start, or a word as *answer*, *ignore* or *option* in one of
-    some languages, where the passage has no such thing itself. Other wordings are for the swapped-passage control.
+    It does so with a chat marker, with `Question:` or `Answer:` at the start of a line, or with a word such as
+    *answer*, *ignore* or *option* (in several languages) that the passage does not have. Other wordings are left to the
+    swapped-passage control.
     """
     markers = {match.group().strip() for match in _MARKERS.finditer(capsule)}
     markers -= {match.group().strip() for match in _MARKERS.finditer(passage)}
@@ -135,7 +131,7 @@ def _odd(capsule: str, passage: str) -> float:
     """Characters that are no plain text, ten times their share: unseen, symbols, look-alikes, stacked marks."""
     known = set(passage)
     odd = sum(_is_odd(character) for character in capsule if character not in known)
-    stacked = sum(map(_stacks, pairwise(capsule)))
+    stacked = sum({unicodedata.category(character) for character in pair} == {"Mn"} for pair in pairwise(capsule))
     return min(1.0, _ODD * (odd + stacked) / len(capsule)) if capsule else 0.0
 
 
@@ -144,10 +140,6 @@ def _is_odd(character: str) -> bool:
         return False
     plain = unicodedata.normalize("NFKC", character) == unicodedata.normalize("NFC", character)
     return not (plain and clean(character)) or unicodedata.category(character) in ("So", "Sk", "Cn")
-
-
-def _stacks(pair: tuple[str, str]) -> bool:
-    return all(unicodedata.category(character) == "Mn" for character in pair)
 
 
 def _run_together(capsule: str, passage: str) -> float:

@@ -1,4 +1,4 @@
-"""The frozen models that a capsule is judged by, as the reward needs them."""
+"""Protocols of the frozen models that judge a capsule."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 class Reader(Protocol):
-    """A frozen model that answers questions on a text, and remembers what it was asked.
+    """A frozen model that answers questions on a text.
 
-    The scores of passages and of no context are asked for with every capsule, so that only a first time is dear.
+    Scores of the passage and of no context are asked for with every capsule, so an implementation should cache them.
     """
 
     name: str

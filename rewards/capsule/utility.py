@@ -1,4 +1,4 @@
-"""What readers make of a capsule: utility per question, in [0, 1], and the scores of the passage it is measured by."""
+"""Utility of a capsule for a reader, per question in [0, 1], measured by the reader's scores of the passage."""
 
 from __future__ import annotations
 
@@ -142,15 +142,13 @@ class Judge:
         if self.utility == "dense":
             log_probs = self.reader.log_probs(texts, questions, [reference.answer for _, reference in asked])
             return [kept_gain(score, reference) for score, (_, reference) in zip(log_probs, asked, strict=True)]
-        answers = self.reader.answers(texts, questions)
+        pairs = zip(self.reader.answers(texts, questions), asked, strict=True)
         if self.utility == "accuracy":
-            return [float(question.is_right(answer)) for answer, (question, _) in zip(answers, asked, strict=True)]
-        return [
-            float(same_answer(answer, str(ref.full_answer))) for answer, (_, ref) in zip(answers, asked, strict=True)
-        ]
+            return [float(question.is_right(answer)) for answer, (question, _) in pairs]
+        return [float(same_answer(answer, str(reference.full_answer))) for answer, (_, reference) in pairs]
 
     def _references(self, pairs: Sequence[tuple[str, Question]]) -> list[Reference]:
-        """The reader's scores on (passage, question) pairs; it remembers them from capsule to capsule."""
+        """The reader's scores on (passage, question) pairs; the reader caches them."""
         passages, nothing = [passage for passage, _ in pairs], [""] * len(pairs)
         questions, gold = [question.text for _, question in pairs], [question.answer for _, question in pairs]
         dense = self.utility == "dense"
@@ -160,8 +158,5 @@ class Judge:
             full = self.reader.log_probs(passages, questions, answers)
             none = self.reader.log_probs(nothing, questions, answers)
             return [Reference(*scores) for scores in zip(answers, full, none, strict=True)]
-        blind = self.reader.answers(nothing, questions)
-        return [
-            Reference(answer, full_answer=full, none_answer=none)
-            for answer, full, none in zip(answers, own, blind, strict=True)
-        ]
+        greedy = zip(answers, own, self.reader.answers(nothing, questions), strict=True)
+        return [Reference(answer, full_answer=full, none_answer=none) for answer, full, none in greedy]

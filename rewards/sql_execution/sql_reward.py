@@ -13,10 +13,23 @@ from typing import Any, ClassVar
 
 from ...data.options import Positive, PositiveFloat
 from ..base import Reward, Verdict
-from . import query_text as text
-from .query import run_query
-from .results import BENCHMARKS, DISTINCT, SEMANTICS, Ranking, Semantics, same_result
-from .sqlite_guard import DatabaseFailure, Limits, QueryError, QueryTimeout, Table, database_version, size_of
+from .semantics import (
+    BENCHMARKS,
+    DISTINCT,
+    SEMANTICS,
+    Ranking,
+    Semantics,
+    extract_sql,
+    fingerprint,
+    has_top_level_order,
+    only_statement,
+    parses,
+    ranked,
+    reads_clock,
+    same_result,
+    spider_statement,
+)
+from .sqlite_guard import DatabaseFailure, Limits, QueryError, QueryTimeout, Table, database_version, run_query, size_of
 
 Failure = QueryError | QueryTimeout | DatabaseFailure
 Result = Table | Failure
@@ -34,7 +47,7 @@ class SqlExecution(Reward):
     with the row's id. Where `gold_sql` is a list, any of its queries is right. Gold results are cached; in a batch
     each distinct query runs once.
 
-    How results are compared (details in `results.same_result`):
+    How results are compared (details in `semantics.same_result`):
 
     - `spider`: the test-suite rule with the script's default flags. DISTINCT is taken out of both queries, results are
       lists if the gold query says ORDER BY anywhere and bags otherwise, and columns may be in any order. A database
@@ -86,8 +99,8 @@ class SqlExecution(Reward):
 
     def canonical(self, completion: str, row: Mapping[str, Any]) -> str | None:
         """Structure of the query without names and literals: two spellings of one idiom are one solution."""
-        sql = text.extract_sql(completion)
-        return text.fingerprint(sql) if sql else None
+        sql = extract_sql(completion)
+        return fingerprint(sql) if sql else None
 
     def gold_completion(self, row: Mapping[str, Any]) -> str | None:
         """The first gold query in a code block."""
@@ -96,7 +109,7 @@ class SqlExecution(Reward):
 
     def near_misses(self, row: Mapping[str, Any]) -> list[str]:
         """The gold result with a column too many, without its rows, and (unless rows are a set) without its first."""
-        query = text.only_statement(next(iter(_golds(row)), ""))
+        query = only_statement(next(iter(_golds(row)), ""))
         rule = self._rule(query, row)
         gold = self._gold(row["database"], query, rule)
         if not isinstance(gold, Table) or not gold.rows:
@@ -108,7 +121,7 @@ class SqlExecution(Reward):
     def _judge(self, completion: str, row: Mapping[str, Any], ran: Ran) -> Verdict:
         best = Verdict(None, "skipped", "the row has an empty gold_sql")
         for gold in _golds(row):
-            verdict = self._judge_by(gold, text.extract_sql(completion), row, ran)
+            verdict = self._judge_by(gold, extract_sql(completion), row, ran)
             if verdict.outcome == "correct":
                 return verdict
             best = min(verdict, best, key=lambda found: _PREFERRED.index(found.outcome))
@@ -117,8 +130,8 @@ class SqlExecution(Reward):
     def _judge_by(self, gold_sql: str, sql: str, row: Mapping[str, Any], ran: Ran) -> Verdict:
         """Verdict by one gold query, on all databases of the row."""
         rule = self._rule(gold_sql, row)
-        rewritten = (text.spider_statement(query, self.keep_distinct) for query in (gold_sql, sql))
-        gold_sql, sql = rewritten if rule == "spider" else (text.only_statement(gold_sql), text.only_statement(sql))
+        rewritten = (spider_statement(query, self.keep_distinct) for query in (gold_sql, sql))
+        gold_sql, sql = rewritten if rule == "spider" else (only_statement(gold_sql), only_statement(sql))
         databases = _suite(row["database"]) if rule == "spider" else [row["database"]]
         golds: list[Table] = []
         for database in databases:
@@ -141,7 +154,7 @@ class SqlExecution(Reward):
 
     def _same(self, gold: Table, result: Table, rule: Semantics, database: str, gold_sql: str) -> bool:
         permute, listed = self.permute_columns, "order by" in gold_sql.lower()
-        listed = listed or (self.strict and text.has_top_level_order(gold_sql))  # ORDER and BY on two lines
+        listed = listed or (self.strict and has_top_level_order(gold_sql))  # ORDER and BY on two lines
         if same_result(gold, result, rule, permute_columns=permute, listed=listed):
             return True
         if rule != "ordered" or len(gold.rows) != len(result.rows):
@@ -155,11 +168,11 @@ class SqlExecution(Reward):
             return self.over_limit(detail)
         if isinstance(failure, DatabaseFailure):
             return Verdict(None, "error", detail)
-        return Verdict(0.0, "wrong" if text.parses(sql, detail) else "unparseable", detail)
+        return Verdict(0.0, "wrong" if parses(sql, detail) else "unparseable", detail)
 
     def _ranking(self, database: str, gold_sql: str, gold: Table) -> Ranking | None:
         """Which rows may change places, if the rewritten query can be trusted to say so."""
-        query = text.ranked(gold_sql)
+        query = ranked(gold_sql)
         table = self._gold(database, query[0], "ordered") if query else None
         if query is None or not isinstance(table, Table) or table.columns != gold.columns + 1:
             return None
@@ -176,7 +189,7 @@ class SqlExecution(Reward):
 
     def _rule(self, gold_sql: str, row: Mapping[str, Any]) -> Semantics:
         given = self.semantics or row.get("semantics")
-        ordered = text.has_top_level_order(text.only_statement(gold_sql))
+        ordered = has_top_level_order(only_statement(gold_sql))
         if given is None or (self.strict and ordered and given in ("set", "bag", "bird")):
             return "ordered" if ordered else _check_semantics(given or "bag")
         return _check_semantics(given)
@@ -205,7 +218,7 @@ def _suite(database: str) -> list[str]:
 
 def _moment(sql: str) -> int:
     """What separates runs of a query that reads the clock: seconds, so that gold and answer see one day."""
-    return int(time.time()) if text.reads_clock(sql) else 0
+    return int(time.time()) if reads_clock(sql) else 0
 
 
 def _check_semantics(value: Any) -> Semantics:

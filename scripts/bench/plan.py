@@ -18,9 +18,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from quince.recipes.config import load_recipe
 from quince.recipes.config.shapes import SHAPES, Shape, shape_of
-from quince.recipes.plan.activations import MIXED, Pass
-from quince.recipes.plan.disk_space import saved_bytes
-from quince.recipes.plan.memory import Head, Training
+from quince.recipes.plan.memory import MIXED, Head, Pass, Training
+from quince.recipes.plan.training_memory import saved_bytes
 from quince.scripts.bench.pages import Page, Results, bench, table
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode

@@ -22,10 +22,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from quince.rewards.sql_execution.query import run_query
-from quince.rewards.sql_execution.query_text import extract_sql
+from quince.rewards.sql_execution.semantics import extract_sql
 from quince.rewards.sql_execution.sql_reward import SqlExecution
-from quince.rewards.sql_execution.sqlite_guard import Limits
+from quince.rewards.sql_execution.sqlite_guard import Limits, run_query
 from quince.scripts.bench.pages import Page, Results, bench, in_turns, table
 
 ROUNDS = 9

@@ -11,12 +11,12 @@ from quince.data.compression.capsules import (
     longest_common_run,
     longest_prefix,
     normalise,
-    script,
+    scripts,
     sentence_spans,
     sentences,
     words,
 )
-from quince.data.compression.literals import Kept, dates, grounding, missing, names, numbers, required
+from quince.data.compression.literals import Kept, Source, dates, missing, names, numbers, required
 from quince.data.compression.selection import join, pieces_of, select, weighed
 
 TEXT = st.text(
@@ -106,10 +106,11 @@ def test_clauses():
 
 
 @pytest.mark.parametrize(
-    ("text", "name"), [("hello", "LATIN"), ("привет", "CYRILLIC"), ("漢字かな", "CJK"), ("12 !", None)]
+    ("text", "shares"),
+    [("hello", {"LATIN": 1}), ("приветo", {"CYRILLIC": 6 / 7, "LATIN": 1 / 7}), ("漢字かな", {"CJK": 1}), ("12 !", {})],
 )
-def test_script(text, name):
-    assert script(text) == name
+def test_scripts(text, shares):
+    assert scripts(text) == shares
 
 
 def test_literals_of_a_text():
@@ -134,11 +135,11 @@ def test_literals_of_a_text():
 )
 def test_grounding_names_what_the_source_lacks(text, absent):
     source = "On 3 March 2024 Ann paid 1,234.50 in Rome. She met Bob."
-    assert set(grounding(text, source).absent) == set(absent)
+    assert set(Source(source).grounding(text).absent) == set(absent)
 
 
 def test_grounding_takes_inflected_names_for_the_same():
-    assert grounding("встретил Ивана Петрова в Москве", "Иван Петров жил. Москва большая.").score == 1.0
+    assert Source("Иван Петров жил. Москва большая.").grounding("встретил Ивана Петрова в Москве").score == 1.0
 
 
 @pytest.mark.parametrize(

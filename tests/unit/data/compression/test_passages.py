@@ -70,22 +70,11 @@ def test_half_of_the_facts_answer_half_of_the_questions(rows):
     assert 0.4 < sum(hits) / len(hits) < 0.6
 
 
-@pytest.mark.parametrize(
-    ("text", "share"),
-    [("song pilot river; movie nurse castle", 1.0), ("song pilot castle; movie nurse castle", 0.5), ("pilot", 0.0)],
-)
-def test_notes_are_grounded_in_facts(text, share):
-    facts = [passages.Fact("pilot", "song", "river"), passages.Fact("nurse", "movie", "castle")]
-    assert passages.grounded(text, facts) == share
-    assert passages.grounded(" ; ", facts) is None
-    assert passages.grounded(passages.note_of(facts), facts) == 1.0
-
-
 def test_demonstrations_of_notes_are_true_and_name_one_to_six_facts():
     counts = set()
     for row in load_demonstrations("passages", size=200, notes=1.0):
         read, written = (message["content"] for message in row["messages"])
-        notes = passages.read_notes(written)
+        notes = [tuple(note.split()) for note in written.split(";")]
         counts.add(len(notes))
         assert all(entity in read and value in read for _, entity, value in notes)
     assert counts == {1, 2, 3, 4, 5, 6}
@@ -107,7 +96,7 @@ def test_reading_answers_what_the_text_says_and_knows_what_it_does_not():
 def test_complete_notes_are_all_facts_in_their_order():
     for row in load_demonstrations("passages", size=50, notes=0.0, complete=1.0):
         read, written = (message["content"] for message in row["messages"])
-        notes = passages.read_notes(written)
+        notes = [tuple(note.split()) for note in written.split(";")]
         places = [read.index(f" {entity} ") for _, entity, _ in notes]
         assert len(notes) == 6 and places == sorted(places)
 

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from quince.eval.compression import measures
-from quince.eval.compression.costs import Lengths, Prices, cost_rows, costs
-from quince.eval.compression.latency import Timing, reads_to_pay, time_batches
+from quince.eval.compression.costs import Lengths, Prices, Timing, cost_rows, costs, reads_to_pay, time_batches
 from quince.eval.compression.results import CAPSULE, FULL, NONE, SWAPPED, Results
 
 

@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from quince.eval.compression.baselines import self_information
-from quince.eval.compression.llmlingua2 import ClassifierError, keep_probabilities
+from quince.eval.compression.baselines import ClassifierError, keep_probabilities, self_information
 from quince.eval.engines.transformers import TransformersEngine
 
 WORDS = "the a pilot doctor has song about river castle and then".split()

@@ -7,11 +7,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from quince.eval.board import build_board
-from quince.eval.compression.capsule_analysis import write_entries
 from quince.eval.compression.capsule_charts import accuracy_chart, break_even_chart
 from quince.eval.compression.capsule_tables import Entry, suite_grids
-from quince.eval.compression.costs import Prices
-from quince.eval.compression.latency import Timing
+from quince.eval.compression.costs import Prices, Timing
 from quince.eval.compression.reading_suite import Written, problems
 from quince.eval.compression.results import LABELS, Results
 from quince.eval.engines.base import Sampling
@@ -168,5 +166,6 @@ def test_tables_on_the_terminal(tmp_path):
 
 def test_a_page_without_timing_or_prices(tmp_path):
     bare = replace(made_up(), timings={}, prices=None)
-    text = write_entries({"x": [Entry("m", bare)]}, tmp_path).read_text(encoding="utf-8")
+    ((analysis, suites),) = analysed([record(tmp_path / "a", "runs/one/model", bare)])
+    text = analysis.write_page(suites, tmp_path / "page").read_text(encoding="utf-8")
     assert "1000 passages" not in text and text.count(".svg") == 1

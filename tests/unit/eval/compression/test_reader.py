@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from quince.eval.compression.encoder import MeanEncoder
-from quince.eval.compression.reader import EngineReader
+from quince.eval.compression.reader import EngineReader, MeanEncoder
 from quince.eval.engines.base import Sampling
 from quince.eval.engines.transformers import TransformersEngine
 

@@ -7,7 +7,7 @@ import pytest
 from quince.eval.probe.ambiguity import flags
 from quince.eval.probe.components import components
 from quince.eval.probe.explaining import Reasons
-from quince.eval.probe.noise import alike, settle, wilson_bound
+from quince.eval.probe.noise import equivalent, settle, wilson_bound
 from quince.eval.probe.read.slot_rows import Placed, read_tables
 from quince.eval.probe.read.slot_schema import Output, Schema
 from quince.eval.probe.relevance import left_out_entropy, select
@@ -169,8 +169,8 @@ def test_settling_inputs():
 
 def test_agreement_by_its_lower_bound():
     agree, disagree = np.array([40, 40, 3, 2]), np.array([0, 2, 1, 0])
-    assert alike(agree, disagree, 3, None).tolist() == [True, False, False, False]
-    assert alike(agree, disagree, 3, 0.8).tolist() == [True, True, False, False]
+    assert equivalent(agree, disagree, 3, None).tolist() == [True, False, False, False]
+    assert equivalent(agree, disagree, 3, 0.8).tolist() == [True, True, False, False]
     assert wilson_bound(np.array([40]), np.array([42]))[0] == pytest.approx(0.862, abs=0.01)
 
 

@@ -103,7 +103,7 @@ def test_the_mean_state_is_over_written_positions(toy_model):
         (["readers=[]"], "`capsule` asks a reader"),
         (["rewards=[{kind: format, pattern: a}]"], "no reward asks a reader"),
         (["rewards.0.semantics=1.0"], "there is no encoder"),
-        (["trainer.gradient_checkpointing=true"], "checkpointing drops it"),
+        (["trainer.gradient_checkpointing=true"], "which checkpointing drops"),
         (["objective={kind: capsulator}"], "no log-probs to share"),
         (["readers.0.template=question only"], "readers.0.template"),
         (["readers.0.engine={kind: server, url: localhost}"], "url"),

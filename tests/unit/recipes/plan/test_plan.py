@@ -8,13 +8,12 @@ import pytest
 from quince.recipes.cli import main
 from quince.recipes.config.shapes import SHAPES, Shape, shape_of
 from quince.recipes.parts.units import readable
-from quince.recipes.plan.activations import MIXED, Pass
-from quince.recipes.plan.disk_space import disk_text
 from quince.recipes.plan.generation import Generation
 from quince.recipes.plan.gpus import GPUS
 from quince.recipes.plan.lines import fits
-from quince.recipes.plan.memory import Head, Training
+from quince.recipes.plan.memory import MIXED, Head, Pass, Training
 from quince.recipes.plan.seconds import Work, phases
+from quince.recipes.plan.training_memory import disk_text
 
 PUBLISHED = {
     "Qwen/Qwen3-0.6B": 0.596e9,

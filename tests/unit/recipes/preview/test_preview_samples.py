@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 from quince.recipes.cli import main
-from quince.recipes.preview.cells import OUTCOME_STYLES, cells
-from quince.recipes.preview.previews import show_rewards
+from quince.recipes.preview.previews import OUTCOME_STYLES, cells, show_rewards
 from quince.rewards.base import OUTCOMES, Verdict
 
 

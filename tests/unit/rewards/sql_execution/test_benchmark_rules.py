@@ -10,7 +10,7 @@ from itertools import permutations
 
 import pytest
 from quince.data.sources import load_rows
-from quince.rewards.sql_execution.query_text import reads_clock, spider_statement, statements
+from quince.rewards.sql_execution.semantics import reads_clock, spider_statement, statements
 from quince.rewards.sql_execution.sql_reward import SqlExecution
 
 from .sql_mutations import mutations

@@ -6,8 +6,7 @@ from contextlib import closing
 
 import pytest
 from quince.rewards.sql_execution import sql_reward as sql_module
-from quince.rewards.sql_execution.query_text import extract_sql, fingerprint, has_top_level_order, parses
-from quince.rewards.sql_execution.results import same_result
+from quince.rewards.sql_execution.semantics import extract_sql, fingerprint, has_top_level_order, parses, same_result
 from quince.rewards.sql_execution.sql_reward import SqlExecution
 from quince.rewards.sql_execution.sqlite_guard import Table, allowed_functions
 

@@ -6,9 +6,8 @@ import sqlite3
 import time
 
 import pytest
-from quince.rewards.sql_execution import query as sql_query
-from quince.rewards.sql_execution.query import run_query
-from quince.rewards.sql_execution.sqlite_guard import Limits, QueryError, QueryTimeout
+from quince.rewards.sql_execution import sqlite_guard as sql_query
+from quince.rewards.sql_execution.sqlite_guard import Limits, QueryError, QueryTimeout, run_query
 
 SECONDS = 0.4
 LIMITS = Limits(SECONDS, 10_000, 16 * 2**20)

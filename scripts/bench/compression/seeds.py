@@ -9,9 +9,8 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-
-from .latency import Timing
-from .results import Results
+from quince.eval.compression.costs import Timing
+from quince.eval.compression.results import Results
 
 
 class SeedsError(ValueError):
