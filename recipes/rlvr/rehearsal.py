@@ -52,7 +52,8 @@ class RehearsalBatch:
 
     def to(self, device: torch.device) -> RehearsalBatch:
         """Move the tensors."""
-        return RehearsalBatch(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in vars(self).items()})
+        moved: dict[str, Any] = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in vars(self).items()}
+        return RehearsalBatch(**moved)
 
 
 class Rehearsal:

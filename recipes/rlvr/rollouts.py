@@ -199,7 +199,7 @@ def concatenate(first: Batch, second: Batch) -> Batch:
 
 def save_buffer(buffer: list[Batch], file: Path) -> None:
     """Write the micro-batches of a rollout buffer to one safetensors file; what they share is written for each."""
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for index, batch in enumerate(buffer):
         whole = {name: value for name, value in batch.items() if isinstance(value, Tensor)}
         tensors |= {f"{index}.{name}": t.clone(memory_format=torch.contiguous_format) for name, t in whole.items()}

@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 
 from ...data.cache import write_atomic
 from ..config.trainer_arguments import trainer_value
-from .training import save_gathered
+from .training import save_whole
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainerState
@@ -66,15 +66,8 @@ class KeepsBest(TrainerCallback):
             return  # a comparison with NaN is false
         self.best = value
         staged, target = self.folder / f"{BEST_FOLDER}.partial", self.folder / BEST_FOLDER
+        save_whole(self.trainer, staged, state.is_world_process_zero)
         if state.is_world_process_zero:
-            shutil.rmtree(staged, ignore_errors=True)
-        self.trainer.accelerator.wait_for_everyone()
-        if getattr(self.trainer, "is_fsdp_enabled", False):
-            save_gathered(self.trainer, staged, None)
-        else:
-            self.trainer.save_model(str(staged))
-        if state.is_world_process_zero:
-            (staged / "training_args.bin").unlink(missing_ok=True)
             shutil.rmtree(target, ignore_errors=True)
             staged.rename(target)
             write_atomic(self.folder / RECORD, json.dumps({**figures, "step": state.global_step}, indent=1))

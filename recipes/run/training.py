@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
 from importlib.util import find_spec
@@ -123,34 +124,33 @@ def save_final(trainer: Any, folder: Path, loaded: LoadedRecipe[Training], dtype
 
     FSDP trains all weights in float32; they are saved in the `dtype` in which they were loaded.
     """
-    import shutil
-
     from ..parts.models import merge_adapter
     from .cards import write_card
 
     trainer.require_finite_weights()
-    staged = folder.with_name(folder.name + ".partial")
-    if trainer.is_world_process_zero():
-        shutil.rmtree(staged, ignore_errors=True)
-    trainer.accelerator.wait_for_everyone()
-    if trainer.is_fsdp_enabled:
-        save_gathered(trainer, staged, dtype if adapter_of(loaded.recipe, "kind") in (None, "none") else None)
-    else:
-        trainer.save_model(str(staged))
-    if trainer.is_world_process_zero():
+    staged, main = folder.with_name(folder.name + ".partial"), trainer.is_world_process_zero()
+    save_whole(trainer, staged, main, dtype if adapter_of(loaded.recipe, "kind") in (None, "none") else None)
+    if main:
         if adapter_of(loaded.recipe, "merge"):
             merge_adapter(getattr(loaded.recipe, "model"), staged)  # noqa: B009 - a recipe with an adapter has a model
         write_card(staged, loaded)
-        (staged / "training_args.bin").unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         staged.rename(folder)
 
 
-def save_gathered(trainer: Any, folder: Path, dtype: torch.dtype | None) -> None:
-    """Save the whole model of a run whose weights, and checkpoints, are in shards; called on every process."""
+def save_whole(trainer: Any, folder: Path, main: bool, dtype: torch.dtype | None = None) -> None:
+    """Save the whole model into an emptied folder; called on every process, with whether it is the main one."""
+    if main:
+        shutil.rmtree(folder, ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
+    if not getattr(trainer, "is_fsdp_enabled", False):
+        trainer.save_model(str(folder))
+        if main:
+            (folder / "training_args.bin").unlink(missing_ok=True)
+        return
     model = trainer.model if dtype is None else trainer.model.to(dtype)
     weights = trainer.accelerator.get_state_dict(model)
-    if trainer.is_world_process_zero():
+    if main:
         for tied in model.all_tied_weights_keys:  # a gathered copy of what is there under another name
             weights.pop(tied, None)
         model.save_pretrained(folder, state_dict=weights)
