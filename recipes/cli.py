@@ -181,7 +181,7 @@ def board(
 
     from ..eval.board import build_board
     from ..eval.measure.records import find_records, read_record
-    from ..eval.show.record_tables import overview_table
+    from ..eval.show.tables import overview_table
 
     page = build_board(records, out)
     show(overview_table([read_record(folder) for folder in find_records(records)]))

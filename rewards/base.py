@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
+import importlib
 import inspect
 import logging
 import math
@@ -17,6 +20,19 @@ from ..data.user_code import described
 
 Outcome = Literal["correct", "wrong", "unparseable", "timeout", "error", "skipped"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+REWARDS: dict[str, str] = {
+    "sql_execution": "quince.rewards.sql_execution.sql_reward:SqlExecution",
+    "math": "quince.rewards.answers.math:MathAnswer",
+    "countdown": "quince.rewards.answers.countdown:Countdown",
+    "exact_match": "quince.rewards.answers.text:ExactMatch",
+    "format": "quince.rewards.answers.text:Format",
+    "length": "quince.rewards.answers.text:Length",
+    "function_call": "quince.rewards.function_calling.function_call:FunctionCall",
+    "bfcl": "quince.rewards.function_calling.bfcl:BfclCall",
+    "capsule": "quince.rewards.capsule.capsule_reward:CapsuleReward",
+}
+"""Reward kinds, imported on first use: their graders import sqlglot or SymPy."""
 
 _log = logging.getLogger(__name__)
 
@@ -212,3 +228,38 @@ def _rows(columns: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
     """Rows out of TRL's lists of columns, without what has not one value a completion (the trainer state)."""
     lists = {key: value for key, value in columns.items() if isinstance(value, list) and len(value) == count}
     return [{key: value[index] for key, value in lists.items()} for index in range(count)]
+
+
+def reward_class(kind: str) -> type[Reward]:
+    """The class of a reward kind.
+
+    Raises:
+        ValueError: Unknown kind; the message lists the known ones.
+    """
+    if kind not in REWARDS:
+        raise ValueError(f"reward kind · {kind!r} is unknown · {_hint(kind, list(REWARDS))}")
+    module, name = REWARDS[kind].split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def make_reward(kind: str, **options: Any) -> Reward:
+    """Build a reward from its kind and options.
+
+    Raises:
+        ValueError: Unknown kind, unknown option, or an option out of its range.
+    """
+    cls = reward_class(kind)
+    fields = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    for option in options:
+        if option not in fields:
+            raise ValueError(f"reward {kind} · option {option!r} is unknown · {_hint(option, fields)}")
+    try:
+        return cls(**options)
+    except TypeError as error:
+        raise ValueError(f"reward {kind} · {error} · options are {', '.join(fields)}") from None
+
+
+def _hint(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    guess = f"did you mean {close[0]!r}? " if close else ""
+    return f"{guess}known: {', '.join(known) or 'none'}"

@@ -1,9 +1,13 @@
-"""Writes the site: pages, one style sheet, one script, and the answers as script files of their own."""
+"""Writes the site: pages, a style sheet, a script, and problems and samples as script files.
+
+A page opened from the file system may load scripts but not fetch data.
+"""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -16,24 +20,26 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from ...data.cache import write_atomic
 from ...data.version import __version__
 from ..measure.metrics import Unit
+from ..measure.problems import Answer, Problem
 from ..measure.records import find_records, read_record
-from ..show.record_tables import label, number, p_text, power_sentence, shown_metrics, spread, unit_of_interval
+from ..show.tables import label, number, p_text, power_sentence, shown_metrics, spread, unit_of_interval
 from .comparisons import Pair, pairs
 from .content import Entry, Suite, suites
-from .problem_pages import answers, questions, script
 
 ASSETS = ("board.css", "board.js")
+_ANSWERS_SHOWN = 8
+_TEXT_SHOWN = 2_000
+_CHARACTERS = 12_000_000
+"""Longest script; the samples of further problems are left out, which the page says."""
 
 
 def build_board(records: Sequence[Path], out: Path, base: str | None = None) -> Path:
-    """Write a site that compares records and return the path of its first page, `out/index.html`.
-
-    It opens from the file system and loads nothing from elsewhere.
+    """Write a site that compares records, opens from the file system and loads nothing else; return its `index.html`.
 
     Args:
         records: Record folders, or folders with records below.
-        out: Folder of the site; made if need be.
-        base: Name of the model that the others are compared with; see `content.suites`.
+        out: Folder of the site.
+        base: Label of the model that the others are compared with; see `content.suites`.
 
     Raises:
         RecordError: A folder holds no record, or a broken one.
@@ -48,14 +54,14 @@ def build_board(records: Sequence[Path], out: Path, base: str | None = None) -> 
 
 @dataclass(frozen=True)
 class Site:
-    """All pages and scripts by their path below the folder of the site."""
+    """All pages and scripts, by path in the folder of the site."""
 
     suites: list[Suite]
 
     @cached_property
     def pairs(self) -> dict[tuple[str, str], list[Pair]]:
         """The comparisons that have a page."""
-        return pairs(self.suites)
+        return pairs(self.suites) if len(self.models) > 1 else {}
 
     @cached_property
     def models(self) -> dict[str, list[tuple[Suite, Entry]]]:
@@ -72,7 +78,7 @@ class Site:
         return f"models/{self._names[0][model]}.html"
 
     def pair_page(self, base: str, other: str) -> str | None:
-        """Path of the page that compares two models, in either order; None if there is none."""
+        """Path of the page that compares two models, in either order, or None."""
         models = self._names[0]
         for a, b in ((base, other), (other, base)):
             if (a, b) in self.pairs:
@@ -93,7 +99,7 @@ class Site:
         return pages
 
     def scripts(self) -> dict[str, str]:
-        """Text of every script with questions or answers."""
+        """Text of every script."""
         scripts = {}
         for suite in self.suites:
             asked = questions([entry.problems for entry in suite.entries])
@@ -111,7 +117,7 @@ class Site:
         return f"data/{self._names[1][suite.name]}/answers/{self._names[0][model]}.js"
 
     def _browser(self, models: Sequence[str], found: Sequence[Suite]) -> dict[str, Any]:
-        """What the script of the page needs to show answers."""
+        """What the page's script needs to show samples."""
         colours = {e.label: e.colour for suite in found for e in suite.entries}
         return {
             "models": [{"name": m, "colour": f"c{colours[m]}"} for m in models],
@@ -123,7 +129,7 @@ class Site:
 
 
 def renderer(site: Site) -> Any:
-    """A function from the name of a template and its values to the text of a page."""
+    """A function that renders a template with values."""
     environment = Environment(
         loader=FunctionLoader(template),
         autoescape=True,
@@ -151,17 +157,17 @@ def renderer(site: Site) -> Any:
 
 
 def _number(value: float, unit: Unit, signed: bool = False) -> str:
-    """A value with a true minus sign, which is as wide as a plus."""
+    """A value with a minus sign as wide as a plus."""
     return number(value, unit, signed).replace("-", "−")
 
 
 def template(name: str) -> str:
-    """Text of a file in the folder of templates."""
+    """Text of a file in `templates/`."""
     return (files(__package__) / "templates" / name).read_text(encoding="utf-8")
 
 
 def file_names(labels: Iterable[str]) -> dict[str, str]:
-    """File names for labels, different even where a file system takes capitals for small letters."""
+    """File names for labels, distinct even on case-insensitive file systems."""
     names: dict[str, str] = {}
     for name in labels:
         stem = re.sub(r"[^a-z0-9_.@-]+", "-", name.lower()).strip("-.") or "model"
@@ -171,3 +177,56 @@ def file_names(labels: Iterable[str]) -> dict[str, str]:
             unique, number_of = f"{stem}-{number_of}", number_of + 1
         names[name] = unique
     return names
+
+
+def script(name: str, data: Any) -> str:
+    """JavaScript that passes data to the page; browsers parse JSON in a string faster than a literal."""
+    text = json.dumps(json.dumps(data, ensure_ascii=False, separators=(",", ":")), ensure_ascii=False)
+    # In older browsers these two end a line of a script.
+    text = text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return f"quince.add({json.dumps(name)}, JSON.parse({text}));\n"
+
+
+def questions(models: Sequence[Sequence[Problem]]) -> list[list[Any]]:
+    """Return `[id, question, reference]` of every problem of any model."""
+    found = {problem.id: problem for problems in models for problem in reversed(problems)}
+    order = list(dict.fromkeys(problem.id for problems in models for problem in problems))
+    return [[i, _short(found[i].question), {k: _short(v) for k, v in found[i].reference.items()}] for i in order]
+
+
+def answers(problems: Mapping[str, Problem], ids: Sequence[str]) -> list[list[Any] | None]:
+    """Return one model's samples in the order of the ids, None for problems that it does not have.
+
+    Each is `[judged, correct, distinct, outcomes, greedy, samples]`, a sample `[text, count, outcome, detail, tokens]`;
+    None in place of `samples` once the script has its longest size.
+    """
+    room = _CHARACTERS
+    found: list[list[Any] | None] = []
+    for identity in ids:
+        problem = problems.get(identity)
+        if problem is None:
+            found.append(None)
+            continue
+        shown: list[Any] | None = [_answer(a) for a in _chosen(problem)]
+        room -= sum(len(a[0]) + len(a[3]) + 30 for a in shown or ())
+        greedy = _answer(problem.greedy) if problem.greedy else None
+        outcomes = sorted(problem.outcomes)
+        found.append([problem.n, problem.correct, len(problem.answers), outcomes, greedy, shown if room > 0 else None])
+    return found
+
+
+def _chosen(problem: Problem) -> list[Answer]:
+    """The most common samples, with at least one correct one if there is any."""
+    ordered = sorted(problem.answers, key=lambda a: (-a.count, not a.correct))
+    shown = ordered[:_ANSWERS_SHOWN]
+    if not any(a.correct for a in shown):
+        shown += [a for a in ordered[_ANSWERS_SHOWN:] if a.correct][:1]
+    return shown
+
+
+def _answer(answer: Answer) -> list[Any]:
+    return [_short(answer.text), answer.count, answer.outcome, answer.detail, answer.tokens]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _TEXT_SHOWN else text[:_TEXT_SHOWN] + " …"

@@ -1,4 +1,4 @@
-"""Two models on the same problems: what the page of a comparison shows of a suite."""
+"""Two models on the same problems, as the page of a comparison shows them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..measure.compare import Comparison, compare, matched
 from ..measure.metrics import Unit, unit_of
 from ..measure.problems import Problem
 from ..measure.statistics import Interval
-from ..show.interval_charts import Line, line_chart
-from ..show.record_tables import shown_metrics
+from ..show.figures import Line, line_chart
+from ..show.tables import shown_metrics
 from .content import Entry, Suite
 
 PAIRS_OF_ALL = 8
-"""With more models only the comparisons with the base have a page."""
+"""With more models, only comparisons with the base have a page."""
 KEPT, FOUND = 3, 5
-"""Colours of what was kept and what was found."""
+"""Colours of kept and newly solved."""
 _LOWER_IS_BETTER = ("truncated", "outcome/unparseable", "outcome/timeout", "outcome/error", "outcome/skipped")
 
 
@@ -31,10 +31,10 @@ class Row:
     Attributes:
         name: Of the metric.
         unit: Of its values.
-        base: The first model's value.
-        other: The second model's value.
+        base: Of the first model.
+        other: Of the second model.
         difference: Second minus first, paired by problem.
-        detectable: Smallest true difference that would be found with 80 % power.
+        detectable: Smallest true difference found with 80 % power.
     """
 
     name: str
@@ -46,14 +46,14 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """What the difference says of the second model: "higher", "lower", or "tie" where it could be chance."""
+        """Whether the second model is "higher" or "lower", or "tie" if the interval of the difference holds 0."""
         if self.difference.contains(0.0):
             return "tie"
         return "higher" if self.difference.estimate > 0 else "lower"
 
     @property
     def sign(self) -> str:
-        """Class of the style sheet: up where the second is better, down where it is worse, else nothing."""
+        """Class of the style sheet: "up" if the second is better, "down" if worse, else empty."""
         if self.verdict == "tie" or self.name == "tokens":
             return ""
         return "up" if (self.verdict == "higher") != (self.name in _LOWER_IS_BETTER) else "down"
@@ -100,7 +100,7 @@ class Pair:
 
     @cached_property
     def rows(self) -> list[Row]:
-        """Every metric that both have and that is worth a line for one of them."""
+        """Every metric that both have and that is shown for one of them."""
         shown = {m.name for e in self.suite.entries for m in shown_metrics(e.record)}
         if not self.suite.sampled:
             shown -= {"distinct_correct", "idiom_entropy"}
@@ -134,12 +134,12 @@ class Pair:
 
     @cached_property
     def confusion(self) -> Confusion:
-        """Outcomes of the first against outcomes of the second."""
+        """Outcomes of the first against those of the second."""
         return confusion(self.base.problems, self.other.problems)
 
 
 def pairs(found: Sequence[Suite]) -> dict[tuple[str, str], list[Pair]]:
-    """Return every comparison by the two models' names, each with the suites that both were evaluated on."""
+    """Return every comparison by the two models' labels, with the suites of both."""
     labels = list(dict.fromkeys(entry.label for suite in found for entry in suite.entries))
     made: dict[tuple[str, str], list[Pair]] = defaultdict(list)
     for suite in found:
@@ -156,10 +156,10 @@ def _pair(suite: Suite, base: Entry, other: Entry) -> Pair:
 
 
 def confusion(base: Sequence[Problem], other: Sequence[Problem]) -> Confusion:
-    """Count outcomes of two models on the same problems, matched by id.
+    """Cross-tabulate outcomes of two models on the same problems.
 
-    Greedy answers where every problem has them; otherwise one answer drawn from each model's samples, so that a
-    problem spreads over the cells by the product of its shares.
+    Of greedy completions if every problem has them; otherwise of one random sample of each model, which spreads a
+    problem over the cells by the product of its shares.
     """
     both = matched(base, other)
     greedy = all(a.greedy and b.greedy for a, b in both)

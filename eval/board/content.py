@@ -1,4 +1,4 @@
-"""From records to what the board shows of a suite: its models, ranks and charts."""
+"""A suite as the board shows it: models, ranks and charts."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ import numpy as np
 from ...rewards.base import OUTCOMES
 from ..measure.analyses import Analysed, find_analysis, read_analysis
 from ..measure.compare import Comparison, compare, ranks
-from ..measure.labels import differing, record_labels, suite_labels
-from ..measure.metrics import Metric, per_problem
+from ..measure.metrics import KL_METRICS, Metric, per_problem
 from ..measure.problems import Problem, Unjudged
-from ..measure.records import Record
-from ..measure.reference import KL_METRICS
+from ..measure.records import Record, differing, record_labels, suite_labels
 from ..measure.settings import KlSettings
-from ..show.interval_charts import Line, Point, line_chart, scatter
+from ..show.figures import Line, Point, line_chart, scatter
 
 COLOURS = 8
 
@@ -35,7 +33,7 @@ class Entry:
 
     @cached_property
     def columns(self) -> dict[str, dict[str, float]]:
-        """Values by metric and problem, where they are defined."""
+        """Defined values by metric and problem."""
         columns = per_problem(self.problems, self.record.ks)
         return {
             name: {p.id: v for p, v in zip(self.problems, column, strict=True) if not np.isnan(v)}
@@ -48,34 +46,34 @@ class Entry:
 
     @cached_property
     def analysed(self) -> Analysed | None:
-        """What the suite's kind of reward has to say of this model."""
+        """The analysis of this model, if there is one."""
         data = read_analysis(self.record.folder, self.record.settings)
         return None if data is None else Analysed(self.label, self.colour, data)
 
     @property
     def curve(self) -> str | None:
-        """Pass@k of this model alone; None for fewer than two k."""
+        """Chart of Pass@k of this model; None for fewer than two k."""
         return pass_curves([self], self.record.ks, f"Pass@k of {self.label}")
 
     @property
     def analysis(self) -> str | None:
-        """HTML of the analysis of this model alone."""
+        """HTML of the analysis of this model."""
         return analysis_section(self.record.settings.suite, [self])
 
     @property
     def outcomes(self) -> list[tuple[str, float]]:
-        """Share of samples by outcome, of those that occur."""
+        """Share of samples by outcome, without zeros."""
         shares = [(name, self.record.metrics[f"outcome/{name}"].interval.estimate) for name in OUTCOMES]
         return [(name, share) for name, share in shares if share > 0]
 
     @property
     def not_judged(self) -> float:
-        """Share of samples without a verdict."""
+        """Share of samples that are not judged."""
         return self.unjudged.samples / self.unjudged.drawn
 
     @cached_property
     def unjudged(self) -> Unjudged:
-        """The answers without a verdict."""
+        """The samples that are not judged."""
         return self.record.unjudged or Unjudged.of(self.problems, self.record.ks)
 
 
@@ -98,12 +96,12 @@ class Suite:
 
     @property
     def wide_k(self) -> int:
-        """The budget at which variety is looked at: 16, as in most papers, or the nearest k below or above."""
+        """The k for kept and newly solved: 16, as in most papers, else the nearest k below, else the smallest."""
         return max((k for k in self.ks if k <= 16), default=self.ks[0])
 
     @property
     def columns(self) -> list[str]:
-        """The metrics of the table; of many k the first, the last and two between."""
+        """The metrics of the table, with at most four k."""
         shown = sorted({self.ks[0], self.ks[len(self.ks) // 3], self.wide_k, self.ks[-1]})
         several = ["distinct_correct", "idiom_entropy"] if self.sampled else []
         wanted = ["greedy", *(f"pass@{k}" for k in shown), *several, *KL_METRICS]
@@ -111,12 +109,14 @@ class Suite:
 
     @property
     def sampled(self) -> bool:
-        """Whether any model gave more than one answer a problem."""
+        """Whether any model has more than one sample per problem."""
         return any(e.record.settings.sampling.n > 1 for e in self.entries)
 
     @cached_property
     def ranks(self) -> dict[str, dict[str, int]]:
-        """Rank of every model by metric, ties kept, over the problems that all of them have."""
+        """Rank of every model by metric, over the problems that all have; {} for a single model."""
+        if len(self.entries) == 1:
+            return {}
         clusters = {p.id: p.cluster for p in self.base.problems}
         return {
             name: ranks({e.label: e.columns[name] for e in self.entries if name in e.columns}, clusters)
@@ -125,18 +125,18 @@ class Suite:
 
     @property
     def rows(self) -> list[Entry]:
-        """The base, then the others by rank; last the models of which no answer was judged."""
+        """The base, then the others by rank, models without a rank last."""
         first, last = self.ranks.get(f"pass@{self.ks[0]}", {}), len(self.entries)
         return [self.base, *sorted(self.entries[1:], key=lambda e: (first.get(e.label, last), e.label))]
 
     @property
     def shared(self) -> int:
-        """Problems that every model answered."""
+        """Number of problems that every model has."""
         return len(set.intersection(*({p.id for p in e.problems} for e in self.entries)))
 
     @property
     def remarks(self) -> list[str]:
-        """What makes the comparison less than equal."""
+        """What limits the comparison."""
         remarks = []
         if names := differing([e.record for e in self.entries]):
             remarks.append(f"The models were evaluated with different settings: {', '.join(names)}.")
@@ -148,14 +148,14 @@ class Suite:
 
     @property
     def detectable(self) -> float | None:
-        """Smallest true difference in Pass@k, for the first k, that is found with 80 % power for every model."""
+        """Smallest true difference in Pass@k, for the first k, found with 80 % power for every model."""
         name = f"pass@{self.ks[0]}"
         found = [e.comparison.detectable.get(name) for e in self.entries if e.comparison]
         return max((least for least in found if least is not None), default=None)
 
     @property
     def reference(self) -> str | None:
-        """Name of the model that divergences are from."""
+        """Name of the reference of the divergences."""
         return self._kl[0].model_name if self._kl else None
 
     @property
@@ -164,22 +164,22 @@ class Suite:
 
     @property
     def some_not_judged(self) -> bool:
-        """Whether any model has samples without a verdict."""
+        """Whether any model has samples that are not judged."""
         return any(e.not_judged > 1e-9 for e in self.entries)
 
     @property
     def curves(self) -> str | None:
-        """Pass@k of every model; None for fewer than two k."""
+        """Chart of Pass@k of every model; None for fewer than two k."""
         return pass_curves(self.entries, self.ks, f"Pass@k on {self.name}")
 
     @property
     def analysis(self) -> str | None:
-        """HTML of what the suite's kind of reward has to say, None if it says nothing; its texts are escaped."""
+        """Escaped HTML of the analysis, if there is one."""
         return analysis_section(self.name, self.entries)
 
     @property
     def kept(self) -> str | None:
-        """Keep against explore; None without a model to compare."""
+        """Chart of kept against newly solved; None without a comparison."""
         k = self.wide_k
         points = []
         for e in self.entries[1:]:
@@ -192,7 +192,7 @@ class Suite:
 
     @property
     def frontier(self) -> str | None:
-        """Pass@1 against Pass@k; None where they are the same, or no model has both."""
+        """Chart of Pass@1 against Pass@k; None if they are the same or no model has both."""
         k = self.wide_k
         if min(self.ks) == k:
             return None
@@ -209,7 +209,7 @@ class Suite:
 
 
 def analysis_section(suite: str, entries: Sequence[Entry]) -> str | None:
-    """HTML of what the suite's kind of reward has to say of some models, None if nothing; its texts are escaped."""
+    """Escaped HTML of the analysis of some models, if there is one."""
     analysed = [found for e in entries if (found := e.analysed) is not None]
     analysis = find_analysis(entries[0].record.settings)
     return analysis.section(suite, analysed) if analysis is not None and analysed else None
@@ -220,7 +220,7 @@ def suites(records: Sequence[Record], base: str | None) -> list[Suite]:
 
     Args:
         records: Any number of them.
-        base: Name of the base model; without it "tiny" or "base" if there is one, else the first record.
+        base: Label of the base model; by default "base" or "tiny" if there is one, else the first record.
     """
     groups: dict[str, list[Record]] = defaultdict(list)
     names, labels = suite_labels(records), record_labels(records)
@@ -256,7 +256,7 @@ def _has(entry: Entry, k: int) -> bool:
 
 
 def pass_curves(entries: Sequence[Entry], ks: Sequence[int], title: str) -> str | None:
-    """Pass@k of models over k; None for fewer than two k, or without a judged answer."""
+    """Chart of Pass@k over k; None for fewer than two k, or without judged samples."""
     lines = [
         Line(e.label, e.colour, [(k, e.record.metrics[f"pass@{k}"].interval) for k in ks if _has(e, k)])
         for e in entries

@@ -8,8 +8,7 @@ from functools import partial
 
 from ..measure.metrics import Unit
 from ..measure.statistics import Interval
-from ..show.record_tables import p_text, spread
-from ..show.tables import Grid
+from ..show.tables import Grid, p_text, spread
 from . import measures
 from .costs import cost_rows, costs
 from .results import CAPSULE, LABELS, Results

@@ -1,4 +1,4 @@
-"""Engines: models that can be sampled and that can score given completions."""
+"""Engines: models that sample completions and score given ones."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def load_engine(kind: str, model_path: str | Path, **options: Any) -> Engine:
     """Load a model into an engine.
 
     Args:
-        kind: "transformers" or "vllm".
+        kind: A key of `ENGINES`.
         model_path: A model folder or a hub id.
-        options: What the engine's `load` takes.
+        options: Of the engine's `load`.
 
     Raises:
         EngineError: The kind is unknown, or its package is not installed.

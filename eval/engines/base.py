@@ -1,4 +1,4 @@
-"""What every engine promises: token ids in, completions with log-probs out; and random draws apart from batching."""
+"""The interface of engines, and sampling whose random draws do not depend on batching."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 class EngineError(ValueError):
-    """A request or a model that an engine cannot serve, with what to change."""
+    """A request or a model that an engine cannot serve."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class Sampling:
     """How to sample.
 
     Attributes:
-        n: Completions per prompt, drawn from one prefill.
+        n: Completions per prompt.
         temperature: 0 is greedy decoding.
         top_p: Nucleus mass; 1 keeps the whole distribution.
-        max_tokens: Longest completion, in tokens, the stop token included.
+        max_tokens: Longest completion in tokens, the stop token included.
         seed: The same seed, prompt and settings give the same completions.
-        stop_token_ids: Ends a completion, in addition to the model's own end tokens.
+        stop_token_ids: End a completion, in addition to the model's own end tokens.
     """
 
     n: int = 1
@@ -53,19 +53,18 @@ class Sampling:
 
     @property
     def greedy(self) -> bool:
-        """Whether the most likely token is taken each time."""
+        """Whether decoding is greedy."""
         return self.temperature == 0
 
 
 @dataclass(frozen=True)
 class Completion:
-    """One answer of a model.
+    """One completion.
 
     Attributes:
-        text: Decoded answer without special tokens.
-        token_ids: Sampled ids; the last one is the stop token when `finish_reason` is "stop".
-        logprobs: Per token, in nats, under the model's own distribution (temperature 1, not truncated by
-            top_p), whatever the sampling was: so `score` of the same tokens gives the same numbers.
+        text: Without special tokens.
+        token_ids: Sampled ids; the last one is the stop token if `finish_reason` is "stop".
+        logprobs: Per token, in nats, at temperature 1 and top_p 1 whatever the sampling was, as `score` gives them.
         finish_reason: "stop" on a stop token, "length" at `max_tokens`.
     """
 
@@ -76,7 +75,7 @@ class Completion:
 
 
 class Engine(Protocol):
-    """A model that can be sampled and that can score given completions."""
+    """A model that samples completions and scores given ones."""
 
     name: str
     tokenizer: Any
@@ -90,12 +89,12 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Give back memory and worker processes."""
+        """Free memory and worker processes."""
         ...
 
 
 def decode(tokenizer: Any, rows: Sequence[tuple[int, ...]]) -> list[str]:
-    """Return the texts of token ids without special tokens; equal rows are decoded once."""
+    """Decode rows of token ids without special tokens, equal rows once."""
     distinct = list(dict.fromkeys(rows))
     texts = tokenizer.batch_decode(distinct, skip_special_tokens=True)
     table = dict(zip(distinct, texts, strict=True))
@@ -110,7 +109,7 @@ def _mix(z: np.ndarray) -> np.ndarray:
 
 
 def prompt_key(prompt: Sequence[int], repeat: int, seed: int) -> int:
-    """Return a 64-bit key of a prompt; `repeat` tells equal prompts of one request apart."""
+    """Return a 64-bit key of a prompt; `repeat` numbers equal prompts of one request."""
     material = np.asarray([seed, repeat, *prompt], dtype=np.int64).tobytes()
     return int.from_bytes(hashlib.blake2b(material, digest_size=8).digest(), "little")
 
@@ -123,7 +122,7 @@ def stream_keys(prompt_keys: Sequence[int], first_sample: int, samples: int) -> 
 
 
 def uniforms(keys: np.ndarray, step: int) -> np.ndarray:
-    """Return a number in [0, 1) for each stream at a decoding step; no state, so batches do not matter."""
+    """Return a number in [0, 1) for each stream at a decoding step, independent of batches."""
     bits = _mix(keys + np.asarray([step + 1], dtype=np.uint64) * _GOLDEN)
     return (bits >> np.uint64(40)).astype(np.float32) * np.float32(2**-24)
 
@@ -156,8 +155,8 @@ def _tempered(logprobs: torch.Tensor, temperature: float) -> torch.Tensor:
 def _invert(probabilities: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
     """Return the first token whose cumulative probability exceeds the draw, `[rows, 1]`.
 
-    Sums of blocks are searched first and one block afterwards: a cumulative sum runs one number at a time,
-    so a pass over the whole vocabulary would cost as much as a layer of a small model.
+    Searches the sums of blocks first, then one block: a cumulative sum is sequential, and over the whole vocabulary it
+    would cost as much as a layer of a small model.
     """
     import torch
 

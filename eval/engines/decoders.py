@@ -1,9 +1,9 @@
 """One decoding step after a prefill, for many completions of each prompt.
 
-`SharedPrefix` keeps the keys and values of a prompt once, however many completions it has, and attends to
-them with one matrix product per prompt (the decomposition of Hydragen, arXiv 2402.05099, without its
-separate kernels: both parts go through one softmax). `Expanded` copies the prompt's cache for every
-completion and works for whatever architecture `transformers` can generate with.
+`SharedPrefix` keeps one copy of a prompt's keys and values for all its completions and attends to it with one matrix
+product per prompt (the decomposition of Hydragen, arXiv 2402.05099, without its separate kernels: both parts go
+through one softmax). `Expanded` copies the prompt's cache for every completion and works for every architecture that
+`transformers` can generate with.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _FIRST_BLOCK = 32
 
 
 class Decoder(Protocol):
-    """The state of a batch after its prompts were read; rows are `[prompts, samples]` flattened."""
+    """The state of a batch after prefill; rows are `[prompts, samples]` flattened."""
 
     def step(self, tokens: torch.Tensor) -> torch.Tensor:
         """Append one token to each row (`[rows]`) and return the next logits, `[rows, vocabulary]`."""
         ...
 
     def select(self, prompts: torch.Tensor, rows: torch.Tensor) -> None:
-        """Keep these prompts and these rows; every kept prompt keeps the same number of rows."""
+        """Keep these prompts and rows, the same number of rows for every prompt."""
         ...
 
 
@@ -48,7 +48,7 @@ def make_decoder(model: Any, cache: Cache, mask: torch.Tensor, samples: int) -> 
 
 
 class Expanded:
-    """Every completion has its own copy of its prompt's cache."""
+    """Every completion has its own copy of the prompt's cache."""
 
     def __init__(self, model: Any, cache: Cache, mask: torch.Tensor, samples: int) -> None:
         # Unlike the other ways to choose rows, this one also knows the states of convolutions and linear attention.
@@ -80,7 +80,7 @@ class Expanded:
 
 
 class SharedPrefix:
-    """A prompt's keys and values are kept once and shared by its completions."""
+    """The completions of a prompt share its keys and values."""
 
     def __init__(self, model: Any, cache: Cache, mask: torch.Tensor, samples: int) -> None:
         AttentionInterface.register(_ATTENTION, _attend)
@@ -119,8 +119,8 @@ class SharedPrefix:
 class _SharedPrefixLayer(DynamicLayer):
     """Keys and values of one layer: the prompts' `[prompts, heads, tokens, width]`, and the completions'.
 
-    The completions' are `[prompts, heads, samples, capacity, width]`, so that queries, scores and weights
-    stay grouped by prompt and nothing large is ever transposed.
+    The completions' are `[prompts, heads, samples, capacity, width]`, so that queries, scores and weights stay grouped
+    by prompt and no large tensor is transposed.
     """
 
     def __init__(self, keys: torch.Tensor, values: torch.Tensor, bias: torch.Tensor, samples: int) -> None:
@@ -162,7 +162,7 @@ class _SharedPrefixLayer(DynamicLayer):
         return mixed.transpose(1, 2).reshape(rows, 1, query_heads, width)
 
     def select(self, prompts: torch.Tensor, rows: torch.Tensor) -> None:
-        """Keep some prompts and rows; the rows are named by their place in the flattened batch."""
+        """Keep some prompts and rows; rows are indices into the flattened batch."""
         self.prefix_keys, self.prefix_values = self.prefix_keys[prompts], self.prefix_values[prompts]
         self.bias = self.bias[prompts]
         samples = len(rows) // len(prompts)

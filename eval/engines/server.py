@@ -1,4 +1,4 @@
-"""An engine on a vLLM server that is already running (`vllm serve MODEL`), asked over HTTP with token ids."""
+"""An engine on a running vLLM server (`vllm serve MODEL`), over HTTP with token ids."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class ServerEngine:
     """Samples and scores with a vLLM server.
 
     Args:
-        model: Name under which the server serves it.
-        tokenizer: Its tokenizer, loaded here: prompts travel as token ids.
-        url: Where the server listens.
-        timeout_s: Longest wait for one request, seconds.
-        at_once: Prompts of one request.
+        model: Its name on the server.
+        tokenizer: Its tokenizer; prompts are sent as token ids.
+        url: Of the server.
+        timeout_s: Of one request, seconds.
+        at_once: Prompts per request.
     """
 
     name = "server"
@@ -55,7 +55,7 @@ class ServerEngine:
         return answers
 
     def score(self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]) -> list[list[float]]:
-        """See `Engine.score`. A server cannot score without also generating a token, which is thrown away."""
+        """See `Engine.score`. A server cannot score without generating a token, which is discarded."""
         joined = [[*prompt, *completion] for prompt, completion in zip(prompts, completions, strict=True)]
         scored: list[list[float]] = []
         for batch in self._batches(joined):
@@ -67,7 +67,7 @@ class ServerEngine:
         return scored
 
     def close(self) -> None:
-        """The server goes on."""
+        """Leave the server running."""
 
     def _batches(self, prompts: Sequence[Sequence[int]]) -> list[list[list[int]]]:
         return [

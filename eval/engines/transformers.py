@@ -1,4 +1,4 @@
-"""An engine on `transformers`: one prefill a prompt, a small decoding loop, no waste on finished rows."""
+"""An engine on `transformers`: one prefill per prompt, and a decoding loop that drops finished rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COMPACT_BELOW = 0.75
 
 @dataclass(frozen=True)
 class _Request:
-    """Some completions of one prompt that are decoded together."""
+    """Completions of one prompt that are decoded together."""
 
     index: int
     prompt: Sequence[int]
@@ -34,12 +34,12 @@ class TransformersEngine:
     """Samples and scores with a `transformers` causal language model.
 
     Args:
-        model: The model, on its device. It is put into evaluation mode while it is used and left as it was.
+        model: The model, on its device. It is in evaluation mode only while it is used.
         tokenizer: Its tokenizer.
-        batch_tokens: Tokens held at once: the sum of prompt and completion lengths of a batch's rows.
+        batch_tokens: Sum of prompt and completion lengths over the rows of a batch.
 
-    The random number of a token depends on the seed, the prompt, the sample and the position only, so the
-    completions do not depend on batching (up to rounding) nor on which other prompts are asked for.
+    The random number of a token depends only on seed, prompt, sample and position, so that completions depend neither
+    on batching (up to rounding) nor on the other prompts.
     """
 
     name = "transformers"
@@ -54,7 +54,7 @@ class TransformersEngine:
     def load(
         cls, path: str | Path, *, dtype: str = "auto", device: str | None = None, batch_tokens: int = 65_536
     ) -> TransformersEngine:
-        """Load a model folder or hub id; code in the repository of a model is never run."""
+        """Load a model folder or hub id; never runs code from its repository."""
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -75,7 +75,7 @@ class TransformersEngine:
         return answers
 
     def score(self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]) -> list[list[float]]:
-        """See `Engine.score`. Rows are padded on the right, where causal attention never looks."""
+        """See `Engine.score`. Rows are padded on the right, which causal attention ignores."""
         if any(len(prompt) == 0 for prompt in prompts):
             raise EngineError("engine: an empty prompt cannot be scored; give at least one token")
         scores: list[list[float]] = [[] for _ in prompts]
@@ -93,7 +93,7 @@ class TransformersEngine:
             torch.cuda.empty_cache()
 
     def _requests(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[_Request]:
-        """Cut a prompt's samples where they do not fit into one batch, the longest prompts first."""
+        """Split the samples of a prompt that do not fit into one batch; longest prompts first."""
         seen: Counter[tuple[int, ...]] = Counter()
         requests = []
         for index, prompt in enumerate(prompts):
@@ -110,7 +110,7 @@ class TransformersEngine:
         return min(self.batch_tokens // length, _LOGITS_AT_ONCE // self.model.config.vocab_size)
 
     def _decode(self, batch: list[_Request], sampling: Sampling) -> tuple[torch.Tensor, torch.Tensor]:
-        """Decode a batch; returns tokens and log-probs `[rows, steps]`, -1 after the end of a row."""
+        """Return tokens and log-probs `[rows, steps]`; tokens are -1 after the end of a row."""
         device = self.model.device
         samples = batch[0].samples
         ids, mask = _pad([r.prompt for r in batch], device, left=True)
@@ -161,7 +161,7 @@ class TransformersEngine:
 
 
 def stop_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Return the ids that end an answer, from the generation settings and the tokenizer."""
+    """Return the ids that end a completion, from generation settings and tokenizer."""
     declared = getattr(model.generation_config, "eos_token_id", None)
     ids = declared if isinstance(declared, list | tuple) else [declared]
     return frozenset(i for i in (*ids, tokenizer.eos_token_id) if i is not None)
@@ -175,7 +175,7 @@ def _loop(
     sampling: Sampling,
     samples: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Decode until every row has stopped; rows are dropped from the batch when enough of them have."""
+    """Decode until every row has stopped; stopped rows are dropped once they are enough."""
     device = logits.device
     tokens = torch.full((len(keys), sampling.max_tokens), -1, dtype=torch.long, device=device)
     logprobs = torch.zeros(len(keys), sampling.max_tokens, device=device)
@@ -201,11 +201,11 @@ def _loop(
 
 
 def _kept_rows(running: torch.Tensor, samples: int) -> tuple[torch.Tensor, torch.Tensor, int]:
-    """Choose the prompts with a running row, and for each as many rows as the fullest of them needs."""
+    """Choose the prompts with a running row, and the same number of rows for each: the largest number running."""
     grid = running.view(-1, samples)
     prompts = grid.any(-1).nonzero().squeeze(-1)
     most = int(grid.sum(-1).max())
-    # Running rows first, otherwise in order: a prompt with fewer is filled up with rows that have ended.
+    # Running rows first; prompts with fewer are filled up with stopped ones.
     order = (~grid[prompts]).to(torch.int8).argsort(dim=-1, stable=True)[:, :most]
     return prompts, (prompts[:, None] * samples + order).reshape(-1), most
 
@@ -213,7 +213,7 @@ def _kept_rows(running: torch.Tensor, samples: int) -> tuple[torch.Tensor, torch
 def _batches(
     requests: list[_Request], rows_that_fit: Callable[[int], int], sampling: Sampling
 ) -> Iterator[list[_Request]]:
-    """Group requests with equal sample counts, longest first, so that a batch's width is its first row's."""
+    """Group requests with equal sample counts, longest first: a batch is as wide as its first row."""
     batch: list[_Request] = []
     rows = 0
     for request in requests:
@@ -240,7 +240,7 @@ def _pad(rows: Sequence[Sequence[int]], device: torch.device, *, left: bool) -> 
 
 @contextmanager
 def _evaluating(model: Any) -> Iterator[None]:
-    """Put a model into evaluation mode and leave it as it was."""
+    """Evaluation mode, then the mode before."""
     was = model.training
     model.eval()
     try:

@@ -1,4 +1,4 @@
-"""An engine on vLLM: continuous batching, one request with n samples a prompt, prefixes cached."""
+"""An engine on vLLM."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .base import Completion, EngineError, Sampling, decode, prompt_key
 _QUIET_AND_IN_PROCESS = {
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_NO_USAGE_STATS": "1",
-    # The engine in a process of its own buys nothing for a batch job and outlives a parent that is killed.
+    # An engine in its own process gains nothing in a batch job, and outlives a parent that is killed.
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
 }
 _CPU = {
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
-    # By default vLLM binds its threads to cores of its own, which then fights with whatever else runs.
+    # By default vLLM pins its threads to cores, where they compete with other processes.
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     # Compiling takes longer than most evaluations on a CPU.
     "TORCH_COMPILE_DISABLE": "1",
@@ -31,7 +31,7 @@ class VllmEngine:
     Args:
         llm: A `vllm.LLM`.
 
-    Variables of the environment that a user has set win over the defaults chosen in `load`.
+    Environment variables that are already set take precedence over the defaults in `load`.
     """
 
     name = "vllm"
@@ -69,11 +69,11 @@ class VllmEngine:
             gpu_memory_utilization=gpu_memory_utilization,
             tensor_parallel_size=tensor_parallel_size,
             enable_prefix_caching=True,
-            # vLLM 0.31 rewinds a seeded generator after a part of a prompt, which a CPU generator cannot.
+            # vLLM 0.31 rewinds a seeded generator between chunks of a prompt, which a CPU generator does not support.
             enable_chunked_prefill=False if on_cpu else None,
             enforce_eager=on_cpu,
             logprobs_mode="raw_logprobs",
-            # Sampling is what the request says, never what a model's generation settings suggest.
+            # A model's generation settings do not change the sampling of a request.
             generation_config="vllm",
             trust_remote_code=False,
             disable_log_stats=True,
@@ -94,7 +94,7 @@ class VllmEngine:
         return [[_completion(next(texts), choice) for choice in output.outputs] for output in outputs]
 
     def score(self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]) -> list[list[float]]:
-        """See `Engine.score`. vLLM cannot score without also generating a token, which is thrown away."""
+        """See `Engine.score`. vLLM cannot score without generating a token, which is discarded."""
         from vllm import SamplingParams
 
         joined = [[*p, *c] for p, c in zip(prompts, completions, strict=True)]
@@ -106,7 +106,7 @@ class VllmEngine:
         ]
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         from vllm.distributed import cleanup_dist_env_and_memory
 
         self._llm = None

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from ...data.function_calling.check.row_view import DECISIONS
 from ..measure.statistics import Interval, paired_difference
-from ..show.record_tables import number, p_text, spread
-from ..show.tables import Grid
+from ..show.tables import Grid, number, p_text, spread
 from .call_rates import Report, Share, below_baselines, f1_scores
 from .cases import NO_DECISION
 

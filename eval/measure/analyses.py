@@ -1,7 +1,7 @@
-"""What a kind of reward has to say about a whole suite beyond Pass@k, kept as `analysis.json` beside the record.
+"""Analyses of suites beyond Pass@k, one for each kind of reward that has one; kept as `analysis.json` in the record.
 
-An analysis is made when a suite is evaluated, since only then its rows are at hand; tables, pages and boards are
-made from records alone. It is a module with the functions of `Analysis`, named in `ANALYSES` by kind of reward.
+An analysis is computed while its suite is evaluated, when the rows are loaded; tables, pages and boards read it from
+records. It is a module with the functions of `Analysis`, named in `ANALYSES`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ...data.cache import write_atomic
 from ...data.rows import Row
 from ...rewards.base import Reward
-from .labels import record_labels, suite_labels
-from .problems import Problem
-from .records import Record
-from .samples import RecordError
+from .problems import Problem, RecordError
+from .records import Record, record_labels, suite_labels
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -41,9 +39,9 @@ class Analysed:
     """One model's analysis of one suite.
 
     Attributes:
-        model: Its name.
+        model: Its label.
         colour: Index of its colour in charts.
-        data: What `Analysis.analyse` returned.
+        data: The result of `Analysis.analyse`, or what `keep_analysis` was given.
     """
 
     model: str
@@ -52,22 +50,22 @@ class Analysed:
 
 
 class Analysis(Protocol):
-    """An analysis; data are plain, for JSON.
+    """An analysis; its data are plain, for JSON. That of prompt compression is measured by its own command."""
 
-    One of a kind of reward also has `analyse(rows, problems, reward)`, which returns the data of a suite; problems are
-    in the order of the rows. Prompt compression has its own command, which measures the data itself.
-    """
+    def analyse(self, rows: Sequence[Row], problems: Sequence[Problem], reward: Reward) -> Any:
+        """Return the data of a suite; problems are in the order of the rows."""
+        ...
 
     def tables(self, suites: Mapping[str, Sequence[Analysed]]) -> list[Table]:
-        """Return what the terminal shows; the first model of a suite is the one that is compared with."""
+        """Return tables for the terminal; each suite's other models are compared with its first."""
         ...
 
     def section(self, suite: str, entries: Sequence[Analysed]) -> str:
-        """Return HTML for the board, with every text escaped."""
+        """Return escaped HTML for the board."""
         ...
 
     def write_page(self, suites: Mapping[str, Sequence[Analysed]], out: Path) -> Path:
-        """Write a page into a folder and return its path."""
+        """Write a page and return its path."""
         ...
 
 
@@ -80,24 +78,22 @@ def find_analysis(settings: Settings) -> Analysis | None:
 def write_analysis(
     folder: Path, settings: Settings, rows: Sequence[Row], problems: Sequence[Problem], reward: Reward
 ) -> Path | None:
-    """Analyse a suite, if there is an analysis for its reward, and return the path of the file."""
+    """Analyse a suite, if there is an analysis for its reward, and return the file's path."""
     analysis = find_analysis(settings)
-    if analysis is None:
-        return None
-    return keep_analysis(folder, settings, analysis.analyse(rows, problems, reward))  # type: ignore[attr-defined]
+    return None if analysis is None else keep_analysis(folder, settings, analysis.analyse(rows, problems, reward))
 
 
 def keep_analysis(folder: Path, settings: Settings, data: Any) -> Path:
-    """Write an analysis beside its record and return the path of the file."""
+    """Write the data of an analysis into its record and return the file's path."""
     content = {"settings_hash": settings.hash, "data": data}
     return write_atomic(folder / ANALYSIS_FILE, json.dumps(content, ensure_ascii=False) + "\n")
 
 
 def read_analysis(folder: Path, settings: Settings) -> Any | None:
-    """Return the data of a record's analysis; None if its reward has none or it was not made.
+    """Return the data of a record's analysis; None if there is none.
 
     Raises:
-        RecordError: The file is broken, or of other answers.
+        RecordError: The file is broken, or of other samples.
     """
     path = folder / ANALYSIS_FILE
     if find_analysis(settings) is None or not path.exists():
@@ -113,7 +109,7 @@ def read_analysis(folder: Path, settings: Settings) -> Any | None:
 
 
 def lacks_analysis(folder: Path, settings: Settings) -> bool:
-    """Whether there is an analysis for this reward and the folder does not hold it."""
+    """Whether there is an analysis for this reward but no readable one in the folder."""
     try:
         return find_analysis(settings) is not None and read_analysis(folder, settings) is None
     except RecordError:
@@ -121,7 +117,7 @@ def lacks_analysis(folder: Path, settings: Settings) -> bool:
 
 
 def analysed(records: Sequence[Record]) -> list[tuple[Analysis, dict[str, list[Analysed]]]]:
-    """Return every analysis that some records have, each with its data by suite, in the order of the records."""
+    """Return the analyses of records with their data by suite, in the order of the records."""
     found: dict[str, dict[str, list[Analysed]]] = defaultdict(lambda: defaultdict(list))
     labels, suites = record_labels(records), suite_labels(records)
     colours = {label: number % 8 for number, label in enumerate(dict.fromkeys(labels.values()))}
@@ -134,7 +130,7 @@ def analysed(records: Sequence[Record]) -> list[tuple[Analysis, dict[str, list[A
 
 
 def show_analyses(records: Sequence[Record], out: str, console: Console) -> None:
-    """Print what analyses say of records, the one that is compared with first, and write their pages."""
+    """Print the analyses of records and write their pages; the first record of a suite is compared with."""
     for analysis, suites in analysed(records):
         for table in analysis.tables(suites):
             console.print(table)

@@ -9,11 +9,54 @@ from itertools import combinations
 from math import isfinite
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .diversity import KeepExplore, keep_explore
 from .metrics import per_problem
 from .problems import Problem, clusters_of
-from .statistics import Interval, holm, minimum_detectable_difference, paired_difference
+from .statistics import (
+    Clusters,
+    Interval,
+    StatisticsError,
+    bounded_mean,
+    holm,
+    minimum_detectable_difference,
+    paired_difference,
+)
+
+
+@dataclass(frozen=True)
+class KeepExplore:
+    """Shares with intervals over problems, None where there is no problem of the kind.
+
+    Attributes:
+        keep: Of what the base solves, the share still solved.
+        explore: Of what the base does not solve, the share newly solved.
+        base_solved: Expected number of problems the base solves.
+        problems: Number of problems.
+    """
+
+    keep: Interval | None
+    explore: Interval | None
+    base_solved: float
+    problems: int
+
+
+def keep_explore(base_solved: ArrayLike, solved: ArrayLike, clusters: Clusters = None) -> KeepExplore:
+    """Compare what two models solve of the same problems.
+
+    Args:
+        base_solved: Per problem, whether the base solves it, or the probability that it does (its Pass@k).
+        solved: The same for the other model.
+        clusters: Label of each problem's group.
+
+    Probabilities give expected shares, sum(base * new) / sum(base), which do not depend on the luck of one
+    draw of k samples; the two models' samples must be independent of each other.
+    """
+    base, new = np.asarray(base_solved, dtype=np.float64), np.asarray(solved, dtype=np.float64)
+    if base.shape != new.shape:
+        raise StatisticsError(f"keep/explore: {base.shape} and {new.shape} are not the same problems")
+    keep, explore = (bounded_mean(new, clusters, w) if w.sum() > 0 else None for w in (base, 1 - base))
+    return KeepExplore(keep, explore, float(base.sum()), len(base))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Ask a model every question n times, judge the answers, and keep what was said."""
+"""Samples n completions of every problem, judges them, and logs what is done."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import json
 import os
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from ...data.chat.renderer import render_prompts
 from ...data.rows import Row
 from ...rewards.base import Reward, Verdict
 from ..engines.base import Completion, Engine, Sampling
 from .metrics import Metric, measure
-from .problems import Answer, Problem, Unjudged
+from .problems import Answer, Problem, SampleLog, Unjudged
 
 _SAMPLES_AT_ONCE = 2_048
 _REFERENCE_CHARACTERS = 2_000
@@ -27,33 +26,17 @@ class EvaluationError(ValueError):
     """An evaluation that cannot be done as asked."""
 
 
-class ProblemLog(Protocol):
-    """Where finished problems go, so that an interrupted evaluation goes on where it stopped."""
-
-    def read(self) -> list[Problem]:
-        """Return the problems that are done."""
-        ...
-
-    def rewrite(self, problems: Sequence[Problem]) -> None:
-        """Keep exactly these."""
-        ...
-
-    def append(self, problems: Sequence[Problem]) -> None:
-        """Keep some more."""
-        ...
-
-
 @dataclass(frozen=True)
 class Evaluation:
     """One model on one suite.
 
     Attributes:
         problems: In the order of the rows.
-        sampling: How the answers were drawn.
-        ks: Of Pass@k.
-        seconds: Wall time of "generate" and "reward", of the problems done in this process.
+        sampling: How the samples were drawn.
+        ks: The k of Pass@k.
+        seconds: Wall time of "generate" and "reward" in this process.
         resumed: Problems taken from an earlier, interrupted run.
-        kl: Divergences from a reference, if they were measured; see `reference.reference_kl`.
+        kl: Divergences from a reference, if measured; see `metrics.reference_kl`.
     """
 
     problems: tuple[Problem, ...]
@@ -65,7 +48,7 @@ class Evaluation:
 
     @property
     def unjudged(self) -> Unjudged:
-        """The answers without a verdict."""
+        """The samples that could not be judged."""
         return Unjudged.of(self.problems, self.ks)
 
     def metrics(self) -> dict[str, Metric]:
@@ -82,34 +65,35 @@ def evaluate(
     *,
     greedy: bool = True,
     longest: int | None = None,
-    log: ProblemLog | None = None,
+    log: SampleLog | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Evaluate a model.
 
     Args:
-        rows: Questions, with the columns that the reward needs; a column `cluster` names what a question shares with
-            others, and then intervals are over clusters.
-        reward: The judge. An answer is correct when its value is the top of the reward's range; a value of
-            None takes the sample out of n for its problem and is counted by outcome.
+        rows: Problems, with the columns that the reward needs; where a column `cluster` names what a problem shares
+            with others, intervals are over clusters.
+        reward: A completion is correct when its value is the top of the reward's range; a value of None takes the
+            sample out of n for its problem and is counted by outcome.
         engine: The model.
-        sampling: How answers are drawn.
-        ks: Of Pass@k; none may be larger than `sampling.n`.
-        greedy: Also take one greedy answer per problem.
-        longest: Tokens of a prompt at most; a longer one loses its beginning.
-        log: Keeps finished problems.
-        progress: Called with the number of problems that were just finished.
+        sampling: How samples are drawn.
+        ks: The k of Pass@k; none may be larger than `sampling.n`.
+        greedy: Also take one greedy completion per problem.
+        longest: Longest prompt, in tokens; the beginning of a longer one is cut off.
+        log: Keeps finished problems, so that an interrupted evaluation continues where it stopped.
+        progress: Called with the number of problems just finished.
 
     Raises:
         EvaluationError: There are no rows, a k is larger than n, or nothing could be judged.
     """
     _check(rows, sampling, ks)
-    done = _taken_up(log, rows, sampling.n) if log else {}
+    done = _resumed(log, rows, sampling.n) if log else {}
     if progress and done:
         progress(len(done))
     pending = [row for row in rows if row["id"] not in done]
     seconds: defaultdict[str, float] = defaultdict(float)
-    for chunk in _chunks(pending, max(1, _SAMPLES_AT_ONCE // sampling.n)):
+    size = max(1, _SAMPLES_AT_ONCE // sampling.n)
+    for chunk in (pending[start : start + size] for start in range(0, len(pending), size)):
         problems = _answer_and_judge(chunk, reward, engine, sampling, greedy, longest, seconds)
         done.update((p.id, p) for p in problems)
         if len(done) >= min(len(rows), _ROWS_TO_JUDGE):
@@ -143,14 +127,11 @@ def judge(
     }
     problems = []
     for index, row in enumerate(rows):
-        answers = tuple(
-            _answer(completion, count, reward, *judged[index, completion.text])
-            for completion, count in _distinct(sampled[index])
-        )
+        answers = tuple(_answer(c, n, reward, *judged[index, c.text]) for c, n in _distinct(sampled[index]))
         best = [_answer(c, 1, reward, *judged[index, c.text]) for c in greedy[index]]
+        cluster = None if row.get("cluster") is None else str(row["cluster"])
         shown = _question(row), _reference(row, reward)
-        greedy_answer = best[0] if best else None
-        problems.append(Problem(row["id"], row["task"], *shown, answers, greedy_answer, _cluster(row)))
+        problems.append(Problem(row["id"], row["task"], *shown, answers, best[0] if best else None, cluster))
     return problems
 
 
@@ -165,13 +146,13 @@ def _check(rows: Sequence[Row], sampling: Sampling, ks: Sequence[int]) -> None:
 
 
 def is_complete(problems: Sequence[Problem], rows: Sequence[Row], n: int) -> bool:
-    """Whether every row has its problem, once, with all its samples, and no other row has."""
+    """Whether there is exactly one problem with all its samples for every row, and no other."""
     asked = {row["id"] for row in rows}
     return len(problems) == len(asked) == len({p.id for p in problems} & asked) and all(p.drawn == n for p in problems)
 
 
-def _taken_up(log: ProblemLog, rows: Sequence[Row], n: int) -> dict[str, Problem]:
-    """The whole problems of these rows that are on file, by id; others, and those without a verdict, are taken off."""
+def _resumed(log: SampleLog, rows: Sequence[Row], n: int) -> dict[str, Problem]:
+    """The complete, judged problems of these rows in the log, by id; all others are removed from it."""
     asked, found = {row["id"] for row in rows}, log.read()
     done = {p.id: p for p in reversed(found) if p.id in asked and p.drawn == n and p.n}
     if len(done) < len(found):
@@ -197,7 +178,7 @@ def _answer_and_judge(
     longest: int | None,
     seconds: defaultdict[str, float],
 ) -> list[Problem]:
-    """Return the problems of some rows; the time it took is added to `seconds`."""
+    """Return the problems of some rows; adds the time taken to `seconds`."""
     started = time.perf_counter()
     prompts = render_prompts(rows, engine.tokenizer, longest=longest)
     sampled = engine.generate(prompts, sampling)
@@ -248,13 +229,8 @@ def _question(row: Row) -> str:
     return asked[-1] if asked else ""
 
 
-def _cluster(row: Row) -> str | None:
-    cluster = row.get("cluster")
-    return None if cluster is None else str(cluster)
-
-
 def _reference(row: Row, reward: Reward) -> dict[str, str]:
-    """Return what the judge compared with; of a path only its last part, which says enough."""
+    """The columns that the reward compares with; of an absolute path only its last part."""
     shown = {}
     for column in reward.columns:
         value = row.get(column)
@@ -263,8 +239,3 @@ def _reference(row: Row, reward: Reward) -> dict[str, str]:
         elif value is not None:
             shown[column] = json.dumps(value)[:_REFERENCE_CHARACTERS]
     return shown
-
-
-def _chunks(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]

@@ -1,12 +1,10 @@
-"""Many looks at one holdout: Thresholdout, which answers from the holdout only as often as a budget allows.
+"""Thresholdout: a holdout that can be queried many times without being overfitted.
 
-Dwork, Feldman, Hardt, Pitassi, Reingold and Roth 2015 (Science 349:636; arXiv 1506.02629, figure 1). Each question is a
-mean, asked of a development set and of the holdout. Where the two agree within a noisy threshold the answer is that of
-the development set and says nothing new of the holdout; where they do not, it is the holdout's with noise, and one of
-the budget is spent. Choosing among models by such answers does not fit the holdout.
+Dwork, Feldman, Hardt, Pitassi, Reingold and Roth 2015 (Science 349:636; arXiv 1506.02629, figure 1). A query is a mean,
+over a development set and over the holdout. If the two agree within a noisy threshold, the answer is the development
+set's and reveals nothing about the holdout; otherwise it is the holdout's with noise, and the budget shrinks by one.
 
-We differ in what is kept: the state lies in a file, since looks are days apart, and an equal question gets its old
-answer again without another draw.
+We differ in that the state is kept in a file, since queries are days apart, and a repeated query gets its old answer.
 """
 
 from __future__ import annotations
@@ -21,16 +19,16 @@ from ...data.cache import write_atomic
 
 
 class HoldoutError(ValueError):
-    """A holdout that may not be asked, or a state that is not its own."""
+    """A holdout that may not be queried, or whose state does not fit."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """One answer.
+    """The answer to a query.
 
     Attributes:
-        value: What may be known.
-        overfit: Whether development set and holdout disagreed, so that the budget was touched.
+        value: The mean that may be reported.
+        overfit: Whether development set and holdout disagreed.
         budget: Disagreements left.
     """
 
@@ -44,14 +42,14 @@ class Thresholdout:
     """A guard of one holdout.
 
     Attributes:
-        threshold: Difference of the two means that is let pass, in the unit of the question.
+        threshold: Difference of the two means that counts as agreement.
         noise: Scale of the Laplace noise; the paper uses a quarter of the threshold.
         budget: Disagreements that may be answered.
-        seed: Of the noise. Who knows it can undo the noise: it guards against accident, not against malice.
+        seed: Of the noise. Whoever knows it can remove the noise: this prevents accidents, not malice.
         spent: Disagreements answered.
         draws: Noise terms drawn.
-        margin: Noise on the threshold, renewed with every disagreement; None before the first question.
-        answers: By question.
+        margin: Noise on the threshold, redrawn after every disagreement; None before the first query.
+        answers: By query.
     """
 
     threshold: float = 0.04
@@ -70,10 +68,10 @@ class Thresholdout:
             )
 
     def ask(self, question: str, development: float, holdout: float) -> Look:
-        """Return what may be known of a mean.
+        """Answer a query.
 
         Args:
-            question: Names it; asked again it has the same answer.
+            question: Its name; the same name gets the same answer again.
             development: The mean on the development set.
             holdout: The mean on the holdout.
 
@@ -100,20 +98,20 @@ class Thresholdout:
         return holdout + self._laplace(1), True
 
     def _laplace(self, times: float) -> float:
-        """Return the next noise term: each depends on the seed and on its number alone, so that a file goes on."""
+        """The next noise term; it depends only on the seed and its number, so that a stored state can continue."""
         self.draws += 1
         return float(np.random.default_rng([self.seed, self.draws]).laplace(0.0, times * self.noise))
 
     def write(self, path: Path) -> Path:
-        """Keep the state."""
+        """Write the state."""
         return write_atomic(path, json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod
     def read(cls, path: Path, threshold: float, noise: float, budget: int, seed: int) -> Thresholdout:
-        """Return the guard of a file, or a new one where there is no file.
+        """Read the state from a file, or start a new one if there is none.
 
         Raises:
-            HoldoutError: The file is broken, or of other settings: a state cannot be bargained with.
+            HoldoutError: The file is broken, or has other settings.
         """
         fresh = cls(threshold, noise, budget, seed)
         if not path.exists():

@@ -1,20 +1,32 @@
-"""From answers to numbers: one value per problem and metric, then means with intervals over problems."""
+"""Metrics of a suite: one value per problem, then means with intervals over problems.
+
+Pass@k, reward, variety, length and outcomes come from the samples; divergences from a reference need samples of their
+own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data.chat.renderer import render_prompts
+from ...data.rows import Row
 from ...rewards.base import OUTCOMES
-from .diversity import entropy
+from ..engines.base import Sampling
 from .problems import Answer, Problem, clusters_of
-from .statistics import Interval, bounded_mean, pass_at_k
+from .statistics import Interval, bounded_mean, mean, pass_at_k
+
+if TYPE_CHECKING:
+    from ..engines.base import Engine
 
 Unit = Literal["proportion", "reward", "solutions", "nats", "tokens"]
+MODEL_REFERENCE = "kl/model_reference"
+REFERENCE_MODEL = "kl/reference_model"
+KL_METRICS = (MODEL_REFERENCE, REFERENCE_MODEL)
 
 
 @dataclass(frozen=True)
@@ -89,6 +101,15 @@ def bounds_of(name: str, values: NDArray[np.float64], problems: Sequence[Problem
     return 0.0, 2 * float(values.max()) or 1.0
 
 
+def entropy(counts: Iterable[float]) -> float:
+    """Return the plug-in entropy of counts, in nats; 0 for no counts."""
+    positive = np.asarray([c for c in counts if c > 0], dtype=np.float64)
+    if positive.size == 0:
+        return 0.0
+    shares = positive / positive.sum()
+    return float(max(0.0, -(shares * np.log(shares)).sum()))
+
+
 def units(clusters: int | None) -> str:
     """Say what an interval is over."""
     return "problems" if clusters is None else f"{clusters} cluster{'s' if clusters != 1 else ''} of problems"
@@ -103,6 +124,51 @@ def unit_of(name: str) -> Unit:
         "tokens": "tokens",
     }
     return others.get(name, "proportion")
+
+
+def reference_kl(
+    rows: Sequence[Row],
+    model: Engine,
+    reference: Engine,
+    samples: int,
+    max_tokens: int,
+    seed: int,
+    longest: int | None = None,
+) -> dict[str, Metric]:
+    """Estimate KL(model || reference) and KL(reference || model), in nats per completion, with intervals over prompts.
+
+    The first is large where the model writes what the reference would not, the second where the model no longer writes
+    what the reference does. Each is the mean log-ratio of completions drawn at temperature 1 and top_p 1, which makes
+    it unbiased. Both models score the completions, so that rounding differences between generation and scoring, and
+    between engines, cancel.
+
+    Args:
+        rows: Problems, rendered with the model's chat template.
+        model: The model that is evaluated.
+        reference: Another one with the same vocabulary. The same engine gives exactly 0, without any work.
+        samples: Completions per problem and direction.
+        max_tokens: Longest completion; the divergence covers what is written up to there.
+        seed: Of the samples.
+        longest: Tokens that prompts are cut to on their left, or None.
+    """
+    if model is reference:
+        return {name: Metric(name, "nats", Interval(0.0, 0.0, 0.0, 0.95), len(rows)) for name in KL_METRICS}
+    prompts = render_prompts(rows, model.tokenizer, longest=longest)
+    sampling = Sampling(samples, max_tokens=max_tokens, seed=seed)
+    given = [prompt for prompt in prompts for _ in range(samples)]
+    metrics = {}
+    for name, sampler, other in ((MODEL_REFERENCE, model, reference), (REFERENCE_MODEL, reference, model)):
+        ids = [c.token_ids for completions in sampler.generate(prompts, sampling) for c in completions]
+        scored = zip(sampler.score(given, ids), other.score(given, ids), strict=True)
+        ratios = np.array([sum(own) - sum(theirs) for own, theirs in scored]).reshape(len(prompts), samples)
+        metrics[name] = Metric(name, "nats", mean(ratios.mean(1)), len(prompts))
+    return metrics
+
+
+def spread_rows(rows: Sequence[Row], count: int) -> list[Row]:
+    """Return at most so many rows, evenly spread: neighbours often share a database or a template."""
+    count = min(count, len(rows))
+    return [rows[i * len(rows) // count] for i in range(count)]
 
 
 def _pass_at(n: NDArray[np.int64], correct: NDArray[np.int64], k: int) -> NDArray[np.float64]:

@@ -1,13 +1,15 @@
-"""One evaluation as a folder: `record.json` in the format of Every Eval Ever 0.3.0, and `samples.jsonl`.
+"""Records: the folders of evaluations, with `record.json` in the format of Every Eval Ever 0.3.0 and `samples.jsonl`.
 
-The format (arXiv 2606.14516) has a closed top level and wants strings for additional details, so our settings
-are one JSON string under `eval_library.additional_details`.
+The format (arXiv 2606.14516) has a closed top level and wants strings for additional details, so our settings are one
+JSON string under `eval_library.additional_details`. `record_labels` and `suite_labels` name records that are shown
+together, so that different settings never share a name.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from math import inf
@@ -16,33 +18,29 @@ from typing import Any
 
 from ...data.cache import write_atomic
 from ...data.version import __version__
-from ..engines.base import Sampling
 from .evaluate import Evaluation
-from .metrics import Metric, Unit
-from .problems import Problem, Unjudged
-from .reference import KL_METRICS
-from .samples import SAMPLES_FILE, RecordError, read_samples
-from .settings import Settings
+from .metrics import KL_METRICS, Metric
+from .problems import SAMPLES_FILE, Problem, RecordError, Unjudged, read_samples
+from .settings import Settings, sha256_of
 from .statistics import Interval
 
 RECORD_FILE = "record.json"
 SCHEMA_VERSION = "0.3.0"
-_UPPER: dict[Unit, float | str] = {"proportion": 1.0}
 _LOWER_IS_BETTER = frozenset({"tokens", "truncated", *KL_METRICS})
 
 
 @dataclass(frozen=True)
 class Record:
-    """A record as it lies on disk.
+    """A record on disk.
 
     Attributes:
-        folder: Where it lies.
+        folder: Its folder.
         settings: What it was made with.
-        ks: Of Pass@k.
-        metrics: With intervals.
+        ks: The k of Pass@k.
+        metrics: By name.
         seconds: Wall time by phase.
-        created: When, ISO 8601.
-        unjudged: Answers without a verdict; None in a record of an older version.
+        created: ISO 8601.
+        unjudged: Samples that could not be judged; None in a record of an older version.
     """
 
     folder: Path
@@ -54,7 +52,7 @@ class Record:
     unjudged: Unjudged | None = None
 
     def problems(self) -> list[Problem]:
-        """Read the answers."""
+        """Read the samples."""
         return read_samples(self.folder / SAMPLES_FILE, self.settings.hash)
 
 
@@ -118,6 +116,15 @@ def read_record(folder: Path) -> Record:
         ) from error
 
 
+def find_record(folder: Path, settings: Settings) -> Record | None:
+    """Return the record of a folder if it has settings with the same hash."""
+    try:
+        record = read_record(folder)
+    except RecordError:
+        return None
+    return record if record.settings.hash == settings.hash else None
+
+
 def list_records(root: Path) -> list[Path]:
     """Return the record folders at or below a folder, in order of their names."""
     return sorted(path.parent for path in Path(root).rglob(RECORD_FILE))
@@ -127,7 +134,7 @@ def find_records(roots: Iterable[Path]) -> list[Path]:
     """Return the record folders at or below several folders, each once.
 
     Raises:
-        RecordError: One of them holds none.
+        RecordError: There is none at or below one of them.
     """
     found: dict[Path, Path] = {}
     for root in roots:
@@ -138,26 +145,63 @@ def find_records(roots: Iterable[Path]) -> list[Path]:
     return list(found.values())
 
 
+def record_labels(records: Iterable[Record]) -> dict[str, str]:
+    """Label every record, by its folder: its model's name, and the settings that tell it from others of that name.
+
+    Records of one evaluation share a label even where its suites are sampled differently. Records of different
+    evaluations share one only if all their settings are equal and no suite occurs twice.
+    """
+    records = list(records)
+    labels: dict[str, str] = {}
+    suites = suite_labels(records)
+    for name, group in _grouped(records, lambda r: r.settings.model_name).items():
+        parts = _differences(group, _evaluation, _answering)
+        twice = Counter((parts[str(r.folder)], suites[str(r.folder)]) for r in group)
+        if max(twice.values()) > 1:
+            parts = _differences(group, _evaluation, lambda r: _answering(r) | {"in": _evaluation(r)})
+        labels |= {folder: f"{name} ({part})" if part else name for folder, part in parts.items()}
+    return labels
+
+
+def suite_labels(records: Iterable[Record]) -> dict[str, str]:
+    """Label every record's suite, by its folder; suites of one name differ in their labels if rows or rewards do."""
+    labels: dict[str, str] = {}
+    for name, group in _grouped(records, lambda r: r.settings.suite).items():
+        parts = _differences(group, lambda r: str(r.folder), _asked)
+        labels |= {folder: f"{name} ({part})" if part else name for folder, part in parts.items()}
+    return labels
+
+
+def differing(records: Iterable[Record]) -> list[str]:
+    """Return the settings other than the model's that affect completions and differ between records."""
+    found = [_answering(record) for record in records]
+    own = ("revision", "weights")
+    return [name for name in found[0] if name not in own and len({one[name] for one in found}) > 1] if found else []
+
+
 def _model_info(settings: Settings) -> dict[str, Any]:
-    details = {
-        "deployment_type": "self_deployed",
-        "model_availability": "open_weights",
-        "dtype": settings.dtype,
-        "revision": settings.revision or "",
-        "fingerprint": settings.model_fingerprint or "",
-    }
-    engine = {"name": settings.engine, "version": settings.engine_version}
     return {
         "name": settings.model_name,
         "id": settings.model,
-        "inference_engine": engine,
-        "additional_details": details,
+        "inference_engine": {"name": settings.engine, "version": settings.engine_version},
+        "additional_details": {
+            "deployment_type": "self_deployed",
+            "model_availability": "open_weights",
+            "dtype": settings.dtype,
+            "revision": settings.revision or "",
+            "fingerprint": settings.model_fingerprint or "",
+        },
     }
 
 
 def _result(identity: str, metric: Metric, settings: Settings) -> dict[str, Any]:
     name, _, k = metric.name.partition("@")
-    sampling = _drawn(metric, settings)
+    sampling, kl = settings.sampling, settings.kl if metric.name in KL_METRICS else None
+    parameters: dict[str, Any] = {"k": int(k), "n": sampling.n} if k else {}
+    if metric.name == "greedy":
+        sampling = replace(sampling, n=1, temperature=0.0, top_p=1.0)
+    elif kl is not None:
+        sampling, parameters = replace(sampling, n=kl.samples, temperature=1.0, top_p=1.0), {"reference": kl.model}
     return {
         "evaluation_result_id": f"{identity}/{metric.name}",
         "evaluation_name": settings.suite,
@@ -170,12 +214,12 @@ def _result(identity: str, metric: Metric, settings: Settings) -> dict[str, Any]
             "metric_id": "pass_at_k" if k else metric.name,
             "metric_name": metric.name,
             "metric_unit": metric.unit,
-            "metric_parameters": _parameters(metric, settings),
+            "metric_parameters": parameters,
             "lower_is_better": name in _LOWER_IS_BETTER or (name.startswith("outcome/") and name != "outcome/correct"),
             "score_type": "continuous",
             # An estimate of a small divergence may fall below 0.
             "min_score": "-Infinity" if metric.unit == "reward" or name in KL_METRICS else 0.0,
-            "max_score": _UPPER.get(metric.unit, "Infinity"),
+            "max_score": 1.0 if metric.unit == "proportion" else "Infinity",
         },
         "score_details": _score(metric),
         "generation_config": {
@@ -191,22 +235,6 @@ def _result(identity: str, metric: Metric, settings: Settings) -> dict[str, Any]
             },
         },
     }
-
-
-def _parameters(metric: Metric, settings: Settings) -> dict[str, Any]:
-    if metric.name in KL_METRICS and settings.kl is not None:
-        return {"reference": settings.kl.model}
-    _, _, k = metric.name.partition("@")
-    return {"k": int(k), "n": settings.sampling.n} if k else {}
-
-
-def _drawn(metric: Metric, settings: Settings) -> Sampling:
-    """Return how the answers of a metric were drawn."""
-    if metric.name == "greedy":
-        return replace(settings.sampling, n=1, temperature=0.0, top_p=1.0)
-    if metric.name in KL_METRICS and settings.kl is not None:
-        return replace(settings.sampling, n=settings.kl.samples, temperature=1.0, top_p=1.0)
-    return settings.sampling
 
 
 def _score(metric: Metric) -> dict[str, Any]:
@@ -240,3 +268,47 @@ def _metric(result: Mapping[str, Any]) -> Metric:
     interval = Interval(score["score"], *ends, refused=details.get("no_interval", ""))
     groups = int(details["clusters"]) if "clusters" in details else None
     return Metric(config["metric_name"], config["metric_unit"], interval, uncertainty["num_samples"], groups)
+
+
+def _grouped(records: Iterable[Record], key: Callable[[Record], str]) -> dict[str, list[Record]]:
+    groups: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        groups[key(record)].append(record)
+    return groups
+
+
+def _differences(
+    records: Sequence[Record], key: Callable[[Record], str], settings: Callable[[Record], dict[str, Hashable]]
+) -> dict[str, str]:
+    """By folder, the settings in which the record's group, by `key`, differs from other groups; empty if in none."""
+    found = {group: [settings(r) for r in own] for group, own in _grouped(records, key).items()}
+    texts = {
+        group: {name: "/".join(sorted({str(one[name]) for one in own})) for name in own[0]}
+        for group, own in found.items()
+    }
+    differing = [name for name in next(iter(texts.values())) if len({own[name] for own in texts.values()}) > 1]
+    return {str(r.folder): ", ".join(f"{name} {texts[key(r)][name]}" for name in differing) for r in records}
+
+
+def _evaluation(record: Record) -> str:
+    """The folder of the evaluation that a record belongs to; `quince eval` writes a folder per suite into it."""
+    return str(record.folder.parent if record.folder.name == record.settings.suite else record.folder)
+
+
+def _answering(record: Record) -> dict[str, Hashable]:
+    """Everything that affects the completions."""
+    own = record.settings
+    return {
+        "revision": own.revision,
+        "weights": (own.model_fingerprint or own.model)[:8],
+        "dtype": own.dtype,
+        "engine": f"{own.engine} {own.engine_version}",
+        "template": own.template_sha256[:6],
+        "prompts cut to": own.longest,
+        **{name.replace("_", " "): value for name, value in asdict(own.sampling).items()},
+    }
+
+
+def _asked(record: Record) -> dict[str, Hashable]:
+    """The rows and how they are judged."""
+    return {"rows": record.settings.rows_sha256[:6], "reward": sha256_of(record.settings.reward)[:6]}

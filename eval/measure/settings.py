@@ -1,4 +1,4 @@
-"""What an evaluation was made with; its hash decides whether two sets of answers may be put together."""
+"""The settings of an evaluation; only samples of equal hashes may be put together."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ..engines.base import Sampling
 
 @dataclass(frozen=True)
 class KlSettings:
-    """What the divergence of an evaluation is measured against, and how well.
+    """How divergences from a reference are measured.
 
     Attributes:
         model: Path or hub id of the reference.
         revision: Of the hub repository.
         model_fingerprint: Of the weights.
         dtype: Of the weights.
-        prompts: Questions at most.
-        samples: Completions per question and direction.
+        prompts: Most problems.
+        samples: Completions per problem and direction.
     """
 
     model: str
@@ -33,29 +33,29 @@ class KlSettings:
 
     @property
     def model_name(self) -> str:
-        """The reference's name for people."""
+        """Short name of the reference."""
         return model_name(self.model)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides the answers of an evaluation, and what they were made on.
+    """Everything that affects the samples of an evaluation, and where they were made.
 
     Attributes:
         suite: Name of the suite.
-        model: Path or hub id, as the recipe says it.
+        model: Path or hub id, as in the recipe.
         revision: Of the hub repository.
-        model_fingerprint: Of the weights, so that a folder trained again is another model.
+        model_fingerprint: Of the weights, so that a retrained folder is another model.
         dtype: Of the weights.
         engine: "transformers" or "vllm".
         engine_version: Of that package.
-        sampling: How answers are drawn.
-        reward: Kind and options of the judge.
-        data: The sources, as the recipe says them.
+        sampling: How samples are drawn.
+        reward: Kind and options.
+        data: The sources, as in the recipe.
         rows_sha256: Of the rows themselves.
         template_sha256: Of the tokenizer's chat template.
-        kl: Of the divergence from a reference, which needs samples of its own and changes no answer.
-        made_on: Versions, hardware and commit: recorded, not decisive.
+        kl: Of the divergences from a reference, which have samples of their own; not hashed.
+        made_on: Versions, hardware and commit; not hashed.
         longest: Tokens that prompts were cut to on their left; None if none was.
     """
 
@@ -77,13 +77,13 @@ class Settings:
 
     @property
     def hash(self) -> str:
-        """Sixteen hexadecimal digits; equal for settings that give the same answers."""
+        """Sixteen hexadecimal digits; equal for settings that give the same samples."""
         beside = ("kl", "made_on") if self.longest else ("kl", "made_on", "longest")
         return sha256_of({k: v for k, v in asdict(self).items() if k not in beside})[:16]
 
     @property
     def model_name(self) -> str:
-        """The model's name for people."""
+        """Short name of the model."""
         return model_name(self.model)
 
     @classmethod
@@ -95,7 +95,7 @@ class Settings:
 
 
 def model_name(model: str) -> str:
-    """Return a name for people: of a run's `runs/grpo/model` it is `grpo`."""
+    """Return a short name: `grpo` for `runs/grpo/model`."""
     parts = [part for part in model.replace("\\", "/").split("/") if part]
     while len(parts) > 1 and (parts[-1] == "model" or parts[-1].startswith("checkpoint-")):
         if parts[-1].startswith("checkpoint-"):
@@ -105,11 +105,11 @@ def model_name(model: str) -> str:
 
 
 def sha256_of(value: Any) -> str:
-    """Return the hash of plain data, whatever the order of its keys."""
+    """Return the SHA-256 of plain data, independent of the order of keys."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def rows_sha256(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Return the hash of rows. Folders of databases are left out: a moved cache holds the same questions."""
+    """Return the SHA-256 of rows without the paths of databases, since a moved cache holds the same problems."""
     return sha256_of([{k: v for k, v in row.items() if k != "database"} for row in rows])

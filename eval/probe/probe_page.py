@@ -16,8 +16,7 @@ from markupsafe import Markup
 from ...data.cache import write_atomic
 from ...data.version import __version__
 from ..measure.statistics import Interval
-from ..show.figures import Scale, interval_mark, svg, text
-from ..show.interval_charts import Line, line_chart
+from ..show.figures import Line, Scale, interval_mark, line_chart, svg, text
 from .statuses import STATUSES
 
 COLOURS = dict(zip(STATUSES, ("c3", "c2", "c4", "c5", "c1", "c0"), strict=True))

@@ -1,11 +1,11 @@
-"""One of our engines as the model of lm-eval, with an answer kept for every request. Imports lm-eval."""
+"""An engine as a model of lm-eval, with a log of answers by request. Imports lm-eval."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,18 @@ from ..measure.settings import sha256_of
 
 _AT_ONCE = 256
 Answer = Any
-"""What lm-eval wants for a request: `(log-prob, is greedy)`, or the text."""
+"""What lm-eval expects for a request: `(log-prob, is greedy)`, or the text."""
 
 
 class AnswerLog:
-    """Answers by request, appended to a file as they come, so that an interrupted run asks for the others only."""
+    """Answers by request, appended to a file, so that an interrupted run computes only the others."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.answers: dict[str, Answer] = dict(read_log(path, mend=True))
 
     def append(self, answers: dict[str, Answer]) -> None:
-        """Keep some more and see them to the disk."""
+        """Write answers and flush them to disk."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(pair, ensure_ascii=False) + "\n" for pair in answers.items())
@@ -39,15 +39,15 @@ class AnswerLog:
 
 
 class EngineModel(TemplateLM):
-    """An engine behind the interface of lm-eval: log-likelihoods by `score`, texts by `generate`.
+    """An engine with the interface of lm-eval: log-likelihoods by `score`, texts by `generate`.
 
     Args:
         engine: The model.
-        log: Keeps answers.
-        max_tokens: Longest text where a task does not say.
+        log: Of answers.
+        max_tokens: Longest text, for tasks that do not set it.
         max_length: Tokens of prompt and answer together; longer prompts lose their beginning, as in lm-eval.
-        greedy: Whether log-likelihoods also need whether the text is the greedy one, which costs a generation.
-        seed: Of texts that a task wants sampled.
+        greedy: Whether log-likelihoods come with whether the text is greedy, which costs a generation.
+        seed: Of sampled texts.
     """
 
     def __init__(
@@ -64,22 +64,22 @@ class EngineModel(TemplateLM):
 
     @property
     def prefix_token_id(self) -> int:
-        """What stands before a text without context."""
+        """The token before a text without context."""
         return self.eot_token_id if self.tokenizer.bos_token_id is None else self.tokenizer.bos_token_id
 
     @property
     def tokenizer_name(self) -> str:
-        """Only for caches of lm-eval, which are not used."""
+        """For caches of lm-eval, which are not used."""
         return str(getattr(self.tokenizer, "name_or_path", ""))
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: Any) -> list[int]:
-        """Token ids; a text that begins with the BOS token does not get another one."""
+        """Token ids; no second BOS token is added."""
         bos = self.tokenizer.bos_token
         special = not (bos and string.startswith(bos)) if add_special_tokens is None else add_special_tokens
         return self.tokenizer.encode(string, add_special_tokens=special)
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        """Return the conversation as text; without a generation prompt its last message is left open."""
+        """Return the conversation as text; without a generation prompt, its last message stays open."""
         return self.tokenizer.apply_chat_template(
             chat_history,
             tokenize=False,
@@ -96,7 +96,7 @@ class EngineModel(TemplateLM):
         return [(answer[0], answer[1]) for answer in answers]
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
-        """Return the log-likelihood of whole texts, in windows that each start with one known token."""
+        """Return the log-likelihood of whole texts, in windows with one token of context."""
         totals: list[float] = []
         for request in requests:
             ids = [self.prefix_token_id, *self.tok_encode(request.args[0], add_special_tokens=False)]
@@ -106,7 +106,7 @@ class EngineModel(TemplateLM):
         return totals
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        """Return texts, cut before the first stop text; equal requests of a task that samples differ."""
+        """Return texts, cut before the first stop text; equal sampled requests get different seeds."""
         copies: Counter[str] = Counter()
         asked, keys = [], []
         for request in requests:
@@ -119,9 +119,9 @@ class EngineModel(TemplateLM):
         return self._answered(keys, asked, self._generate)
 
     def _answered(self, keys: Sequence[str], asked: Sequence[Any], answer: Callable[[list[Any]], list[Answer]]) -> list:
-        """Answers in order; requests that are on file, or come twice, are not asked again."""
+        """Answers in order; repeated and logged requests are not computed again."""
         new = {key: request for key, request in zip(keys, asked, strict=True) if key not in self._log.answers}
-        for some in _chunks(list(new), _AT_ONCE):
+        for some in (list(new)[start : start + _AT_ONCE] for start in range(0, len(new), _AT_ONCE)):
             self._log.append(dict(zip(some, answer([new[key] for key in some]), strict=True)))
         return [self._log.answers[key] for key in keys]
 
@@ -156,7 +156,7 @@ class EngineModel(TemplateLM):
         return Sampling(temperature=heat, top_p=mass, max_tokens=most, seed=self._seed + copy)
 
     def _shortened(self, context: list[int], text: list[int]) -> tuple[list[int], list[int]]:
-        """A context that lost its beginning, where it is too long; at least one token of it stays."""
+        """The context cut on the left to fit, with at least one token."""
         text = text[-(self.max_length - 1) :]
         return context[-(self.max_length - len(text)) :], text
 
@@ -165,8 +165,3 @@ def _until(text: str, stops: Sequence[str] | str | None) -> str:
     for stop in [stops] if isinstance(stops, str) else stops or ():
         text = text.split(stop, 1)[0] if stop else text
     return text
-
-
-def _chunks(items: list[str], size: int) -> Iterator[list[str]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

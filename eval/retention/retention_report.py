@@ -1,4 +1,4 @@
-"""Before and after on every task in one table: scores with standard errors, and differences paired by document."""
+"""Scores of all tasks in one table, with standard errors and differences paired by document."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from ...data.cache import write_atomic
 from ..measure.metrics import per_problem
 from ..measure.problems import Problem, clusters_of
 from ..measure.statistics import minimum_detectable_difference, paired_difference, standard_error
-from ..show.record_tables import p_text, spread
-from ..show.tables import Grid, markdown
+from ..show.tables import Grid, markdown, p_text, spread
 
 if TYPE_CHECKING:
     from ..measure.records import Record
@@ -24,7 +23,7 @@ ALL = "All documents"
 
 
 def retention_grid(records: Sequence[Record], base: Mapping[str, Record]) -> Grid:
-    """Return the table of tasks; `base` has the records before, by task."""
+    """Return the table of tasks; `base` has the records to compare with, by task."""
     problems = {record.settings.suite: record.problems() for record in records}
     before = {name: base[name].problems() for name in problems if name in base}
     names = [record.settings.model_name for record in records[:1]]
@@ -71,7 +70,7 @@ def _score(problems: Sequence[Problem]) -> str:
 
 
 def _pairs(before: Sequence[Problem], after: Sequence[Problem]) -> tuple[list[Problem], list[Problem]]:
-    """The documents that both have, in one order."""
+    """The documents that both have, in the same order."""
     later = {p.id: p for p in after}
     both = [p for p in before if p.id in later]
     return both, [later[p.id] for p in both]
@@ -85,7 +84,8 @@ def _note(after: Sequence[Problem], before: Sequence[Problem] | None) -> str:
     first, second = _pairs(before, after)
     clusters = clusters_of(first)
     least = 100 * minimum_detectable_difference(_values(second) - _values(first), clusters=clusters)
-    found = "is found with a chance of less than 80 %"
+    if not 0 < least < inf:
+        return note
     return (
-        f"{note} With n = {len(first)} a true difference under {least:.1f} points {found}." if 0 < least < inf else note
+        f"{note} With n = {len(first)} a true difference under {least:.1f} points is found with less than 80 % power."
     )

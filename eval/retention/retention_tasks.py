@@ -64,16 +64,16 @@ class LoadedTask:
 
     @cached_property
     def documents(self) -> list[dict[str, Any]]:
-        """The documents that are asked."""
+        """The documents up to the limit."""
         return list(itertools.islice(self.task.eval_docs, self.limit))
 
     @property
     def examples(self) -> list[dict[str, Any]]:
-        """The documents that examples are taken from, if prompts have any."""
+        """The documents that few-shot examples are taken from."""
         return list(self.task.fewshot_docs() or ()) if self.task.get_config("num_fewshot") else []
 
     def described(self) -> dict[str, Any]:
-        """What decides prompts and scores, for the settings' hash: the task's own configuration is one of it."""
+        """What determines prompts and scores, for the hash of the settings; includes the task's configuration."""
         config = self.task.dump_config()
         moved = {"dataset_kwargs": None, "metadata": (config.get("metadata") or {}) | {"config_source": None}}
         text = re.sub(r" at 0x[0-9a-f]+", "", str(sorted((config | moved).items())))
@@ -89,7 +89,7 @@ class LoadedTask:
         }
 
     def sources(self) -> list[dict[str, Any]]:
-        """Where the documents come from."""
+        """The sources of the documents."""
         names = ("dataset_path", "dataset_name", "test_split", "validation_split")
         return [{"kind": "lm_eval", "task": self.name} | {name: self.task.get_config(name) for name in names}]
 
@@ -97,7 +97,7 @@ class LoadedTask:
 def load_tasks(
     wanted: Sequence[Wanted], folders: Sequence[Path], limit: int | None, seed: int, run_code: bool
 ) -> list[LoadedTask]:
-    """Load tasks by lm-eval's names, and from folders of task files, which win.
+    """Load tasks by name from lm-eval and from folders of task files, which take precedence.
 
     Raises:
         EvaluationError: lm-eval is missing, a task is unknown, cannot be loaded, comes twice, or would run code that is
@@ -122,7 +122,7 @@ def load_tasks(
 
 
 def _manager(names: Sequence[str], folders: Sequence[Path], run_code: bool) -> TaskManager:
-    """The index of tasks; lm-eval's own 14,000 are read only if one of them is wanted."""
+    """The index of tasks; lm-eval's own 14,000 are read only if one of them is named."""
     try:
         from lm_eval.tasks import TaskManager
     except ImportError as error:
@@ -142,9 +142,9 @@ def _manager(names: Sequence[str], folders: Sequence[Path], run_code: bool) -> T
 
 
 def _hold(entry: Any, run_code: bool) -> None:
-    """Have lm-eval build a task of your own from its content, with data files found, not from its file.
+    """Make lm-eval build a user's task from its parsed content, with resolved data files, not from its file.
 
-    Without `run_code` the content is the one of the index, in which functions are names and stay so.
+    Without `run_code` the content is that of the index, where functions are plain names.
     """
     from lm_eval.api.registry import METRIC_REGISTRY
     from lm_eval.tasks._yaml_loader import load_yaml
@@ -162,7 +162,7 @@ def _hold(entry: Any, run_code: bool) -> None:
 
 
 def _located(files: Any, folder: Path) -> Any:
-    """Paths of data files: beside the task, else in the data folder; what is in neither stays as it is."""
+    """Paths of data files: next to the task, else in the data folder, else unchanged."""
     if isinstance(files, Mapping):
         return {split: _located(some, folder) for split, some in files.items()}
     if isinstance(files, list):
@@ -194,7 +194,7 @@ def _load(manager: TaskManager, name: str, run_code: bool) -> dict[str, Any]:
 
 
 def _metrics(config: Any) -> Iterator[tuple[str, bool]]:
-    """Names of metrics in a configuration, at any depth, and whether the Hub's is meant."""
+    """Names of metrics in a configuration, at any depth, and whether each is from the Hub."""
     if isinstance(config, Mapping):
         if isinstance(config.get("metric"), str):
             yield config["metric"], bool(config.get("hf_evaluate"))
@@ -212,7 +212,7 @@ def _refuse_code(folder: Path) -> None:
 
 
 def _sandbox_templates() -> None:
-    """Templates are data as well: they get at no attribute that leads to code."""
+    """Render templates in a sandbox: they must not reach attributes that lead to code."""
     from jinja2 import StrictUndefined
     from jinja2.sandbox import SandboxedEnvironment
     from lm_eval import utils

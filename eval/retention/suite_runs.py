@@ -1,7 +1,7 @@
-"""What a model kept, by tasks of lm-eval: each task becomes a suite with a problem for every document.
+"""Tasks of lm-eval as suites, with a problem for every document.
 
-lm-eval makes the prompts, few-shot examples and scores of a document; answers come from our engines, and statistics,
-records, comparisons and boards are those of every other suite. Imports lm-eval when a task is run.
+lm-eval makes prompts, few-shot examples and scores; completions come from our engines, and statistics, records,
+comparisons and boards are those of every other suite. Imports lm-eval when a task is run.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ def run_task(
     seed: int = 0,
     run_code: bool = False,
 ) -> list[Problem]:
-    """Answer a task's documents and return a problem for each.
+    """Run a task and return a problem for each document.
 
     Args:
         loaded: The task.
         engine: The model.
-        answers: File of the answers so far, of exactly this model.
-        max_tokens: Longest text where the task does not say.
+        answers: File of this model's answers so far.
+        max_tokens: Longest text, for tasks that do not set it.
         max_length: Tokens of prompt and answer together.
-        chat_template: Put prompts as the model's chat template does.
-        seed: Of texts that a task wants sampled.
-        run_code: Let a task run what the model writes.
+        chat_template: Whether to apply the model's chat template.
+        seed: Of sampled texts.
+        run_code: Whether a task may run what the model writes.
 
     Raises:
-        EvaluationError: The task has no such metric or filter, or none that is a mean over documents.
+        EvaluationError: The task has no such metric or filter, or no metric that is a mean over documents.
     """
     from lm_eval.evaluator import evaluate
 
@@ -98,7 +98,7 @@ def _problem(name: str, loaded: LoadedTask, sample: Mapping[str, Any], value: fl
 
 
 def _said(sample: Mapping[str, Any]) -> str:
-    """The text of an answer: what was written, the likeliest choice, or a given text if the model would write it."""
+    """The text of an answer: what was generated, the likeliest choice, or a given text if it is greedy."""
     given, asked = sample["filtered_resps"], sample["arguments"]
     first = given[0]
     if isinstance(first, str):
@@ -114,7 +114,7 @@ def _said(sample: Mapping[str, Any]) -> str:
 
 
 def _metric(loaded: LoadedTask, sample: Mapping[str, Any]) -> str:
-    """The metric that counts: a number a document, of which more is better, and whose mean the task reports."""
+    """The metric to use: a number per document, higher is better, whose mean the task reports."""
     from lm_eval.api.metrics import mean
 
     means, better = loaded.task.aggregation(), loaded.task.higher_is_better()

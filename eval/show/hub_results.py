@@ -1,7 +1,7 @@
-"""What the Hugging Face Hub reads of a model's results: entries of `.eval_results/*.yaml`, and `model-index`.
+"""Results in the formats of the Hugging Face Hub: entries of `.eval_results/*.yaml`, and `model-index`.
 
-Neither format has a field for uncertainty, so every value stands with its n and interval in `notes` or in the metric's
-name. Values are percentages. Source: the Hub's documentation, `docs/hub/eval-results.md`, marked as work in progress.
+Neither format has a field for uncertainty, so n and interval are in `notes` or in the metric's name. Values are
+percentages. Source: the Hub's documentation, `docs/hub/eval-results.md`, marked as work in progress.
 """
 
 from __future__ import annotations
@@ -15,19 +15,16 @@ from ...data.version import __version__
 from ..measure.metrics import Metric
 from ..measure.problems import Unjudged
 from ..measure.records import Record
-from .record_tables import label
-from .tables import Grid
+from .tables import Grid, label
 
 _ON_LEADERBOARDS = ("pass@1", "greedy")
-"""One answer a problem, which is what a leaderboard compares; Pass@k with more tries stands in the card alone."""
-
-
+"""Leaderboards compare one completion per problem; Pass@k for larger k is shown in the card only."""
 MOST_UNJUDGED = 0.01
-"""Share of unjudged answers above which nothing is published: they leave the denominator and could raise the value."""
+"""Share of unjudged samples above which nothing is published: they are not in the denominator, which could raise it."""
 
 
 class HubError(ValueError):
-    """A benchmark that cannot be understood, or results that are not fit to be published."""
+    """A benchmark that cannot be parsed, or results that may not be published."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ def parse_benchmark(text: str) -> tuple[str, Benchmark]:
     """Return a suite and its benchmark from "SUITE=ORG/NAME:TASK" or "SUITE=ORG/NAME:TASK@REVISION".
 
     Raises:
-        HubError: It is written otherwise.
+        HubError: It has another form.
     """
     found = re.fullmatch(r"([^=]+)=([\w.-]+/[\w.-]+):([\w.-]+)(?:@([0-9a-f]{7,40}))?", text)
     if found is None:
@@ -59,13 +56,10 @@ def parse_benchmark(text: str) -> tuple[str, Benchmark]:
 
 
 def notes(record: Record, metric: Metric) -> str:
-    """Say in one line how a value came about, with its interval and n."""
+    """Return one line on how a value was measured, with its interval and n."""
     settings, interval = record.settings, metric.interval
-    drawn = (
-        "greedy"
-        if metric.name == "greedy"
-        else f"{settings.sampling.n} samples each at temperature {settings.sampling.temperature:g}"
-    )
+    drawn = f"{settings.sampling.n} samples each at temperature {settings.sampling.temperature:g}"
+    drawn = "greedy" if metric.name == "greedy" else drawn
     ends = f"{100 * interval.level:g} % interval {100 * interval.low:.2f} to {100 * interval.high:.2f}"
     share, least = unjudged(record, metric)
     judged = f", {100 * share:.2f} % of answers not judged, {100 * least:.2f} with those as wrong" if share else ""
@@ -77,7 +71,7 @@ def notes(record: Record, metric: Metric) -> str:
 
 
 def unjudged(record: Record, metric: Metric) -> tuple[float, float]:
-    """Return the share of a metric's answers without a verdict, and its value if all of those were wrong.
+    """Return the share of a metric's samples that are not judged, and its value if all of those were wrong.
 
     Raises:
         HubError: The share is above `MOST_UNJUDGED`.
@@ -99,10 +93,10 @@ def unjudged(record: Record, metric: Metric) -> tuple[float, float]:
 
 
 def eval_results(record: Record, benchmark: Benchmark) -> dict[str, list[dict[str, Any]]]:
-    """Return the content of a record's files below `.eval_results/`, one for each way of answering, by file name.
+    """Return the content of a record's files below `.eval_results/`, by file name: Pass@1 and greedy.
 
     Raises:
-        HubError: Too many answers are not judged.
+        HubError: Too many samples are not judged.
     """
     dataset = {"id": benchmark.dataset, "task_id": benchmark.task}
     if benchmark.revision:
@@ -112,27 +106,23 @@ def eval_results(record: Record, benchmark: Benchmark) -> dict[str, list[dict[st
     for name in _ON_LEADERBOARDS:
         metric = record.metrics.get(name)
         if metric is not None:
-            entry = {
-                "dataset": dataset,
-                "value": _percent(metric),
-                "date": record.created,
-                "notes": notes(record, metric),
-            }
+            entry = {"dataset": dataset, "value": _percent(metric), "date": record.created}
+            entry["notes"] = notes(record, metric)
             files[f"{stem}{'_greedy' if name == 'greedy' else ''}.yaml"] = [entry]
     return files
 
 
 def model_index(name: str, records: Sequence[Record], benchmarks: dict[str, Benchmark]) -> list[dict[str, Any]]:
-    """Return the `model-index` of a model card; data that is not on the Hub is named by its kind.
+    """Return the `model-index` of a model card; data without a benchmark is named by the kind of its source.
 
     Raises:
-        HubError: Too many answers of a record are not judged.
+        HubError: Too many samples of a record are not judged.
     """
     return [{"name": name, "results": [_result(record, benchmarks.get(record.settings.suite)) for record in records]}]
 
 
 def evaluation_grid(records: Sequence[Record]) -> Grid:
-    """Return the same values as a table for people."""
+    """Return the same values as a table."""
     rows = []
     for record in records:
         for metric in _shown(record):

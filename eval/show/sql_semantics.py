@@ -1,7 +1,7 @@
-"""The analysis of suites judged by `sql_execution`: execution accuracy as a set and as a bag, of the same answers.
+"""The analysis of suites judged by `sql_execution`: execution accuracy as a set and as a bag, of the same samples.
 
-BIRD compares sets of rows. A set is blind to duplicates, so that a query can pass by DISTINCT or by losing rows: what
-only a set accepts is shown. Suites with other semantics are shown as both too.
+BIRD compares sets of rows. A set ignores duplicates, so that a query can pass by DISTINCT or by losing rows; the table
+therefore shows what only a set accepts, whatever the semantics of the suite.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from ...data.rows import Row
 from ...rewards.base import Reward, Verdict
 from ..measure.analyses import Analysed
 from ..measure.problems import Answer, Problem, clusters_of
-from ..measure.statistics import Interval, bounded_mean, paired_difference, pass_at_k
-from .tables import Grid, html, markdown, terminal
+from ..measure.statistics import bounded_mean, paired_difference, pass_at_k
+from .tables import Grid, html, markdown, spread, terminal
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -48,12 +48,12 @@ def analyse(rows: Sequence[Row], problems: Sequence[Problem], reward: Reward) ->
 
 
 def tables(suites: Mapping[str, Sequence[Analysed]]) -> list[Table]:
-    """Return both accuracies of every suite; the first model is the one that others are compared with."""
+    """Return both accuracies of every suite; other models are compared with the first."""
     return [terminal(grid(name, analysed), f"{name} · execution accuracy") for name, analysed in suites.items()]
 
 
 def section(suite: str, analysed: Sequence[Analysed]) -> str:
-    """Return the table as HTML, every text escaped."""
+    """Return the table as escaped HTML."""
     return html(grid(suite, analysed))
 
 
@@ -65,7 +65,7 @@ def write_page(suites: Mapping[str, Sequence[Analysed]], out: Path) -> Path:
 
 
 def grid(suite: str, analysed: Sequence[Analysed]) -> Grid:
-    """Return a suite's table: a column a model, with the paired difference to the first one."""
+    """Return a suite's table: a column for each model and for its paired difference from the first."""
     columns = [_columns(item.data) for item in analysed]
     names = list(dict.fromkeys(name for column in columns for name in column))
     header = ["", *(item.model for item in analysed)]
@@ -84,10 +84,9 @@ def _answers(problem: Problem) -> Iterator[Answer]:
 
 
 def _known(row: Row, answer: Answer, reward: Reward, kind: str) -> tuple[bool, bool] | None:
-    """Whether an answer is judged and right under these semantics, None where it has to be judged.
+    """Whether an answer is judged, and correct, under these semantics; None if it has to be judged again.
 
-    What is equal as a bag is equal as a set. The other rules accept what a bag does not: ties at a LIMIT, columns in
-    another order.
+    Bags that are equal are equal as sets. Other semantics accept more than bags: ties at a LIMIT, reordered columns.
     """
     own = getattr(reward, "semantics", None) or row.get("semantics")
     if answer.value is None or own == kind:
@@ -104,7 +103,7 @@ def _result(verdict: Verdict) -> tuple[bool, bool]:
 
 
 def _counts(problem: Problem, results: Iterator[tuple[bool, bool]]) -> list[int | bool | None]:
-    """Judged samples, correct ones, and whether the greedy answer is right; None where it is not judged."""
+    """Judged samples, correct samples, and whether the greedy answer is correct (None if not judged)."""
     sampled = [(answer.count, *next(results)) for answer in problem.answers]
     judged, right = next(results) if problem.greedy is not None else (False, False)
     counts = [sum(n for n, known, _ in sampled if known), sum(n for n, _, correct in sampled if correct)]
@@ -135,11 +134,11 @@ def _cell(columns: Mapping[str, NDArray[np.float64]], name: str, data: Mapping[s
         return "–"
     clusters = data["clusters"] and [data["clusters"][i] for i in known]
     lowest = -1.0 if values[known].min() < 0 else 0.0
-    return _spread(bounded_mean(values[known], clusters, bounds=(lowest, 1.0)))
+    return spread(bounded_mean(values[known], clusters, bounds=(lowest, 1.0)), "proportion")
 
 
 def _against(name: str, analysed: Sequence[Analysed]) -> list[str]:
-    """Paired differences of the later models to the first one, over the problems of both."""
+    """Paired differences of the other models from the first, over the problems of both."""
     first, cells = analysed[0].data, []
     for item in analysed[1:]:
         ours, theirs = (_columns(data).get(name, np.array([])) for data in (first, item.data))
@@ -148,11 +147,5 @@ def _against(name: str, analysed: Sequence[Analysed]) -> list[str]:
         pairs = [pair for pair in pairs if not np.isnan(pair[1:]).any()]
         clusters = first["clusters"] and [first["clusters"][i] for i, _, _ in pairs]
         before, after = ([pair[at] for pair in pairs] for at in (1, 2))
-        cells.append(_spread(paired_difference(before, after, clusters=clusters), "+") if pairs else "–")
+        cells.append(spread(paired_difference(before, after, clusters), "proportion", True) if pairs else "–")
     return cells
-
-
-def _spread(interval: Interval, sign: str = "") -> str:
-    values = (interval.estimate, interval.low, interval.high)
-    middle, low, high = (f"{100 * value:{sign}.1f}" for value in values)
-    return f"{middle} [{low}, {high}]"

@@ -1,4 +1,4 @@
-"""The `rewards:` section: a reward of `quince.rewards.registry`, or your own, and whether it can judge its rows."""
+"""The `rewards:` section: a reward of `quince.rewards.base`, or your own, and whether it can judge its rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from ...rewards import base
 from ...rewards.adapt import adapted
-from ...rewards.registry import REWARDS, make_reward
+from ...rewards.base import REWARDS, make_reward
 from .data import Source
 from .language.errors import Conflict
 from .language.kinds import Kinds, derived, fields_of, summary

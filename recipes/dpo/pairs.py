@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...data.chat.renderer import Renderer
 from ...data.rows import Row, RowError, check_messages
-from ..parts.load_rows import thin_out
+from ..parts.loading import thin_out
 
 if TYPE_CHECKING:
     from ..config.data import Source

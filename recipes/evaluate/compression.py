@@ -1,4 +1,4 @@
-"""`quince eval` of a compressor: capsules to a record, tables on the terminal, a page and a board."""
+"""`quince eval` of a compressor: a record, tables on the terminal, a page and a board."""
 
 from __future__ import annotations
 
@@ -21,13 +21,11 @@ from ...eval.compression.reader import EngineReader
 from ...eval.engines.base import Sampling
 from ...eval.measure.analyses import keep_analysis, lacks_analysis, read_analysis, show_analyses
 from ...eval.measure.evaluate import Evaluation
-from ...eval.measure.records import read_record, write_record
-from ...eval.measure.samples import RecordError, SampleLog
+from ...eval.measure.problems import SampleLog
+from ...eval.measure.records import find_record, read_record, write_record
 from ...eval.measure.settings import Settings, rows_sha256
-from ..parts.build_rewards import load_encoder, load_reader
-from ..parts.engines import build_engine
 from ..parts.fingerprint import environment, make_settings, weights_fingerprint
-from ..parts.load_rows import load_sources
+from ..parts.loading import build_engine, load_encoder, load_reader, load_sources
 from ..parts.models import load_tokenizer, same_weights
 from ..run.progress import quiet_libraries
 
@@ -42,7 +40,7 @@ if TYPE_CHECKING:
 def run(loaded: LoadedRecipe[CompressionEvalRecipe]) -> list[Path]:
     """Evaluate the recipe's compressor and return the record folder in a list.
 
-    What was measured with the same settings is not measured again; prices may change at any time.
+    Nothing is measured again with the same settings; prices may change at any time.
     """
     quiet_libraries()
     with one_writer(Path(loaded.recipe.output_dir)):
@@ -53,7 +51,7 @@ def _run(recipe: CompressionEvalRecipe, console: Console) -> list[Path]:
     folder = Path(recipe.output_dir) / recipe.suite
     rows = load_sources(recipe.data)[: recipe.limit]
     settings = _settings(recipe, rows)
-    if _is_done(folder, settings):
+    if find_record(folder, settings) and not lacks_analysis(folder, settings):
         console.print("This was measured with these settings; nothing to run.")
     else:
         _evaluate(recipe, rows, settings, folder)
@@ -87,14 +85,13 @@ def _evaluate(recipe: CompressionEvalRecipe, rows: list[Row], settings: Settings
 def _compressor(recipe: CompressionEvalRecipe, model: Model) -> suite.Compressor:
     tokenizer = load_tokenizer(model)
     engine = build_engine(model, recipe.engine, tokenizer)
-    engine.tokenizer = tokenizer
     return suite.Compressor(engine, recipe.max_tokens, recipe.chat_template_kwargs)
 
 
 def _baselines(
     recipe: CompressionEvalRecipe, rows: list[Row], compressor: suite.Compressor
 ) -> dict[str, suite.Baseline]:
-    """The baselines that the recipe has models for."""
+    """The baselines whose models the recipe names."""
     passages = [row["passage"] for row in rows]
     found: dict[str, suite.Baseline] = {
         results.FIRST: baselines.first_tokens,
@@ -136,7 +133,7 @@ def _timings(
 
 
 def _settings(recipe: CompressionEvalRecipe, rows: list[Row]) -> Settings:
-    """What decides the results; of readers and the base also their weights."""
+    """Everything that affects the results, with the weights of readers and base."""
     others = [model for model in (recipe.encoder, recipe.baselines.base) if model is not None]
     models = [*(section.model for section in recipe.readers), *others]
     decisive = {"seed", "chat_template_kwargs", "readers", "encoder", "baselines", "latency"}
@@ -156,15 +153,7 @@ def _settings(recipe: CompressionEvalRecipe, rows: list[Row]) -> Settings:
     )
 
 
-def _is_done(folder: Path, settings: Settings) -> bool:
-    try:
-        record = read_record(folder)
-        return record.settings.hash == settings.hash and not lacks_analysis(folder, settings)
-    except RecordError:
-        return False
-
-
 def _keep_prices(recipe: CompressionEvalRecipe, settings: Settings, folder: Path) -> None:
-    """Put the recipe's prices beside what was measured."""
+    """Write the recipe's prices into the analysis."""
     prices = asdict(Prices(**recipe.prices.model_dump())) if recipe.prices else None
     keep_analysis(folder, settings, (read_analysis(folder, settings) or {}) | {"prices": prices})

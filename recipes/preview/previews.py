@@ -173,7 +173,7 @@ def _judges(recipe: RlvrRecipe | EvalRecipe, sections: Sequence[Sequence[Any]], 
     found = {id(section): section for group in sections for section in group}
     rewards = [section.build() for section in found.values()]
     if reads and recipe.readers:
-        from ..parts.build_rewards import with_readers
+        from ..parts.loading import with_readers
 
         rewards = with_readers(rewards, recipe, ())
     made = dict(zip(found, rewards, strict=True))

@@ -23,10 +23,8 @@ from ...data.chat.renderer import read_template, render_prompts
 from ...data.rows import Row
 from ...eval.measure.settings import rows_sha256
 from ..config.trainer_arguments import trainer_value
-from ..parts.build_rewards import build_rewards
-from ..parts.engines import build_engine
 from ..parts.fingerprint import model_fingerprint, tokenizer_fingerprint, weights_fingerprint
-from ..parts.load_rows import load_training_and_old
+from ..parts.loading import build_engine, build_rewards, load_training_and_old
 from ..parts.models import load_policy, load_tokenizer
 from ..parts.preflight import fitting, judgeable
 from ..run.progress import quiet_libraries

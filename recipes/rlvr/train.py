@@ -33,8 +33,7 @@ def run(loaded: LoadedRecipe[RlvrRecipe], resume: bool = False) -> Path:
 def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
     """Put rows, rewards, policy, store and divergence together."""
     from ...eval.engines.transformers import stop_token_ids
-    from ..parts.build_rewards import build_rewards, with_readers
-    from ..parts.load_rows import load_sources
+    from ..parts.loading import build_rewards, load_sources, with_readers
     from ..parts.models import adapter_config, load_policy, load_tokenizer
     from ..parts.optimizer import make_optimizer
     from ..run.held_out import KeepsBest
@@ -129,7 +128,7 @@ def dataset(rows: Sequence[Row], rewards: Sequence[Reward]) -> Any:
     """
     from datasets import Dataset
 
-    from ..parts.build_rewards import columns_read
+    from ..parts.loading import columns_read
 
     columns = {"id", "task", "prompt", "tools", *columns_read(rewards, rows)}
     return Dataset.from_list([{name: row.get(name) for name in sorted(columns)} for row in rows])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...data.chat.renderer import Rendered, Renderer
 from ...data.rows import Row, RowError
-from ..parts.load_rows import thin_out
+from ..parts.loading import thin_out
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -25,7 +25,7 @@ def build_trainer(loaded: LoadedRecipe[SftRecipe]) -> SftTrainer:
 
     from ...data.cache import write_atomic
     from ..config.language.errors import is_rank_zero
-    from ..parts.load_rows import load_sources
+    from ..parts.loading import load_sources
     from ..parts.models import adapter_config, load_policy, load_tokenizer
     from ..parts.optimizer import make_optimizer
     from ..run.held_out import KeepsBest

@@ -19,9 +19,8 @@ from typing import Any
 from quince.eval.board import build_board
 from quince.eval.engines.base import Sampling
 from quince.eval.measure.evaluate import Evaluation
-from quince.eval.measure.problems import Answer, Problem
+from quince.eval.measure.problems import Answer, Problem, SampleLog
 from quince.eval.measure.records import write_record
-from quince.eval.measure.samples import SampleLog
 from quince.eval.measure.settings import Settings
 from quince.scripts.bench.chromium import find_chromium, new_page
 from quince.scripts.bench.pages import Page, Results, bench, table

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 from quince.eval.engines.base import Completion, Sampling
 from quince.eval.measure.evaluate import evaluate
+from quince.eval.measure.problems import SampleLog
 from quince.eval.measure.records import write_record
-from quince.eval.measure.samples import SampleLog
 from quince.eval.measure.settings import Settings, rows_sha256
 from quince.eval.measure.statistics import pass_at_k
-from quince.rewards.registry import reward_class
+from quince.rewards.base import reward_class
 from quince.scripts.bench.pages import Page, Results, bench, in_turns, table
 
 PROBLEMS, SAMPLES, KS = 2_000, 8, (1, 2, 4, 8)

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from quince.eval.measure.compare import ranks
-from quince.eval.measure.diversity import keep_explore
+from quince.eval.measure.compare import keep_explore, ranks
 from quince.eval.measure.statistics import bounded_mean, mean, paired_difference, pass_at_k, proportion
 from quince.scripts.bench.pages import Page, Results, bench, table
 from scipy.stats import binom

@@ -94,7 +94,7 @@ def exportable(loaded: LoadedRecipe[Recipe]) -> RlvrRecipe:
 
 def write_tables(recipe: RlvrRecipe, folder: Path, group: int) -> bool:
     """Write prompts, and stored completions where the recipe rehearses; whether it does."""
-    from ...parts.build_rewards import build_rewards, columns_read
+    from ...parts.loading import build_rewards, columns_read
     from ...parts.models import load_tokenizer
     from ...rlvr.split import ensure_split, load_tried, needs_split
     from ...rlvr.store import RehearsalStore

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ....rewards.base import Reward
-from ...parts.build_rewards import build_rewards
+from ...parts.loading import build_rewards
 from .settings import exported_folder, recipe_of
 
 

@@ -119,7 +119,7 @@ def exported_folder() -> Path:
 def step_of(folder: Path) -> Step:
     """What the hooks need of the exported recipe."""
     from ...methods.divergences import RehearsalTerm
-    from ...parts.build_rewards import build_rewards
+    from ...parts.loading import build_rewards
     from ...rlvr.objective import PolicySettings
     from .step import Step
 

@@ -77,7 +77,7 @@ def evaluate(model: Path, seed: int) -> dict[str, Any]:
     from quince.eval.engines import Sampling, load_engine
     from quince.eval.measure.evaluate import evaluate as run
     from quince.eval.measure.metrics import per_problem
-    from quince.rewards.registry import make_reward
+    from quince.rewards.base import make_reward
 
     engine = load_engine("transformers", model)
     found = {}

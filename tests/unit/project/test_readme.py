@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from quince.data.rows import check_rows
 from quince.recipes.config import load_recipe
-from quince.recipes.parts.build_rewards import build_rewards
-from quince.recipes.parts.load_rows import load_sources
+from quince.recipes.parts.loading import build_rewards, load_sources
 
 README = Path(__file__).parents[3] / "README.md"
 BLOCK = re.compile(r"^```(?:python|yaml)\n# (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -5,8 +5,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
-from quince.rewards.base import OUTCOMES, AnswerLimit, Reward, Verdict, completion_text
-from quince.rewards.registry import REWARDS, make_reward, reward_class
+from quince.rewards.base import (
+    OUTCOMES,
+    REWARDS,
+    AnswerLimit,
+    Reward,
+    Verdict,
+    completion_text,
+    make_reward,
+    reward_class,
+)
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,11 @@ from quince.eval.board.comparisons import PAIRS_OF_ALL, confusion
 from quince.eval.engines.base import Sampling
 from quince.eval.measure.compare import compare, ranks
 from quince.eval.measure.evaluate import Evaluation
-from quince.eval.measure.problems import Answer, Problem
+from quince.eval.measure.problems import Answer, Problem, SampleLog
 from quince.eval.measure.records import RecordError, write_record
-from quince.eval.measure.samples import SampleLog
 from quince.eval.measure.settings import Settings
 from quince.eval.measure.statistics import Interval
-from quince.eval.show.interval_charts import Line, Point, line_chart, scatter
+from quince.eval.show.figures import Line, Point, line_chart, scatter
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror="alert(2)"> & \u2028'
 

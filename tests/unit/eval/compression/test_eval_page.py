@@ -15,8 +15,8 @@ from quince.eval.compression.results import LABELS, Results
 from quince.eval.engines.base import Sampling
 from quince.eval.measure.analyses import analysed, keep_analysis
 from quince.eval.measure.evaluate import Evaluation
+from quince.eval.measure.problems import SampleLog
 from quince.eval.measure.records import read_record, write_record
-from quince.eval.measure.samples import SampleLog
 from quince.eval.measure.settings import Settings
 from quince.eval.show.figures import alone
 

@@ -8,7 +8,7 @@ from quince.eval.compression import measures
 from quince.eval.compression.costs import Timing
 from quince.eval.compression.results import CAPSULE, FULL, NONE, RANDOM_FACTS, SWAPPED, Results
 from quince.eval.measure.statistics import bounded_mean
-from quince.eval.show.record_tables import spread
+from quince.eval.show.tables import spread
 from quince.scripts.bench.compression import capsules
 from quince.scripts.bench.compression.seeds import SeedsError, over_seeds, pool
 

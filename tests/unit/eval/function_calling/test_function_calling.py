@@ -18,7 +18,7 @@ from quince.eval.function_calling.call_tables import ALL, differences
 from quince.eval.function_calling.cases import Case
 from quince.eval.measure.evaluate import judge
 from quince.eval.measure.statistics import paired_difference
-from quince.rewards.registry import make_reward
+from quince.rewards.base import make_reward
 
 
 def case(number: int, wanted: str = "call", found: str = "call", right: bool = True, **more) -> Case:

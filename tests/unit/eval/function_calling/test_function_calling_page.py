@@ -15,15 +15,15 @@ from quince.eval.function_calling.call_tables import Entry, suite_grids
 from quince.eval.function_calling.cases import Case
 from quince.eval.measure.analyses import ANALYSIS_FILE, analysed, lacks_analysis, read_analysis, write_analysis
 from quince.eval.measure.evaluate import Evaluation, judge
+from quince.eval.measure.problems import RecordError, SampleLog
 from quince.eval.measure.records import read_record, write_record
-from quince.eval.measure.samples import RecordError, SampleLog
 from quince.eval.measure.settings import Settings
 from quince.eval.measure.statistics import paired_difference
 from quince.eval.show.figures import alone
-from quince.eval.show.record_tables import p_text
+from quince.eval.show.tables import p_text
 from quince.recipes.config import load_recipe
 from quince.recipes.evaluate import evaluation
-from quince.rewards.registry import make_reward
+from quince.rewards.base import make_reward
 
 HOSTILE = '<script>alert(1)</script>|`x`&"'
 REFUSAL = "I cannot do that with the tools I have."

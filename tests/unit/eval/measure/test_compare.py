@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from quince.eval.measure.compare import compare, ranks
+from quince.eval.measure.compare import compare, keep_explore, ranks
 from quince.eval.measure.metrics import bounds_of, measure, per_problem
 from quince.eval.measure.problems import Answer, Problem
-from quince.eval.measure.statistics import paired_difference
+from quince.eval.measure.statistics import StatisticsError, paired_difference
 
 
 def problem(name: str, correct: int, n: int = 4) -> Problem:
@@ -123,3 +123,30 @@ def test_intervals_stay_within_what_a_metric_can_be():
     for name, metric in found.items():
         low, high = ends[name]
         assert low <= metric.interval.low <= metric.interval.estimate <= metric.interval.high <= high
+
+
+def test_keep_and_explore():
+    result = keep_explore([1, 1, 1, 0, 0], [1, 0, 1, 1, 0])
+    assert result.keep.estimate == pytest.approx(2 / 3)
+    assert result.explore.estimate == pytest.approx(1 / 2)
+    assert (result.base_solved, result.problems) == (3, 5)
+    assert result.keep.low <= result.keep.estimate <= result.keep.high
+
+
+def test_keep_and_explore_of_probabilities_are_expected_shares():
+    rng = np.random.default_rng(0)
+    base, new = rng.random(40), rng.random(40)
+    draws = [keep_explore(rng.random(40) < base, rng.random(40) < new) for _ in range(300)]
+    expected = keep_explore(base, new)
+    assert np.mean([d.keep.estimate for d in draws]) == pytest.approx(expected.keep.estimate, abs=0.02)
+    assert np.mean([d.explore.estimate for d in draws]) == pytest.approx(expected.explore.estimate, abs=0.02)
+
+
+def test_keep_without_anything_to_keep():
+    assert keep_explore([0, 0], [1, 0]).keep is None
+    assert keep_explore([1, 1], [1, 0]).explore is None
+
+
+def test_keep_explore_wants_the_same_problems():
+    with pytest.raises(StatisticsError, match="same problems"):
+        keep_explore([1], [1, 0])

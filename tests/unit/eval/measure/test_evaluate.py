@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 
 import numpy as np
@@ -115,7 +115,7 @@ def test_a_column_names_the_cluster_and_intervals_are_over_clusters():
 
 def test_problems_survive_json(evaluation):
     for problem in evaluation.problems:
-        assert Problem.from_dict(json.loads(json.dumps(problem.as_dict()))) == problem
+        assert Problem.from_dict(json.loads(json.dumps(asdict(problem)))) == problem
 
 
 def test_k_beyond_n_is_refused_before_anything_is_asked():
@@ -202,7 +202,9 @@ def test_all_judged_is_not_worth_a_sentence():
 def test_nothing_judged_is_an_error_with_the_first_reason_and_soon():
     rows, log = [row(str(i), 3) for i in range(200)], SampleLogStub()
     engine = Echo({r["id"]: ["boom"] * 64 for r in rows})
-    with pytest.raises(EvaluationError, match=r"none of 2048 answers to 32 rows .* 0: RuntimeError: judge broke"):
+    with pytest.raises(
+        EvaluationError, match=r"none of 2048 answers to 32 rows .* 0: .* in judge: RuntimeError: judge b"
+    ):
         evaluate(rows, Sum(), engine, Sampling(n=64), log=log)
     assert len(engine.asked) == 64 and not log
 

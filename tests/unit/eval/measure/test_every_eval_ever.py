@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 from quince.eval.engines.base import Sampling
 from quince.eval.measure.evaluate import Evaluation
-from quince.eval.measure.metrics import Metric
+from quince.eval.measure.metrics import KL_METRICS, Metric
 from quince.eval.measure.problems import Answer, Problem
 from quince.eval.measure.records import SCHEMA_VERSION, write_record
-from quince.eval.measure.reference import KL_METRICS
 from quince.eval.measure.settings import KlSettings, Settings
 from quince.eval.measure.statistics import LEAST_UNITS, Interval
 from quince.rewards.base import OUTCOMES

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 from quince.eval.engines.base import Sampling
-from quince.eval.measure.labels import differing, record_labels, suite_labels
-from quince.eval.measure.records import Record
+from quince.eval.measure.records import Record, differing, record_labels, suite_labels
 from quince.eval.measure.settings import Settings
 
 SETTINGS = Settings(

@@ -8,14 +8,12 @@ import pytest
 from quince.eval.engines.base import Sampling
 from quince.eval.measure.compare import compare
 from quince.eval.measure.evaluate import Evaluation
-from quince.eval.measure.metrics import Metric
-from quince.eval.measure.problems import Answer, Problem
+from quince.eval.measure.metrics import KL_METRICS, Metric
+from quince.eval.measure.problems import Answer, Problem, SampleLog
 from quince.eval.measure.records import RecordError, find_records, list_records, read_record, write_record
-from quince.eval.measure.reference import KL_METRICS
-from quince.eval.measure.samples import SampleLog
 from quince.eval.measure.settings import KlSettings, Settings, rows_sha256
 from quince.eval.measure.statistics import Interval
-from quince.eval.show.record_tables import p_text, power_sentence, suite_table
+from quince.eval.show.tables import p_text, power_sentence, suite_table
 from rich.console import Console
 
 SETTINGS = Settings(

@@ -12,7 +12,7 @@ from quince.eval.measure.records import read_record
 from quince.recipes.config import load_recipe
 from quince.recipes.config.language.library import LIBRARY
 from quince.recipes.evaluate import evaluation
-from quince.recipes.parts import engines
+from quince.recipes.parts import loading
 
 pytest.importorskip("lm_eval")
 
@@ -101,7 +101,7 @@ def recipe(tmp_path, tasks, random_model):
 def asked(monkeypatch):
     """Counts of prompts that an engine was asked to score and to answer."""
     counts = {"score": 0, "generate": 0}
-    build = engines.build_engine
+    build = loading.build_engine
 
     def counting(*arguments):
         engine = build(*arguments)
@@ -116,7 +116,7 @@ def asked(monkeypatch):
 
         return call
 
-    monkeypatch.setattr(engines, "build_engine", counting)
+    monkeypatch.setattr(loading, "build_engine", counting)
     return counts
 
 
@@ -299,13 +299,11 @@ def test_without_lm_eval_the_message_says_how_to_get_it(recipe, monkeypatch):
 
 def test_a_long_prompt_loses_its_beginning_and_a_long_text_is_asked_in_windows(random_model):
     from quince.eval.retention.harness_model import AnswerLog, EngineModel
-    from quince.recipes.config.engine import TransformersEngine
-    from quince.recipes.config.model import Model
+    from quince.recipes.config.model import Model, TransformersEngine
     from quince.recipes.parts.models import load_tokenizer
 
     section = Model(id=str(random_model), dtype="float32")
-    engine = engines.build_engine(section, TransformersEngine(kind="transformers"), load_tokenizer(section))
-    engine.tokenizer = load_tokenizer(section)
+    engine = loading.build_engine(section, TransformersEngine(kind="transformers"), load_tokenizer(section))
 
     class Memory(AnswerLog):
         def __init__(self):

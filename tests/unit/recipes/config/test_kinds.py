@@ -21,7 +21,7 @@ from quince.recipes.config.evaluation import Sampling
 from quince.recipes.config.language.kinds import literal_values
 from quince.recipes.config.model import TransformersEngine, VllmEngine
 from quince.recipes.config.rewards import Reward
-from quince.rewards.registry import REWARDS, reward_class
+from quince.rewards.base import REWARDS, reward_class
 
 OWN_SOURCE = '''
 from typing import Annotated, Literal

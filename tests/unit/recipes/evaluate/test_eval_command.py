@@ -5,12 +5,12 @@ import shutil
 import pytest
 from quince.data.rows import RowError
 from quince.eval.measure.holdout import HoldoutError
+from quince.eval.measure.metrics import KL_METRICS
+from quince.eval.measure.problems import RecordError
 from quince.eval.measure.records import read_record
-from quince.eval.measure.reference import KL_METRICS
-from quince.eval.measure.samples import RecordError
 from quince.recipes.config import RecipeError, load_recipe
 from quince.recipes.evaluate import evaluation
-from quince.recipes.parts import engines
+from quince.recipes.parts import loading
 
 RECIPE = """
 extends: _base/eval.yaml
@@ -38,7 +38,7 @@ def recipe(tmp_path, random_model):
 @pytest.fixture
 def refuse_engines(monkeypatch):
     def use():
-        monkeypatch.setattr(engines, "build_engine", lambda *_: pytest.fail("an engine was loaded"))
+        monkeypatch.setattr(loading, "build_engine", lambda *_: pytest.fail("an engine was loaded"))
 
     return use
 

@@ -14,7 +14,7 @@ from quince.eval.measure.evaluate import EvaluationError
 from quince.eval.measure.records import read_record
 from quince.recipes.config import load_recipe
 from quince.recipes.evaluate import evaluation
-from quince.recipes.parts import engines
+from quince.recipes.parts import loading
 
 RECIPE = """
 extends: _base/eval.yaml
@@ -57,7 +57,7 @@ def recipe(tmp_path, random_model, rows):
 
 @pytest.fixture
 def no_model(monkeypatch):
-    monkeypatch.setattr(engines, "build_engine", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(loading, "build_engine", lambda *_: pytest.fail("a model was loaded"))
 
 
 def test_two_evaluations_do_not_write_into_one_folder(recipe, tmp_path, no_model):
@@ -71,7 +71,7 @@ def test_a_lost_row_is_answered_again_and_only_that_one(recipe, tmp_path, monkey
     lines = (folder / "samples.jsonl").read_text().splitlines(keepends=True)
     (folder / "samples.jsonl").write_text("".join([*lines[:3], *lines[1:2], *lines[4:]]))
     asked = []
-    generate = engines.build_engine
+    generate = loading.build_engine
 
     def build(*arguments):
         engine = generate(*arguments)
@@ -79,11 +79,11 @@ def test_a_lost_row_is_answered_again_and_only_that_one(recipe, tmp_path, monkey
         monkeypatch.setattr(engine, "generate", lambda prompts, s: asked.append(len(prompts)) or real(prompts, s))
         return engine
 
-    monkeypatch.setattr(engines, "build_engine", build)
+    monkeypatch.setattr(loading, "build_engine", build)
     evaluation.run(recipe())
     assert asked == [1, 1], "one row, sampled and greedy"
     assert sorted(p.id for p in read_record(folder).problems()) == sorted(p.id for p in whole)
-    monkeypatch.setattr(engines, "build_engine", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(loading, "build_engine", lambda *_: pytest.fail("a model was loaded"))
     evaluation.run(recipe())
 
 
@@ -159,4 +159,4 @@ def test_an_evaluation_runs_through_few_files(recipe, tmp_path):
     finally:
         sys.setprofile(None)
     own = {file for name in seen if (file := Path(name).resolve()).suffix == ".py" and file.is_relative_to(root)}
-    assert len(own) <= 47, sorted(str(file.relative_to(root)) for file in own)
+    assert len(own) <= 40, sorted(str(file.relative_to(root)) for file in own)

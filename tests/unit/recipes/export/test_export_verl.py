@@ -16,7 +16,7 @@ from quince.recipes.export.verl.export import export_verl
 from quince.recipes.export.verl.settings import FOLDER_VARIABLE, RECIPE, MixedOrder, batches, recipe_of, step_of
 from quince.recipes.export.verl.step import STORED_SCORE, Step
 from quince.recipes.methods.advantages import Group
-from quince.recipes.parts.load_rows import load_sources
+from quince.recipes.parts.loading import load_sources
 from quince.recipes.rlvr import rollouts
 from quince.recipes.rlvr.rehearsal import MicroBatch
 from quince.recipes.rlvr.split import ensure_split

@@ -7,7 +7,7 @@ from quince.data.sources import load_rows
 from quince.eval.engines import Sampling, load_engine
 from quince.eval.measure.evaluate import evaluate
 from quince.recipes.parts.models import model_path
-from quince.rewards.registry import make_reward
+from quince.rewards.base import make_reward
 
 
 @pytest.fixture(scope="module")

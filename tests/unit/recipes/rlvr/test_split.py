@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from quince.data.rows import check_rows
 from quince.eval.engines.base import Completion
-from quince.recipes.parts.load_rows import load_training_and_old
+from quince.recipes.parts.loading import load_training_and_old
 from quince.recipes.rlvr.split import (
     Draw,
     SplitResult,
@@ -169,7 +169,7 @@ def test_a_split_is_made_only_where_it_is_used(recipe, train_on, divergence, nee
 
 
 def test_a_split_is_made_once_and_says_what_made_it(toy, monkeypatch):
-    from quince.recipes.parts.load_rows import load_sources
+    from quince.recipes.parts.loading import load_sources
 
     chosen = toy("data.0.size=6").recipe
     rows = load_sources(chosen.data)

@@ -7,9 +7,8 @@ import yaml
 from huggingface_hub import ModelCard, parse_eval_result_entries
 from quince.eval.engines.base import Sampling
 from quince.eval.measure.evaluate import Evaluation
-from quince.eval.measure.problems import Answer, Problem
+from quince.eval.measure.problems import Answer, Problem, SampleLog
 from quince.eval.measure.records import read_record, write_record
-from quince.eval.measure.samples import SampleLog
 from quince.eval.measure.settings import Settings
 from quince.eval.show.hub_results import Benchmark, HubError, eval_results, model_index, parse_benchmark
 from quince.recipes.parts.fingerprint import files_fingerprint

@@ -10,9 +10,9 @@ import pytest
 from quince.data.function_calling.wire.calls import Call, dump
 from quince.data.function_calling.wire.formats import render_calls
 from quince.data.rows import RowError
+from quince.rewards.base import make_reward
 from quince.rewards.function_calling.call_scoring import ERRORS, score
 from quince.rewards.function_calling.function_call import FunctionCall, graded
-from quince.rewards.registry import make_reward
 
 TOOLS = [
     {

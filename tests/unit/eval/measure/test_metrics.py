@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from math import log
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from quince.data.chat.renderer import render_prompt
 from quince.data.sources import load_rows
 from quince.eval.engines.transformers import TransformersEngine
-from quince.eval.measure.reference import MODEL_REFERENCE, REFERENCE_MODEL, reference_kl, spread_rows
+from quince.eval.measure.metrics import MODEL_REFERENCE, REFERENCE_MODEL, entropy, reference_kl, spread_rows
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +40,14 @@ def test_rows_are_spread():
     rows = [{"id": str(i)} for i in range(10)]
     assert [row["id"] for row in spread_rows(rows, 4)] == ["0", "2", "5", "7"]
     assert spread_rows(rows, 64) == rows
+
+
+def test_entropy_of_equal_counts():
+    assert entropy([3, 3, 3, 3]) == pytest.approx(log(4))
+    assert entropy([]) == 0
+
+
+@given(st.lists(st.integers(0, 30), max_size=8))
+def test_entropy_lies_between_none_and_all(counts):
+    positive = sum(c > 0 for c in counts)
+    assert 0 <= entropy(counts) <= log(max(positive, 1)) + 1e-12
