@@ -98,8 +98,7 @@ def passes_at_k(correct: Tensor, k: int) -> list[float]:
     """
     counts, right = (~correct.isnan()).sum(1), correct.nansum(1)
     kept = counts >= k
-    values: list[float] = pass_at_k(counts[kept].cpu().numpy(), right[kept].cpu().numpy(), k).tolist()
-    return values
+    return pass_at_k(counts[kept].cpu().numpy(), right[kept].cpu().numpy(), k).tolist()
 
 
 class GraderError(RuntimeError):

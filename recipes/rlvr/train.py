@@ -41,8 +41,7 @@ def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
     from .samples import RequireJudged, SamplesFile
     from .split import ensure_split, load_tried, needs_split
 
-    recipe: RlvrRecipe = loaded.recipe
-    folder = Path(recipe.output_dir)
+    recipe, folder = loaded.recipe, Path(loaded.recipe.output_dir)
     arguments = trainer_arguments(recipe)
     tokenizer = load_tokenizer(recipe.model)
     rows = load_tried(recipe, tokenizer)

@@ -57,8 +57,7 @@ def model_card(loaded: LoadedRecipe[Training]) -> str:
     base = getattr(getattr(recipe, "model", None), "id", None)
     known = f"base_model: {base}\n" if base and base != "tiny" else ""
     about = recipe.description or f"Made by the Quince recipe `{loaded.name}`."
-    yaml_text = loaded.to_yaml().rstrip()
-    return CARD.format(kind=recipe.kind, base=known, name=loaded.name, about=about, recipe=yaml_text)
+    return CARD.format(kind=recipe.kind, base=known, name=loaded.name, about=about, recipe=loaded.to_yaml().rstrip())
 
 
 def write_results(records: Path, folder: Path, benchmarks: Mapping[str, Benchmark]) -> list[Path]:
