@@ -17,8 +17,7 @@ from .options import options
 if TYPE_CHECKING:
     from torch import Tensor
 
-EPSILON = 1e-4
-"""Added to a standard deviation before dividing by it, as in TRL."""
+EPSILON = 1e-4  # added to a standard deviation before dividing by it, as in TRL
 
 
 @options
@@ -31,10 +30,8 @@ class Advantage:
     dynamic_sampling_rounds: Count = 0
     """How often to sample new prompts in place of such groups (DAPO); 0 never."""
 
-    reads_correctness: ClassVar[bool] = False
-    """Whether `correct` must be given."""
-    reads_log_probs: ClassVar[bool] = False
-    """Whether `log_probs` must be given."""
+    reads_correctness: ClassVar[bool] = False  # whether `correct` must be given
+    reads_log_probs: ClassVar[bool] = False  # whether `log_probs` must be given
 
     def __call__(self, rewards: Tensor, correct: Tensor, log_probs: Tensor | None = None) -> Tensor:
         """Advantages `[groups, group_size]`.
@@ -47,8 +44,7 @@ class Advantage:
         raise NotImplementedError
 
 
-ADVANTAGES: dict[str, type[Advantage]] = {}
-"""Kind to dataclass, in the order in which they are defined."""
+ADVANTAGES: dict[str, type[Advantage]] = {}  # kind to dataclass, in the order in which they are defined
 
 A = TypeVar("A", bound=Advantage)
 

@@ -28,10 +28,8 @@ if TYPE_CHECKING:
 MAX_LOG_RATIO = 20.0
 """Log-ratio (nats) from which a generator continues on its tangent; e^20 squared still fits in float32."""
 
-Pair = tuple["Tensor", "Tensor"]
-"""Value f and gradient coefficient c, both of the shape of the log-ratios."""
-Generator = Callable[["Tensor"], Pair]
-"""Maps log-ratios of any shape to a pair."""
+Pair = tuple["Tensor", "Tensor"]  # value f and gradient coefficient c, both of the shape of the log-ratios
+Generator = Callable[["Tensor"], Pair]  # maps log-ratios of any shape to a pair
 
 
 @options
@@ -40,10 +38,8 @@ class Divergence:
 
     kind: str = ""
 
-    rehearses: ClassVar[bool] = False
-    """Acts on stored completions of the initial policy."""
-    needs_reference: ClassVar[bool] = False
-    """Acts on rollouts, against a live reference model."""
+    rehearses: ClassVar[bool] = False  # acts on stored completions of the initial policy
+    needs_reference: ClassVar[bool] = False  # acts on rollouts, against a live reference model
 
     def generator(self) -> Generator:
         """The pair on stored completions."""
@@ -197,11 +193,11 @@ class JensenShannonDefinition(RehearsalTerm):
     needs_reference: ClassVar[bool] = True
 
     def generator(self) -> Generator:
-        """½KL(π_ref ‖ m) with m = (π_θ + π_ref)/2, on stored completions."""
+        """See the base class."""
         return js_reference_half
 
     def rollout_generator(self) -> Generator:
-        """½KL(π_θ ‖ m) on rollouts."""
+        """See the base class."""
         return js_policy_half
 
 

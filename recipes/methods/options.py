@@ -24,11 +24,9 @@ def options(cls: type[T]) -> type[T]:
 
 
 def tag_of(value: Any, kinds: Container[str] | None = None) -> str | None:
-    """What tells the kinds of a field apart: `kind`, and where it acts if that makes another kind of it.
+    """What tells the kinds of a field apart: `kind`, and where it acts if that makes another of the known `kinds`.
 
-    Args:
-        value: A class, an instance, or a mapping read from YAML.
-        kinds: All tags, where they are known.
+    The value is a class, an instance, or a mapping read from YAML.
     """
     read = value.get if isinstance(value, dict) else lambda name: getattr(value, name, None)
     kind, tag = read("kind"), f"{read('kind')} on {read('on')}"

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
     from ..config.model import Model
 
-TINY = "tiny"
-"""The name of the model that ships with the package."""
+TINY = "tiny"  # the name of the model that ships with the package
 _IMPLEMENTATIONS = ("attn_implementation", "experts_implementation")
 _UNREADABLE = (AttributeError, ImportError, KeyError, RecursionError, RuntimeError, TypeError, ValueError)
 _CONFIGURATIONS = ("config.json", "adapter_config.json")
@@ -40,13 +39,9 @@ def model_path(identifier: str) -> str:
 
 def same_weights(a: Model, b: Model) -> bool:
     """Whether two sections load the same weights from the same place in the same way."""
-    return _weights(a) == _weights(b)
-
-
-def _weights(model: Model) -> Model:
-    path = Path(model_path(model.id))
-    place = str(path.resolve()) if path.is_dir() else model.id
-    return model.model_copy(update={"id": place, "chat_template": None})
+    paths = [Path(model_path(model.id)) for model in (a, b)]
+    places = [str(path.resolve()) if path.is_dir() else model.id for path, model in zip(paths, (a, b), strict=True)]
+    return places[0] == places[1] and b.model_copy(update={"id": a.id, "chat_template": a.chat_template}) == a
 
 
 def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
@@ -133,12 +128,8 @@ def four_bit() -> Any:
     import torch
     from transformers import BitsAndBytesConfig
 
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
-    )
+    options = {"bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=torch.bfloat16, **options)
 
 
 def adapter_config(model: Model) -> PeftConfig | None:
@@ -148,21 +139,12 @@ def adapter_config(model: Model) -> PeftConfig | None:
     from peft import LoraConfig
 
     adapter = model.adapter
-    return LoraConfig(
-        r=adapter.rank,
-        lora_alpha=adapter.alpha,
-        lora_dropout=adapter.dropout,
-        target_modules=adapter.target_modules,
-        task_type="CAUSAL_LM",
-    )
+    options = {"target_modules": adapter.target_modules, "task_type": "CAUSAL_LM"}
+    return LoraConfig(r=adapter.rank, lora_alpha=adapter.alpha, lora_dropout=adapter.dropout, **options)
 
 
 def check_files(model: Model, path: str) -> None:
-    """Refuse a configuration that names a kernel on the Hub.
-
-    Args:
-        model: The section, for the message.
-        path: Folder or name on the Hub; of an adapter, the model under it is checked too.
+    """Refuse a configuration that names a kernel on the Hub; of an adapter, the model under it is checked too.
 
     Raises:
         RecipeError: It does, or it is not JSON.

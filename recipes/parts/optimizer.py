@@ -7,7 +7,6 @@ tokens of AdamW alone, which is the difference between ten minutes and an hour o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,20 +17,12 @@ if TYPE_CHECKING:
 
 
 class Muon(torch.optim.Muon):
-    """`torch.optim.Muon` with its defaults, which orthogonalises in the precision of the gradient.
+    """`torch.optim.Muon`, which orthogonalises in the precision of the gradient.
 
     torch rounds to bfloat16 first, and Newton-Schulz steps enlarge small singular values some hundred times. So two
     ways of adding up one batch, which are apart in the eighth digit of a gradient, end apart in the third digit of a
     step. In float32 they agree (docs/results/parity.md).
-
-    Args:
-        params: Matrices, `[rows, columns]` each.
-        lr: Learning rate.
-        weight_decay: Share of a weight that a step of rate 1 takes away.
     """
-
-    def __init__(self, params: Iterable[torch.Tensor], lr: float, weight_decay: float) -> None:
-        super().__init__(params, lr=lr, weight_decay=weight_decay)
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
@@ -56,15 +47,10 @@ class Muon(torch.optim.Muon):
 
 
 def orthogonal(matrix: torch.Tensor, coefficients: tuple[float, float, float], steps: int) -> torch.Tensor:
-    """Nearly orthogonal matrix with the singular vectors of another, by quintic Newton-Schulz steps.
+    """Nearly orthogonal `[rows, columns]` with the singular vectors of `matrix`, by quintic Newton-Schulz steps.
 
-    Args:
-        matrix: `[rows, columns]`, of any floating type, which is kept.
-        coefficients: Of a singular value, of its third and of its fifth power.
-        steps: How many.
-
-    Returns:
-        `[rows, columns]` with singular values of about 0.7 to 1.2.
+    Singular values end at about 0.7 to 1.2; the floating type is kept. The coefficients are those of a singular value,
+    of its third and of its fifth power.
     """
     linear, cubic, quintic = coefficients
     wide = matrix.T if matrix.size(0) > matrix.size(1) else matrix
@@ -78,10 +64,7 @@ def orthogonal(matrix: torch.Tensor, coefficients: tuple[float, float, float], s
 class MuonWithAdamW(torch.optim.Optimizer):
     """Two optimizers behind one interface; a learning-rate schedule scales both.
 
-    Args:
-        model: Its two-dimensional weights outside embedding and head go to Muon.
-        muon_lr: Learning rate of Muon.
-        adamw: Arguments of AdamW.
+    Two-dimensional weights outside embedding and head go to Muon, the others to AdamW with its arguments.
     """
 
     def __init__(self, model: nn.Module, muon_lr: float, **adamw: Any) -> None:
@@ -90,10 +73,8 @@ class MuonWithAdamW(torch.optim.Optimizer):
         for name, parameter in model.named_parameters():
             inner = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
             (matrices if inner else others).append(parameter)
-        self.parts = [
-            Muon(matrices, lr=muon_lr, weight_decay=adamw.get("weight_decay", 0.0)),
-            torch.optim.AdamW(others, **adamw),
-        ]
+        muon = Muon(matrices, lr=muon_lr, weight_decay=adamw.get("weight_decay", 0.0))
+        self.parts = [muon, torch.optim.AdamW(others, **adamw)]
         super().__init__([*matrices, *others], {})
         # The same dictionaries, so that a schedule that sets a group's learning rate reaches the parts.
         self.param_groups = [group for part in self.parts for group in part.param_groups]

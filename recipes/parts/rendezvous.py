@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from torch.distributed.elastic.rendezvous import RendezvousParameters
 
 LOOPBACK = "127.0.0.1"
-BACKEND = "loopback"
-"""What `--rdzv_backend` calls it."""
+BACKEND = "loopback"  # what `--rdzv_backend` calls it
 TIMEOUT_S = 600
 _alone: list[LoopbackRendezvous] = []
 """Holds the store of a process that trains alone, which ends with the last reference to it."""
@@ -34,15 +33,8 @@ class LoopbackRendezvous(StaticTCPRendezvous):
         listener = socket.create_server((LOOPBACK, 0))
         port = listener.getsockname()[1]
         super().__init__(LOOPBACK, port, rank=0, world_size=1, run_id=run_id, timeout=TIMEOUT_S)
-        self._store = TCPStore(
-            LOOPBACK,
-            port,
-            world_size=1,
-            is_master=True,
-            timeout=timedelta(seconds=TIMEOUT_S),
-            multi_tenant=True,
-            master_listen_fd=listener.detach(),  # the store closes it
-        )
+        limit, descriptor = timedelta(seconds=TIMEOUT_S), listener.detach()  # the store closes it
+        self._store = TCPStore(LOOPBACK, port, 1, True, limit, multi_tenant=True, master_listen_fd=descriptor)
 
     def get_backend(self) -> str:
         """The name of the rendezvous."""
@@ -55,11 +47,7 @@ def create(parameters: RendezvousParameters) -> LoopbackRendezvous:
 
 
 def stay_local(recipe: Any) -> None:
-    """Before a training starts: what it starts listens on the loopback interface, if all of it is on this machine.
-
-    Args:
-        recipe: Any recipe that trains.
-    """
+    """Before a training starts: what it starts listens on the loopback interface, if all of it is on this machine."""
     if not one_machine():
         return
     generates = trainer_value(recipe.trainer, "use_vllm") and trainer_value(recipe.trainer, "vllm_mode")

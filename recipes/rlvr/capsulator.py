@@ -27,8 +27,7 @@ from .trainer import RlvrTrainer
 class CapsulatorTrainer(RlvrTrainer):
     """`RlvrTrainer` with the embedding loss in place of the policy gradient.
 
-    Args:
-        instruction: Asks the model to repeat the passage; comes after it.
+    `instruction` asks the model to repeat the passage, and comes after it.
     """
 
     def __init__(self, *args: Any, instruction: str, **kwargs: Any) -> None:
@@ -82,17 +81,7 @@ def distance(rewards: Tensor, worst: float, best: float) -> Tensor:
 
 
 def mean_state(model: Any, ids: Tensor, attended: Tensor, written: Tensor) -> Tensor:
-    """Mean last hidden state over the positions that are written.
-
-    Args:
-        model: A causal language model.
-        ids: `[batch, tokens]`.
-        attended: `[batch, tokens]`, 0 at padding.
-        written: `[batch, tokens]`, 1 at the positions that count.
-
-    Returns:
-        `[batch, hidden]`.
-    """
+    """Mean last hidden state `[batch, hidden]` over the positions where `written` is 1; ids are `[batch, tokens]`."""
     states = model(
         input_ids=ids, attention_mask=attended, output_hidden_states=True, logits_to_keep=1, use_cache=False
     ).hidden_states[-1]

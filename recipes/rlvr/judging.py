@@ -19,20 +19,15 @@ if TYPE_CHECKING:
 
     from ...rewards.base import Reward, Verdict
 
-BATCHES = 10
-"""Rollout batches that are looked back at."""
-LEAST = 20
-"""Judgements before a share means something."""
-MOST_ROWS = 0.5
-"""Share of rows without one judgement from which the reward is the cause, and not the rows."""
+BATCHES = 10  # rollout batches that are looked back at
+LEAST = 20  # judgements before a share means something
+MOST_ROWS = 0.5  # share of rows without one judgement from which the reward is the cause, and not the rows
 
 
 class Judge:
-    """A reward as TRL calls it, which keeps the values and verdicts of the last batch.
+    """A reward as TRL calls it, which keeps the values and verdicts of the last batch, in a phase of the clock.
 
-    Args:
-        reward: A reward, or a function like those of TRL; the latter gives no verdicts, so it cannot be the verifier.
-        timed: Opens the phase of the clock in which it runs.
+    It may be a function like those of TRL, which gives no verdicts and so cannot be the verifier.
     """
 
     def __init__(self, reward: Reward, timed: Callable[[], AbstractContextManager[None]]) -> None:
@@ -42,7 +37,7 @@ class Judge:
         self.verdicts: list[list[tuple[str, Verdict]]] = []
 
     def __call__(self, prompts: Sequence[Any], completions: Sequence[Any], **columns: Any) -> list[float | None]:
-        """See `Reward.__call__`."""
+        """Judge a batch; see `Reward.__call__`."""
         self.verdicts = [[] for _ in completions]
         with self.timed():
             columns = columns | {"verdicts": self.verdicts}
@@ -53,13 +48,9 @@ class Judge:
 def judged(
     judges: Sequence[Judge], rows: Sequence[Mapping[str, Any]], weights: Tensor, verifiers: Sequence[int]
 ) -> Tensor:
-    """Rewards and correctness of the batch that was judged last, `[2, rows]`, NaN where they are not known.
+    """Rewards (of `weights`) and correctness of the batch that was judged last, `[2, rows]`, NaN where not known.
 
-    Args:
-        judges: One for each reward.
-        rows: The batch.
-        weights: `[rewards]`.
-        verifiers: Indices of the rewards whose verdicts say what is correct.
+    `verifiers` are the indices of the rewards whose verdicts say what is correct.
     """
     values = [[torch.nan if value is None else value for value in judge.values] for judge in judges]
     rewards = torch.tensor(values, dtype=torch.float32).T
@@ -97,8 +88,7 @@ def combine(rewards: Tensor, applies: Tensor, weights: Tensor) -> Tensor:
         `[batch]`.
     """
     applies = applies & (weights != 0)
-    total = (torch.where(applies, rewards, torch.zeros_like(rewards)) * weights).sum(1)
-    return torch.where(applies.any(1), total, torch.full_like(total, torch.nan))
+    return (rewards.where(applies, 0) * weights).sum(1).where(applies.any(1), torch.nan)
 
 
 def passes_at_k(correct: Tensor, k: int) -> list[float]:
@@ -108,8 +98,7 @@ def passes_at_k(correct: Tensor, k: int) -> list[float]:
     """
     counts, right = (~correct.isnan()).sum(1), correct.nansum(1)
     kept = counts >= k
-    values: list[float] = pass_at_k(counts[kept].cpu().numpy(), right[kept].cpu().numpy(), k).tolist()
-    return values
+    return pass_at_k(counts[kept].cpu().numpy(), right[kept].cpu().numpy(), k).tolist()
 
 
 class GraderError(RuntimeError):
@@ -122,9 +111,7 @@ class GraderWatch:
     Only `error` verdicts count. Where they hit some completions of a row, the share of judgements that failed must
     stay below the limit. A row on which a reward failed for every completion is taken for a row that cannot be judged
     (a gold query that does not run): it is left out and counted, and ends the run only if most rows are like that.
-
-    Args:
-        limit: Largest share of failed judgements over the last rollout batches; 1 never stops.
+    The limit is a share of the judgements of the last rollout batches; 1 never stops.
     """
 
     def __init__(self, limit: float) -> None:

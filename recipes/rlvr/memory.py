@@ -35,8 +35,7 @@ class FitsMemory(_Base):
 
     pieces = 1
     oom_splits = 0
-    micro_batches: list[dict[str, Any]]
-    """Of the optimizer step at hand."""
+    micro_batches: list[dict[str, Any]]  # of the optimizer step at hand
     replaying = False
     _step: int
 

@@ -29,14 +29,10 @@ from torch import Tensor
 from ..methods.divergences import Generator, differentiable
 
 AGGREGATES = {
-    "grpo": "sequence_mean",
-    "sapo": "sequence_mean",
+    **dict.fromkeys(("grpo", "sapo"), "sequence_mean"),
     "dr_grpo": "longest",
     "luspo": "sequence_sum",
-    "bnpo": "token_mean",
-    "dapo": "token_mean",
-    "cispo": "token_mean",
-    "vespo": "token_mean",
+    **dict.fromkeys(("bnpo", "dapo", "cispo", "vespo"), "token_mean"),
 }
 """How each loss type of TRL averages, see `token_weights`; `bnpo` over a micro-batch, the others over a step."""
 
@@ -77,40 +73,24 @@ class PolicySettings:
 
 @dataclass(frozen=True)
 class Rollouts:
-    """Completions to train on.
+    """Completions to train on, `[rows, tokens]` unless said otherwise."""
 
-    Attributes:
-        log_probs: log π_θ with gradient, `[rows, tokens]`.
-        old_log_probs: log π_old of the policy that sampled, same shape.
-        advantages: `[rows, 1]` or `[rows, tokens]`.
-        mask: 1 on tokens that the policy wrote, `[rows, tokens]`.
-        engine_log_probs: As the engine computed them while sampling, or None; decides what is off-policy.
-        correction: π_old / π_engine, cut as TRL does, `[rows, tokens]` or `[rows, 1]`; or None.
-        chosen: 1 on tokens that train (those of high entropy), or None for all.
-    """
-
-    log_probs: Tensor
-    old_log_probs: Tensor
-    advantages: Tensor
-    mask: Tensor
-    engine_log_probs: Tensor | None = None
-    correction: Tensor | None = None
-    chosen: Tensor | None = None
+    log_probs: Tensor  # log π_θ with gradient
+    old_log_probs: Tensor  # log π_old of the policy that sampled
+    advantages: Tensor  # [rows, 1] or [rows, tokens]
+    mask: Tensor  # 1 on tokens that the policy wrote
+    engine_log_probs: Tensor | None = None  # as the engine computed them while sampling; decides what is off-policy
+    correction: Tensor | None = None  # π_old / π_engine, cut as TRL does, [rows, tokens] or [rows, 1]
+    chosen: Tensor | None = None  # 1 on tokens that train (those of high entropy), or None for all
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What the sums of equation 2 are divided by, so that losses of micro-batches add up to that of a step.
+    """What the sums of equation 2 are divided by, so that losses of micro-batches add up to that of a step."""
 
-    Attributes:
-        rows: Completions of a micro-batch, times micro-batches of a step.
-        micro_tokens: Tokens of this micro-batch, times micro-batches of a step; only for `bnpo`.
-        step_tokens: This process's share of the tokens of a step.
-    """
-
-    rows: float
-    micro_tokens: Tensor | float
-    step_tokens: Tensor | float
+    rows: float  # completions of a micro-batch, times micro-batches of a step
+    micro_tokens: Tensor | float  # tokens of this micro-batch, times micro-batches of a step; only for `bnpo`
+    step_tokens: Tensor | float  # this process's share of the tokens of a step
 
 
 def policy(settings: PolicySettings, rollouts: Rollouts, counts: Counts) -> Tensor:
@@ -238,12 +218,9 @@ def rehearsal(values: Tensor, mask: Tensor, how: str, items: int) -> Tensor:
 
 
 def sampled_divergence(generator: Generator, log_ratio: Tensor, only_lost: bool = False) -> Tensor:
-    """f(u) of the stored tokens with its gradient (equation 6), `[rows, tokens]`.
+    """f(u) of the stored tokens with its gradient (equation 6), `[rows, tokens]`; `log_ratio` is log u.
 
-    Args:
-        generator: f and c.
-        log_ratio: log u, with gradient.
-        only_lost: Act only where the policy's probability fell.
+    With `only_lost` it acts only where the policy's probability fell.
     """
     return unless_kept(differentiable(generator, log_ratio), log_ratio, only_lost)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
@@ -20,10 +21,8 @@ from . import objective
 from .store import RehearsalOrder, RehearsalRow, RehearsalStore, StoreError
 
 LogProbs = Callable[[Tensor, Tensor, int], Tensor]
-"""Maps (input_ids, attention_mask, completion_tokens) to log-probs, `[batch, completion_tokens]`.
-
-Returns `[batch, completion_tokens, vocabulary]` where the whole distribution is asked for.
-"""
+"""Maps (input_ids, attention_mask, completion_tokens) to log-probs, `[batch, completion_tokens]` or, of the whole
+distribution, `[batch, completion_tokens, vocabulary]`."""
 
 FIRST_STEP_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.02}
 """Largest mean |log u| (nats) before the first step; only kernels and padding may differ from the reference pass."""
@@ -31,64 +30,36 @@ FIRST_STEP_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16:
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """Which of a step's stored rows this process handles now.
+    """Which of a step's stored rows this process handles now."""
 
-    Attributes:
-        step: Optimizer steps done.
-        micro: Index of the micro-batch within the step.
-        micros: Micro-batches of a step.
-        rank: Of this process.
-        world: Number of processes.
-    """
-
-    step: int
-    micro: int
-    micros: int
-    rank: int
-    world: int
+    step: int  # optimizer steps done
+    micro: int  # index of the micro-batch within the step
+    micros: int  # micro-batches of a step
+    rank: int  # of this process
+    world: int  # number of processes
 
 
 @dataclass(frozen=True)
 class RehearsalBatch:
-    """Padded rows of one micro-batch; prompts on the left, completions on the right.
+    """Padded rows of one micro-batch; prompts on the left, completions on the right."""
 
-    Attributes:
-        input_ids: `[batch, prompt_tokens + completion_tokens]`.
-        attention_mask: Same shape.
-        mask: `[batch, completion_tokens]`, 1 on completion tokens.
-        reference: log π_ref, `[batch, completion_tokens]` (nats), or of k tokens `[batch, completion_tokens, k]`.
-        reference_ids: Which k tokens, or None.
-        items: Tokens (or rows) of the whole step, all processes: the normaliser.
-    """
-
-    input_ids: Tensor
-    attention_mask: Tensor
-    mask: Tensor
-    reference: Tensor
-    reference_ids: Tensor | None
-    items: int
+    input_ids: Tensor  # [batch, prompt_tokens + completion_tokens]
+    attention_mask: Tensor  # same shape
+    mask: Tensor  # 1 on completion tokens, [batch, completion_tokens]
+    reference: Tensor  # log π_ref in nats, [batch, completion_tokens], or of k tokens [batch, completion_tokens, k]
+    reference_ids: Tensor | None  # which k tokens
+    items: int  # tokens (or rows) of the whole step, all processes: the normaliser
 
     def to(self, device: torch.device) -> RehearsalBatch:
         """Move the tensors."""
-        return RehearsalBatch(
-            self.input_ids.to(device),
-            self.attention_mask.to(device),
-            self.mask.to(device),
-            self.reference.to(device),
-            None if self.reference_ids is None else self.reference_ids.to(device),
-            self.items,
-        )
+        moved: dict[str, Any] = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in vars(self).items()}
+        return RehearsalBatch(**moved)
 
 
 class Rehearsal:
     """A store, the divergence on it, and the reference log-probs as the *training* forward pass computes them.
 
-    Args:
-        store: At least one row.
-        term: The divergence with its options.
-        pad_token_id: Of the tokenizer.
-        batch_size: Rows of an optimizer step, all processes together.
-        seed: Of the order.
+    `batch_size` counts the rows of an optimizer step, all processes together.
     """
 
     def __init__(
@@ -102,14 +73,7 @@ class Rehearsal:
         self._reference: Any = None
 
     def measure_reference(
-        self,
-        file: Path,
-        log_probs: LogProbs,
-        batch_size: int,
-        resumed: bool = False,
-        rank: int = 0,
-        world: int = 1,
-        wait: Callable[[], None] = lambda: None,
+        self, file: Path, log_probs: LogProbs, batch_size: int, resumed: bool = False, run: Accelerator | None = None
     ) -> None:
         """Compute log π_ref with the training forward pass, or read what this run computed when it began.
 
@@ -122,13 +86,13 @@ class Rehearsal:
             log_probs: The training forward pass, without gradient.
             batch_size: Rows a forward pass.
             resumed: Whether optimizer steps have been done.
-            rank: Of this process.
-            world: Number of processes.
-            wait: For all processes.
+            run: Of the processes, if there are several.
 
         Raises:
             StoreError: A resumed run has lost the file.
         """
+        rank, world = (run.process_index, run.num_processes) if run else (0, 1)
+        wait = run.wait_for_everyone if run else lambda: None
         if resumed and not file.exists():
             raise StoreError(f"{file} · missing · only the initial policy can make it · start without --resume")
         if not resumed:
@@ -151,7 +115,10 @@ class Rehearsal:
         """Of up to `count` rows: log π_ref `[tokens, ...]`, and the tokens they are of; of none past the last row."""
         rows = range(start, min(start + count, len(self.store)))
         batch = self._padded(list(rows) or [0], items=1)
-        values, tokens = self._reference_of(batch, log_probs)
+        width = batch.mask.shape[1]
+        values, tokens = log_probs(batch.input_ids, batch.attention_mask, width), batch.input_ids[:, -width:]
+        if self.whole_distribution:
+            values, tokens = values.topk(min(self.term.top_k or values.shape[-1], values.shape[-1]), dim=-1)
         mask = batch.mask.bool() & bool(rows)
         ids = tokens.cpu()[mask].to(torch.int32).numpy()
         return {"log_probs": values.cpu()[mask].float().numpy(), "token_ids": ids}
@@ -160,15 +127,13 @@ class Rehearsal:
         """Rows of one process's micro-batch; the same rows for any cut of the step into micro-batches."""
         rows = [int(index) for index in self.order.take(part.step * self.batch_size, self.batch_size)]
         by_token = self.term.aggregate == "token_mean"
-        items = sum(self.store.completion_tokens(index) for index in rows) if by_token else len(rows)
+        items = sum(end - start for start, end in map(self.store.span, rows)) if by_token else len(rows)
         return self._padded(rows[part.micro * part.world + part.rank :: part.micros * part.world], items)
 
     def loss(self, batch: RehearsalBatch, log_probs: Tensor) -> tuple[Tensor, Tensor]:
         """This micro-batch's part of the rehearsal term (before its weight), and log u of its stored tokens.
 
-        Args:
-            batch: From `batch`.
-            log_probs: log π_θ with gradient, `[batch, completion_tokens]` or with the vocabulary as last dimension.
+        `log_probs` are log π_θ with gradient, `[batch, completion_tokens]` or with the vocabulary as last dimension.
 
         Returns:
             Scalar whose sum over micro-batches and processes is the mean, and `[batch, completion_tokens]`.
@@ -189,20 +154,14 @@ class Rehearsal:
     def parts(self, place: MicroBatch, pieces: int) -> list[MicroBatch]:
         """A micro-batch in pieces of at least one row."""
         pieces = max(1, min(pieces, self.batch_size // (place.micros * place.world)))
-        return [
-            replace(place, micro=place.micro + piece * place.micros, micros=place.micros * pieces)
-            for piece in range(pieces)
-        ]
+        micros = place.micros
+        return [replace(place, micro=place.micro + i * micros, micros=micros * pieces) for i in range(pieces)]
 
     def require_start(self, drift: float, precision: torch.dtype) -> None:
         """Refuse to train a policy that is not the one whose log-probabilities are stored.
 
-        Args:
-            drift: Mean |log u| before the first step, in nats.
-            precision: Of the forward pass.
-
         Raises:
-            StoreError: With the drift and what may have caused it.
+            StoreError: The mean |log u| before the first step, in nats, is too large for this precision.
         """
         if drift > FIRST_STEP_TOLERANCE[precision]:
             raise StoreError(
@@ -216,13 +175,6 @@ class Rehearsal:
     def whole_distribution(self) -> bool:
         """True if the estimator needs log-probs of the whole vocabulary."""
         return self.term.estimator != "sampled"
-
-    def _reference_of(self, batch: RehearsalBatch, log_probs: LogProbs) -> tuple[Tensor, Tensor]:
-        values = log_probs(batch.input_ids, batch.attention_mask, batch.mask.shape[1])
-        if not self.whole_distribution:
-            return values, batch.input_ids[:, -batch.mask.shape[1] :]
-        top = values.topk(min(self.term.top_k or values.shape[-1], values.shape[-1]), dim=-1)
-        return top.values, top.indices
 
     def _padded(self, indices: list[int], items: int) -> RehearsalBatch:
         rows = [self.store[index] for index in indices]
@@ -244,17 +196,13 @@ class Rehearsal:
 
 
 class MeasuresReference(TrainerCallback):
-    """Has a trainer measure the reference once its model is prepared, whole on all processes or sharded.
-
-    Args:
-        measure: Called with whether the run is resumed.
-    """
+    """Has a trainer measure the reference once its model is prepared; `measure` is told whether the run is resumed."""
 
     def __init__(self, measure: Callable[[bool], None]) -> None:
         self.measure = measure
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """The first step is still to come, or a checkpoint has just been loaded."""
+        """Called before the first step, or with a checkpoint just loaded."""
         self.measure(state.global_step > 0)
 
 

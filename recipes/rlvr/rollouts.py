@@ -24,30 +24,22 @@ from torch.nn.functional import pad
 from trl.trainer.utils import RepeatSampler
 
 from ...eval.engines.base import Sampling
-from ...eval.engines.transformers import TransformersEngine
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
     from trl import GRPOConfig
 
-Batch = dict[str, Any]
-"""What TRL keeps of a batch: tensors whose first dimension is the row, and scalars."""
+    from ...eval.engines.transformers import TransformersEngine
+
+Batch = dict[str, Any]  # what TRL keeps of a batch: tensors whose first dimension is the row, and scalars
 
 LEFT_PADDED = ("prompt_ids", "prompt_mask")
 RIGHT_PADDED = (
-    "completion_ids",
-    "completion_mask",
-    "tool_mask",
-    "old_per_token_logps",
-    "ref_per_token_logps",
-    "sampling_per_token_logps",
-    "importance_sampling_ratio",
-    "advantages",
+    *("completion_ids", "completion_mask", "tool_mask", "importance_sampling_ratio", "advantages"),
+    *("old_per_token_logps", "ref_per_token_logps", "sampling_per_token_logps"),
 )
 
-EPOCH_STRIDE = 1_000_003
-"""Added to the seed once an epoch; far from the small numbers that people choose as seeds."""
+EPOCH_STRIDE = 1_000_003  # added to the seed once an epoch; far from the small numbers that people choose as seeds
 
 WHOLE_MODEL = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 """Set-ups in which every process holds the whole policy."""
@@ -57,13 +49,9 @@ PLAIN_SAMPLING = {"top_k": (0, None), "min_p": (None,), "repetition_penalty": (1
 
 
 class EpochSampler(RepeatSampler):
-    """TRL's sampler, each epoch's order drawn from seed and epoch.
+    """TRL's sampler, each epoch's order drawn from the seed and `epoch()`.
 
     TRL draws all epochs from one generator, which a resumed run starts anew.
-
-    Args:
-        epoch: The current epoch, read when an epoch begins.
-        **kwargs: Arguments of `RepeatSampler`.
     """
 
     def __init__(self, epoch: Callable[[], int], **kwargs: Any) -> None:
@@ -89,25 +77,13 @@ def can_use_engine(args: GRPOConfig) -> bool:
     return not other and plain and args.distributed_state.distributed_type in WHOLE_MODEL
 
 
-def sample(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[list[int]],
-    args: GRPOConfig,
-    seed: int,
-) -> list[list[int]]:
+def sample(engine: TransformersEngine, prompts: Sequence[list[int]], args: GRPOConfig, seed: int) -> list[list[int]]:
     """Token ids of a completion for each prompt; equal prompts that follow each other are one group."""
-    engine = TransformersEngine(model, tokenizer)
     groups = [(key, len(list(members))) for key, members in groupby(prompts, key=tuple)]
     completions: list[list[int]] = []
     for n, run in groupby(groups, key=lambda group: group[1]):
-        sampling = Sampling(
-            n=n,
-            temperature=args.temperature,
-            top_p=args.top_p,
-            max_tokens=args.max_completion_length,
-            seed=seed,
-        )
+        most = args.max_completion_length
+        sampling = Sampling(n=n, temperature=args.temperature, top_p=args.top_p, max_tokens=most, seed=seed)
         drawn = engine.generate([key for key, _ in run], sampling)
         completions += [list(completion.token_ids) for group in drawn for completion in group]
     return completions
@@ -119,14 +95,9 @@ def seed_of(*parts: object) -> int:
 
 
 def reserve_prompts(seed: int, step: int, draw: int, count: int, rows: int) -> np.ndarray:
-    """Indices of `count` prompts out of `rows`, different ones as long as there are enough.
+    """Indices of `count` prompts for all processes, out of `rows` prompts; different ones as long as there are enough.
 
-    Args:
-        seed: Of the run.
-        step: Micro-batches done.
-        draw: Which draw of this step.
-        count: For all processes together.
-        rows: Prompts there are.
+    They follow from the run's seed, the micro-batches done (`step`), and which draw for this batch it is.
     """
     return np.resize(np.random.default_rng((seed, step, draw)).permutation(rows), count)
 
@@ -137,14 +108,8 @@ def with_fresh_groups(
     """Dynamic sampling (DAPO, https://huggingface.co/papers/2503.14476).
 
     A group whose advantages are all 0 teaches nothing. Up to `rounds` times, a whole batch of fresh prompts is rolled
-    out and its informative groups take the places of such groups; all processes do the same number of rounds.
-
-    Args:
-        batch: Rollouts of this process.
-        size: Completions of a group.
-        rounds: At most.
-        fresh: Rolls out so many fresh prompts in a draw, `fresh(prompts, draw)`.
-        accelerator: Of the run.
+    out (`fresh(prompts, draw)`) and its informative groups take the places of such groups; all processes do the same
+    number of rounds. `size` counts the completions of a group.
 
     Returns:
         A batch of the same number of rows, and the rounds used.
@@ -189,7 +154,7 @@ def cut(batch: Batch, pieces: int) -> list[Batch]:
 
 def selected(batch: Batch, keep: Tensor) -> Batch:
     """Some rows, without the columns of prompts and completions that are padding in all of them."""
-    batch = {name: rows(value, keep) for name, value in batch.items()}
+    batch = {name: _rows(value, keep) for name, value in batch.items()}
     width, prompt = batch["completion_mask"].shape[1], int(batch["prompt_mask"].sum(1).max())
     completion = max(1, int(batch["completion_mask"].sum(1).max()))
     for name, value in batch.items():
@@ -200,8 +165,7 @@ def selected(batch: Batch, keep: Tensor) -> Batch:
     return batch
 
 
-def rows(value: Any, keep: Tensor) -> Any:
-    """Select rows of a batched tensor, by mask or index; scalars pass."""
+def _rows(value: Any, keep: Tensor) -> Any:
     return value[keep] if isinstance(value, Tensor) and value.dim() > 0 else value
 
 
@@ -214,7 +178,7 @@ def best_groups(batch: Batch, size: int, wanted: int) -> Batch:
     """Keep `wanted` groups, informative ones first, in their order."""
     kept = torch.argsort(~informative_groups(batch, size), stable=True)[:wanted]
     keep = (kept.unsqueeze(1) * size + torch.arange(size, device=kept.device)).reshape(-1)
-    return {name: rows(value, keep) for name, value in batch.items()}
+    return {name: _rows(value, keep) for name, value in batch.items()}
 
 
 def concatenate(first: Batch, second: Batch) -> Batch:
@@ -226,26 +190,19 @@ def concatenate(first: Batch, second: Batch) -> Batch:
             joined[name] = a
             continue
         if a.dim() == 2 and a.shape[1] != b.shape[1]:
-            width = max(a.shape[1], b.shape[1])
-            a, b = (widen(side, width, name in LEFT_PADDED) for side in (a, b))
+            missing = [max(0, other.shape[1] - side.shape[1]) for side, other in ((a, b), (b, a))]
+            # Masked positions never count, so zeros serve.
+            a, b = (pad(t, (n, 0) if name in LEFT_PADDED else (0, n)) for t, n in zip((a, b), missing, strict=True))
         joined[name] = torch.cat([a, b])
     return joined
 
 
-def widen(value: Tensor, width: int, left: bool) -> Tensor:
-    """Pad `[rows, columns]` with zeros to `width` columns; masked positions never count, so any value serves."""
-    missing = width - value.shape[1]
-    return pad(value, (missing, 0) if left else (0, missing))
-
-
 def save_buffer(buffer: list[Batch], file: Path) -> None:
     """Write the micro-batches of a rollout buffer to one safetensors file; what they share is written for each."""
-    tensors = {
-        f"{index}.{name}": value.clone(memory_format=torch.contiguous_format)
-        for index, batch in enumerate(buffer)
-        for name, value in batch.items()
-        if isinstance(value, Tensor)
-    }
+    tensors: dict[str, Tensor] = {}
+    for index, batch in enumerate(buffer):
+        whole = {name: value for name, value in batch.items() if isinstance(value, Tensor)}
+        tensors |= {f"{index}.{name}": t.clone(memory_format=torch.contiguous_format) for name, t in whole.items()}
     save_file(tensors, file, metadata={"batches": json.dumps(len(buffer))})
 
 

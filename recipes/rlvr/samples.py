@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from .trainer import RlvrTrainer
 
 PER_STEP = 4
-PATIENCE = 3
-"""Logs without any judgement before a run is given up."""
+PATIENCE = 3  # logs without any judgement before a run is given up
 
 
 class SamplesFile(TrainerCallback):
@@ -36,13 +35,9 @@ class SamplesFile(TrainerCallback):
             return
         with self.path.open("a", encoding="utf-8") as stream:
             for index in range(min(PER_STEP, len(logs["prompt"]))):
-                record = {
-                    "step": state.global_step,
-                    "prompt": logs["prompt"][index],
-                    "completion": logs["completion"][index],
-                    "rewards": {name: values[index] for name, values in logs["rewards"].items()},
-                    "advantage": logs["advantages"][index],
-                }
+                record = {"step": state.global_step} | {name: logs[name][index] for name in ("prompt", "completion")}
+                record["rewards"] = {name: values[index] for name, values in logs["rewards"].items()}
+                record["advantage"] = logs["advantages"][index]
                 stream.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
@@ -64,18 +59,14 @@ class RequireJudged(TrainerCallback):
                 self._require(state.global_step)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """A run may be shorter than that."""
+        """Look also where a run is shorter than that."""
         if self.logs:
             self._require(state.global_step)
 
     def _require(self, step: int) -> None:
-        """See that something was judged.
-
-        Raises:
-            UnjudgedError: Nothing was; with what the rewards say of an empty answer to the first row.
-        """
         if self.judged:
             return
+        # What the rewards say of an empty answer to the first row.
         row = self.trainer.train_dataset[0]
         rewards = [judge.reward for judge in self.trainer.judges]
         said = [f"{r.name}: {r.judge_batch([''], [row])[0].detail}" for r in rewards if hasattr(r, "judge_batch")]

@@ -21,13 +21,7 @@ def shared_log_probs(
 ) -> tuple[Tensor, Tensor | None]:
     """Log-probs of completions and, if asked for, the entropy at each token, both `[rows, tokens]` in nats.
 
-    Args:
-        model: See `completion_logits`.
-        ids: See there.
-        mask: See there.
-        tokens: See there.
-        temperature: Of the distribution.
-        entropy: Whether to compute the entropy.
+    For the arguments see `completion_logits`; the distribution is that of `temperature`.
     """
     logits = completion_logits(model, ids, mask, tokens)
     distribution = torch.log_softmax(logits.float() / temperature, -1)
@@ -60,11 +54,6 @@ def completion_logits(model: PreTrainedModel, ids: Tensor, mask: Tensor, tokens:
     cache = output.past_key_values
     cache.batch_select_indices(group)
     positions = mask.long().cumsum(-1)[:, -tokens:-1] - 1
-    rest = model(
-        input_ids=ids[:, -tokens:-1],
-        attention_mask=mask[:, :-1],
-        position_ids=positions,
-        past_key_values=cache,
-        use_cache=True,
-    ).logits
-    return torch.cat([first, rest], 1)
+    rest, read = ids[:, -tokens:-1], mask[:, :-1]
+    output = model(rest, attention_mask=read, position_ids=positions, past_key_values=cache, use_cache=True)
+    return torch.cat([first, output.logits], 1)

@@ -41,21 +41,13 @@ FRESH_SEED = 1_000_003
 
 @dataclass(frozen=True)
 class SplitResult:
-    """What a split decided.
-
-    Attributes:
-        folder: Where it is kept.
-        near_perfect: Ids of D_pef.
-        explore: Ids of D_exp.
-        dropped: Ids left out of training (all answers wrong, if the recipe says so).
-        train_on: `all` or `exp`.
-    """
+    """What a split decided, by the ids of rows."""
 
     folder: Path
-    near_perfect: tuple[str, ...]
-    explore: tuple[str, ...]
-    dropped: tuple[str, ...]
-    train_on: str
+    near_perfect: tuple[str, ...]  # D_pef
+    explore: tuple[str, ...]  # D_exp
+    dropped: tuple[str, ...]  # left out of training: all completions wrong, if the recipe says so
+    train_on: str  # `all` or `exp`
 
     @property
     def store(self) -> Path:
@@ -85,19 +77,12 @@ def run(loaded: LoadedRecipe[RlvrRecipe]) -> Path:
 
 @dataclass(frozen=True)
 class TriedRows:
-    """The rows of a recipe that can be judged and whose prompts fit.
+    """The rows of a recipe that can be judged and whose prompts fit."""
 
-    Attributes:
-        everything: All rows of the recipe, before any was left out; they name the split.
-        train: To train on.
-        old: Of old skills, only rehearsed.
-        longest: Tokens that prompts are cut to on their left, or None.
-    """
-
-    everything: list[Row]
+    everything: list[Row]  # all rows of the recipe, before any was left out; they name the split
     train: list[Row]
-    old: list[Row]
-    longest: int | None
+    old: list[Row]  # of old skills, only rehearsed
+    longest: int | None  # tokens that prompts are cut to on their left
 
     @property
     def good(self) -> list[Row]:
@@ -113,15 +98,14 @@ def load_tried(recipe: RlvrRecipe, tokenizer: Any) -> TriedRows:
     """
     rewards = build_rewards([section for section in recipe.rewards if section.weight])
     answer, options = trainer_value(recipe.trainer, "max_completion_length"), template_options(recipe)
-    kept: list[list[Row]] = []
-    cuts: list[int] = []
+    found = []
     loaded = load_training_and_old(recipe)
     for field, rows in zip(("data", "rehearsal.data"), loaded, strict=True):
         good = judgeable(rows, rewards, recipe.max_unjudgeable, field) if rows else []
-        fits, cut = fitting(good, tokenizer, recipe.model, answer, recipe.long_prompts, field, **options)
-        kept.append(fits)
-        cuts += [cut] if cut else []
-    return TriedRows([row for rows in loaded for row in rows], kept[0], kept[1], min(cuts, default=None))
+        found.append(fitting(good, tokenizer, recipe.model, answer, recipe.long_prompts, field, **options))
+    (train, _), (old, _) = found
+    cuts = [cut for _, cut in found if cut]
+    return TriedRows([row for rows in loaded for row in rows], train, old, min(cuts, default=None))
 
 
 def ensure_split(
@@ -133,11 +117,11 @@ def ensure_split(
         recipe: Of the training.
         rows: All rows of the recipe, which name the split.
         sampled: Those of them that can be judged; None is all.
-        longest: What their prompts are cut to.
+        longest: What their prompts are cut to, in tokens.
 
     Raises:
         FileError: Another process is making it.
-        StoreError: several processes train and the split is missing; it is made by one.
+        StoreError: Several processes train and the split is missing; it is made by one.
     """
     folder = split_folder(recipe, rows)
     if not (folder / "split.json").exists():
@@ -205,56 +189,32 @@ class Draw:
         """`n` judged answers for each row."""
         from ...eval.engines.base import Sampling
 
-        prompts = self._prompts(rows)
         sampling = Sampling(n=n, temperature=1.0, top_p=1.0, max_tokens=max_tokens(self.recipe), seed=seed)
-        drawn = self.engine.generate(prompts, sampling)
+        drawn = self.engine.generate(self._prompts(rows), sampling)
         texts = [completion.text for answers in drawn for completion in answers]
-        repeated = [row for row in rows for _ in range(n)]
-        right = self._right(texts, repeated)
-        return [
-            [(completion, right[index * n + place]) for place, completion in enumerate(answers)]
-            for index, answers in enumerate(drawn)
-        ]
+        right = iter(self._right(texts, [row for row in rows for _ in range(n)]))
+        return [[(completion, next(right)) for completion in answers] for answers in drawn]
 
     def _right(self, texts: Sequence[str], rows: Sequence[Row]) -> list[bool]:
-        columns = [reward.judge_batch(texts, rows) for reward in self.rewards]
-        tops = [reward.range[1] for reward in self.rewards]
-        return [
-            any(v.outcome != "skipped" for v in verdicts)
-            and all(
-                v.outcome == "skipped" or (v.value is not None and v.value >= top)
-                for v, top in zip(verdicts, tops, strict=True)
-            )
-            for verdicts in zip(*columns, strict=True)
-        ]
+        right: list[list[bool]] = [[] for _ in texts]
+        for reward in self.rewards:
+            for found, verdict in zip(right, reward.judge_batch(texts, rows), strict=True):
+                if verdict.outcome != "skipped":
+                    found.append(verdict.value is not None and verdict.value >= reward.range[1])
+        return [bool(found) and all(found) for found in right]
 
     def origin(self, rollouts: int) -> Origin:
         """What made this draw."""
         policy = getattr(self.engine, "model", None)
         model = policy if policy is not None else load_policy(self.recipe.model)
-        return Origin(
-            model=self.recipe.model.id,
-            model_fingerprint=model_fingerprint(model),
-            tokenizer_fingerprint=tokenizer_fingerprint(self.tokenizer),
-            dtype=str(model.dtype).removeprefix("torch."),
-            sampling={
-                "temperature": 1.0,
-                "top_p": 1.0,
-                "rollouts": rollouts,
-                "max_tokens": max_tokens(self.recipe),
-                "seed": self.recipe.seed,
-                "engine": self.engine.name,
-            },
-        )
+        sampling: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0, "rollouts": rollouts}
+        sampling |= {"max_tokens": max_tokens(self.recipe), "seed": self.recipe.seed, "engine": self.engine.name}
+        weights, vocabulary = model_fingerprint(model), tokenizer_fingerprint(self.tokenizer)
+        return Origin(self.recipe.model.id, weights, vocabulary, str(model.dtype).removeprefix("torch."), sampling)
 
 
 def confirmed(
-    draw: Draw,
-    candidates: Sequence[Row],
-    section: Any,
-    first: Sequence[Any],
-    rows: Sequence[Row],
-    seed: int,
+    draw: Draw, candidates: Sequence[Row], section: Split, first: Sequence[Any], rows: Sequence[Row], seed: int
 ) -> list[list[Completion]]:
     """Right answers of each candidate: fresh ones, or the selecting draw's own where `confirm` is off.
 
@@ -272,28 +232,17 @@ def confirmed(
 def store_rows(
     candidates: Sequence[Row], answers: Sequence[Sequence[Completion]], prompt: Callable[[Row], list[int]]
 ) -> tuple[list[RehearsalRow], list[str]]:
-    """Store rows and the prompt id of each.
-
-    Args:
-        candidates: Rows that reached the threshold.
-        answers: What to store for each.
-        prompt: Gives the token ids of a row's prompt.
-    """
-    found = [
-        (row, completion) for row, completions in zip(candidates, answers, strict=True) for completion in completions
-    ]
-    stored = [
-        RehearsalRow(
-            np.asarray(prompt(row), np.int32),
-            np.asarray(completion.token_ids, np.int32),
-            np.asarray(completion.logprobs, np.float32),
-        )
-        for row, completion in found
-    ]
-    return stored, [row["id"] for row, _ in found]
+    """Store rows and the prompt id of each: `answers` of the candidates, whose token ids `prompt` gives."""
+    stored, ids = [], []
+    for row, completions in zip(candidates, answers, strict=True):
+        for completion in completions:
+            tokens = np.asarray(prompt(row), np.int32), np.asarray(completion.token_ids, np.int32)
+            stored.append(RehearsalRow(*tokens, np.asarray(completion.logprobs, np.float32)))
+            ids.append(row["id"])
+    return stored, ids
 
 
-def describe(rows: Sequence[Row], counts: Sequence[int], confirmed_ids: set[str], section: Any) -> dict[str, Any]:
+def describe(rows: Sequence[Row], counts: Sequence[int], confirmed_ids: set[str], section: Split) -> dict[str, Any]:
     """The record of a split: sizes, settings, and where each prompt went with its number of right answers."""
     dropped = {row["id"] for row, count in zip(rows, counts, strict=True) if count == 0 and section.all_wrong == "drop"}
     explore = [row["id"] for row in rows if row["id"] not in confirmed_ids and row["id"] not in dropped]

@@ -28,36 +28,22 @@ class StoreError(ValueError):
 
 @dataclass(frozen=True)
 class RehearsalRow:
-    """One stored completion.
+    """One stored completion."""
 
-    Attributes:
-        prompt_ids: Tokens of the rendered prompt, `[prompt_tokens]`.
-        completion_ids: Its tokens with the stop token, `[completion_tokens]`.
-        log_probs: log π_ref of the completion's tokens in nats, `[completion_tokens]`.
-    """
-
-    prompt_ids: np.ndarray
-    completion_ids: np.ndarray
-    log_probs: np.ndarray
+    prompt_ids: np.ndarray  # of the rendered prompt, [prompt_tokens]
+    completion_ids: np.ndarray  # with the stop token, [completion_tokens]
+    log_probs: np.ndarray  # log π_ref of the completion's tokens in nats, [completion_tokens]
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What made a store; a run that starts from anything else must not use it.
+    """What made a store; a run that starts from anything else must not use it."""
 
-    Attributes:
-        model: Name or path of the initial policy.
-        model_fingerprint: From `fingerprint.model_fingerprint`.
-        tokenizer_fingerprint: From `fingerprint.tokenizer_fingerprint`.
-        dtype: Of the weights that sampled.
-        sampling: Temperature, top-p, tokens and seed of the draw.
-    """
-
-    model: str
+    model: str  # name or path of the initial policy
     model_fingerprint: str
     tokenizer_fingerprint: str
-    dtype: str
-    sampling: dict[str, Any]
+    dtype: str  # of the weights that sampled
+    sampling: dict[str, Any]  # temperature, top-p, tokens and seed
 
 
 class RehearsalStore:
@@ -93,11 +79,6 @@ class RehearsalStore:
         """Where the completion of row `index` lies in the flat arrays, `(start, end)`."""
         return int(self._completion_ends[index - 1]) if index else 0, int(self._completion_ends[index])
 
-    def completion_tokens(self, index: int) -> int:
-        """Length of the completion of row `index` in tokens."""
-        start, end = self.span(index)
-        return end - start
-
     def require(self, origin: Origin) -> None:
         """Refuse to rehearse completions of another model.
 
@@ -115,22 +96,14 @@ class RehearsalStore:
 
 
 def write_store(folder: Path, rows: Sequence[RehearsalRow], ids: Sequence[str], origin: Origin) -> None:
-    """Write a store; the metadata file comes last, so an interrupted write leaves no readable store.
-
-    Args:
-        folder: Made if missing.
-        rows: The completions, in a fixed order.
-        ids: Row id of the prompt of each completion.
-        origin: What made them.
-    """
+    """Write a store and the row id of each completion's prompt; an interrupted write leaves no readable store."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {
-        "prompt_ids": flat([row.prompt_ids for row in rows], np.int32),
-        "prompt_ends": ends([row.prompt_ids for row in rows]),
-        "completion_ids": flat([row.completion_ids for row in rows], np.int32),
-        "completion_ends": ends([row.completion_ids for row in rows]),
-        "log_probs": flat([row.log_probs for row in rows], np.float32),
-    }
+    tensors = {}
+    for name, dtype in (("prompt_ids", np.int32), ("completion_ids", np.int32), ("log_probs", np.float32)):
+        arrays = [np.asarray(getattr(row, name), dtype) for row in rows]
+        tensors[name] = np.concatenate([np.zeros(0, dtype), *arrays])
+        if name != "log_probs":  # they end where the completions do
+            tensors[name.replace("ids", "ends")] = np.cumsum([len(array) for array in arrays], dtype=np.int64)
     staged = folder / "store.safetensors.partial"
     save_file(tensors, staged)
     staged.replace(folder / "store.safetensors")
@@ -138,26 +111,12 @@ def write_store(folder: Path, rows: Sequence[RehearsalRow], ids: Sequence[str], 
     write_atomic(folder / "store.json", json.dumps(metadata, indent=1, ensure_ascii=False))
 
 
-def flat(arrays: Sequence[np.ndarray], dtype: type) -> np.ndarray:
-    """Join arrays end to end."""
-    return np.concatenate([np.asarray(array, dtype) for array in arrays]) if arrays else np.zeros(0, dtype)
-
-
-def ends(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Exclusive end of each array in their join."""
-    return np.cumsum([len(array) for array in arrays], dtype=np.int64)
-
-
 @dataclass(frozen=True)
 class RehearsalOrder:
-    """The endless sequence of store rows: a fresh seeded permutation each epoch.
+    """The endless sequence of a store's row indices: a fresh seeded permutation each epoch.
 
     The place in it follows from the number of rows already used, so there is no cursor to save: a resumed run
     continues exactly, and any number of processes reads the same global sequence.
-
-    Attributes:
-        rows: Rows in the store.
-        seed: Of the permutations.
     """
 
     rows: int

@@ -22,14 +22,9 @@ if TYPE_CHECKING:
 
 
 def run(loaded: LoadedRecipe[RlvrRecipe], resume: bool = False) -> Path:
-    """Train and return the run folder; a finished run of the same recipe is left as it is.
-
-    Args:
-        loaded: From `load_recipe`.
-        resume: Continue from the newest whole checkpoint of the run folder.
+    """Train and return the run folder; see `run_training`.
 
     Raises:
-        CheckpointError: `resume` without a whole checkpoint.
         StoreError: The rehearsal store belongs to another model.
     """
     return run_training(loaded, resume, build_trainer)
@@ -46,8 +41,7 @@ def build_trainer(loaded: LoadedRecipe[RlvrRecipe]) -> RlvrTrainer:
     from .samples import RequireJudged, SamplesFile
     from .split import ensure_split, load_tried, needs_split
 
-    recipe: RlvrRecipe = loaded.recipe
-    folder = Path(recipe.output_dir)
+    recipe, folder = loaded.recipe, Path(loaded.recipe.output_dir)
     arguments = trainer_arguments(recipe)
     tokenizer = load_tokenizer(recipe.model)
     rows = load_tried(recipe, tokenizer)
@@ -114,15 +108,14 @@ def trainer_arguments(recipe: RlvrRecipe) -> Any:
 
     from ..run.held_out import evaluation_options
 
+    divergence = recipe.divergence
     return GRPOConfig(
         **trainer_options(
             recipe,
             remove_unused_columns=False,
             **evaluation_options(recipe),
             reward_weights=[reward.weight for reward in recipe.rewards],
-            beta=getattr(recipe.divergence, "weight", 0.0)
-            if recipe.divergence.needs_reference
-            else 0.0,  # so that TRL has one
+            beta=getattr(divergence, "weight", 0.0) if divergence.needs_reference else 0.0,  # so that TRL has one
         )
     )
 

@@ -7,6 +7,7 @@ own, divergences on rollouts, and exact resume. The methods of TRL that this ove
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from transformers import TrainerState
 from trl import GRPOTrainer
 
 from ...data.chat.renderer import Renderer
+from ...eval.engines.transformers import TransformersEngine
 from ..methods.advantages import Advantage
 from ..methods.divergences import Divergence, NoDivergence
 from ..run.trainer_base import TrainerBase
@@ -32,16 +34,7 @@ from .shared_prompts import shared_log_probs
 class RlvrTrainer(FitsMemory, TrainerBase, GRPOTrainer):
     """`GRPOTrainer` with our advantages, rehearsal and divergences.
 
-    Args:
-        reward_funcs: Rewards, or functions like those of TRL.
-        advantage: With its options.
-        verifiers: Indices of the rewards whose verdicts say what is correct.
-        rehearsal: The store and its divergence, or None.
-        divergence: Where it acts on rollouts, the arguments need `beta > 0`, so that TRL keeps a reference model.
-        max_grader_errors: Share of judgements that may fail, see `GraderWatch`.
-        share_prompts: Read each prompt of a training batch once.
-        held_out_ks: The k of each Pass@k of an evaluation.
-        longest_prompt: Tokens that prompts are cut to on their left, or None.
+    With a divergence on rollouts the arguments need `beta > 0`, so that TRL keeps a reference model.
     """
 
     phases = ("data", "generate", "reward", "reference", "policy", "rehearsal", "backward", "update", "sync")
@@ -54,15 +47,15 @@ class RlvrTrainer(FitsMemory, TrainerBase, GRPOTrainer):
     def __init__(
         self,
         *args: Any,
-        reward_funcs: Sequence[Any],
+        reward_funcs: Sequence[Any],  # rewards, or functions like those of TRL
         advantage: Advantage,
-        verifiers: Sequence[int] = (),
+        verifiers: Sequence[int] = (),  # indices of the rewards whose verdicts say what is correct
         rehearsal: Rehearsal | None = None,
         divergence: Divergence | None = None,
-        max_grader_errors: float = 0.05,
-        share_prompts: bool = False,
-        held_out_ks: Sequence[int] = (),
-        longest_prompt: int | None = None,
+        max_grader_errors: float = 0.05,  # share of judgements that may fail, see `GraderWatch`
+        share_prompts: bool = False,  # read each prompt of a training batch once
+        held_out_ks: Sequence[int] = (),  # the k of each Pass@k of an evaluation
+        longest_prompt: int | None = None,  # tokens that prompts are cut to on their left
         **kwargs: Any,
     ) -> None:
         self.judges = [Judge(reward, lambda: self.clock.phase("reward")) for reward in reward_funcs]
@@ -135,8 +128,8 @@ class RlvrTrainer(FitsMemory, TrainerBase, GRPOTrainer):
             ids = [prompt.ids[-(self.longest_prompt or 0) :] for prompt in rendered]
             log_probs = None
             if self.use_engine:
-                model = self.accelerator.unwrap_model(self.model_wrapped)
-                completions = rollouts.sample(model, self._tokenizer, ids, self.args, self._generation_seed())
+                engine = TransformersEngine(self.accelerator.unwrap_model(self.model_wrapped), self._tokenizer)
+                completions = rollouts.sample(engine, ids, self.args, self._generation_seed())
             else:
                 completions, log_probs = self._generate_single_turn(ids, None, {}, self.group_size)
         return {"prompt_ids": ids, "completion_ids": completions, "logprobs": log_probs}
@@ -239,7 +232,8 @@ class RlvrTrainer(FitsMemory, TrainerBase, GRPOTrainer):
             rank, world = self.accelerator.process_index, self.accelerator.num_processes
             place = MicroBatch(self.state.global_step, self._step % micros, micros, rank, world)
             pieces = self.rehearsal.parts(place, self.pieces)
-            parts += [partial(self._rehearsal, model, self.rehearsal, part) for part in pieces]
+            loss_of = self.clock.phase("rehearsal")(self._rehearsal)
+            parts += [partial(loss_of, model, self.rehearsal, part) for part in pieces]
         done: Tensor | float = 0.0
         for part in parts[:-1]:
             loss = part()
@@ -252,10 +246,6 @@ class RlvrTrainer(FitsMemory, TrainerBase, GRPOTrainer):
     def _policy(self, model: Any, rows: Batch, counts: objective.Counts) -> Tensor:
         with self.clock.phase("policy"):
             return objective.loss(policy=self.policy_loss(model, rows, counts))
-
-    def _rehearsal(self, model: Any, store: Rehearsal, part: MicroBatch) -> Tensor:
-        with self.clock.phase("rehearsal"):
-            return objective.loss(rehearsal=self.rehearsal_loss(model, store, part), weight=store.term.weight)
 
     @property
     def accumulation(self) -> int:
@@ -271,14 +261,9 @@ class RlvrTrainer(FitsMemory, TrainerBase, GRPOTrainer):
 
     def policy_loss(self, model: Any, rows: Batch, counts: objective.Counts) -> Tensor:
         """This part of equation 2, with the divergence on rollouts and the entropy bonus."""
-        ids, attended = rollouts.whole_rows(rows)
+        shape = *rollouts.whole_rows(rows), rows["completion_ids"].shape[1]
         log_probs, entropies, aux = self._get_per_token_logps_and_entropies(
-            model,
-            ids,
-            attended,
-            rows["completion_ids"].shape[1],
-            compute_entropy=True,
-            compute_aux_loss=self.aux_loss_enabled,
+            model, *shape, compute_entropy=True, compute_aux_loss=self.aux_loss_enabled
         )
         assert entropies is not None  # asked for
         mask, advantages = rollouts.loss_mask(rows), rows["advantages"]
@@ -307,8 +292,8 @@ class RlvrTrainer(FitsMemory, TrainerBase, GRPOTrainer):
         self._log_policy(batch, entropies)
         return loss
 
-    def rehearsal_loss(self, model: Any, store: Rehearsal, part: MicroBatch) -> Tensor:
-        """This process's part of equation 5, scaled so that averaging over processes gives the mean."""
+    def _rehearsal(self, model: Any, store: Rehearsal, part: MicroBatch) -> Tensor:
+        """This process's part of equation 5, weighted, and scaled so that averaging over processes gives the mean."""
         batch = store.batch(part).to(self.accelerator.device)
         log_probs = self._stored_log_probs(store, model, batch.input_ids, batch.attention_mask, batch.mask.shape[1])
         loss, log_ratio = store.loss(batch, log_probs)
@@ -320,7 +305,7 @@ class RlvrTrainer(FitsMemory, TrainerBase, GRPOTrainer):
         self.log_metric("rehearsal/abs_log_ratio", drift)
         self.log_metric("rehearsal/weight", store.term.weight)
         self.log_metric("tokens/rehearsed", float(batch.mask.sum()) * part.micros / self.accumulation)
-        return loss * part.world
+        return objective.loss(rehearsal=loss * part.world, weight=store.term.weight)
 
     def _stored_log_probs(self, store: Rehearsal, model: Any, ids: Tensor, mask: Tensor, tokens: int) -> Tensor:
         if not store.whole_distribution:
@@ -341,15 +326,7 @@ class RlvrTrainer(FitsMemory, TrainerBase, GRPOTrainer):
 
         self.model.eval()
         file, size = Path(self.args.output_dir) / "reference.safetensors", self.args.per_device_train_batch_size
-        store.measure_reference(
-            file,
-            log_probs,
-            size,
-            resumed,
-            accelerator.process_index,
-            accelerator.num_processes,
-            accelerator.wait_for_everyone,
-        )
+        store.measure_reference(file, log_probs, size, resumed, accelerator)
         self.model.train(was_training)
 
     def _entropy_bonus(self, entropies: Tensor, mask: Tensor) -> Tensor:
@@ -372,19 +349,13 @@ class RlvrTrainer(FitsMemory, TrainerBase, GRPOTrainer):
     def _get_per_token_logps_and_entropies(
         self, model: Any, input_ids: Tensor, attention_mask: Tensor, logits_to_keep: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        if not torch.is_grad_enabled():  # of the reference, or of the policy as it was when it sampled
-            with self.clock.phase("reference"):
-                return self._forward(model, input_ids, attention_mask, logits_to_keep, *args, **kwargs)
-        return self._forward(model, input_ids, attention_mask, logits_to_keep, *args, **kwargs)
-
-    def _forward(
-        self, model: Any, ids: Tensor, mask: Tensor, tokens: int, *args: Any, **kwargs: Any
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        if not self.share_prompts:
-            return super()._get_per_token_logps_and_entropies(model, ids, mask, tokens, *args, **kwargs)
-        with self.accelerator.autocast():
-            entropy = kwargs.get("compute_entropy", False)
-            return *shared_log_probs(model, ids, mask, tokens, self.temperature, entropy), None
+        given = model, input_ids, attention_mask, logits_to_keep
+        # Without gradient it is the reference, or the policy as it was when it sampled.
+        with nullcontext() if torch.is_grad_enabled() else self.clock.phase("reference"):
+            if not self.share_prompts:
+                return super()._get_per_token_logps_and_entropies(*given, *args, **kwargs)
+            with self.accelerator.autocast():
+                return *shared_log_probs(*given, self.temperature, kwargs.get("compute_entropy", False)), None
 
     def _log_policy(self, batch: objective.Rollouts, entropies: Tensor) -> None:
         low, high = objective.clipped(self.settings, batch)

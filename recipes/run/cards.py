@@ -20,6 +20,24 @@ if TYPE_CHECKING:
 
 CARD_FILE = "README.md"
 RESULTS_FOLDER = ".eval_results"
+CARD = """---
+library_name: transformers
+tags: [quince, {kind}]
+{base}---
+# {name}
+
+{about}
+
+```bash
+quince train {name}
+```
+
+The resolved recipe:
+
+```yaml
+{recipe}
+```
+"""
 _HEADING = "## Evaluation"
 
 
@@ -37,29 +55,9 @@ def model_card(loaded: LoadedRecipe[Training]) -> str:
     """Markdown with the model card metadata of the Hugging Face Hub and the resolved recipe."""
     recipe = loaded.recipe
     base = getattr(getattr(recipe, "model", None), "id", None)
-    header = ["---", "library_name: transformers", "tags: [quince, " + recipe.kind + "]"]
-    if base and base != "tiny":
-        header.append(f"base_model: {base}")
-    return "\n".join(
-        [
-            *header,
-            "---",
-            f"# {loaded.name}",
-            "",
-            recipe.description or f"Made by the Quince recipe `{loaded.name}`.",
-            "",
-            "```bash",
-            f"quince train {loaded.name}",
-            "```",
-            "",
-            "The resolved recipe:",
-            "",
-            "```yaml",
-            loaded.to_yaml().rstrip(),
-            "```",
-            "",
-        ]
-    )
+    known = f"base_model: {base}\n" if base and base != "tiny" else ""
+    about = recipe.description or f"Made by the Quince recipe `{loaded.name}`."
+    return CARD.format(kind=recipe.kind, base=known, name=loaded.name, about=about, recipe=loaded.to_yaml().rstrip())
 
 
 def write_results(records: Path, folder: Path, benchmarks: Mapping[str, Benchmark]) -> list[Path]:
@@ -79,7 +77,9 @@ def write_results(records: Path, folder: Path, benchmarks: Mapping[str, Benchmar
 
     found = [read_record(place) for place in find_records([records])]
     _check(found, folder, benchmarks)
-    written = [_write_card(folder, found, benchmarks)]
+    card = folder / CARD_FILE
+    text = card.read_text(encoding="utf-8") if card.exists() else f"# {folder.resolve().name}\n"
+    written = [write_atomic(card, with_results(text, found, benchmarks))]
     for record in found:
         benchmark = benchmarks.get(record.settings.suite)
         for name, entries in (eval_results(record, benchmark) if benchmark else {}).items():
@@ -92,19 +92,14 @@ def with_results(card: str, records: Sequence[Record], benchmarks: Mapping[str, 
     from ...eval.show.hub_results import evaluation_grid, model_index
     from ...eval.show.tables import markdown
 
-    front, body = _parts(card)
+    parts = re.match(r"---\n(.*?)\n---\n", card, re.S)
+    front, body = (yaml.safe_load(parts[1]) or {}, card[parts.end() :]) if parts else ({}, card)
     title = re.search(r"^# (.+)$", body, re.M)
     name = title[1].strip() if title else "model"
     front["model-index"] = model_index(name, records, dict(benchmarks))
     section = markdown(evaluation_grid(records)).replace("### Evaluation", _HEADING, 1)
     without = re.sub(rf"^{_HEADING}\n.*?(?=^## |\Z)", "", body, flags=re.M | re.S).rstrip()
     return f"---\n{_yaml(front)}---\n{without}\n\n{section}\n"
-
-
-def _write_card(folder: Path, records: Sequence[Record], benchmarks: Mapping[str, Benchmark]) -> Path:
-    card = folder / CARD_FILE
-    text = card.read_text(encoding="utf-8") if card.exists() else f"# {folder.resolve().name}\n"
-    return write_atomic(card, with_results(text, records, benchmarks))
 
 
 def _check(records: Sequence[Record], folder: Path, benchmarks: Mapping[str, Benchmark]) -> None:
@@ -122,12 +117,6 @@ def _check(records: Sequence[Record], folder: Path, benchmarks: Mapping[str, Ben
             raise CardError(f"dataset · found {suite!r} · one of {', '.join(suites)}")
     if len(set(suites)) < len(suites):
         raise CardError(f"{len(suites)} records of {len(set(suites))} suites · give one record of each suite")
-
-
-def _parts(card: str) -> tuple[dict, str]:
-    """Front matter and body of a card."""
-    found = re.match(r"---\n(.*?)\n---\n", card, re.S)
-    return (yaml.safe_load(found[1]) or {}, card[found.end() :]) if found else ({}, card)
 
 
 def _yaml(value: object) -> str:

@@ -26,10 +26,7 @@ PARTS = {
     "weights": ("model*.safetensors", "adapter_model*.safetensors", "pytorch_model*", "global_step*"),
 }
 """What a checkpoint holds beside `REQUIRED`, and the names it goes by: of one process, FSDP, or DeepSpeed."""
-
-
-MARGIN = 1.2
-"""Room asked for beyond the estimate: random states, rollouts, tokenizer."""
+MARGIN = 1.2  # room asked for beyond the estimate: random states, rollouts, tokenizer
 
 
 class CheckpointError(RuntimeError):
@@ -111,11 +108,8 @@ def sorted_checkpoints(folder: Path) -> list[Path]:
 def missing_parts(checkpoint: Path) -> list[str]:
     """Name what a checkpoint lacks to continue exactly; empty if it is whole."""
     missing = [name for name in REQUIRED if not (checkpoint / name).is_file()]
-    for part, patterns in PARTS.items():
-        if not any(file for pattern in patterns for file in checkpoint.glob(pattern)):
-            missing.append(part)
-    cut = [path for path in sorted(checkpoint.iterdir()) if not readable(path)]
-    return missing + [f"{path.name} (cut short)" for path in cut]
+    missing += [part for part, names in PARTS.items() if not any(any(checkpoint.glob(name)) for name in names)]
+    return missing + [f"{path.name} (cut short)" for path in sorted(checkpoint.iterdir()) if not readable(path)]
 
 
 def readable(file: Path) -> bool:
@@ -145,14 +139,12 @@ def set_aside(folder: Path) -> None:
 
     Otherwise the limit on their number would delete the new run's first, and a resume would take up the earlier run.
     """
-    checkpoints = sorted_checkpoints(folder)
-    if not checkpoints:
-        return
-    shutil.rmtree(folder / EARLIER, ignore_errors=True)
-    (folder / EARLIER).mkdir()
-    for checkpoint in checkpoints:
-        checkpoint.rename(folder / EARLIER / checkpoint.name)
-    logger.warning("%s: starting anew; the earlier run's checkpoints are in %s", folder, EARLIER)
+    if checkpoints := sorted_checkpoints(folder):
+        shutil.rmtree(folder / EARLIER, ignore_errors=True)
+        (folder / EARLIER).mkdir()
+        for checkpoint in checkpoints:
+            checkpoint.rename(folder / EARLIER / checkpoint.name)
+        logger.warning("%s: starting anew; the earlier run's checkpoints are in %s", folder, EARLIER)
 
 
 def newest_whole_checkpoint(folder: Path) -> Path:

@@ -10,8 +10,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-OTHER = "other"
-"""Seconds in no phase: callbacks, the log, and what the training loop itself does."""
+OTHER = "other"  # seconds in no phase: callbacks, the log, and what the training loop itself does
 
 
 class Clock:
@@ -58,8 +57,8 @@ class Clock:
     def read(self) -> dict[str, float]:
         """Mean seconds of a step since the last reading, by phase and together, under their names in the log."""
         self._turn()
-        steps = max(self.steps, 1)
-        seconds = {name: self.seconds[name] / steps for name in dict.fromkeys((*self.phases, *self.seconds, OTHER))}
+        names = dict.fromkeys((*self.phases, *self.seconds, OTHER))
+        seconds = {name: self.seconds[name] / max(self.steps, 1) for name in names}
         self.total += self.seconds
         self.total_steps += self.steps
         self.seconds.clear()

@@ -50,10 +50,6 @@ def guarded(command: Callable[[], object]) -> None:
 def load_for_launch(name: str, overrides: Sequence[str]) -> LoadedRecipe[Any]:
     """Load a recipe with as many processes as this launch has, so that its checks are about the real number.
 
-    Args:
-        name: For `load_recipe`.
-        overrides: For `load_recipe`.
-
     Raises:
         RecipeError: The recipe names another number of processes, or its numbers do not fit this one.
     """

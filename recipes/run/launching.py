@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ..config.loaded import LoadedRecipe, Training
     from ..config.model import Launch
 
-
 _MESSAGES = "QUINCE_MESSAGES"
 """Environment variable: the folder in which the processes of a launch on one machine note what they have said."""
 
@@ -30,12 +29,7 @@ _PLAIN = ["--multi_gpu", "--num_machines", "1", "--dynamo_backend", "no", "--mix
 
 
 def launch_command(launch: Launch, arguments: Sequence[str]) -> list[str]:
-    """The command that starts all processes; empty if this process should train itself.
-
-    Args:
-        launch: The recipe's `launch:` section.
-        arguments: What follows `quince train`.
-    """
+    """The command that starts all processes with what follows `quince train`; empty if this process trains itself."""
     if launch.processes == 1 or "LOCAL_RANK" in os.environ:
         return []
     command = ["accelerate", "launch", "--num_processes", str(launch.processes)]

@@ -24,9 +24,7 @@ class StageError(RuntimeError):
 def run(loaded: LoadedRecipe[PipelineRecipe], resume: bool = False) -> Path:
     """Run the stages in order; a stage that is finished is passed, so the same command goes on after a stop.
 
-    Args:
-        loaded: From `load_recipe`.
-        resume: Continue the stage that was interrupted from its newest whole checkpoint.
+    `resume` continues the stage that was interrupted from its newest whole checkpoint.
 
     Raises:
         StageError: A stage failed.
@@ -35,20 +33,16 @@ def run(loaded: LoadedRecipe[PipelineRecipe], resume: bool = False) -> Path:
     for number, (name, stage) in enumerate(loaded.recipe.stages.items(), start=1):
         file = folder / f"{name}.yaml"
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(file, _as_yaml(stage))
+        data = stage.model_dump(mode="json")
+        write_atomic(file, yaml.dump(data, Dumper=CoreDumper, sort_keys=False, allow_unicode=True, width=10_000))
         command = ["eval" if stage.kind in ("eval", "compression_eval") else "train", str(file)]
         if resume and _has_checkpoint(stage):
             command.append("--resume")
         print(f"[{number}/{len(loaded.recipe.stages)}] {name}: quince {' '.join(command)}", flush=True)
         done = subprocess.run([sys.executable, "-m", "quince.recipes.cli", *command], check=False)
         if done.returncode:
-            raise StageError(f"stage {name} · exit code {done.returncode} · mend it and run the same command again")
+            raise StageError(f"stage {name} · exit code {done.returncode} · repair it and run the same command again")
     return folder
-
-
-def _as_yaml(stage: Stage) -> str:
-    data = stage.model_dump(mode="json")
-    return yaml.dump(data, Dumper=CoreDumper, sort_keys=False, allow_unicode=True, width=10_000)
 
 
 def _has_checkpoint(stage: Stage) -> bool:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 if TYPE_CHECKING:
-    from transformers import Trainer, TrainerControl, TrainerState, TrainingArguments
+    from transformers import Trainer, TrainerState
 
 WATCHED = {"reward": "reward", "loss": "loss", "divergence/rehearsal": "rehearsal", "divergence/rollouts": "divergence"}
 """Logged names and what the bar calls them."""
@@ -25,13 +25,7 @@ def quiet_libraries() -> None:
 
 
 def new_bar(console: Console, counted: str = "", *more: TextColumn) -> Progress:
-    """A bar with what is done of what, how long it took and how long it will take.
-
-    Args:
-        console: Where it is drawn.
-        counted: What the numbers count, such as "answers".
-        more: Columns to the right of the usual ones.
-    """
+    """A bar with the count (of what is `counted`), the time it took and the time left, and `more` columns."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -67,28 +61,20 @@ class Bar(TrainerCallback):
         self.progress = new_bar(Console(stderr=True), "", TextColumn("{task.fields[numbers]}"))
         self.task: Any = None
 
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_train_begin(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
         """Start at the step that a resumed run starts from."""
         if state.is_world_process_zero:
             self.progress.start()
-            self.task = self.progress.add_task(
-                self.title, total=state.max_steps, completed=state.global_step, numbers=""
-            )
+            done, steps = state.global_step, state.max_steps
+            self.task = self.progress.add_task(self.title, total=steps, completed=done, numbers="")
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_step_end(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
         """Advance."""
         if self.task is not None:
             self.progress.update(self.task, completed=state.global_step)
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: Mapping[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, float], **_: Any) -> None:
         """Show the watched numbers."""
-        found = [f"{name} {value:.3f}" for key, name in WATCHED.items() if (value := (logs or {}).get(key)) is not None]
+        found = [f"{name} {value:.3f}" for key, name in WATCHED.items() if (value := logs.get(key)) is not None]
         if self.task is not None and found:
             self.progress.update(self.task, numbers="  ".join(found))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
+from itertools import groupby
 from pathlib import Path
 from posixpath import commonpath
 from typing import Any
@@ -15,15 +16,15 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from ...data.cache import write_atomic
+from ...data.cache import read_log, write_atomic
 from ...data.version import __version__
-from .report_charts import curve_chart, number
-from .report_data import Curves, curves, first_middle_last, read_lines, seconds_by_phase, text_of
+from .curves import Curves, Line, curve_chart, curves, number, seconds_by_phase
 
 REPORT_FILE = "report.html"
 RECIPE_FILE = "recipe.resolved.yaml"
 _COLOURS = (2, 1, 3, 4, 5, 6, 7, 0)
 _TEXT_SHOWN = 4_000
+_SAMPLES_A_STEP = 2
 
 CURVES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Loss", "", ("loss", "eval_loss")),
@@ -47,19 +48,12 @@ class ReportError(ValueError):
 
 @dataclass(frozen=True)
 class Figure:
-    """One chart.
-
-    Attributes:
-        title: Above it.
-        note: Unit, or what it is.
-        chart: SVG.
-        legend: Colour and name of each line; none where there is one.
-    """
+    """One chart."""
 
     title: str
-    note: str
-    chart: Markup
-    legend: list[tuple[int, str]]
+    note: str  # unit, or what it is
+    chart: Markup  # SVG
+    legend: list[tuple[int, str]]  # colour and name of each line, if there are several
 
 
 def write_report(folder: Path) -> Path:
@@ -98,12 +92,8 @@ def write_report(folder: Path) -> Path:
 
 def figures(found: Curves) -> list[Figure]:
     """Return the charts of `CURVES` for which there are numbers."""
-    made = []
-    for title, note, patterns in CURVES:
-        names = [name for pattern in patterns for name in _matching(found, pattern)]
-        if names:
-            made.append(_figure(found, title, note, names[: len(_COLOURS)]))
-    return made
+    charts = [(title, note, [n for p in patterns for n in _matching(found, p)]) for title, note, patterns in CURVES]
+    return [_figure(found, title, note, names[: len(_COLOURS)]) for title, note, names in charts if names]
 
 
 def other_figures(found: Curves, shown: Sequence[Figure]) -> list[Figure]:
@@ -113,7 +103,7 @@ def other_figures(found: Curves, shown: Sequence[Figure]) -> list[Figure]:
     return [_figure(found, name, "", [name]) for name in rest if len({v for _, v in found.points[name]}) > 1]
 
 
-def tiles(lines: Sequence[dict[str, Any]], found: Curves) -> list[tuple[str, str]]:
+def tiles(lines: Sequence[Line], found: Curves) -> list[tuple[str, str]]:
     """Return the few figures one looks for first: `(value, name)`."""
     summary = {key: value for line in lines for key, value in line.items()}
     made = [(f"{summary['step']:,}", "steps")] if "step" in summary else []
@@ -128,6 +118,39 @@ def tiles(lines: Sequence[dict[str, Any]], found: Curves) -> list[tuple[str, str
     if "num_tokens" in summary:
         made.append((f"{summary['num_tokens']:,.0f}", "tokens"))
     return made
+
+
+def read_lines(file: Path) -> list[Line]:
+    """Return the objects of a JSON-lines file; none if there is no file, and without a last line that was cut off."""
+    return [line for line in read_log(file) if isinstance(line, dict)]
+
+
+def first_middle_last(samples: Sequence[Line]) -> list[tuple[str, int, list[Line]]]:
+    """Return a few answers of the first step, the one in the middle, and the last: `(which, step, answers)`."""
+    steps = [(step, list(found)) for step, found in groupby(samples, key=lambda line: line.get("step", 0))]
+    if not steps:
+        return []
+    which = {"First": 0, "Middle": len(steps) // 2, "Last": len(steps) - 1}
+    chosen = {index: name for name, index in reversed(which.items())}
+    return [(chosen[i], steps[i][0], _different(steps[i][1])) for i in sorted(chosen)]
+
+
+def text_of(messages: str | Sequence[Mapping[str, Any]]) -> str:
+    """Text of a prompt or completion: plain, or the contents of its messages with their roles but the user's."""
+    if isinstance(messages, str):
+        return messages
+    parts = []
+    for message in messages:
+        content = message.get("content") or json.dumps(message.get("tool_calls"), ensure_ascii=False)
+        role = message.get("role")
+        parts.append(content if len(messages) == 1 or role == "user" else f"{role}: {content}")
+    return "\n".join(parts)
+
+
+def _different(samples: Sequence[Line]) -> list[Line]:
+    """The first answers that are not the same text."""
+    by_text = {text_of(sample["prompt"]) + text_of(sample["completion"]): sample for sample in reversed(samples)}
+    return list(reversed(by_text.values()))[:_SAMPLES_A_STEP]
 
 
 def _figure(found: Curves, title: str, note: str, names: Sequence[str]) -> Figure:
@@ -151,8 +174,7 @@ def _short(value: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    minutes = int(seconds // 60)
-    if minutes < 1:
+    if (minutes := int(seconds // 60)) < 1:
         return f"{seconds:.0f} s"
     return f"{minutes} min {seconds % 60:.0f} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 

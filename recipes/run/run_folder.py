@@ -13,7 +13,7 @@ from ...data.cache import read_log, write_atomic
 from ..parts.fingerprint import environment
 
 if TYPE_CHECKING:
-    from transformers import TrainerControl, TrainerState, TrainingArguments
+    from transformers import TrainerState
 
     from ..config.loaded import Evaluation, LoadedRecipe, Training
 
@@ -56,18 +56,13 @@ class MetricsFile(TrainerCallback):
     def __init__(self, folder: Path) -> None:
         self.path = folder / "metrics.jsonl"
 
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_train_begin(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
         """Keep the lines up to the step that training starts from."""
         if state.is_world_process_zero:
             keep_lines(self.path, state.global_step)
 
     def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: Mapping[str, float] | None = None,
-        **kwargs: Any,
+        self, args: Any, state: TrainerState, control: Any, logs: Mapping[str, float] | None = None, **_: Any
     ) -> None:
         """Append one line."""
         if state.is_world_process_zero and logs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
 from importlib.util import find_spec
@@ -24,7 +25,7 @@ def run_training(loaded: LoadedRecipe[T], resume: bool, build: Callable[[LoadedR
     """Train and return the run folder; a finished run of the same recipe is left as it is.
 
     Args:
-        loaded: From `load_recipe`.
+        loaded: The recipe.
         resume: Continue from the newest whole checkpoint of the run folder.
         build: Makes the trainer, after the run folder is there.
 
@@ -90,9 +91,8 @@ def check_installed(recipe: Any) -> None:
         RecipeError: 4-bit weights or an 8-bit optimizer without bitsandbytes, Liger's kernels without its package.
     """
     optimizer = recipe.trainer.get("optim", "")
-    needs = {"model.adapter.kind: qlora": adapter_of(recipe, "kind") == "qlora"}
-    needs[f"trainer.optim: {optimizer}"] = optimizer.endswith("8bit") or "bnb" in optimizer
-    wanted = [field for field, needed in needs.items() if needed]
+    wanted = ["model.adapter.kind: qlora"] if adapter_of(recipe, "kind") == "qlora" else []
+    wanted += [f"trainer.optim: {optimizer}"] if optimizer.endswith("8bit") or "bnb" in optimizer else []
     if wanted and find_spec("bitsandbytes") is None:
         raise RecipeError(f"{', '.join(wanted)} · bitsandbytes is not installed · pip install 'quince[qlora]'")
     if recipe.trainer.get("use_liger_kernel") and find_spec("liger_kernel") is None:
@@ -105,9 +105,8 @@ def require_gathering(trainer: Any) -> None:
     Raises:
         RecipeError: The run would end without one.
     """
-    zero = {}
-    if trainer.is_deepspeed_enabled:
-        zero = trainer.accelerator.state.deepspeed_plugin.deepspeed_config["zero_optimization"]
+    plugin = trainer.accelerator.state.deepspeed_plugin if trainer.is_deepspeed_enabled else None
+    zero = plugin.deepspeed_config["zero_optimization"] if plugin else {}
     if zero.get("stage") == 3 and not zero.get("stage3_gather_16bit_weights_on_model_save"):
         raise RecipeError(
             "launch.accelerate_config · ZeRO-3 without zero3_save_16bit_model · the run would end without a model"
@@ -121,42 +120,37 @@ def adapter_of(recipe: Any, field: str) -> Any:
 
 
 def save_final(trainer: Any, folder: Path, loaded: LoadedRecipe[Training], dtype: torch.dtype) -> None:
-    """Save the trained model with its card, aside first, so that a model folder is always whole.
+    """Save the trained model with its card, aside first, so that a model folder is always whole; on every process.
 
-    Args:
-        trainer: After training; called on every process.
-        folder: Of the model.
-        loaded: For the card.
-        dtype: Of the weights as they were loaded. FSDP trains all weights in float32; they are saved as they came.
+    FSDP trains all weights in float32; they are saved in the `dtype` in which they were loaded.
     """
-    import shutil
-
     from ..parts.models import merge_adapter
     from .cards import write_card
 
     trainer.require_finite_weights()
-    staged = folder.with_name(folder.name + ".partial")
-    if trainer.is_world_process_zero():
-        shutil.rmtree(staged, ignore_errors=True)
-    trainer.accelerator.wait_for_everyone()
-    if trainer.is_fsdp_enabled:
-        save_gathered(trainer, staged, dtype if adapter_of(loaded.recipe, "kind") in (None, "none") else None)
-    else:
-        trainer.save_model(str(staged))
-    if trainer.is_world_process_zero():
+    staged, main = folder.with_name(folder.name + ".partial"), trainer.is_world_process_zero()
+    save_whole(trainer, staged, main, dtype if adapter_of(loaded.recipe, "kind") in (None, "none") else None)
+    if main:
         if adapter_of(loaded.recipe, "merge"):
             merge_adapter(getattr(loaded.recipe, "model"), staged)  # noqa: B009 - a recipe with an adapter has a model
         write_card(staged, loaded)
-        (staged / "training_args.bin").unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         staged.rename(folder)
 
 
-def save_gathered(trainer: Any, folder: Path, dtype: torch.dtype | None) -> None:
-    """Save the whole model of a run whose weights, and checkpoints, are in shards; called on every process."""
+def save_whole(trainer: Any, folder: Path, main: bool, dtype: torch.dtype | None = None) -> None:
+    """Save the whole model into an emptied folder; called on every process, with whether it is the main one."""
+    if main:
+        shutil.rmtree(folder, ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
+    if not getattr(trainer, "is_fsdp_enabled", False):
+        trainer.save_model(str(folder))
+        if main:
+            (folder / "training_args.bin").unlink(missing_ok=True)
+        return
     model = trainer.model if dtype is None else trainer.model.to(dtype)
     weights = trainer.accelerator.get_state_dict(model)
-    if trainer.is_world_process_zero():
+    if main:
         for tied in model.all_tied_weights_keys:  # a gathered copy of what is there under another name
             weights.pop(tied, None)
         model.save_pretrained(folder, state_dict=weights)
@@ -164,12 +158,7 @@ def save_gathered(trainer: Any, folder: Path, dtype: torch.dtype | None) -> None
 
 
 def trainer_options(recipe: Any, **own: Any) -> dict[str, Any]:
-    """Arguments of the trainer's configuration: what all recipes share, what one family sets, its `trainer:` block.
-
-    Args:
-        recipe: Any recipe that trains.
-        own: Of the family; wins over what is shared, and the recipe wins over both.
-    """
+    """Arguments of the trainer's configuration; what a family sets wins over what is shared, the recipe over both."""
     import torch
 
     return {

@@ -1,4 +1,4 @@
-"""Prompts and stored answers as one layout of parquet that verl's data set reads.
+"""Prompts and stored completions as one layout of parquet that verl's data set reads.
 
 Columns of verl: `data_source`, `prompt`, `ability`, `reward_model` (`style`, `ground_truth`), `extra_info` (`index`,
 `id`, `row`), `agent_name`, `__rollout_n__`. Columns of ours, empty for prompts: `stored_prompt_ids`, `stored_ids`,
@@ -42,28 +42,14 @@ _TRUTHS = ("answer", "gold_sql", "accepted", "target")
 
 
 def write_prompts(file: Path, rows: Sequence[Row], columns: Sequence[str], group: int) -> None:
-    """Write the prompts that are rolled out.
-
-    Args:
-        file: Parquet.
-        rows: With `prompt`.
-        columns: Columns that rewards read.
-        group: Answers to each prompt.
-    """
-    answered = [_row(index, row, columns) | {"agent_name": ROLLOUT_AGENT} for index, row in enumerate(rows)]
-    empty: dict[str, list[float]] = {"stored_prompt_ids": [], "stored_ids": [], "stored_log_probs": []}
-    _write(file, [row | empty | {"__rollout_n__": group} for row in answered])
+    """Write the prompts that are rolled out, `group` completions each; `columns` are those that rewards read."""
+    own: dict[str, Any] = {"stored_prompt_ids": [], "stored_ids": [], "stored_log_probs": []}
+    own |= {"agent_name": ROLLOUT_AGENT, "__rollout_n__": group}
+    _write(file, [_row(index, row, columns) | own for index, row in enumerate(rows)])
 
 
 def write_store(file: Path, store: RehearsalStore, rows: Mapping[str, Row], columns: Sequence[str]) -> None:
-    """Write the rehearsal store.
-
-    Args:
-        file: Parquet.
-        store: Tokens and initial log-probabilities.
-        rows: The prompts by id.
-        columns: Columns that rewards read.
-    """
+    """Write the rehearsal store; `rows` are the prompts by id, `columns` those that rewards read."""
     table = []
     for index, name in enumerate(store.metadata["ids"]):
         stored = store[index]

@@ -1,4 +1,4 @@
-"""What verl imports (`VERL_USE_EXTERNAL_MODULES`): registration of our loss, advantages, stored answers and order.
+"""What verl imports (`VERL_USE_EXTERNAL_MODULES`): registration of our loss, advantages, stored completions and order.
 
 Written for verl 0.8 and above with `trainer.use_v1`, on the hooks that verl offers: `register_policy_loss`,
 `register_adv_est`, an agent loop, a data set class. The mathematics is in `rlvr.objective`; `step` gives it
@@ -14,9 +14,8 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutp
 from verl.trainer.ppo.core_algos import register_adv_est, register_policy_loss
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
-from .order import MixedOrder
 from .parquet_rows import STORED_AGENT
-from .settings import batches, exported_folder, recipe_of, step_of
+from .settings import MixedOrder, batches, exported_folder, recipe_of, step_of
 from .step import STORED_SCORE
 
 NAME = "quince"
@@ -45,10 +44,10 @@ def policy_loss(
 
 
 class StoredAnswer(AgentLoopBase):
-    """Gives back the answer that a row stores; nothing is generated."""
+    """Gives back the completion that a row stores; nothing is generated."""
 
     async def run(self, sampling_params: dict[str, Any], **row: Any) -> AgentLoopOutput:
-        """The stored tokens, their initial log-probabilities negated as the mark of a stored answer."""
+        """The stored tokens, their initial log-probabilities negated as the mark of a stored completion."""
         answer = [int(token) for token in row["stored_ids"]]
         return AgentLoopOutput(
             prompt_ids=[int(token) for token in row["stored_prompt_ids"]],
@@ -63,9 +62,9 @@ class StoredAnswer(AgentLoopBase):
 
 
 class MixedDataset(RLHFDataset):
-    """Rows in the order of the whole run: so many prompts and so many stored answers in every step.
+    """Rows in the order of the whole run: so many prompts and so many stored completions in every step.
 
-    Files without stored answers, as for validation, stay as they are.
+    Files without stored completions, as for validation, stay as they are.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""verl's custom reward function: the recipe's rewards, one answer at a time."""
+"""verl's custom reward function: the recipe's rewards, one completion at a time."""
 
 from __future__ import annotations
 
@@ -17,16 +17,10 @@ from .settings import exported_folder, recipe_of
 def compute_score(
     data_source: str, solution_str: str, ground_truth: str, extra_info: Mapping[str, Any] | None = None, **_: Any
 ) -> dict[str, float]:
-    """Judge one answer.
-
-    Args:
-        data_source: Task of the row; unused, the row's columns say which rewards judge it.
-        solution_str: The answer.
-        ground_truth: Unused, see `extra_info`.
-        extra_info: `row` holds the row's columns as JSON.
+    """Judge one completion by the row's columns, which `extra_info["row"]` holds as JSON (verl passes the rest).
 
     Returns:
-        `score`, NaN for an answer that could not be judged (the advantages leave it out; 0 would call it wrong), and
+        `score`, NaN for a completion that could not be judged (the advantages leave it out; 0 would call it wrong), and
         `unjudged` as 0 or 1.
     """
     value = judge(rewards_of(exported_folder()), solution_str, json.loads((extra_info or {})["row"]))

@@ -1,4 +1,7 @@
-"""What a process of verl needs to know of the recipe, read from the exported folder that the environment names."""
+"""What a process of verl needs to know of the recipe: its batches, the order of their rows, and its objective.
+
+Read from the exported folder that the environment names.
+"""
 
 from __future__ import annotations
 
@@ -12,33 +15,27 @@ from ...config import load_recipe
 from ...config.language.errors import RecipeError
 from ...config.rlvr import RlvrRecipe
 from ...config.trainer_arguments import trainer_value
+from ...rlvr.store import RehearsalOrder
 
 if TYPE_CHECKING:
     from .step import Step
 
 FOLDER_VARIABLE = "QUINCE_VERL"
 RECIPE = "recipe.yaml"
+PROMPTS_SEED = 7919
+"""Added to the seed for the order of the prompts, which is another than that of the stored completions."""
 
 
 @dataclass(frozen=True)
 class Batches:
-    """Sizes of a rollout batch, and how it is trained on.
-
-    Attributes:
-        prompts: Prompts of a rollout batch.
-        group: Answers to each.
-        stored: Stored answers of a rollout batch.
-        updates: Optimizer steps on a rollout batch.
-        micro: Rows of a micro-batch on one GPU.
-        steps: Rollout batches of the run.
-    """
+    """Sizes of a rollout batch, and how it is trained on."""
 
     prompts: int
-    group: int
-    stored: int
-    updates: int
-    micro: int
-    steps: int
+    group: int  # completions of each prompt
+    stored: int  # stored completions
+    updates: int  # optimizer steps on it
+    micro: int  # rows of a micro-batch on one GPU
+    steps: int  # rollout batches of the run
 
     @property
     def mini(self) -> int:
@@ -50,7 +47,7 @@ def batches(recipe: RlvrRecipe) -> Batches:
     """Translate a recipe's batch.
 
     Raises:
-        RecipeError: The stored answers of an optimizer step are no whole number of groups, which is how verl counts.
+        RecipeError: The stored completions of an optimizer step are no whole number of groups, verl's unit.
     """
     trainer = recipe.trainer
     micro, accumulation, group = (
@@ -64,6 +61,37 @@ def batches(recipe: RlvrRecipe) -> Batches:
         found = f"{recipe.rehearsal.batch_size} stored answers a step with groups of {group}"
         raise RecipeError(f"rehearsal.batch_size · {found} · verl cuts steps into whole groups · a multiple of {group}")
     return Batches(rows // group, group, stored, updates, micro, trainer_value(trainer, "max_steps") // updates)
+
+
+@dataclass(frozen=True)
+class MixedOrder:
+    """Place in the run -> row of the table in which the prompts come first and the stored completions after them.
+
+    It follows from the place alone, so that verl's loader can stop and resume anywhere. A step is a rollout batch.
+    """
+
+    prompts: int
+    stored: int
+    prompts_per_step: int
+    stored_per_step: int
+    steps: int
+    seed: int
+
+    @property
+    def per_step(self) -> int:
+        """Rows of a rollout batch: verl's `data.train_batch_size`."""
+        return self.prompts_per_step + self.stored_per_step
+
+    def __len__(self) -> int:
+        return self.per_step * self.steps
+
+    def __getitem__(self, place: int) -> int:
+        step, within = divmod(place, self.per_step)
+        if within < self.prompts_per_step:
+            order = RehearsalOrder(self.prompts, self.seed + PROMPTS_SEED)
+            return int(order.take(step * self.prompts_per_step + within, 1)[0])
+        order = RehearsalOrder(self.stored, self.seed)
+        return self.prompts + int(order.take(step * self.stored_per_step + within - self.prompts_per_step, 1)[0])
 
 
 @lru_cache

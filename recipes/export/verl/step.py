@@ -23,25 +23,17 @@ from ...methods.advantages import Advantage
 from ...methods.divergences import RehearsalTerm
 from ...rlvr import objective
 
-STORED_SCORE = 2.0**-100
-"""Score of a stored completion: exact in float32, and nothing in verl's mean of the scores."""
+STORED_SCORE = 2.0**-100  # score of a stored completion: exact in float32, and nothing in verl's mean of the scores
 
 
 @dataclass(frozen=True)
 class Step:
-    """What the hooks of verl read of a recipe.
-
-    Attributes:
-        policy: The policy term.
-        advantage: The estimator.
-        term: The rehearsal term, or None.
-        correct_from: Score from which a rollout is correct, where the advantage reads that.
-    """
+    """What the hooks of verl read of a recipe."""
 
     policy: objective.PolicySettings
     advantage: Advantage
     term: RehearsalTerm | None = None
-    correct_from: float = torch.inf
+    correct_from: float = torch.inf  # score from which a rollout is correct, where the advantage reads that
 
     def advantages(self, scores: Tensor, mask: Tensor, groups: Sequence[Hashable]) -> Tensor:
         """Weights of every token so that verl's mean over all tokens is our loss.

@@ -13,8 +13,7 @@ from quince.recipes.config import load_recipe
 from quince.recipes.config.language.errors import RecipeError
 from quince.recipes.export.verl import scores
 from quince.recipes.export.verl.export import export_verl
-from quince.recipes.export.verl.order import MixedOrder
-from quince.recipes.export.verl.settings import FOLDER_VARIABLE, RECIPE, batches, recipe_of, step_of
+from quince.recipes.export.verl.settings import FOLDER_VARIABLE, RECIPE, MixedOrder, batches, recipe_of, step_of
 from quince.recipes.export.verl.step import STORED_SCORE, Step
 from quince.recipes.methods.advantages import Group
 from quince.recipes.parts.loading import load_sources

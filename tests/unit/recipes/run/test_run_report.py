@@ -6,9 +6,8 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
-from quince.recipes.run.report import ReportError, write_report
-from quince.recipes.run.report_charts import curve_chart, number, running_mean, thinned, ticks
-from quince.recipes.run.report_data import curves, first_middle_last, read_lines, seconds_by_phase, text_of
+from quince.recipes.run.curves import curve_chart, curves, number, running_mean, seconds_by_phase, thinned, ticks
+from quince.recipes.run.report import ReportError, first_middle_last, read_lines, text_of, write_report
 
 HOSTILE = '</pre><script>alert(1)</script><img src=x onerror="alert(2)">'
 SECONDS = {"seconds/generate": 2.0, "seconds/update": 1.0, "seconds/other": 0.5, "seconds/step": 4.0}
