@@ -168,12 +168,7 @@ def stop_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
 
 
 def _loop(
-    decoder: Decoder,
-    logits: torch.Tensor,
-    keys: np.ndarray,
-    stop: torch.Tensor,
-    sampling: Sampling,
-    samples: int,
+    decoder: Decoder, logits: torch.Tensor, keys: np.ndarray, stop: torch.Tensor, sampling: Sampling, samples: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Decode until every row has stopped; stopped rows are dropped once they are enough."""
     device = logits.device

@@ -107,10 +107,7 @@ def evaluate(
 
 
 def judge(
-    rows: Sequence[Row],
-    reward: Reward,
-    sampled: Sequence[Sequence[Completion]],
-    greedy: Sequence[Sequence[Completion]],
+    rows: Sequence[Row], reward: Reward, sampled: Sequence[Sequence[Completion]], greedy: Sequence[Sequence[Completion]]
 ) -> list[Problem]:
     """Judge completions, each distinct text of a row once, and return a problem per row."""
     keys = list(

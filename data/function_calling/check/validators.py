@@ -26,12 +26,7 @@ _ESCAPE = re.compile(r"\\u(?!00[0-7])[0-9a-fA-F]{4}")
 _MIN_SHARE = 0.4  # of a user's letters outside of values; earlier requests of a conversation have values, too
 
 
-def problems(
-    row: Mapping[str, Any],
-    *,
-    execute: Execute | None = None,
-    noisy: bool = False,
-) -> list[str]:
+def problems(row: Mapping[str, Any], *, execute: Execute | None = None, noisy: bool = False) -> list[str]:
     """What is wrong with a row; empty if nothing is.
 
     Args:

@@ -40,10 +40,7 @@ _RANGES: dict[str, str] = {
 }
 
 # Letters of the script that the language does not have.
-_FOREIGN_LETTERS: dict[str, str] = {
-    "bg": "ЫыЭэЁёІіЇїЄєЎўҐґЈјЉљЊњЋћЂђЏџЃѓЌќЅѕ",
-    "ru": "ІіЇїЄєЎўҐґЈјЉљЊњЋћЂђЏџЃѓЌќЅѕ",
-}
+_FOREIGN_LETTERS: dict[str, str] = {"bg": "ЫыЭэЁёІіЇїЄєЎўҐґЈјЉљЊњЋћЂђЏџЃѓЌќЅѕ", "ru": "ІіЇїЄєЎўҐґЈјЉљЊњЋћЂђЏџЃѓЌќЅѕ"}
 
 # Frequent words that belong to one of these languages alone.
 FUNCTION_WORDS: dict[str, frozenset[str]] = {
