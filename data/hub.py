@@ -22,15 +22,8 @@ def load_split(
 ) -> list[tuple[str, dict[str, Any]]]:
     """Records of one split of a public set, each with its place for messages: from a local folder, else the Hub.
 
-    Args:
-        task: Name of the source.
-        splits: Split names, each with the file stems that may hold it in a local folder.
-        split: One of them.
-        repo: Hub repository.
-        configs: Configurations of the repository that make up a split together.
-        hub_splits: Our split name to the repository's, where they differ.
-        root: Local folder; otherwise the one that ``QUINCE_DATA`` names, if any.
-        revision: Commit on the Hub.
+    `splits` and `hub_splits` give our split's file stems and its name on the Hub; `configs` make up a split together.
+    The local folder is `root`, else the one that ``QUINCE_DATA`` names.
 
     Raises:
         RowError: If the split is unknown or the records cannot be had.
@@ -59,12 +52,7 @@ def load_records(
 
     Code of the repository is never run: only plain data files (parquet, JSON, CSV) load.
 
-    Args:
-        repo: Repository name, for example ``openai/gsm8k``.
-        config: Name of the configuration, if the repository has several.
-        split: Split of the repository.
-        revision: Commit to read; None is the newest, which may change under a recipe.
-        otherwise: What to do without a connection; ends the error message.
+    Without `revision` the newest commit is read, which may change under a recipe; `otherwise` ends the error message.
 
     Raises:
         RowError: If ``datasets`` is not installed or the split cannot be had.

@@ -201,11 +201,8 @@ def render_prompts(
 ) -> list[list[int]]:
     """Token ids of rows' prompts, each ending where the assistant is to speak.
 
-    Args:
-        rows: Rows with ``prompt``; ``tools`` (a JSON string) is parsed and given to the template.
-        tokenizer: A transformers tokenizer with a chat template.
-        longest: Tokens of a prompt at most; a longer one loses its beginning.
-        **template_kwargs: More arguments of the template, for example ``enable_thinking=False``.
+    Rows have ``prompt``; ``tools`` (a JSON string) is parsed and given to the template, and so are `template_kwargs`. A
+    prompt of more than `longest` tokens loses its beginning.
 
     Raises:
         RowError: If a row has no ``prompt``.
@@ -226,10 +223,7 @@ class Renderer:
     content becomes the tokens of its letters, see `control_tokens`. The first letters of an answer never merge with
     the end of the header before it into one token, since in generation they cannot.
 
-    Args:
-        tokenizer: A fast transformers tokenizer.
-        chat_template: Used in place of the tokenizer's.
-        **template_kwargs: More arguments of the template.
+    The tokenizer is a fast one of transformers; `chat_template` replaces its own.
     """
 
     def __init__(self, tokenizer: Any, chat_template: str | None = None, **template_kwargs: Any) -> None:

@@ -38,17 +38,9 @@ PROMPT_INSTRUCTION = (
 
 @dataclass(frozen=True, kw_only=True)
 class _Set:
-    """Where the records of a set are, and how a row is made of a text.
+    """Where the records of a set are (`config` may hold `{split}`), and how a row is made of a text.
 
-    Attributes:
-        task: Name of the source.
-        splits: Split names, each with the file stems that may hold it in a local folder.
-        repo: Hub repository.
-        config: Configuration of the repository; `{split}` stands for our split.
-        hub_splits: Our split name to the repository's, where they differ.
-        budget: Usual budget, tokens: Nano-Capsulator's (hf.co/papers/2402.18700) where it has the set.
-        instruction: What follows the passage; `{budget}` stands for the budget.
-        about: One sentence about the set.
+    `budget` is in tokens: Nano-Capsulator's (hf.co/papers/2402.18700) where it has the set.
     """
 
     provides: ClassVar[tuple[str, ...]] = ("passage", "budget", "questions")

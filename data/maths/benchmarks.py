@@ -34,16 +34,11 @@ class Benchmark:
     """A data source: where one benchmark is, and how one of its records becomes a row.
 
     Attributes:
-        task: Name of the source and of the rows' ``task``.
         splits: Split names, each with the file stems that may hold it in a local folder.
-        repo: Hub repository.
         gold: Final answer of a record, given the record and its place.
-        question: Question of a record, given the same.
-        columns: Further columns of the row.
         configs: Configurations of the repository that make up a split together.
         hub_splits: Our split name to the repository's, where they differ.
         revision: Commit of the repository; None is the newest.
-        about: One sentence about the set.
     """
 
     provides: ClassVar[tuple[str, ...]] = ("answer",)

@@ -28,11 +28,8 @@ class _Column(NamedTuple):
 def schema_text(database: Path, style: Style = "full", example_values: int = 2) -> str:
     """Schema of a database.
 
-    Args:
-        database: SQLite file; opened read-only and unchanged.
-        style: ``full`` gives CREATE TABLE statements with keys and examples in comments; ``compact``
-            gives one line ``table(column, column)`` for each table.
-        example_values: Distinct values shown beside each column in ``full``.
+    The file is opened read-only. ``full`` gives CREATE TABLE statements with keys, and `example_values` values of each
+    column in comments; ``compact`` one line ``table(column, column)`` for each table.
 
     Raises:
         RowError: If the file is not a readable SQLite database, or has no table.

@@ -29,11 +29,7 @@ class EngineReader:
     Scores and answers are cached: full passages and empty contexts are read once for each question, and so is a capsule
     that several rollouts share.
 
-    Args:
-        engine: The model.
-        name: What it is called in results.
-        template: The user's message, with `{context}` and `{question}`; without a context it is the question alone.
-        max_tokens: Longest answer, in tokens.
+    `template` is the user's message, with `{context}` and `{question}`; without a context it is the question alone.
     """
 
     def __init__(self, engine: Engine, name: str, template: str = TEMPLATE, max_tokens: int = 16) -> None:

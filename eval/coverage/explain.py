@@ -59,16 +59,10 @@ def explain(
 
 
 class Explainer:
-    """Explains verdicts on the same observations.
+    """Explains verdicts on the same observations, by the closure of the definition or by determined coverage.
 
-    Args:
-        observations: The observed set.
-        k: Required evidence.
-        mode: Closure of the definition, or determined coverage.
-        subsets: Family of fragments; by default all proper subsets.
-        pairs: `all_pairs` of the same observations, to save computing them.
-        determined: A result of `determine` with the same observations, k and subsets, and any queries.
-        caps: Bounds on memory.
+    `subsets` are by default all proper ones; `pairs` and `determined` are results of the same observations and
+    settings.
     """
 
     def __init__(

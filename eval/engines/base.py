@@ -128,15 +128,10 @@ def uniforms(keys: np.ndarray, step: int) -> np.ndarray:
 
 
 def choose(logits: torch.Tensor, draws: torch.Tensor, sampling: Sampling) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pick a token for each row by inverting the cumulative distribution.
+    """Pick a token for each row of `[rows, vocabulary]` logits by inverting the cumulative distribution.
 
-    Args:
-        logits: `[rows, vocabulary]`.
-        draws: `[rows]`, uniform in [0, 1); not read when decoding is greedy.
-        sampling: Temperature and top_p.
-
-    Returns:
-        Tokens `[rows]` and their log-probs `[rows]` in nats at temperature 1, not truncated.
+    Draws `[rows]` are uniform in [0, 1), and not read in greedy decoding. Returns tokens `[rows]` and their log-probs
+    `[rows]` in nats at temperature 1, not truncated.
     """
     logprobs = logits.float().log_softmax(-1)
     if sampling.greedy:

@@ -31,15 +31,11 @@ class _Request:
 
 
 class TransformersEngine:
-    """Samples and scores with a `transformers` causal language model.
+    """Samples and scores with a `transformers` causal language model, in evaluation mode only while it is used.
 
-    Args:
-        model: The model, on its device. It is in evaluation mode only while it is used.
-        tokenizer: Its tokenizer.
-        batch_tokens: Sum of prompt and completion lengths over the rows of a batch.
-
-    The random number of a token depends only on seed, prompt, sample and position, so that completions depend neither
-    on batching (up to rounding) nor on the other prompts.
+    `batch_tokens` bounds the prompt and completion lengths summed over the rows of a batch. The random number of a
+    token depends only on seed, prompt, sample and position, so that completions depend neither on batching (up to
+    rounding) nor on the other prompts.
     """
 
     name = "transformers"

@@ -71,11 +71,7 @@ def cases(
 ) -> list[Case]:
     """Score one answer a row and those of the trivial baselines; rows without a gold answer are left out.
 
-    Args:
-        rows: With the columns of function-calling rows.
-        answers: One text a row.
-        form: The wire format that is read strictly.
-        sampled: Share of right samples a row, where more were drawn.
+    `form` is the wire format that is read strictly, `sampled` the share of right samples a row, where more were drawn.
 
     Raises:
         RowError: A row's gold or tools are malformed. No answer makes it raise.

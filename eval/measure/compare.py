@@ -113,10 +113,7 @@ def ranks(
     Every two models are compared, and the p-values of all pairs are corrected together by Holm's method: of equal
     models, however many, a board shows more than one rank with a chance of at most 1 - level.
 
-    Args:
-        values: `{model: {problem id: value}}`, higher is better; ranks are over the problems that all models have.
-        clusters: `{problem id: cluster}` of problems that come in groups.
-        level: 1 minus the chance of any false difference in rank.
+    `values` are `{model: {problem id: value}}`, higher is better; ranks are over the problems that all models have.
     """
     shared = sorted(set.intersection(*(set(column) for column in values.values()))) if values else []
     labels = [(clusters.get(i), None if clusters.get(i) else i) for i in shared] if clusters else None

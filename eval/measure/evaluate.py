@@ -32,8 +32,6 @@ class Evaluation:
 
     Attributes:
         problems: In the order of the rows.
-        sampling: How the samples were drawn.
-        ks: The k of Pass@k.
         seconds: Wall time of "generate" and "reward" in this process.
         resumed: Problems taken from an earlier, interrupted run.
         kl: Divergences from a reference, if measured; see `metrics.reference_kl`.

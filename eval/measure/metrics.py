@@ -34,8 +34,6 @@ class Metric:
     """A mean over problems.
 
     Attributes:
-        name: Such as "pass@4".
-        unit: Of the values.
         interval: Mean and its interval.
         problems: Problems for which it is defined; the others had too few judged samples, or no correct one
             where the metric is about correct ones.

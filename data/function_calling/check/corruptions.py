@@ -68,10 +68,6 @@ def preference_rows(rows: Sequence[Mapping[str, Any]], seed: int = 0) -> list[Ro
 
     A row has ``prompt``, ``chosen`` and ``rejected`` (message lists), ``tools``, ``label``. Rows with
     ``prompt`` only give pairs where a call is right, since nothing says what else the right words are.
-
-    Args:
-        rows: Rows with ``gold``.
-        seed: Choice of the corruptions.
     """
     rng = random.Random(f"function_calling/preferences/{seed}")
     counts: Counter[str] = Counter()

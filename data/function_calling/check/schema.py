@@ -89,11 +89,7 @@ def to_bfcl(tool: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_tool(tool: Any, where: str) -> dict[str, Any]:
-    """Check a tool of the inner shape and return it.
-
-    Args:
-        tool: The tool.
-        where: File and row for the message.
+    """Check a tool of the inner shape and return it; `where` is file and row, for the message.
 
     Raises:
         RowError: If the shape, the name or the schema is wrong; the message names the field.

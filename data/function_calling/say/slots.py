@@ -30,14 +30,7 @@ def is_unseen(kind: str, value: Any) -> bool:
 
 
 def draw(kind: SlotKind, rng: random.Random, pack: Pack, unseen: bool) -> Any:
-    """A canonical value: what the call must hold.
-
-    Args:
-        kind: Kind of slot.
-        rng: Source of chance.
-        pack: Language of the user; the words of verbatim values are its own.
-        unseen: Draw from the values kept out of training.
-    """
+    """A canonical value: what the call must hold; with `unseen`, one kept out of training."""
     sampler = SAMPLERS[kind.sampler]
     if kind.sampler in CLOSED:
         return sampler(kind, rng, pack, unseen)
