@@ -23,13 +23,11 @@ _STAND_INS = range(0x100000, 0x10FFFE)
 
 @dataclass(frozen=True)
 class ControlTokens:
-    """The control tokens of one tokenizer with one chat template.
+    """The control tokens of one fast tokenizer with one chat template.
 
-    Attributes:
-        tokenizer: A fast tokenizer of transformers.
-        special: Strings that nobody may write: they begin or end turns.
-        tags: Other single tokens that steer, such as `<tool_call>`. The author of a system prompt and the assistant
-            may write them; users, tools and arguments may not.
+    Nobody may write those of `special`, which begin or end turns; other single tokens that steer, such as
+    `<tool_call>`, are `tags`: the author of a system prompt and the assistant may write them, users, tools and
+    arguments may not.
     """
 
     tokenizer: Any
@@ -85,13 +83,7 @@ def _control_tokens(tokenizer: Any, template: str, size: int) -> ControlTokens:
 
 @dataclass
 class Escape:
-    """Takes control tokens out of the texts of one row; each is stood in for by a character the row does not use.
-
-    Attributes:
-        tokens: What to look for.
-        free: Characters to use.
-        found: Stand-in to control token.
-    """
+    """Takes control tokens out of the texts of one row; each is stood in for by a character the row does not use."""
 
     tokens: ControlTokens
     free: Iterator[str]
@@ -161,12 +153,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Rendered:
-    """A conversation as tokens.
-
-    Attributes:
-        ids: Token ids, `[tokens]`.
-        written: For each token, whether the assistant writes it: its text, its calls and the token that ends its turn.
-    """
+    """Token ids `[tokens]` of a conversation, and which the assistant writes: text, calls and end of turn."""
 
     ids: list[int]
     written: list[bool]

@@ -87,10 +87,8 @@ class Compositions:
     """A data set.
 
     Attributes:
-        tables: One flat table for each hop.
         used: For each table, which entries training rows use; `[values ** arity]` each.
         validation: Held-out rows for early stopping; neither training nor test rows.
-        test: Held-out rows by type.
     """
 
     task: Task

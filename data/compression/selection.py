@@ -40,12 +40,9 @@ class Piece:
 
 @dataclass(frozen=True)
 class Selection:
-    """What was taken.
+    """The pieces that were taken, in their order.
 
-    Attributes:
-        pieces: In their order.
-        narrowed: Literals for which there was no room for a whole sentence.
-        cut: Whether not even one sentence fits, so that one was cut.
+    `narrowed` are literals without room for a whole sentence; `cut`: not even one sentence fits, so that one was cut.
     """
 
     pieces: tuple[Piece, ...]

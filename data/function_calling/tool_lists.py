@@ -34,13 +34,7 @@ def fill_list(
 
 
 def tools_json(ids: Sequence[str], style: str, language: str | None) -> str:
-    """The listed tools as the JSON string of a row.
-
-    Args:
-        ids: Tools of the library, in order.
-        style: One of ``NAME_STYLES``.
-        language: Language of the descriptions; the library's own (English) when None.
-    """
+    """The listed tools as the JSON string of a row."""
     return "[" + ", ".join(_tool_json(tool, style, language) for tool in ids) + "]"
 
 

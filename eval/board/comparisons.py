@@ -67,12 +67,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two models on one suite.
-
-    Attributes:
-        suite: With these two models alone; the first is the one compared with.
-        comparison: Second against first.
-    """
+    """Two models on one suite, which has these two alone; the comparison is of the second against the first."""
 
     suite: Suite
     comparison: Comparison

@@ -19,13 +19,7 @@ _NONE = "–"
 
 @dataclass(frozen=True)
 class Entry:
-    """One compressor on one set of passages.
-
-    Attributes:
-        model: Its name.
-        results: What was measured.
-        colour: Index of its colour in charts.
-    """
+    """One compressor on one set of passages, with the index of its colour in charts."""
 
     model: str
     results: Results

@@ -116,11 +116,8 @@ class Lengths:
 class Costs:
     """Money for one passage; question and answer are left out, since they cost the same in all cases.
 
-    Attributes:
-        compress: Once, for writing the capsule.
-        full: A read of the full passage.
-        cached: A read of the full passage from the cache; None if there is none.
-        capsule: A read of the capsule; never from the cache, since providers do not keep prefixes this short.
+    `cached` is a read of the full passage from the cache, None if there is none; a capsule is never read from the
+    cache, since providers do not keep prefixes this short.
     """
 
     compress: float

@@ -103,13 +103,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Compressor:
-    """A model that writes capsules, greedily; it sees a row's prompt and never a question.
-
-    Attributes:
-        engine: The model.
-        max_tokens: Most tokens it may write.
-        template: More arguments of its chat template.
-    """
+    """A model that writes capsules, greedily; it sees a row's prompt and never a question."""
 
     engine: Engine
     max_tokens: int

@@ -47,9 +47,7 @@ class NullModel:
     def warning(self, k: int, closure: bool = True) -> str | None:
         """A warning for readers of results at this k, None if it is large enough.
 
-        Args:
-            k: Required evidence.
-            closure: Whether it is for the paper's closure; determined coverage has no floor.
+        With `closure` for the paper's closure; determined coverage has no floor.
         """
         least = self.closure_k if closure else self.k
         if k >= least:

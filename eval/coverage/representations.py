@@ -40,13 +40,10 @@ class CosineGap:
 
 
 def cosine_gap(vectors: ArrayLike, groups: ArrayLike) -> CosineGap:
-    """IICG of vectors under a grouping.
+    """IICG of vectors `[rows, width]` under a grouping; a zero vector counts as orthogonal to all.
 
-    All pairs are counted (the reference's second variant), through sums of unit vectors: linear in the rows.
-
-    Args:
-        vectors: `[rows, width]`; a zero vector counts as orthogonal to all.
-        groups: Labels `[rows]`, or `[rows, parts]` for combinations such as (bridge, x2).
+    All pairs are counted (the reference's second variant), through sums of unit vectors: linear in the rows. Groups are
+    labels `[rows]`, or `[rows, parts]` for combinations such as (bridge, x2).
 
     Raises:
         ValueError: The two differ in rows.

@@ -57,12 +57,7 @@ class Attempt:
 
 
 class Side:
-    """The observations by fragment and context of one subset.
-
-    Args:
-        observations: The observed set.
-        subset: Positions of the fragments.
-    """
+    """The observations by fragment and context of one subset."""
 
     def __init__(self, observations: Observations, subset: Subset) -> None:
         self.subset = subset
@@ -156,12 +151,7 @@ class _Lookup:
 
 
 class Graph:
-    """An undirected graph, for shortest paths.
-
-    Args:
-        vertices: Number of vertices.
-        left, right: Ends of the edges.
-    """
+    """An undirected graph, for shortest paths; left and right are the ends of its edges."""
 
     def __init__(self, vertices: int, left: IntArray, right: IntArray) -> None:
         ends = (np.concatenate((left, right)), np.concatenate((right, left)))

@@ -59,13 +59,10 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Completion:
-    """One completion.
+    """One completion; its text is without special tokens.
 
-    Attributes:
-        text: Without special tokens.
-        token_ids: Sampled ids; the last one is the stop token if `finish_reason` is "stop".
-        logprobs: Per token, in nats, at temperature 1 and top_p 1 whatever the sampling was, as `score` gives them.
-        finish_reason: "stop" on a stop token, "length" at `max_tokens`.
+    The last of `token_ids` is the stop token if `finish_reason` is "stop"; "length" is the end at `max_tokens`.
+    Log-probs are in nats, at temperature 1 and top_p 1 whatever the sampling was, as `score` gives them.
     """
 
     text: str

@@ -33,10 +33,7 @@ PAGE_FILE = "function_calls.md"
 def write_entries(suites: Mapping[str, Sequence[Entry]], out: Path, title: str = "Function calls") -> Path:
     """Write `function_calls.md` and its figures (SVG) into a folder and return the page's path.
 
-    Args:
-        suites: By name of the suite the models on it; the first one is the one that others are compared with.
-        out: The folder; made if need be.
-        title: Of the page.
+    `suites` are models by name of the suite; the first model is the one that others are compared with.
     """
     parts = [f"# {plain(title)}", _INTRODUCTION]
     parts += [markdown(grid) for grid in overview_grids(suites)]

@@ -28,13 +28,11 @@ class EvaluationError(ValueError):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One model on one suite.
+    """One model on one suite; problems are in the order of the rows.
 
     Attributes:
-        problems: In the order of the rows.
         seconds: Wall time of "generate" and "reward" in this process.
         resumed: Problems taken from an earlier, interrupted run.
-        kl: Divergences from a reference, if measured; see `metrics.reference_kl`.
     """
 
     problems: tuple[Problem, ...]

@@ -53,7 +53,6 @@ class Problem:
     Attributes:
         question: The last user message, for display.
         reference: The columns the reward reads, for display.
-        answers: Distinct samples.
         cluster: What it shares with other problems, such as a database or a passage; None if nothing.
     """
 
@@ -149,12 +148,7 @@ def _counted(pairs: Iterable[tuple[str, int]]) -> Counter[str]:
 
 
 class SampleLog:
-    """Appends finished problems to a partial file named after the settings' hash, so that settings never mix.
-
-    Args:
-        folder: The record folder.
-        settings_hash: Of the evaluation that writes.
-    """
+    """Appends finished problems to a partial file named after the settings' hash, so that settings never mix."""
 
     def __init__(self, folder: Path, settings_hash: str) -> None:
         self._hash = settings_hash

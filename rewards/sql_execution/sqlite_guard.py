@@ -264,11 +264,8 @@ _UNBOUNDED = ("printf", "format", "trim")
 def run_query(database: str, sql: str, limits: Limits, distinct: bool = False) -> Table:
     """Result of `sql` on the SQLite file `database`.
 
-    Args:
-        database: Path of the file; opened read-only, and without locks when no journal lies beside it.
-        sql: One SELECT statement.
-        limits: Bounds; the deadline holds within 0.2 s.
-        distinct: Keep one of equal rows, so that only distinct rows count towards the limits.
+    The file is opened read-only, and without locks when no journal lies beside it; the deadline holds within 0.2 s.
+    With `distinct` only distinct rows count towards the limits.
 
     Raises:
         QueryError: The query does not run, or is not allowed.

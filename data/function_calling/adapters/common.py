@@ -33,8 +33,6 @@ class Place:
     Attributes:
         splits: Split names, each with the file stems that may hold it below a local folder.
         repo: Hub repository; None if the set is in local files only.
-        config: Our split name to the repository's configuration, where it has several.
-        hub_splits: Our split name to the repository's, where they differ.
     """
 
     kind: str

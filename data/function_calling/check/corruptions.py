@@ -50,12 +50,7 @@ class Corruption:
 
 
 def corruptions(row: Mapping[str, Any], rng: random.Random) -> list[Corruption]:
-    """Wrong last turns of a row with gold, at most one a label, in the order of ``LABELS``.
-
-    Args:
-        row: A row with ``prompt`` or ``messages`` and ``gold``; without gold there are none.
-        rng: Source of chance; equal states give equal corruptions.
-    """
+    """Wrong last turns of a row with gold, at most one a label, in the order of ``LABELS``."""
     seen = view(row)
     if seen.gold is None:
         return []

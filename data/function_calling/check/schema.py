@@ -114,9 +114,7 @@ def check_tool(tool: Any, where: str) -> dict[str, Any]:
 def argument_problems(arguments: Any, parameters: Mapping[str, Any]) -> list[str]:
     """What is wrong with the arguments of a call, in words; empty if nothing is.
 
-    Args:
-        arguments: The decoded arguments.
-        parameters: ``parameters`` of a tool that ``check_tool`` has passed.
+    `parameters` are those of a tool that ``check_tool`` has passed.
     """
     if not isinstance(arguments, Mapping):
         return [f"arguments: {shorten(arguments, 60)} is not an object"]
