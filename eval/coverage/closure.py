@@ -28,10 +28,9 @@ STEP_CELLS = 2_000_000
 
 @dataclass(frozen=True)
 class Reach:
-    """k-cutoffs and what the caps left undecided.
+    """k-cutoffs [Q], 0 if never and `largest_k` for an observed query, and what the caps left undecided.
 
     Attributes:
-        cutoffs: [Q] highest k at which a query is covered, 0 if never; `largest_k` for an observed query.
         undecided: [Q] the search hit `Caps.vertices`; the cutoff is a lower bound.
         capped: Subsets whose pairs were capped; if there are any, all cutoffs are lower bounds.
     """

@@ -39,8 +39,6 @@ class Determined:
         labels: [Q] the output that follows, -1 if none does or subsets disagree.
         evidence: [Q] weakest join between the query's fragment and the observed one that gives the label; of several,
             the largest, at most `largest_k`. 0 without label, `SEEN` for an observed query.
-        conflict: [Q] two subsets give different outputs.
-        classes: Classes of the fragments of each subset.
     """
 
     labels: IntArray

@@ -30,8 +30,6 @@ class Explanation:
             replaced at this k was); else `uncovered`.
         label: The output that follows, None if none does. In mode `definition` it is the output of `row`, and another
             path may give another one: covered does not mean determined.
-        row: The observed row at the end of the steps, if there is one.
-        steps: Substitutions from the query to `row`.
         against: For an ambiguous query, an explanation of each output.
         missing: For a query that is not reached, the best attempt of each subset, best first.
         stopped: The closure search hit `Caps.vertices`, so an `uncovered` query may in fact be covered.

@@ -21,12 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CosineGap:
-    """Mean cosines of pairs.
+    """Mean cosines of pairs within one group and of different groups, NaN where there are none.
 
-    Attributes:
-        within: Over pairs of one group; NaN if no group has two members.
-        between: Over pairs of different groups; NaN if there is one group.
-        groups: Groups with at least two members.
+    `groups` counts those with at least two members.
     """
 
     within: float

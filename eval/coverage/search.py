@@ -106,12 +106,10 @@ class Explored:
 
     Attributes:
         inputs: [V, slots] vertices, the queries first.
-        keys: [V] their keys.
         left, right: Ends of the edges, in parts; both ends of an edge lie in one hub.
         visited: Keys of the visited hubs of each subset; none holds an observed row.
         touching: [V] the vertex lies in a hub that holds an observed row.
         frontier: Vertices to continue from; after a stopped search, those it may not have continued from.
-        stopped: The search hit its bound.
     """
 
     inputs: IntArray

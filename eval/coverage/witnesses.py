@@ -18,7 +18,6 @@ class Step:
     """One substitution on the way from the query to an observed row.
 
     Attributes:
-        subset: Positions that are replaced.
         source, target: Values before and after.
         evidence: Shared contexts, all with equal output; in determined coverage, those of the classes of source and
             target when they were joined.
@@ -38,12 +37,9 @@ class Attempt:
     """The best substitution that one subset offers for a query that is not reached.
 
     Attributes:
-        subset: Positions.
-        fragment: The query's values there.
         seen: Rows that have the fragment; with 0, the data say nothing about it.
         target: The most similar fragment observed in the query's context: first one that never disagrees, then one
             that agrees most. None if no row has the context, or none of these fragments ever agrees.
-        row: The row that has the target in the query's context.
         agree, disagree: Shared contexts of fragment and target with equal and unequal outputs.
     """
 

@@ -31,13 +31,10 @@ KL_METRICS = (MODEL_REFERENCE, REFERENCE_MODEL)
 
 @dataclass(frozen=True)
 class Metric:
-    """A mean over problems.
+    """A mean over problems with its interval; `clusters` counts groups of problems, where those are its unit.
 
-    Attributes:
-        interval: Mean and its interval.
-        problems: Problems for which it is defined; the others had too few judged samples, or no correct one
-            where the metric is about correct ones.
-        clusters: Groups of problems, where those are the unit of the interval.
+    Problems without enough judged samples are left out, and where it is about correct ones, those without a correct
+    one.
     """
 
     name: str

@@ -33,9 +33,7 @@ class Settings:
     """Everything that affects the samples of an evaluation, and where they were made.
 
     Attributes:
-        model: Path or hub id, as in the recipe.
         model_fingerprint: Of the weights, so that a retrained folder is another model.
-        data: The sources, as in the recipe.
         rows_sha256: Of the rows themselves.
         template_sha256: Of the tokenizer's chat template.
         kl: Of the divergences from a reference, which have samples of their own; not hashed.

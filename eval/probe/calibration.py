@@ -47,12 +47,9 @@ class Scale:
 class Calibration:
     """A model's accuracy on judged requests.
 
-    The unit of uncertainty is the input: requests with equal values of all relevant slots share their verdict.
-
-    Attributes:
-        whole: Whole answers, by a request's worst status and smallest cutoff.
-        parts: Outputs of answers, by their own statuses; None where the schema's reader cannot read answers.
-        outputs: Accuracy by output and its status; that of whole answers where there are no parts.
+    The unit of uncertainty is the input: requests with equal values of all relevant slots share their verdict. Whole
+    answers are judged by a request's worst status and smallest cutoff, parts (outputs) by their own, None where the
+    schema's reader cannot read answers.
     """
 
     model: str

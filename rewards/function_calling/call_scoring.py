@@ -50,11 +50,8 @@ class Score:
     """The score of a reply against its row.
 
     Attributes:
-        decision: What it does: call, ask, refuse, answer; none if it is empty or cannot be read.
         calls_ok: Whether its calls are the right ones, no more and no fewer; where none is right, that there is none.
-        exact: Whether everything is right.
         error: Label of the first error, a word of `ERRORS`; "" if exact.
-        calls: The gold calls with their matches, then the surplus calls.
         asked_right_slot: For a question where one is right: whether it names a missing parameter. None if not judged.
         grounded: For an answer where one is right: whether it states what it must. None if not judged.
         language_ok: Whether its words are of the row's language; None without words, without a language, or if unclear.

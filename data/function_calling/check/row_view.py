@@ -21,10 +21,8 @@ DECISIONS: tuple[Decision, ...] = ("call", "ask", "refuse", "answer")
 class RowView:
     """The parts of a row; `where` is its id, for messages.
 
-    Attributes:
-        turn: The judged turn; None in a row with ``prompt``.
-        gold: What is right; None where that is not known.
-        provenance: How a generated row came about; empty for others.
+    The turn is the judged one, None in a row with ``prompt``; the gold is None where it is not known; the provenance
+    says how a generated row came about, and is empty for others.
     """
 
     where: str
