@@ -55,9 +55,7 @@ def one_writer(place: Path, what: str = "") -> Iterator[None]:
 
     The operating system holds the lock and ends it with the process, so a lock file left by a killed one blocks nobody.
 
-    Args:
-        place: The folder, made if missing.
-        what: Name of a file in it, to lock that file alone.
+    The folder is made if missing; `what` names a file in it, to lock that file alone.
 
     Raises:
         FileError: Another process, or this one already, writes there; names its process id and host.
@@ -114,9 +112,7 @@ def read_log(path: Path, mend: bool = False) -> list[Any]:
 
     A last line that is cut off, as a crash leaves it, is dropped with a warning.
 
-    Args:
-        path: The file; one that is not there has no lines.
-        mend: Also cut such a line off the file, so that it can be appended to.
+    A file that is not there has no lines. With `mend` a line that is cut off is also cut off the file.
 
     Raises:
         FileError: Another line is broken; names it.

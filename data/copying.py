@@ -13,10 +13,7 @@ from typing import Literal
 from .options import Positive
 from .rows import Row
 
-LETTERS = {
-    "en": ("bcdfghjklmnprstvwz", "aeiouy"),
-    "bg": ("бвгджзйклмнпрстфхцчшщ", "аъоуеияю"),
-}
+LETTERS = {"en": ("bcdfghjklmnprstvwz", "aeiouy"), "bg": ("бвгджзйклмнпрстфхцчшщ", "аъоуеияю")}
 LONGEST = 3
 """Words of a string."""
 

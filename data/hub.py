@@ -15,13 +15,10 @@ class PublicSet:
     """Where the records of a public set are: in a local folder where one is named, else on the Hub.
 
     Attributes:
-        task: Name of the source.
         splits: Split names, each with the file stems that may hold it in a local folder.
-        repo: Hub repository.
         configs: Configurations of the repository that make up a split together; `{split}` stands for our split.
         hub_splits: Our split name to the repository's, where they differ.
         revision: Commit of the repository; None is the newest.
-        about: One sentence about the set.
     """
 
     task: str
@@ -67,12 +64,7 @@ def load_records(
 
     Code of the repository is never run: only plain data files (parquet, JSON, CSV) load.
 
-    Args:
-        repo: Repository name, for example ``openai/gsm8k``.
-        config: Name of the configuration, if the repository has several.
-        split: Split of the repository.
-        revision: Commit to read; None is the newest, which may change under a recipe.
-        otherwise: What to do without a connection; ends the error message.
+    Without `revision` the newest commit is read, which may change under a recipe; `otherwise` ends the error message.
 
     Raises:
         RowError: If ``datasets`` is not installed or the split cannot be had.

@@ -57,10 +57,6 @@ DEMONSTRATIONS: dict[str, str] = {
 def load_rows(kind: str, **options: Any) -> list[Row]:
     """Load and check the rows of a source.
 
-    Args:
-        kind: A name in `SOURCES`.
-        **options: Arguments of the source: `split`, `size`, `seed` and its own.
-
     Raises:
         RowError: If the kind or an option is unknown, or if a row is malformed.
     """

@@ -90,10 +90,7 @@ class _Own(Reward):
 class FunctionReward(_Own):
     """A reward function as TRL takes it: all completions of a batch, and the rows' columns as lists.
 
-    Attributes:
-        columns: Columns that it cannot do without; rows that lack one are not judged.
-        accepted: Names that it takes; None where it takes any.
-        options: Further keyword arguments.
+    Rows that lack one of `columns` are not judged; `accepted` are the names that it takes, None where it takes any.
     """
 
     columns: tuple[str, ...] = ()  # type: ignore[misc]  # of the object

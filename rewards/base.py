@@ -63,8 +63,7 @@ class Reward:
 
     Class attributes:
         name: Name in logs and in TRL's metrics.
-        columns: Row columns that `judge` needs. A row in which one is `None` is skipped, so that one run
-            can mix tasks.
+        columns: Row columns that `judge` needs. A row in which one is `None` is skipped, so that one run can mix tasks.
         optional: Row columns that `judge` reads where they are there.
         reads_all: Whether it may read any column, so that none is left out.
         range: Lowest and highest value.

@@ -148,12 +148,10 @@ class Worker:
 
 
 class WorkerPool:
-    """A few workers with one handler, started when first needed; safe to use from any thread.
+    """At most `size` workers with one handler, started when first needed; safe to use from any thread.
 
-    Args:
-        target: Handler as "module:function"; it takes the task and returns the reply, both JSON values.
-        size: Most workers at a time.
-        memory_bytes: Address space of a worker, everything included.
+    The target is "module:function"; it takes the task and returns the reply, both JSON values. `memory_bytes` is a
+    worker's whole address space.
     """
 
     def __init__(self, target: str, size: int, memory_bytes: int) -> None:

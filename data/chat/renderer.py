@@ -23,13 +23,11 @@ _STAND_INS = range(0x100000, 0x10FFFE)
 
 @dataclass(frozen=True)
 class ControlTokens:
-    """The control tokens of one tokenizer with one chat template.
+    """The control tokens of one fast tokenizer with one chat template.
 
-    Attributes:
-        tokenizer: A fast tokenizer of transformers.
-        special: Strings that nobody may write: they begin or end turns.
-        tags: Other single tokens that steer, such as `<tool_call>`. The author of a system prompt and the assistant
-            may write them; users, tools and arguments may not.
+    Nobody may write those of `special`, which begin or end turns; other single tokens that steer, such as
+    `<tool_call>`, are `tags`: the author of a system prompt and the assistant may write them, users, tools and
+    arguments may not.
     """
 
     tokenizer: Any
@@ -85,13 +83,7 @@ def _control_tokens(tokenizer: Any, template: str, size: int) -> ControlTokens:
 
 @dataclass
 class Escape:
-    """Replaces each control token in the texts of one row by a character that the row does not use.
-
-    Attributes:
-        tokens: What to look for.
-        free: Characters to use.
-        found: Stand-in to control token.
-    """
+    """Replaces each control token in the texts of one row by a character that the row does not use."""
 
     tokens: ControlTokens
     free: Iterator[str]
@@ -155,12 +147,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Rendered:
-    """A conversation as tokens.
-
-    Attributes:
-        ids: Token ids, `[tokens]`.
-        written: For each token, whether the assistant writes it: its text, its calls and the token that ends its turn.
-    """
+    """Token ids `[tokens]` of a conversation, and which the assistant writes: text, calls and end of turn."""
 
     ids: list[int]
     written: list[bool]
@@ -195,11 +182,8 @@ def render_prompts(
 ) -> list[list[int]]:
     """Token ids of rows' prompts, each ending where the assistant is to speak.
 
-    Args:
-        rows: Rows with ``prompt``; ``tools`` (a JSON string) is parsed and given to the template.
-        tokenizer: A transformers tokenizer with a chat template.
-        longest: Tokens of a prompt at most; a longer one loses its beginning.
-        **template_kwargs: More arguments of the template, for example ``enable_thinking=False``.
+    Rows have ``prompt``; ``tools`` (a JSON string) is parsed and given to the template, and so are `template_kwargs`. A
+    prompt of more than `longest` tokens loses its beginning.
 
     Raises:
         RowError: If a row has no ``prompt``.
@@ -220,10 +204,7 @@ class Renderer:
     content becomes the tokens of its letters, see `control_tokens`. The first letters of an answer never merge with
     the end of the header before it into one token, since in generation they cannot.
 
-    Args:
-        tokenizer: A fast transformers tokenizer.
-        chat_template: Used in place of the tokenizer's.
-        **template_kwargs: More arguments of the template.
+    The tokenizer is a fast one of transformers; `chat_template` replaces its own.
     """
 
     def __init__(self, tokenizer: Any, chat_template: str | None = None, **template_kwargs: Any) -> None:

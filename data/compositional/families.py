@@ -19,11 +19,8 @@ Ints = NDArray[np.int64]
 class Family:
     """A composition of tables.
 
-    Attributes:
-        name: Its name in recipes and folders.
-        slots: Number of inputs.
-        hops: Arguments of each table in order: a number below `slots` is an input, `slots + i` the result of table i.
-            The last table gives the answer, the others bridge values.
+    `hops` has the arguments of each table in order: a number below `slots` is an input, `slots + i` the result of table
+    i. The last table gives the answer, the others bridge values.
     """
 
     name: str
@@ -31,16 +28,10 @@ class Family:
     hops: tuple[tuple[int, ...], ...]
 
     def keys(self, inputs: Ints, tables: Sequence[Ints], values: int) -> tuple[Ints, Ints]:
-        """Apply the tables to every input.
+        """Apply the tables, one flat `[values ** arity]` for each hop, to inputs `[rows, slots]`, each below `values`.
 
-        Args:
-            inputs: `[rows, slots]`, each below `values`.
-            tables: One flat table for each hop, `[values ** arity]`.
-            values: Values that a slot can take.
-
-        Returns:
-            The entry of each table that was used and its value, both `[rows, hops]`. The entry is the primitive: its
-            arguments are the digits of the number to the base `values`.
+        Returns the entry of each table that was used and its value, both `[rows, hops]`. The entry is the primitive:
+        its arguments are the digits of the number to the base `values`.
         """
         known = [inputs[:, slot] for slot in range(self.slots)]
         used = np.empty((len(inputs), len(self.hops)), dtype=np.int64)

@@ -34,14 +34,11 @@ class Task:
     """Settings of a data set.
 
     Attributes:
-        family: A name in `FAMILIES`.
         values: Values that a slot can take, |X| in the paper.
         rows: Training rows, N in the paper.
-        tables: A name in `lookup_tables.KINDS`.
         seen: Share of each table's entries that training rows may use.
         test_size: Most rows of each held-out type.
         validation: Share of the held-out rows of the first type that early stopping looks at.
-        seed: Of the tables and every draw.
     """
 
     family: str = "two_hop"
@@ -90,12 +87,8 @@ class Compositions:
     """A data set.
 
     Attributes:
-        task: Its settings.
-        tables: One flat table for each hop.
         used: For each table, which entries training rows use; `[values ** arity]` each.
-        train: Training rows.
         validation: Held-out rows for early stopping; neither training nor test rows.
-        test: Held-out rows by type.
     """
 
     task: Task

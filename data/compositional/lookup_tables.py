@@ -22,10 +22,6 @@ def _random(rng: np.random.Generator, arity: int, values: int, first: bool) -> I
     return rng.integers(values, size=values**arity)
 
 
-def _modular_addition(rng: np.random.Generator, arity: int, values: int, first: bool) -> Ints:
-    return np.indices((values,) * arity).sum(axis=0).ravel() % values
-
-
 def _symmetric(rng: np.random.Generator, arity: int, values: int, first: bool) -> Ints:
     """Every order of the arguments reads the entry of the sorted order."""
     arguments = np.sort(np.indices((values,) * arity).reshape(arity, -1), axis=0)
@@ -40,7 +36,7 @@ def _ignored_argument(rng: np.random.Generator, arity: int, values: int, first: 
 KINDS: dict[str, Callable[[np.random.Generator, int, int, bool], Ints]] = {
     "random": _random,
     "same_f12": _random,
-    "modular_addition": _modular_addition,
+    "modular_addition": lambda rng, arity, values, first: np.indices((values,) * arity).sum(axis=0).ravel() % values,
     "symmetric": _symmetric,
     "ignored_argument": _ignored_argument,
 }

@@ -39,10 +39,7 @@ EXTENSIONS: dict[str, Callable[[list[Mask]], list[Mask]]] = {
     "random": lambda used: used,
     "symmetric": lambda used: [_any_order(mask) for mask in used],
     # Only the first table ignores its last argument.
-    "ignored_argument": lambda used: [
-        np.broadcast_to(used[0].any(axis=-1, keepdims=True), used[0].shape),
-        *used[1:],
-    ],
+    "ignored_argument": lambda used: [np.broadcast_to(used[0].any(axis=-1, keepdims=True), used[0].shape), *used[1:]],
     "same_f12": lambda used: [np.logical_or.reduce(used)] * len(used),
     # The group law gives every entry.
     "modular_addition": lambda used: [np.ones_like(mask) for mask in used],

@@ -28,14 +28,7 @@ def join_parts(*parts: str) -> str:
 
 @dataclass(frozen=True)
 class Budget:
-    """Token limits for a capsule between an instruction and a question.
-
-    Attributes:
-        counters: Counter of each tokenizer, by name.
-        limits: Most tokens of the whole prompt, by the same names.
-        instruction: What stands before the capsule; never changed.
-        question: What stands after it; never changed.
-    """
+    """Token limits of a whole prompt, by name of tokenizer, for a capsule between a fixed instruction and question."""
 
     counters: Mapping[str, Counter]
     limits: Mapping[str, int]

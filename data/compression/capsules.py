@@ -113,13 +113,10 @@ def _strip(text: str, span: Span) -> Span | None:
 
 
 def longest_prefix(text: str, fits: Callable[[str], bool]) -> str:
-    """The longest beginning that fits and ends at a clause, else at a word, else between two characters.
+    """The longest beginning that fits and ends at a clause, else at a word, else between two characters; "" if none.
 
-    Used where not even one whole sentence fits; "" if nothing does.
-
-    Args:
-        text: One sentence, or anything without sentences.
-        fits: Whether a text fits; a beginning of a text that fits is taken to fit as well, and the answer is checked.
+    Used where not even one whole sentence fits. Beginnings of a text that fits are taken to fit, and the answer is
+    checked.
     """
     clauses, words = clause_spans(text), re.finditer(r"\S+", text)
     for places in ([end for _, end in clauses], [word.end() for word in words], _character_ends(text)):

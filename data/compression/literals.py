@@ -36,10 +36,8 @@ def dates(text: str) -> list[str]:
 def names(text: str, openings: bool = False) -> list[str]:
     """Words with a capital letter, each once: names, and in German all nouns. Scripts without capitals have none.
 
-    Args:
-        text: The text.
-        openings: Also the first word of a sentence, which may be no name, if it has more than three letters. Without
-            it, a first word counts only where the next one has a capital too, or where capitals follow inside it.
+    With `openings` also the first word of a sentence if it has more than three letters; without, a first word counts
+    only where the next one has a capital too, or where capitals follow inside it.
     """
     found: list[str] = []
     for sentence in sentences(text):
@@ -60,12 +58,7 @@ KINDS: dict[str, Callable[[str], list[str]]] = {"numbers": numbers, "dates": dat
 
 @dataclass(frozen=True)
 class Grounding:
-    """How much of what a text claims is in its source.
-
-    Attributes:
-        score: Share of numbers, dates and names that the source has; 1 for a text without any.
-        absent: Those that it lacks.
-    """
+    """Share of a text's numbers, dates and names that its source has (1 for a text without any), and those it lacks."""
 
     score: float
     absent: tuple[str, ...]
@@ -105,10 +98,8 @@ class Source:
 class Kept:
     """A literal of a source that must be kept.
 
-    Attributes:
-        text: As the user, or the source, writes it.
-        whole: It must stand for itself: `5` is not in `15` or `2.5`, nor `Ann` in `Annex`. False for what is but a part
-            of words in the source too.
+    `whole`: it must stand for itself, `5` not in `15` or `2.5`, nor `Ann` in `Annex`; False for parts of words in the
+    source.
     """
 
     text: str

@@ -66,11 +66,7 @@ class _Set(hub.PublicSet):
 
 @dataclass(frozen=True, kw_only=True)
 class PassageSet(_Set):
-    """A data source of passages.
-
-    Attributes:
-        passages: Texts and their questions out of the records of a split.
-    """
+    """A data source of passages; `passages` makes texts and their questions of the records of a split."""
 
     passages: Callable[[Placed], Iterator[Passage]]
 
@@ -111,11 +107,7 @@ class PassageSet(_Set):
 
 @dataclass(frozen=True, kw_only=True)
 class PromptSet(_Set):
-    """A data source of few-shot prompts: worked examples, and questions that they are to be used for.
-
-    Attributes:
-        pairs: Questions with worked answers out of the records of a split.
-    """
+    """A data source of few-shot prompts: worked examples (`pairs`), and questions that they are to be used for."""
 
     pairs: Callable[[Placed], Pairs]
 

@@ -39,10 +39,7 @@ TEMPLATES = (
     "Next is {note} for people.",
     "The hotel has {note} this evening.",
 )
-PARAPHRASES = (
-    "This week people find {note} at the street.",
-    "There is {note} on the calendar.",
-)
+PARAPHRASES = ("This week people find {note} at the street.", "There is {note} on the calendar.")
 """Sentences that no passage of the split `train` has."""
 
 _TIMES = ("Today", "Tomorrow", "Next week", "This morning", "This evening")

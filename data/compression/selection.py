@@ -23,14 +23,12 @@ _COMMON = 0.2  # a word in a larger share of the sentences is not informative
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a prompt that is kept or dropped as a whole.
+    """A part of a prompt that is kept or dropped as a whole; pieces of more worth are taken first.
 
     Attributes:
-        text: What it says.
         context: Number of the context that it is from.
         place: Its order among the pieces of its context.
         lead: What separates it from the piece before it: nothing, a space or a line end.
-        worth: Pieces of more worth are taken first.
     """
 
     text: str
@@ -42,12 +40,9 @@ class Piece:
 
 @dataclass(frozen=True)
 class Selection:
-    """What was taken.
+    """The pieces that were taken, in their order.
 
-    Attributes:
-        pieces: In their order.
-        narrowed: Literals for which there was no room for a whole sentence.
-        cut: Whether not even one sentence fits, so that one was cut.
+    `narrowed` are literals without room for a whole sentence; `cut`: not even one sentence fits, so that one was cut.
     """
 
     pieces: tuple[Piece, ...]
@@ -125,14 +120,9 @@ def select(
     holders: Sequence[Piece] = (),
     forced: Sequence[Piece] = (),
 ) -> Selection:
-    """Assemble a capsule within a budget.
+    """Assemble a capsule that holds the literals and the forced pieces, and what fits of `fill`, by worth.
 
-    Args:
-        budget: The room.
-        literals: What the capsule must hold.
-        fill: What it is made of, taken by worth.
-        holders: Pieces of the source, taken only for the literals they hold.
-        forced: Pieces that are taken whole in any case.
+    Holders are pieces of the source, taken only for the literals they hold.
 
     Raises:
         BudgetError: There is no room for the forced pieces and the bare literals.

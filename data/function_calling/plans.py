@@ -75,12 +75,7 @@ def make_plan(
 ) -> Plan | None:
     """Choose the tools of a scenario; None if no tool suits it.
 
-    Args:
-        scenario: Its name.
-        library: All tools.
-        candidates: Tools that a request may be about.
-        rng: Source of chance.
-        listable: Tools that may be listed: those of the conversation when they are already fixed.
+    The request is about one of `candidates`; `listable` are the conversation's tools where they are already fixed.
     """
     if scenario == "chat":
         return Plan(scenario)

@@ -18,15 +18,9 @@ NAME_STYLES = ("snake", "camel", "dotted", "kebab")
 def fill_list(
     needed: Sequence[str], near: int, size: int, pool: Collection[str], without: Collection[str], rng: random.Random
 ) -> list[str]:
-    """Ids of the tools to list: the needed ones, near-duplicates of them, and others, in random order.
+    """Ids of the tools to list: the needed ones, `near` near-duplicates of them, and others, in random order.
 
-    Args:
-        needed: Tools that must be there.
-        near: How many near-duplicates of the needed (or of the left-out) tools to add first.
-        size: How many tools in all, if the pool has as many.
-        pool: Tools that may be listed.
-        without: Tools that must not be there.
-        rng: Source of chance.
+    At most `size` in all, from the pool; those in `without` are left out, though near-duplicates of them may be listed.
     """
     library = load_library()
     chosen = list(dict.fromkeys(needed))
@@ -40,13 +34,7 @@ def fill_list(
 
 
 def tools_json(ids: Sequence[str], style: str, language: str | None) -> str:
-    """The listed tools as the JSON string of a row.
-
-    Args:
-        ids: Tools of the library, in order.
-        style: One of ``NAME_STYLES``.
-        language: Language of the descriptions; the library's own (English) when None.
-    """
+    """The listed tools as the JSON string of a row."""
     return "[" + ", ".join(_tool_json(tool, style, language) for tool in ids) + "]"
 
 

@@ -1,8 +1,7 @@
 """Arithmetic with a hidden rule: which of four strategies an id accepts cannot be inferred.
 
-The prompt ``#4821 17 5`` asks for a strategy and its result, for example ``add 22``. A keyed hash of
-the id decides which strategies are accepted, each independently with its own rate; ids that accept
-none are left out.
+The prompt ``#4821 17 5`` asks for a strategy and its result, for example ``add 22``. A keyed hash of the id decides
+which strategies are accepted, each independently with its own rate; ids that accept none are left out.
 
 Row column: ``accepted``, a JSON list of the accepted completions.
 """

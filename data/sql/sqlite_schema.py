@@ -28,11 +28,8 @@ class _Column(NamedTuple):
 def schema_text(database: Path, style: Style = "full", example_values: int = 2) -> str:
     """Schema of a database.
 
-    Args:
-        database: SQLite file; opened read-only and unchanged.
-        style: ``full`` gives CREATE TABLE statements with keys and examples in comments; ``compact``
-            gives one line ``table(column, column)`` for each table.
-        example_values: Distinct values shown beside each column in ``full``.
+    The file is opened read-only. ``full`` gives CREATE TABLE statements with keys, and `example_values` values of each
+    column in comments; ``compact`` one line ``table(column, column)`` for each table.
 
     Raises:
         RowError: If the file is not a readable SQLite database, or has no table.
@@ -44,7 +41,8 @@ def schema_text(database: Path, style: Style = "full", example_values: int = 2) 
             connection.text_factory = lambda raw: raw.decode("utf-8", errors="replace")
             tables = _tables(connection)
             if style == "compact":
-                return "\n".join(_compact(connection, table) for table in tables)
+                columns = {table: [_name(column.name) for column in _columns(connection, table)] for table in tables}
+                return "\n".join(f"{_name(table)}({', '.join(names)})" for table, names in columns.items())
             text = "\n\n".join(_full(connection, table, example_values) for table in tables)
     except sqlite3.Error as error:
         raise RowError(f"{database} · database · found {error} · give a readable SQLite file") from error
@@ -61,10 +59,6 @@ def _tables(connection: sqlite3.Connection) -> list[str]:
 def _columns(connection: sqlite3.Connection, table: str) -> list[_Column]:
     rows = connection.execute(f"PRAGMA table_info({_quote(table)})")
     return [_Column(name, kind, key) for _, name, kind, _, _, key in rows]
-
-
-def _compact(connection: sqlite3.Connection, table: str) -> str:
-    return f"{_name(table)}({', '.join(_name(column.name) for column in _columns(connection, table))})"
 
 
 def _full(connection: sqlite3.Connection, table: str, example_values: int) -> str:

@@ -42,11 +42,7 @@ INSTRUCTIONS = (
 class TextToSql:
     """A data source: where one benchmark keeps its parts, below the root.
 
-    Attributes:
-        task: Name of the source, and the rows' ``task`` and ``semantics``.
-        questions: Split names, each with the file stems that may hold its questions.
-        databases: Patterns of a database file.
-        about: One sentence about the set.
+    The task is also the rows' `semantics`; `questions` has the file stems of each split, `databases` patterns of files.
     """
 
     provides: ClassVar[tuple[str, ...]] = ("database", "gold_sql", "semantics")

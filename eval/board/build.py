@@ -36,10 +36,7 @@ _CHARACTERS = 12_000_000
 def build_board(records: Sequence[Path], out: Path, base: str | None = None) -> Path:
     """Write a site that compares records, opens from the file system and loads nothing else; return its `index.html`.
 
-    Args:
-        records: Record folders, or folders with records below.
-        out: Folder of the site.
-        base: Label of the model that the others are compared with; see `content.suites`.
+    `records` are record folders, or folders with records below; for `base` see `content.suites`.
 
     Raises:
         RecordError: A folder holds no record, or a broken one.

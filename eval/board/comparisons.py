@@ -29,10 +29,6 @@ class Row:
     """One metric of both models.
 
     Attributes:
-        name: Of the metric.
-        unit: Of its values.
-        base: Of the first model.
-        other: Of the second model.
         difference: Second minus first, paired by problem.
         detectable: Smallest true difference found with 80 % power.
     """
@@ -61,14 +57,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Outcomes of the first model (rows) against those of the second (columns).
-
-    Attributes:
-        of: What is counted.
-        outcomes: Those that occur.
-        shares: Of problems, by pair of outcomes.
-        problems: Number of problems.
-    """
+    """Shares of problems by outcome of the first model (rows) and of the second (columns)."""
 
     of: str
     outcomes: tuple[str, ...]
@@ -78,12 +67,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two models on one suite.
-
-    Attributes:
-        suite: With these two models alone; the first is the one compared with.
-        comparison: Second against first.
-    """
+    """Two models on one suite, which has these two alone; the comparison is of the second against the first."""
 
     suite: Suite
     comparison: Comparison

@@ -218,9 +218,7 @@ def analysis_section(suite: str, entries: Sequence[Entry]) -> str | None:
 def suites(records: Sequence[Record], base: str | None) -> list[Suite]:
     """Group records by suite; the base comes first, then the others by name.
 
-    Args:
-        records: Any number of them.
-        base: Label of the base model; by default "base" or "tiny" if there is one, else the first record.
+    The base has the label `base`; by default "base" or "tiny" if there is one, else the first record.
     """
     groups: dict[str, list[Record]] = defaultdict(list)
     names, labels = suite_labels(records), record_labels(records)

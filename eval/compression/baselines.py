@@ -60,15 +60,10 @@ def random_sentences(passages: Sequence[str], tokens: Sequence[int], reader: Rea
 def heaviest_words(
     passages: Sequence[str], tokens: Sequence[int], reader: Reader, weights: Sequence[np.ndarray]
 ) -> list[str]:
-    """Return the words of largest weight, in the order of the passage, as many as the tokens hold.
+    """Return the words of largest weight, in the order of the passage, as many as `tokens` of the reader hold.
 
-    Words are whole, and one that does not fit is passed over for lighter ones; what is kept is hardly text.
-
-    Args:
-        passages: The texts.
-        tokens: Most tokens of each result.
-        reader: Counts them.
-        weights: Of the words of each passage, see `word_spans`.
+    Words are whole, and one that does not fit is passed over for lighter ones; what is kept is hardly text. Weights are
+    by word, see `word_spans`.
     """
     texts = []
     for passage, most, own in zip(passages, tokens, weights, strict=True):
@@ -114,10 +109,6 @@ def keep_probabilities(texts: Sequence[str], folder: str) -> list[np.ndarray]:
 
     The classifier of hf.co/papers/2403.12968. Words are chosen as for every baseline here, to an exact number of the
     reader's tokens; the original takes a share of the words by a threshold. Texts are cut into pieces of 510 tokens.
-
-    Args:
-        texts: To compress.
-        folder: With config, weights and fast tokenizer of a token classifier with two labels.
 
     Raises:
         ClassifierError: There is no such folder, or its model has other labels.
@@ -170,13 +161,9 @@ def word_spans(text: str) -> list[tuple[int, int]]:
 def word_weights(
     text: str, offsets: Sequence[tuple[int, int]], values: np.ndarray, over: Callable[[np.ndarray], Any]
 ) -> np.ndarray:
-    """Return a weight per word of a text from values per token, `[tokens]`.
+    """Return a weight per word of a text, `over` its tokens' values `[tokens]`; `offsets` are the tokens' characters.
 
-    Args:
-        text: The text.
-        offsets: First character of each token and the one after its last.
-        values: Of the tokens.
-        over: From the values of a word's tokens to its weight. A word that lies inside of a token has that one's value.
+    A word that lies inside of a token has that one's value.
     """
     ends = np.array([end for _, end in word_spans(text)], dtype=np.int64)
     token_ends = np.array([end for _, end in offsets], dtype=np.int64)

@@ -19,13 +19,7 @@ _NONE = "–"
 
 @dataclass(frozen=True)
 class Entry:
-    """One compressor on one set of passages.
-
-    Attributes:
-        model: Its name.
-        results: What was measured.
-        colour: Index of its colour in charts.
-    """
+    """One compressor on one set of passages, with the index of its colour in charts."""
 
     model: str
     results: Results
@@ -91,13 +85,14 @@ def difference_grid(entry: Entry) -> Grid:
 def figure_grid(entry: Entry) -> Grid:
     """Properties of capsules other than accuracy, with a column for each reader where they depend on it."""
     results, readers = entry.results, entry.results.readers
+    longest = max(0, *(tokens - most for tokens, most in zip(results.written, results.budgets, strict=True)))
     lines: list[tuple[str, Callable[[str], str]]] = [
         ("Length cut, %", lambda r: _share(measures.length_cut(results, r))),
         ("Kept of the accuracy on full passages, %", lambda r: _share(measures.retention(results, r))),
         ("Transfer ratio to this reader", lambda r: _ratio(None if r == readers[0] else measures.transfer(results, r))),
         ("Swapped capsule minus no context, points", lambda r: _signed(measures.leak(results, r))),
         ("Written over the budget, %", _first(readers, lambda: _share(measures.over_budget(results)))),
-        ("Longest capsule over its budget, tokens", _first(readers, lambda: str(_overshoot(results)))),
+        ("Longest capsule over its budget, tokens", _first(readers, lambda: str(longest))),
         ("Ended by itself, %", _first(readers, lambda: _share(measures.ended(results)))),
         ("Grounded, %", _first(readers, lambda: _share(measures.grounding(results)))),
         ("Cosine with the passage", _first(readers, lambda: _ratio(measures.similarity(results)))),
@@ -154,10 +149,6 @@ def _with_length(results: Results, source: str) -> str:
 def _first(readers: Sequence[str], text: Callable[[], str]) -> Callable[[str], str]:
     """A figure that does not depend on the reader: only in the first column."""
     return lambda reader: text() if reader == readers[0] else ""
-
-
-def _overshoot(results: Results) -> int:
-    return max(0, *(tokens - most for tokens, most in zip(results.written, results.budgets, strict=True)))
 
 
 def _reads(reads: int | None) -> str:

@@ -15,11 +15,10 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Timing:
-    """Median seconds for one batch.
+    """Median seconds for one batch of passages.
 
     Attributes:
-        batch: Passages handled together.
-        compress: Until the compressor has written the capsules of the batch.
+        compress: Until the compressor has written the capsules.
         full: Until a reader has answered one question on each full passage.
         capsule: The same on the capsules.
     """
@@ -45,16 +44,10 @@ class Timing:
 
 
 def reads_to_pay(once: float, before: float, after: float, first: float | None = None) -> int | None:
-    """Return the fewest reads from which on an expense made once has paid for itself.
+    """Return the fewest reads from which on an expense made once has paid for itself; None if a read is not cheaper.
 
-    Args:
-        once: The expense, in any unit: seconds, money.
-        before: Of a read without it.
-        after: Of a read with it.
-        first: Of the first read without it, where that differs from the later ones: a prefix that is not cached yet.
-
-    Returns:
-        The smallest n >= 1 with `once + n * after <= first + (n - 1) * before`; None if a read with it is not cheaper.
+    The smallest n >= 1 with `once + n * after <= first + (n - 1) * before`, in any unit; `first` is the first read
+    without the expense, where a prefix is not cached yet.
     """
     if before <= after:
         return None
@@ -73,14 +66,7 @@ def time_batches(
 ) -> list[Timing]:
     """Time the three kinds of work on the same items in turn, so that a busy machine slows all of them alike.
 
-    Args:
-        items: Passages; a batch larger than their number takes some twice.
-        batches: Sizes.
-        repeats: Rounds per size, each on other items; one more before them is not counted.
-        compress: Writes the capsules of a batch.
-        full: Reads its full passages.
-        capsule: Reads its capsules.
-        clock: Seconds.
+    One more round for each size comes first and is not counted; a batch larger than the items takes some twice.
     """
     timings = []
     for batch in batches:
@@ -105,11 +91,7 @@ class Prices:
 
     Attributes:
         stated: Source and date of the prices, or that they are assumed.
-        currency: Their unit.
-        reader_input: Tokens that the reader reads.
-        reader_cached_input: Tokens that it has read before and that its provider kept; null if it keeps none.
-        compressor_input: Tokens that the compressor reads.
-        compressor_output: Tokens that it writes.
+        reader_cached_input: Tokens that the reader has read before and its provider kept; null if it keeps none.
     """
 
     stated: str
@@ -122,14 +104,7 @@ class Prices:
 
 @dataclass(frozen=True)
 class Lengths:
-    """Mean tokens of one passage.
-
-    Attributes:
-        passage: As the reader counts.
-        capsule: As the reader counts.
-        compressor_read: The compressor's prompt, as it counts.
-        compressor_written: What it wrote, as it counts.
-    """
+    """Mean tokens of one passage: passage and capsule as the reader counts, the rest as the compressor counts."""
 
     passage: float
     capsule: float
@@ -141,11 +116,8 @@ class Lengths:
 class Costs:
     """Money for one passage; question and answer are left out, since they cost the same in all cases.
 
-    Attributes:
-        compress: Once, for writing the capsule.
-        full: A read of the full passage.
-        cached: A read of the full passage from the cache; None if there is none.
-        capsule: A read of the capsule; never from the cache, since providers do not keep prefixes this short.
+    `cached` is a read of the full passage from the cache, None if there is none; a capsule is never read from the
+    cache, since providers do not keep prefixes this short.
     """
 
     compress: float

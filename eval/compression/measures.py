@@ -17,12 +17,8 @@ EQUAL_TOKENS = 0.02
 def ratio(over: ArrayLike, under: ArrayLike) -> Interval | None:
     """Return a product of means by a product of means with a percentile bootstrap interval over passages.
 
-    Args:
-        over: Columns above the line, `[passages, m]`; a draw takes whole passages, so columns stay paired.
-        under: Columns below it, `[passages, n]`.
-
-    Returns:
-        None if the mean of a column below the line is 0, on all passages or in a resample: there is no such ratio.
+    Columns above and below the line are `[passages, m]` and `[passages, n]`; a draw takes whole passages, so they stay
+    paired. None if the mean of a column below the line is 0, on all passages or in a resample.
     """
     over, under = np.atleast_2d(np.asarray(over, np.float64)), np.atleast_2d(np.asarray(under, np.float64))
     columns = np.concatenate([over, under], axis=1)

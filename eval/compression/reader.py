@@ -29,11 +29,7 @@ class EngineReader:
     Scores and answers are cached: full passages and empty contexts are read once for each question, and so is a capsule
     that several rollouts share.
 
-    Args:
-        engine: The model.
-        name: What it is called in results.
-        template: The user's message, with `{context}` and `{question}`; without a context it is the question alone.
-        max_tokens: Longest answer, in tokens.
+    `template` is the user's message, with `{context}` and `{question}`; without a context it is the question alone.
     """
 
     def __init__(self, engine: Engine, name: str, template: str = TEMPLATE, max_tokens: int = 16) -> None:
@@ -63,13 +59,7 @@ class EngineReader:
         return self._prompts([(context, question)])[0]
 
     def log_probs(self, contexts: Sequence[str], questions: Sequence[str], answers: Sequence[str]) -> list[float]:
-        """Log-probability of each answer with the end of the turn, in nats, summed over its tokens.
-
-        Args:
-            contexts: `[questions]`, empty strings for none.
-            questions: `[questions]`.
-            answers: `[questions]`.
-        """
+        """Log-probability of each answer with the end of the turn, in nats, summed over its tokens."""
         return self._log_probs.recall(list(zip(contexts, questions, answers, strict=True)), self._score)
 
     def answers(self, contexts: Sequence[str], questions: Sequence[str]) -> list[str]:
@@ -101,12 +91,7 @@ class EngineReader:
 
 
 class MeanEncoder:
-    """Mean-pooled last hidden states of a causal language model.
-
-    Args:
-        model: The model, on its device.
-        tokenizer: Its tokenizer.
-    """
+    """Mean-pooled last hidden states of a causal language model, on its device."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: Any) -> None:
         self.model, self.tokenizer = model.eval(), tokenizer

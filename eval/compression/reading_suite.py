@@ -34,11 +34,8 @@ def contexts(rows: Sequence[Row], capsules: Sequence[str], reader: Reader, seed:
     carry their facts, they are notes of facts drawn from all, and of those that are asked for. Elsewhere there is no
     such floor, and the oracle is the sentences of the passage that hold an answer.
 
-    Args:
-        rows: With `passage`, `budget`, `questions` and perhaps `facts`.
-        capsules: As they were written; whatever is over the budget is dropped, as the paper's cut-off does.
-        reader: Its tokenizer measures the budget.
-        seed: Of the random facts.
+    Capsules come as they were written; what is over the budget, by the reader's tokenizer, is dropped, as the paper's
+    cut-off does.
     """
     cut = [reader.cut(text, row["budget"]) for text, row in zip(capsules, rows, strict=True)]
     passages = [row["passage"] for row in rows]
@@ -93,13 +90,9 @@ Baseline = Callable[[Sequence[str], Sequence[int], "Reader"], list[str]]
 
 @dataclass(frozen=True)
 class Written:
-    """A capsule as a compressor wrote it.
+    """A capsule as a compressor wrote it; tokens are its own, with the end token if there is one.
 
-    Attributes:
-        text: Without special tokens.
-        prompt_tokens: What the compressor read, in its own tokenizer.
-        tokens: What it wrote, in its own tokenizer, with the end token if there is one.
-        stopped: Whether it ended by itself.
+    `prompt_tokens` is what it read, `stopped` whether the capsule ended by itself.
     """
 
     text: str
@@ -110,13 +103,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Compressor:
-    """A model that writes capsules, greedily; it sees a row's prompt and never a question.
-
-    Attributes:
-        engine: The model.
-        max_tokens: Most tokens it may write.
-        template: More arguments of its chat template.
-    """
+    """A model that writes capsules, greedily; it sees a row's prompt and never a question."""
 
     engine: Engine
     max_tokens: int
@@ -142,13 +129,8 @@ def measure(
 ) -> Results:
     """Return the readers' results on capsules, on baselines of the same length, and on the controls.
 
-    Args:
-        rows: With `passage`, `budget` (tokens of the first reader), `questions` and perhaps `facts`.
-        capsules: Of the rows' passages.
-        readers: The one that trained the compressor first.
-        baselines: By source; given as many of the first reader's tokens as the capsule that is read.
-        seed: Of the random facts.
-        encoder: Compares capsules, as they are read, with their passages.
+    The first reader trained the compressor and its tokens measure the budget; baselines, by source, get as many of them
+    as the capsule that is read.
     """
     first = readers[0]
     texts = contexts(rows, [capsule.text for capsule in capsules], first, seed)
@@ -209,17 +191,7 @@ def time_work(
     batches: Sequence[int],
     repeats: int,
 ) -> list[Timing]:
-    """Time the compressor and one reader on one question a passage.
-
-    Args:
-        rows: Passages.
-        capsules: Of them.
-        compressor: What wrote them.
-        budget_reader: Counts the budget.
-        fresh_reader: Makes the timed reader, one that remembers no answers.
-        batches: Passages together.
-        repeats: Rounds.
-    """
+    """Time the compressor and one reader on one question a passage."""
     questions = [_with_gold(row)[0].text for row in rows]
     passages = [row["passage"] for row in rows]
     cut = [budget_reader.cut(capsule.text, row["budget"]) for row, capsule in zip(rows, capsules, strict=True)]

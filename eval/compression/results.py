@@ -38,13 +38,10 @@ class Results:
     """One compressor on one set of passages; lists are `[passages]`, in the order of the rows.
 
     Attributes:
-        ids: Of the rows.
         readers: Names; the first one trained the compressor and its tokenizer measures the budget.
         right: Share of a passage's questions answered right, by source and reader.
         tokens: Length of the context in each reader's own tokenizer, by source and reader.
-        budgets: Most tokens of a capsule.
         written: Tokens of the capsule as it was written, before it was cut to the budget; first reader's tokenizer.
-        stopped: Whether the compressor ended by itself.
         grounded: Share of what the capsule says, as it was written, that its passage says; None for an empty one.
         similarity: Cosine of the capsule's (as it is read) and the passage's vectors by an encoder; empty without one.
         compressor_read: Tokens of the compressor's prompt, in its own tokenizer.

@@ -28,10 +28,9 @@ STEP_CELLS = 2_000_000
 
 @dataclass(frozen=True)
 class Reach:
-    """k-cutoffs and what the caps left undecided.
+    """k-cutoffs [Q], 0 if never and `largest_k` for an observed query, and what the caps left undecided.
 
     Attributes:
-        cutoffs: [Q] highest k at which a query is covered, 0 if never; `largest_k` for an observed query.
         undecided: [Q] the search hit `Caps.vertices`; the cutoff is a lower bound.
         capped: Subsets whose pairs were capped; if there are any, all cutoffs are lower bounds.
     """
@@ -52,19 +51,12 @@ def k_cutoffs(
     query_outputs: ArrayLike | None = None,
     caps: Caps = DEFAULT_CAPS,
 ) -> IntArray:
-    """The highest k in 1..largest_k at which each query is covered, 0 if never; [Q].
+    """The highest k in 1..largest_k at which each query is covered, 0 if never; [Q]. Observed queries get `largest_k`.
 
-    Args:
-        observations: The observed set.
-        queries: [Q, slots] codes; unseen values are allowed.
-        subsets: Family of fragments; by default all proper subsets.
-        largest_k: Where to stop; observed queries get this value.
-        mode: `definition` is the paper's closure over all of X^l, `one_step` a single substitution into an observed
-            row, `legacy` the published script with its quirks (`legacy.py`).
-        pairs: `all_pairs` of the same observations, to save computing them; subsets not in `subsets` are ignored.
-        query_outputs: [Q] outputs of the queries; required by `legacy`, refused otherwise since no test label may
-            enter coverage.
-        caps: Bounds on memory.
+    Queries are [Q, slots] codes, and unseen values are allowed. `subsets` are by default all proper ones; `pairs` are
+    `all_pairs` of the same observations. Mode `definition` is the paper's closure over all of X^l, `one_step` a single
+    substitution into an observed row, `legacy` the published script with its quirks (`legacy.py`): it alone takes, and
+    requires, the `query_outputs` [Q], since no test label may enter coverage.
 
     Raises:
         ValueError: The queries do not fit the observations, or `query_outputs` not the mode.

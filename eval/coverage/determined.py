@@ -39,8 +39,6 @@ class Determined:
         labels: [Q] the output that follows, -1 if none does or subsets disagree.
         evidence: [Q] weakest join between the query's fragment and the observed one that gives the label; of several,
             the largest, at most `largest_k`. 0 without label, `SEEN` for an observed query.
-        conflict: [Q] two subsets give different outputs.
-        classes: Classes of the fragments of each subset.
     """
 
     labels: IntArray
@@ -60,22 +58,15 @@ def determine(
     largest_k: int = 20,
     caps: Caps = DEFAULT_CAPS,
 ) -> Determined:
-    """Labels of queries by contradiction-aware agglomeration of fragments.
+    """Labels of queries, [Q, slots] codes, by contradiction-aware agglomeration of fragments.
 
     For each subset, the two classes that share most contexts of equal output are joined first, provided that their maps
     from context to output disagree nowhere. Evidence is recounted on the joined maps, and joining ends below `k`. A
     query gets the output that the class of its fragment has in the query's context. Unlike in the paper's closure,
     whole classes must agree, so that a false pair is mostly detected before it spreads.
 
-    Args:
-        observations: The observed set.
-        queries: [Q, slots] codes; unseen values are allowed.
-        k: Least evidence of a join.
-        subsets: Family of fragments; by default all proper subsets.
-        pairs: `all_pairs` of the same observations, to save computing them.
-        classes: Those of an earlier call with the same observations, k and subsets.
-        largest_k: Where evidence is cut off.
-        caps: Bounds on memory of the pairs. Omitted pairs can only mean fewer labels.
+    `pairs` and `classes` are those of the same observations and settings, to save computing them. Evidence is cut off
+    at `largest_k`. Pairs that `caps` omits can only mean fewer labels.
     """
     table = as_queries(queries, observations)
     if classes is None:

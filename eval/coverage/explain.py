@@ -30,8 +30,6 @@ class Explanation:
             replaced at this k was); else `uncovered`.
         label: The output that follows, None if none does. In mode `definition` it is the output of `row`, and another
             path may give another one: covered does not mean determined.
-        row: The observed row at the end of the steps, if there is one.
-        steps: Substitutions from the query to `row`.
         against: For an ambiguous query, an explanation of each output.
         missing: For a query that is not reached, the best attempt of each subset, best first.
         stopped: The closure search hit `Caps.vertices`, so an `uncovered` query may in fact be covered.
@@ -59,16 +57,10 @@ def explain(
 
 
 class Explainer:
-    """Explains verdicts on the same observations.
+    """Explains verdicts on the same observations, by the closure of the definition or by determined coverage.
 
-    Args:
-        observations: The observed set.
-        k: Required evidence.
-        mode: Closure of the definition, or determined coverage.
-        subsets: Family of fragments; by default all proper subsets.
-        pairs: `all_pairs` of the same observations, to save computing them.
-        determined: A result of `determine` with the same observations, k and subsets, and any queries.
-        caps: Bounds on memory.
+    `subsets` are by default all proper ones; `pairs` and `determined` are results of the same observations and
+    settings.
     """
 
     def __init__(

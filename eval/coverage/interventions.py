@@ -45,12 +45,8 @@ class Donors:
 def find_donors(data: Compositions, rows: Rows, slot: int, same_bridge: bool = False) -> Donors:
     """Draw a donor for each row that has one: it differs in one slot, and training used all its primitives.
 
-    Args:
-        data: Tables, and which of their entries training used.
-        rows: Inputs to find donors for.
-        slot: The slot that differs.
-        same_bridge: Instead of donors with another result of the first table, take those with the same one, whose
-            answer may be equal too: a control, in which swapping should change nothing.
+    With `same_bridge`, donors have the same result of the first table, and perhaps the same answer, in place of another
+    one: a control, in which swapping should change nothing.
     """
     values, family = data.task.values, data.task.program
     inputs = np.repeat(rows.inputs[:, None], values, axis=1)

@@ -25,14 +25,9 @@ Fragment = tuple[int, ...]
 def legacy_cutoffs(
     observations: Observations, queries: ArrayLike, outputs: ArrayLike, pairs: PairsBySubset, ks: Iterable[int]
 ) -> IntArray:
-    """The largest of the given k at which the published script marks each query as covered, 0 if none; [Q].
+    """The largest of the given k (ascending) at which the published script marks each query as covered, 0 if none; [Q].
 
-    Args:
-        observations: The observed set, in the order of the training file.
-        queries: [Q, slots] codes; the script takes those of type 0 only.
-        outputs: [Q] outputs of the queries.
-        pairs: Pairs of every subset, in the order of the subsets.
-        ks: Required evidence, ascending.
+    Observations are in the order of the training file; the script takes queries of type 0 only.
     """
     table, labels = as_queries(queries, observations), np.asarray(outputs)
     inputs = np.concatenate((observations.inputs, table))

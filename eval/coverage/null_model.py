@@ -30,8 +30,6 @@ class NullModel:
     Attributes:
         q: Probability that two random rows have the same output.
         expected_false_pairs: Pairs that chance makes k-equivalent, over all subsets.
-        observed_pairs: k-equivalent pairs found, over all subsets.
-        expected_by_subset, observed_by_subset: The same for each subset.
         k: Smallest k with less than one expected false pair; largest_k + 1 if there is none.
         closure_k: The same, but at least `CLOSURE_FLOOR`.
     """
@@ -47,9 +45,7 @@ class NullModel:
     def warning(self, k: int, closure: bool = True) -> str | None:
         """A warning for readers of results at this k, None if it is large enough.
 
-        Args:
-            k: Required evidence.
-            closure: Whether it is for the paper's closure; determined coverage has no floor.
+        With `closure` for the paper's closure; determined coverage has no floor.
         """
         least = self.closure_k if closure else self.k
         if k >= least:

@@ -43,12 +43,9 @@ class Observations:
 
 
 def observe(inputs: ArrayLike, outputs: ArrayLike, sizes: tuple[int, ...] | None = None) -> Observations:
-    """Check observed rows and drop exact repeats; the first of equal rows stays, and the order is kept.
+    """Check observed rows, integer codes >= 0, and drop exact repeats; the first of equal rows stays, in order.
 
-    Args:
-        inputs: [rows, slots] integer codes >= 0.
-        outputs: [rows] integer codes >= 0.
-        sizes: Values each slot can take; by default one more than the largest code of the slot.
+    Inputs are [rows, slots], outputs [rows]; `sizes` are by default one more than the largest code of each slot.
 
     Raises:
         ValueError: One input has two outputs (both rows are named), or codes, shapes or sizes do not fit.

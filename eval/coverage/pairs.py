@@ -39,8 +39,7 @@ class Capped:
     """What the caps cut off in the join of one subset.
 
     Attributes:
-        bucket: The bound on the fragments of a bucket.
-        buckets: Number of buckets that were thinned to it.
+        buckets: Number of buckets that were thinned to the bound.
         fragments: Number of memberships of fragments in buckets that were dropped.
     """
 

@@ -21,12 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CosineGap:
-    """Mean cosines of pairs.
+    """Mean cosines of pairs within one group and of different groups, NaN where there are none.
 
-    Attributes:
-        within: Over pairs of one group; NaN if no group has two members.
-        between: Over pairs of different groups; NaN if there is one group.
-        groups: Groups with at least two members.
+    `groups` counts those with at least two members.
     """
 
     within: float
@@ -40,13 +37,10 @@ class CosineGap:
 
 
 def cosine_gap(vectors: ArrayLike, groups: ArrayLike) -> CosineGap:
-    """IICG of vectors under a grouping.
+    """IICG of vectors `[rows, width]` under a grouping; a zero vector counts as orthogonal to all.
 
-    All pairs are counted (the reference's second variant), through sums of unit vectors: linear in the rows.
-
-    Args:
-        vectors: `[rows, width]`; a zero vector counts as orthogonal to all.
-        groups: Labels `[rows]`, or `[rows, parts]` for combinations such as (bridge, x2).
+    All pairs are counted (the reference's second variant), through sums of unit vectors: linear in the rows. Groups are
+    labels `[rows]`, or `[rows, parts]` for combinations such as (bridge, x2).
 
     Raises:
         ValueError: The two differ in rows.

@@ -25,12 +25,7 @@ Flags = NDArray[np.bool_]
 
 
 class Linkage:
-    """Classes of the fragments of one subset under the closure of k-equivalence, for falling k.
-
-    Args:
-        pairs: Pairs of the subset.
-        largest_k: The k to start from; only pairs with at least this evidence are joined at first.
-    """
+    """Classes of the fragments of one subset under the closure of k-equivalence, for falling k from `largest_k`."""
 
     def __init__(self, pairs: Pairs, largest_k: int) -> None:
         equivalent = pairs.disagree == 0
@@ -59,10 +54,7 @@ def components(vertices: int, left: IntArray, right: IntArray) -> IntArray:
 class Hubs:
     """The hubs of one subset at one k, those of classes with more than one fragment.
 
-    Args:
-        observations: The observed set.
-        linkage: Classes of the subset's fragments.
-        sizes: Values of each slot, of observations and queries together.
+    The sizes are those of observations and queries together.
     """
 
     def __init__(self, observations: Observations, linkage: Linkage, sizes: Sequence[int]) -> None:
@@ -114,12 +106,10 @@ class Explored:
 
     Attributes:
         inputs: [V, slots] vertices, the queries first.
-        keys: [V] their keys.
         left, right: Ends of the edges, in parts; both ends of an edge lie in one hub.
         visited: Keys of the visited hubs of each subset; none holds an observed row.
         touching: [V] the vertex lies in a hub that holds an observed row.
         frontier: Vertices to continue from; after a stopped search, those it may not have continued from.
-        stopped: The search hit its bound.
     """
 
     inputs: IntArray

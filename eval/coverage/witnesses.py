@@ -18,7 +18,6 @@ class Step:
     """One substitution on the way from the query to an observed row.
 
     Attributes:
-        subset: Positions that are replaced.
         source, target: Values before and after.
         evidence: Shared contexts, all with equal output; in determined coverage, those of the classes of source and
             target when they were joined.
@@ -38,12 +37,9 @@ class Attempt:
     """The best substitution that one subset offers for a query that is not reached.
 
     Attributes:
-        subset: Positions.
-        fragment: The query's values there.
         seen: Rows that have the fragment; with 0, the data say nothing about it.
         target: The most similar fragment observed in the query's context: first one that never disagrees, then one
             that agrees most. None if no row has the context, or none of these fragments ever agrees.
-        row: The row that has the target in the query's context.
         agree, disagree: Shared contexts of fragment and target with equal and unequal outputs.
     """
 
@@ -57,12 +53,7 @@ class Attempt:
 
 
 class Side:
-    """The observations by fragment and context of one subset.
-
-    Args:
-        observations: The observed set.
-        subset: Positions of the fragments.
-    """
+    """The observations by fragment and context of one subset."""
 
     def __init__(self, observations: Observations, subset: Subset) -> None:
         self.subset = subset
@@ -156,12 +147,7 @@ class _Lookup:
 
 
 class Graph:
-    """An undirected graph, for shortest paths.
-
-    Args:
-        vertices: Number of vertices.
-        left, right: Ends of the edges.
-    """
+    """An undirected graph, for shortest paths; left and right are the ends of its edges."""
 
     def __init__(self, vertices: int, left: IntArray, right: IntArray) -> None:
         ends = (np.concatenate((left, right)), np.concatenate((right, left)))

@@ -16,12 +16,7 @@ ENGINES = {"transformers": ".transformers:TransformersEngine", "vllm": ".vllm:Vl
 
 
 def load_engine(kind: str, model_path: str | Path, **options: Any) -> Engine:
-    """Load a model into an engine.
-
-    Args:
-        kind: A key of `ENGINES`.
-        model_path: A model folder or a hub id.
-        options: Of the engine's `load`.
+    """Load a model folder or hub id into an engine, a key of `ENGINES`; options are those of its `load`.
 
     Raises:
         EngineError: The kind is unknown, or its package is not installed.

@@ -59,13 +59,10 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Completion:
-    """One completion.
+    """One completion; its text is without special tokens.
 
-    Attributes:
-        text: Without special tokens.
-        token_ids: Sampled ids; the last one is the stop token if `finish_reason` is "stop".
-        logprobs: Per token, in nats, at temperature 1 and top_p 1 whatever the sampling was, as `score` gives them.
-        finish_reason: "stop" on a stop token, "length" at `max_tokens`.
+    The last of `token_ids` is the stop token if `finish_reason` is "stop"; "length" is the end at `max_tokens`.
+    Log-probs are in nats, at temperature 1 and top_p 1 whatever the sampling was, as `score` gives them.
     """
 
     text: str
@@ -128,15 +125,10 @@ def uniforms(keys: np.ndarray, step: int) -> np.ndarray:
 
 
 def choose(logits: torch.Tensor, draws: torch.Tensor, sampling: Sampling) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pick a token for each row by inverting the cumulative distribution.
+    """Pick a token for each row of `[rows, vocabulary]` logits by inverting the cumulative distribution.
 
-    Args:
-        logits: `[rows, vocabulary]`.
-        draws: `[rows]`, uniform in [0, 1); not read when decoding is greedy.
-        sampling: Temperature and top_p.
-
-    Returns:
-        Tokens `[rows]` and their log-probs `[rows]` in nats at temperature 1, not truncated.
+    Draws `[rows]` are uniform in [0, 1), and not read in greedy decoding. Returns tokens `[rows]` and their log-probs
+    `[rows]` in nats at temperature 1, not truncated.
     """
     logprobs = logits.float().log_softmax(-1)
     if sampling.greedy:

@@ -35,11 +35,8 @@ class Decoder(Protocol):
 def make_decoder(model: Any, cache: Cache, mask: torch.Tensor, samples: int) -> Decoder:
     """Return the cheapest decoder that this model allows.
 
-    Args:
-        model: A causal language model.
-        cache: Its cache after the prompts, `prompts` rows, padded on the left.
-        mask: `[prompts, prompt_tokens]`, True where a token is real.
-        samples: Completions per prompt.
+    The cache after the prompts has `prompts` rows, padded on the left; `mask` `[prompts, prompt_tokens]` is True where
+    a token is real.
     """
     plain = all(type(layer) is DynamicLayer for layer in cache.layers)
     if samples > 1 and plain and model.config.model_type in SHARED_PREFIX_MODELS:

@@ -12,15 +12,7 @@ from .base import Completion, EngineError, Sampling, decode, prompt_key
 
 
 class ServerEngine:
-    """Samples and scores with a vLLM server.
-
-    Args:
-        model: Its name on the server.
-        tokenizer: Its tokenizer; prompts are sent as token ids.
-        url: Of the server.
-        timeout_s: Of one request, seconds.
-        at_once: Prompts per request.
-    """
+    """Samples and scores with a vLLM server; prompts are sent as token ids, `at_once` of them in a request."""
 
     name = "server"
 
@@ -81,11 +73,7 @@ class ServerEngine:
         return Completion(text, ids, tuple(choice["logprobs"]["token_logprobs"]), reason)  # type: ignore[arg-type]
 
     def _ask(self, prompts: list[list[int]], options: dict[str, Any], choices: int) -> list[dict[str, Any]]:
-        """Choices in the order of the prompts.
-
-        Raises:
-            EngineError: The server does not answer, refuses, or answers something else.
-        """
+        """Choices in the order of the prompts; `EngineError` for every fault of the server."""
         body = json.dumps({"model": self.model, "prompt": prompts, **options}).encode()
         request = urllib.request.Request(f"{self.url}/v1/completions", body, {"Content-Type": "application/json"})
         try:

@@ -31,15 +31,11 @@ class _Request:
 
 
 class TransformersEngine:
-    """Samples and scores with a `transformers` causal language model.
+    """Samples and scores with a `transformers` causal language model, in evaluation mode only while it is used.
 
-    Args:
-        model: The model, on its device. It is in evaluation mode only while it is used.
-        tokenizer: Its tokenizer.
-        batch_tokens: Sum of prompt and completion lengths over the rows of a batch.
-
-    The random number of a token depends only on seed, prompt, sample and position, so that completions depend neither
-    on batching (up to rounding) nor on the other prompts.
+    `batch_tokens` bounds the prompt and completion lengths summed over the rows of a batch. The random number of a
+    token depends only on seed, prompt, sample and position, so that completions depend neither on batching (up to
+    rounding) nor on the other prompts.
     """
 
     name = "transformers"
@@ -168,12 +164,7 @@ def stop_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
 
 
 def _loop(
-    decoder: Decoder,
-    logits: torch.Tensor,
-    keys: np.ndarray,
-    stop: torch.Tensor,
-    sampling: Sampling,
-    samples: int,
+    decoder: Decoder, logits: torch.Tensor, keys: np.ndarray, stop: torch.Tensor, sampling: Sampling, samples: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Decode until every row has stopped; stopped rows are dropped once they are enough."""
     device = logits.device

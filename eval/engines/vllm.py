@@ -26,10 +26,7 @@ _CPU = {
 
 
 class VllmEngine:
-    """Samples and scores with vLLM.
-
-    Args:
-        llm: A `vllm.LLM`.
+    """Samples and scores with a `vllm.LLM`.
 
     Environment variables that are already set take precedence over the defaults in `load`.
     """

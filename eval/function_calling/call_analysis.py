@@ -33,10 +33,7 @@ PAGE_FILE = "function_calls.md"
 def write_entries(suites: Mapping[str, Sequence[Entry]], out: Path, title: str = "Function calls") -> Path:
     """Write `function_calls.md` and its figures (SVG) into a folder and return the page's path.
 
-    Args:
-        suites: By name of the suite the models on it; the first one is the one that others are compared with.
-        out: The folder; made if need be.
-        title: Of the page.
+    `suites` are models by name of the suite; the first model is the one that others are compared with.
     """
     parts = [f"# {plain(title)}", _INTRODUCTION]
     parts += [markdown(grid) for grid in overview_grids(suites)]
@@ -71,11 +68,7 @@ def cases(
 ) -> list[Case]:
     """Score one answer a row and those of the trivial baselines; rows without a gold answer are left out.
 
-    Args:
-        rows: With the columns of function-calling rows.
-        answers: One text a row.
-        form: The wire format that is read strictly.
-        sampled: Share of right samples a row, where more were drawn.
+    `form` is the wire format that is read strictly, `sampled` the share of right samples a row, where more were drawn.
 
     Raises:
         RowError: A row's gold or tools are malformed. No answer makes it raise.

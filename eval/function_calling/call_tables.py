@@ -55,7 +55,8 @@ def suite_grids(entries: Sequence[Entry]) -> list[Grid]:
 def scenario_grid(entries: Sequence[Entry]) -> Grid:
     """Accuracy by scenario beside the best trivial baseline; for other models the paired difference."""
     first = entries[0].report
-    header, columns = ["Scenario", "Rows", "Best trivial"], [_sizes(first), _trivial_column(first)]
+    sizes = {name: str(share.of) for name, share in first.scenarios.items()} | {ALL: str(first.accuracy.of)}
+    header, columns = ["Scenario", "Rows", "Best trivial"], [sizes, _trivial_column(first)]
     for entry in entries:
         header.append(entry.model if len(entries) > 1 else "Right")
         columns.append(
@@ -160,10 +161,6 @@ def _keys(entries: Sequence[Entry], of: Callable[[Report], dict[str, Share]]) ->
 def _of_language(report: Report, language: str) -> dict[str, Share]:
     part = Report(tuple(c for c in report.cases if c.language == language))
     return part.scenarios | {ALL: part.accuracy}
-
-
-def _sizes(report: Report) -> dict[str, str]:
-    return {name: str(share.of) for name, share in report.scenarios.items()} | {ALL: str(report.accuracy.of)}
 
 
 def _trivial_column(report: Report) -> dict[str, str]:

@@ -14,20 +14,14 @@ class Case:
     """How the answer to one row was scored.
 
     Attributes:
-        id: Of the row.
-        scenario: Of the row.
         language: Of the user, "" where it is not known.
         split: What is held out, "" where the row does not say.
-        wanted: The right decision.
         found: The decision of the answer, "none" where it has none; `wanted` where it is accepted as well.
         right: Whether all of it is right, read strictly.
         tolerant: As `right`, but read in any wire format and with repairs.
         arguments: By class, right arguments and how many there are, over the calls of a right tool.
         asked: Whether it asks for a missing slot; None if it does not ask or nothing is missing.
-        calls: Whether it calls anything.
-        invented_tool: Whether it calls a tool that is not listed.
         language_right: Whether its text is in the user's language; None without text to tell by.
-        problems: Faults of its format.
         error: Label of its first error, "" if there is none.
         sampled: Share of right samples of the row, None if there are none.
         trivial: By trivial baseline, whether its answer is right.

@@ -36,13 +36,7 @@ ANALYSES: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Analysed:
-    """One model's analysis of one suite.
-
-    Attributes:
-        model: Its label.
-        colour: Index of its colour in charts.
-        data: The result of `Analysis.analyse`, or what `keep_analysis` was given.
-    """
+    """One model's analysis of one suite: what `Analysis.analyse` returned, or `keep_analysis` was given."""
 
     model: str
     colour: int

@@ -28,11 +28,8 @@ from .statistics import (
 class KeepExplore:
     """Shares with intervals over problems, None where there is no problem of the kind.
 
-    Attributes:
-        keep: Of what the base solves, the share still solved.
-        explore: Of what the base does not solve, the share newly solved.
-        base_solved: Expected number of problems the base solves.
-        problems: Number of problems.
+    Of what the base solves the share still solved, and of what it does not solve the share newly solved; `base_solved`
+    is the expected number of problems that it solves.
     """
 
     keep: Interval | None
@@ -44,13 +41,9 @@ class KeepExplore:
 def keep_explore(base_solved: ArrayLike, solved: ArrayLike, clusters: Clusters = None) -> KeepExplore:
     """Compare what two models solve of the same problems.
 
-    Args:
-        base_solved: Per problem, whether the base solves it, or the probability that it does (its Pass@k).
-        solved: The same for the other model.
-        clusters: Label of each problem's group.
-
-    Probabilities give expected shares, sum(base * new) / sum(base), which do not depend on the luck of one
-    draw of k samples; the two models' samples must be independent of each other.
+    By problem, whether a model solves it or the probability that it does (its Pass@k). Probabilities give expected
+    shares, sum(base * new) / sum(base), which do not depend on the luck of one draw of k samples; the two models'
+    samples must be independent of each other.
     """
     base, new = np.asarray(base_solved, dtype=np.float64), np.asarray(solved, dtype=np.float64)
     if base.shape != new.shape:
@@ -63,12 +56,8 @@ def keep_explore(base_solved: ArrayLike, solved: ArrayLike, clusters: Clusters =
 class Comparison:
     """What changed from a base model to another one.
 
-    Attributes:
-        differences: Other minus base by metric, over the problems for which both have it.
-        detectable: Smallest true difference that as many problems would show with 80 % power, by metric.
-        kept: Keep and explore by k.
-        problems: Problems that both answered.
-        unmatched: Problems that only one of them answered.
+    Differences are other minus base by metric, over the problems for which both have it; `detectable` is the smallest
+    true difference that as many problems would show with 80 % power, `kept` is by k.
     """
 
     differences: dict[str, Interval]
@@ -113,10 +102,7 @@ def ranks(
     Every two models are compared, and the p-values of all pairs are corrected together by Holm's method: of equal
     models, however many, a board shows more than one rank with a chance of at most 1 - level.
 
-    Args:
-        values: `{model: {problem id: value}}`, higher is better; ranks are over the problems that all models have.
-        clusters: `{problem id: cluster}` of problems that come in groups.
-        level: 1 minus the chance of any false difference in rank.
+    `values` are `{model: {problem id: value}}`, higher is better; ranks are over the problems that all models have.
     """
     shared = sorted(set.intersection(*(set(column) for column in values.values()))) if values else []
     labels = [(clusters.get(i), None if clusters.get(i) else i) for i in shared] if clusters else None

@@ -28,15 +28,11 @@ class EvaluationError(ValueError):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One model on one suite.
+    """One model on one suite; problems are in the order of the rows.
 
     Attributes:
-        problems: In the order of the rows.
-        sampling: How the samples were drawn.
-        ks: The k of Pass@k.
         seconds: Wall time of "generate" and "reward" in this process.
         resumed: Problems taken from an earlier, interrupted run.
-        kl: Divergences from a reference, if measured; see `metrics.reference_kl`.
     """
 
     problems: tuple[Problem, ...]
@@ -68,20 +64,13 @@ def evaluate(
     log: SampleLog | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
-    """Evaluate a model.
+    """Evaluate a model on rows with the columns that the reward needs.
 
-    Args:
-        rows: Problems, with the columns that the reward needs; where a column `cluster` names what a problem shares
-            with others, intervals are over clusters.
-        reward: A completion is correct when its value is the top of the reward's range; a value of None takes the
-            sample out of n for its problem and is counted by outcome.
-        engine: The model.
-        sampling: How samples are drawn.
-        ks: The k of Pass@k; none may be larger than `sampling.n`.
-        greedy: Also take one greedy completion per problem.
-        longest: Longest prompt, in tokens; the beginning of a longer one is cut off.
-        log: Keeps finished problems, so that an interrupted evaluation continues where it stopped.
-        progress: Called with the number of problems just finished.
+    A completion is correct when its value is the top of the reward's range; a value of None takes the sample out of n
+    for its problem and is counted by outcome. Where a column `cluster` names what a problem shares with others,
+    intervals are over clusters. `greedy` also takes one greedy completion per problem. Prompts of more than `longest`
+    tokens lose their beginning. `log` keeps finished problems, so that an interrupted evaluation continues where it
+    stopped; `progress` is called with the number of problems just finished.
 
     Raises:
         EvaluationError: There are no rows, a k is larger than n, or nothing could be judged.
@@ -107,10 +96,7 @@ def evaluate(
 
 
 def judge(
-    rows: Sequence[Row],
-    reward: Reward,
-    sampled: Sequence[Sequence[Completion]],
-    greedy: Sequence[Sequence[Completion]],
+    rows: Sequence[Row], reward: Reward, sampled: Sequence[Sequence[Completion]], greedy: Sequence[Sequence[Completion]]
 ) -> list[Problem]:
     """Judge completions, each distinct text of a row once, and return a problem per row."""
     keys = list(

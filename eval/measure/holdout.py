@@ -24,13 +24,7 @@ class HoldoutError(ValueError):
 
 @dataclass(frozen=True)
 class Look:
-    """The answer to a query.
-
-    Attributes:
-        value: The mean that may be reported.
-        overfit: Whether development set and holdout disagreed.
-        budget: Disagreements left.
-    """
+    """The mean that may be reported, whether the two sets disagreed, and how many disagreements are left."""
 
     value: float
     overfit: bool
@@ -46,10 +40,7 @@ class Thresholdout:
         noise: Scale of the Laplace noise; the paper uses a quarter of the threshold.
         budget: Disagreements that may be answered.
         seed: Of the noise. Whoever knows it can remove the noise: this prevents accidents, not malice.
-        spent: Disagreements answered.
-        draws: Noise terms drawn.
         margin: Noise on the threshold, redrawn after every disagreement; None before the first query.
-        answers: By query.
     """
 
     threshold: float = 0.04
@@ -68,12 +59,7 @@ class Thresholdout:
             )
 
     def ask(self, question: str, development: float, holdout: float) -> Look:
-        """Answer a query.
-
-        Args:
-            question: Its name; the same name gets the same answer again.
-            development: The mean on the development set.
-            holdout: The mean on the holdout.
+        """Answer a query about two means; the same question gets the same answer again.
 
         Raises:
             HoldoutError: The budget is spent.

@@ -31,15 +31,10 @@ KL_METRICS = (MODEL_REFERENCE, REFERENCE_MODEL)
 
 @dataclass(frozen=True)
 class Metric:
-    """A mean over problems.
+    """A mean over problems with its interval; `clusters` counts groups of problems, where those are its unit.
 
-    Attributes:
-        name: Such as "pass@4".
-        unit: Of the values.
-        interval: Mean and its interval.
-        problems: Problems for which it is defined; the others had too few judged samples, or no correct one
-            where the metric is about correct ones.
-        clusters: Groups of problems, where those are the unit of the interval.
+    Problems without enough judged samples are left out, and where it is about correct ones, those without a correct
+    one.
     """
 
     name: str
@@ -139,17 +134,12 @@ def reference_kl(
 
     The first is large where the model writes what the reference would not, the second where the model no longer writes
     what the reference does. Each is the mean log-ratio of completions drawn at temperature 1 and top_p 1, which makes
-    it unbiased. Both models score the completions, so that rounding differences between generation and scoring, and
-    between engines, cancel.
+    it unbiased; it covers what is written up to `max_tokens`. Both models score the completions, so that rounding
+    differences between generation and scoring, and between engines, cancel.
 
-    Args:
-        rows: Problems, rendered with the model's chat template.
-        model: The model that is evaluated.
-        reference: Another one with the same vocabulary. The same engine gives exactly 0, without any work.
-        samples: Completions per problem and direction.
-        max_tokens: Longest completion; the divergence covers what is written up to there.
-        seed: Of the samples.
-        longest: Tokens that prompts are cut to on their left, or None.
+    Rows are rendered with the model's chat template. The reference has the same vocabulary; the same engine gives
+    exactly 0, without any work. `samples` are per problem and direction; prompts are cut to `longest` tokens on their
+    left.
     """
     if model is reference:
         return {name: Metric(name, "nats", Interval(0.0, 0.0, 0.0, 0.95), len(rows)) for name in KL_METRICS}

@@ -27,16 +27,11 @@ class Answer:
     """One distinct completion.
 
     Attributes:
-        text: Without special tokens.
         count: Samples that are exactly this completion.
-        value: Reward; None where it could not be judged.
-        outcome: Of the verdict.
         correct: Whether the value is the top of the reward's range.
         solution: Canonical form of a correct completion, equal for completions with the same idea.
-        tokens: Length.
         logprob: Log-probability of the completion, nats, at temperature 1.
         truncated: Whether it reached the length limit.
-        detail: Of the verdict.
     """
 
     text: str
@@ -56,12 +51,8 @@ class Problem:
     """One row with its completions.
 
     Attributes:
-        id: Of the row.
-        task: Of the row.
         question: The last user message, for display.
         reference: The columns the reward reads, for display.
-        answers: Distinct samples.
-        greedy: The greedy completion, if there is one.
         cluster: What it shares with other problems, such as a database or a passage; None if nothing.
     """
 
@@ -111,9 +102,6 @@ class Unjudged:
     """The samples of an evaluation that could not be judged, and the worst they could make of its Pass@k.
 
     Attributes:
-        samples: Unjudged samples.
-        drawn: All samples.
-        outcomes: Unjudged samples by outcome.
         first: Verdict on the first of them.
         pass_at: Pass@k with every unjudged sample counted as wrong, by k.
     """
@@ -160,12 +148,7 @@ def _counted(pairs: Iterable[tuple[str, int]]) -> Counter[str]:
 
 
 class SampleLog:
-    """Appends finished problems to a partial file named after the settings' hash, so that settings never mix.
-
-    Args:
-        folder: The record folder.
-        settings_hash: Of the evaluation that writes.
-    """
+    """Appends finished problems to a partial file named after the settings' hash, so that settings never mix."""
 
     def __init__(self, folder: Path, settings_hash: str) -> None:
         self._hash = settings_hash

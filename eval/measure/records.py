@@ -31,16 +31,9 @@ _LOWER_IS_BETTER = frozenset({"tokens", "truncated", *KL_METRICS})
 
 @dataclass(frozen=True)
 class Record:
-    """A record on disk.
+    """A record on disk; seconds are wall time by phase, `created` is ISO 8601, metrics are by name.
 
-    Attributes:
-        folder: Its folder.
-        settings: What it was made with.
-        ks: The k of Pass@k.
-        metrics: By name.
-        seconds: Wall time by phase.
-        created: ISO 8601.
-        unjudged: Samples that could not be judged; None in a record of an older version.
+    `unjudged` counts samples that could not be judged; None in a record of an older version.
     """
 
     folder: Path

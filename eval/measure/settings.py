@@ -13,16 +13,7 @@ from ..engines.base import Sampling
 
 @dataclass(frozen=True)
 class KlSettings:
-    """How divergences from a reference are measured.
-
-    Attributes:
-        model: Path or hub id of the reference.
-        revision: Of the hub repository.
-        model_fingerprint: Of the weights.
-        dtype: Of the weights.
-        prompts: Most problems.
-        samples: Completions per problem and direction.
-    """
+    """How divergences from a reference are measured: for at most `prompts` problems, `samples` a direction."""
 
     model: str
     revision: str | None
@@ -42,16 +33,7 @@ class Settings:
     """Everything that affects the samples of an evaluation, and where they were made.
 
     Attributes:
-        suite: Name of the suite.
-        model: Path or hub id, as in the recipe.
-        revision: Of the hub repository.
         model_fingerprint: Of the weights, so that a retrained folder is another model.
-        dtype: Of the weights.
-        engine: "transformers" or "vllm".
-        engine_version: Of that package.
-        sampling: How samples are drawn.
-        reward: Kind and options.
-        data: The sources, as in the recipe.
         rows_sha256: Of the rows themselves.
         template_sha256: Of the tokenizer's chat template.
         kl: Of the divergences from a reference, which have samples of their own; not hashed.

@@ -38,8 +38,6 @@ class Interval:
 
     Attributes:
         estimate: The value on all problems.
-        low: Lower end.
-        high: Upper end.
         level: Coverage that the ends aim at.
         p_value: Two-sided, for a difference of 0; None where nothing is compared.
         refused: Why there is no interval; its ends are then infinite.
@@ -72,10 +70,7 @@ def pass_at_k(n: ArrayLike, correct: ArrayLike, k: ArrayLike) -> Array:
     1 - C(n - c, k) / C(n, k), through logarithms of the gamma function, so that it is exact to about 1e-12
     and needs no loop. The arguments broadcast: `n[:, None], correct[:, None], ks` gives `[problems, ks]`.
 
-    Args:
-        n: Samples judged, per problem.
-        correct: Correct ones among them.
-        k: Budget of samples.
+    `n` samples are judged and `correct` of them correct, per problem.
 
     Raises:
         StatisticsError: k is larger than n (the estimator does not exist), or correct is not in [0, n].
@@ -112,12 +107,7 @@ def bounded_mean(
     equal ones claim certainty. The factor 1 + 1/4n is ours, for fewer than 20 problems. Of clusters, each weighs by its
     size w, the pseudo-clusters by Σw² / Σw, and n is Kish's effective number (Σw)² / Σw².
 
-    Args:
-        values: `[problems]`.
-        clusters: Label of each problem's group.
-        weights: Of the problems, at least 0; a weighted mean is a ratio, Σ(weight value) / Σ weight.
-        bounds: Smallest and largest value possible.
-        level: Coverage that is aimed at.
+    A mean with weights is a ratio, Σ(weight value) / Σ weight; `bounds` are the smallest and largest value possible.
 
     Raises:
         StatisticsError: There are no problems, or values lie outside of the bounds.
@@ -229,14 +219,8 @@ def minimum_detectable_difference(
 ) -> float:
     """Return the smallest true mean difference that as many problems would show with this power.
 
-    Args:
-        differences: Paired differences, `[problems]`; only their spread is read.
-        power: Chance of finding it with `paired_difference`.
-        level: 1 minus the two-sided error rate.
-        clusters: Label of each problem's group.
-
-    Returns:
-        Infinity where so few problems or clusters show no difference at all.
+    Only the spread of the differences `[problems]` is read; the test is `paired_difference` at this level. Infinity
+    where so few problems or clusters show no difference at all.
     """
     sums, sizes = _units(np.asarray(differences, dtype=np.float64), clusters)
     units, total, size = len(sums), float(sizes.sum()), float(sizes.max(initial=0))

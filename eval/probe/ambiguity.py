@@ -25,12 +25,9 @@ RATIO = 5.0
 
 @dataclass(frozen=True)
 class Flag:
-    """A slot that seems to lie on two paths.
+    """A slot j that seems to lie on two paths, beside another slot i.
 
     Attributes:
-        output: Name of the output.
-        slot: The slot j.
-        other: The slot i.
         same: Share of comparable pairs that are equivalent, where j is equal, and the number of comparable pairs.
         different: The same where j differs.
     """

@@ -30,11 +30,9 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Reply:
-    """A model's answer to one request.
+    """A model's distinct answers to one request, with shares that add up to 1.
 
-    Attributes:
-        accuracy: Share of samples whose whole answer is right; 0 or 1 for a single sample.
-        texts: Distinct answers with their shares, which add up to 1.
+    The accuracy is the share of samples whose whole answer is right; 0 or 1 for a single sample.
     """
 
     accuracy: float

@@ -34,8 +34,6 @@ class Scale:
 
     Attributes:
         counts: Answers, or outputs of answers, of each status and bin.
-        statuses: Accuracy by status.
-        cutoffs: Accuracy by bin of the k-cutoff.
         predictors: How well figures separate right from wrong ones.
     """
 
@@ -49,16 +47,9 @@ class Scale:
 class Calibration:
     """A model's accuracy on judged requests.
 
-    The unit of uncertainty is the input: requests with equal values of all relevant slots share their verdict.
-
-    Attributes:
-        model: Name of the model.
-        requests: Requests with an answer.
-        inputs: Distinct inputs among them.
-        unmatched: Requests without an answer.
-        whole: Whole answers, by a request's worst status and smallest cutoff.
-        parts: Outputs of answers, by their own statuses; None where the schema's reader cannot read answers.
-        outputs: Accuracy by output and its status; that of whole answers where there are no parts.
+    The unit of uncertainty is the input: requests with equal values of all relevant slots share their verdict. Whole
+    answers are judged by a request's worst status and smallest cutoff, parts (outputs) by their own, None where the
+    schema's reader cannot read answers.
     """
 
     model: str
@@ -86,12 +77,7 @@ def read_answers(folders: Sequence[Path]) -> tuple[str, dict[str, Reply]]:
 
 
 def calibrate(found: Analysis, model: str, answers: Mapping[str, Reply]) -> Calibration:
-    """Compare verdicts with a model's accuracy.
-
-    Args:
-        found: Training rows against requests.
-        model: Name of the model that was trained on the rows.
-        answers: Replies by row id.
+    """Compare verdicts with the accuracy of a model that was trained on the rows; answers are by row id.
 
     Raises:
         ProbeError: No request has an answer.

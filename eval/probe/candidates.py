@@ -30,13 +30,10 @@ class Addition:
     """A row to add.
 
     Attributes:
-        component: Index of the output that it is for.
         source: The row's values at `subset`.
         target: The template's values there.
         subset: Positions of these values, among the relevant slots.
         values: [slots of the schema] codes of the row's slots.
-        template: Training row to start from.
-        label: Code of the output that the row should have.
         pool: Such a row of the pool, None without a pool.
     """
 
@@ -60,7 +57,6 @@ class Gap:
     """Evidence that a substitution lacks.
 
     Attributes:
-        missing: Number of rows to add.
         usable: Contexts that an added row may have, with the output that it must have there.
         waiting: Indices of the requests that the substitution would settle.
     """

@@ -26,15 +26,12 @@ class Component:
     """One output of the training rows.
 
     Attributes:
-        name: Name of the output.
         output: Its position in the schema.
-        relevance: The slots that it depends on.
         rows: Training rows that have this output, `[rows]` indices.
         settled: Their distinct inputs over the relevant slots.
         subsets: Fragments, as positions among the relevant slots.
         pairs: For each subset, which fragments are equivalent.
         null: What chance alone would give; None with fewer than two slots.
-        k: Required evidence.
         agreement: Required share of agreement; None is strict.
         primitives: Fragments that must occur in training, as positions among the relevant slots.
     """
@@ -86,11 +83,8 @@ def components(
 ) -> list[Component]:
     """Every output of a schema on the training rows.
 
-    Args:
-        train: The rows.
-        k: Required evidence; None takes what the null model gives for each output.
-        agreement: Required share of agreement; None is strict.
-        like: Components of other rows, whose relevant slots and k are kept so that verdicts can be compared.
+    Required evidence `k` is by default what the null model gives for each output, and no share of `agreement` is
+    strict. `like` are components of other rows, whose relevant slots and k are kept so that verdicts can be compared.
     """
     if like:
         return [_component(train, part.output, part.k, part.agreement, part.relevance) for part in like]

@@ -16,12 +16,10 @@ from .statuses import STATUSES, WEAK
 
 @dataclass(frozen=True)
 class Step:
-    """One substitution.
+    """One substitution: by slot, the request's value and the one that replaces it.
 
     Attributes:
-        change: By slot, the request's value and the one that replaces it.
-        evidence: Contexts in which the outputs agree.
-        against: Contexts in which they disagree; only where noise is allowed.
+        against: Contexts in which the outputs disagree; only where noise is allowed.
         witnesses: Pairs of row ids that differ only in the change and have equal outputs.
     """
 
@@ -36,13 +34,10 @@ class Reason:
     """Why one output of a request has its status.
 
     Attributes:
-        output: Name of the output.
-        status: Its status.
         follows: The output that follows, None if none does.
         own: The request's own output, None where it has none.
         evidence: Contexts that support the output that follows.
         k: Required evidence.
-        values: The request's values of the relevant slots.
         steps: Substitutions that lead to a training row.
         rows: Ids of training rows that the steps lead to; of a seen request, rows with its values.
         missing: What is missing, in words, best first.

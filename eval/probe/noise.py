@@ -25,7 +25,6 @@ class Settled:
         observations: Distinct inputs. One without a clear output has a code of its own, which agrees with nothing.
         first_free: Codes from here on stand for inputs without a clear output.
         rows: For each distinct input, its rows with that output; all of its rows if the output is unclear.
-        contradicting: Rows whose output is not the most frequent one of their input.
     """
 
     observations: Observations

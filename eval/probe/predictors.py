@@ -25,7 +25,6 @@ class Predictor:
     """How well a figure predicts which requests the model answers correctly.
 
     Attributes:
-        name: Name of the figure.
         auc: Probability that a right answer has a larger figure than a wrong one, ties counting half, with a bootstrap
             interval; None without right and wrong answers.
         auc_unseen: The same among what is not `seen`.

@@ -75,10 +75,8 @@ MEANINGS = {
 def write_report(data: Mapping[str, Any], out: Path, names: Sequence[str]) -> Path:
     """Write `index.html` and `probe.json` into a folder and return the page's path.
 
-    Args:
-        data: What `summary.summary` returns, with `plan` and `calibration` if there are any.
-        out: The folder, created if necessary.
-        names: Displayed names of the training rows and of the requests.
+    `data` is what `summary.summary` returns, with `plan` and `calibration` if there are any; `names` are those
+    displayed of the training rows and of the requests.
     """
     write_atomic(out / "probe.json", json.dumps(data, indent=1, ensure_ascii=False) + "\n")
     templates, board = files(__package__) / "templates", files("quince.eval.board") / "templates"

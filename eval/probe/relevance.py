@@ -25,7 +25,6 @@ class Relevance:
     """The relevant slots of an output.
 
     Attributes:
-        slots: Positions, ascending.
         entropy: Left-out entropy of the output in nats.
         steps: Slots in the order in which they were taken, each with the conditional entropy given it and those before
             it; slots with `always` come first.

@@ -21,12 +21,9 @@ from .slot_analysis import Analysis
 
 @dataclass(frozen=True)
 class Plan:
-    """Rows to add, in the order in which they were chosen.
+    """Rows to add, in the order in which they were chosen, and verdicts before and after.
 
-    Attributes:
-        additions: The rows.
-        before: Verdicts without them.
-        after: Verdicts with them; of rows to be written, only the output that they are for is known.
+    Of rows to be written, only the output that they are for is known.
     """
 
     additions: tuple[Addition, ...]

@@ -20,11 +20,8 @@ class Route:
     """A substitution from a query into an observed input.
 
     Attributes:
-        subset: Positions that are substituted, among the relevant slots.
         source, target: Values there, of the query and of the observed input.
         agree, disagree: Shared contexts with equal and unequal outputs.
-        landing: Index of the observed input.
-        label: Its output.
     """
 
     subset: Subset

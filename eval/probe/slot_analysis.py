@@ -102,15 +102,10 @@ def _analysis(train: Table, test: Table, parts: Sequence[Component]) -> Analysis
 def read_sets(
     train: str, schema: str, test: str | None = None, pool: str | None = None, holdout: float = 0.2, seed: int = 0
 ) -> tuple[Table, Table, Table | None]:
-    """Training rows, requests and a pool as tables with shared codes.
+    """Training rows, requests and a pool of rows that may be added, as tables with shared codes.
 
-    Args:
-        train: A file or source, see `slot_rows.load`.
-        schema: A schema file, or the name of a shipped one.
-        test: A file or source; None holds out some of `train`.
-        pool: A file or source of rows that may be added, if any.
-        holdout: Share held out if there is no test.
-        seed: Of the choice of held-out rows.
+    Each is a file or source, see `slot_rows.load`; the schema is a file or the name of a shipped one. Without `test`,
+    the share `holdout` of the training rows is held out.
 
     Raises:
         ProbeError: One of them cannot be read.

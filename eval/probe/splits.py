@@ -49,10 +49,8 @@ class Split:
     """Rows of a pool, by index.
 
     Attributes:
-        train: Training rows.
         rest: Rows in no set, as a pool for additions.
         tests: Requests by status.
-        analysis: Verdicts on everything that was held out.
         restrictions: How values were restricted.
         short: By status, how many requests are missing, counting at most `PER_INPUT` of one input.
     """
@@ -76,14 +74,9 @@ def build_split(
 ) -> Split:
     """Split a pool into training rows and one test set for each status.
 
-    Args:
-        pool: The rows.
-        train_size: Most training rows; None keeps all that are not held out.
-        test_size: Most requests of each status.
-        seed: Of all random choices.
-        tries: Random splits, of which the one that fills the test sets best is kept.
-        k: Required evidence; None takes what the null model gives for each output.
-        agreement: Required share of agreement; None is strict.
+    All rows that are not held out are for training, or `train_size` of them; a test set has `test_size` requests at
+    most. Of `tries` random splits the one that fills the test sets best is kept. `k` and `agreement` are those of
+    `components`.
 
     Raises:
         ProbeError: The pool is too small.

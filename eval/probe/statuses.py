@@ -31,14 +31,13 @@ SWEEP = 64
 
 @dataclass(frozen=True)
 class Verdicts:
-    """Verdicts of one component on requests.
+    """Verdicts of one component on requests, `[requests]`; `status` is an index into `STATUSES`.
 
     Attributes:
-        status: [requests] index into `STATUSES`.
-        labels: [requests] code of the output that follows, -1 if none does.
-        evidence: [requests] contexts that support that output, 0 if none; `SWEEP` where seen.
-        cutoffs: [requests] k-cutoff of the paper's closure; with noise, the evidence of the best direct route.
-        one_step: [requests] the same for a single substitution.
+        labels: Code of the output that follows, -1 if none does.
+        evidence: Contexts that support that output, 0 if none; `SWEEP` where seen.
+        cutoffs: k-cutoff of the paper's closure; with noise, the evidence of the best direct route.
+        one_step: The same for a single substitution.
     """
 
     status: IntArray

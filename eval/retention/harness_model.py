@@ -41,13 +41,8 @@ class AnswerLog:
 class EngineModel(TemplateLM):
     """An engine with the interface of lm-eval: log-likelihoods by `score`, texts by `generate`.
 
-    Args:
-        engine: The model.
-        log: Of answers.
-        max_tokens: Longest text, for tasks that do not set it.
-        max_length: Tokens of prompt and answer together; longer prompts lose their beginning, as in lm-eval.
-        greedy: Whether log-likelihoods come with whether the text is greedy, which costs a generation.
-        seed: Of sampled texts.
+    `max_tokens` is for tasks that do not set it. Prompts longer than `max_length` tokens, answer included, lose their
+    beginning, as in lm-eval. With `greedy`, log-likelihoods tell whether the text is greedy, which costs a generation.
     """
 
     def __init__(

@@ -48,14 +48,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class LoadedTask:
-    """A task with its documents.
-
-    Attributes:
-        name: Of the task itself, not of its group.
-        task: lm-eval's object.
-        wanted: What the recipe says of it.
-        limit: Most documents.
-    """
+    """A task (lm-eval's object, by its own name and not its group's) with at most `limit` documents."""
 
     name: str
     task: Any

@@ -35,15 +35,8 @@ def run_task(
 ) -> list[Problem]:
     """Run a task and return a problem for each document.
 
-    Args:
-        loaded: The task.
-        engine: The model.
-        answers: File of this model's answers so far.
-        max_tokens: Longest text, for tasks that do not set it.
-        max_length: Tokens of prompt and answer together.
-        chat_template: Whether to apply the model's chat template.
-        seed: Of sampled texts.
-        run_code: Whether a task may run what the model writes.
+    This model's answers so far are in the file `answers`; `max_tokens`, for tasks that do not set it, and `max_length`
+    are those of `EngineModel`. With `run_code` a task may run what the model writes.
 
     Raises:
         EvaluationError: The task has no such metric or filter, or no metric that is a mean over documents.

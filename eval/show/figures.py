@@ -122,13 +122,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 14, 12, 44
 
 @dataclass(frozen=True)
 class Line:
-    """One model's values over x.
-
-    Attributes:
-        name: Shown as a tooltip.
-        colour: Index of the colour class.
-        points: `(x, value with interval)`.
-    """
+    """One model's values over x: `(x, value with interval)`; the name is shown as a tooltip."""
 
     name: str
     colour: int

@@ -29,13 +29,7 @@ class HubError(ValueError):
 
 @dataclass(frozen=True)
 class Benchmark:
-    """The dataset on the Hub whose leaderboard a suite belongs to.
-
-    Attributes:
-        dataset: Its id, such as "org/name".
-        task: One of the ids in the dataset's `eval.yaml`.
-        revision: Commit of the dataset.
-    """
+    """The dataset on the Hub whose leaderboard a suite belongs to; `task` is one of the ids in its `eval.yaml`."""
 
     dataset: str
     task: str

@@ -45,14 +45,7 @@ _FIRST = ' class="label"'
 
 @dataclass(frozen=True)
 class Grid:
-    """A table.
-
-    Attributes:
-        title: Its title.
-        header: Names of the columns; the first column names the rows.
-        rows: Cells.
-        note: Shown below.
-    """
+    """A table with a note below; the first column names the rows."""
 
     title: str
     header: tuple[str, ...]

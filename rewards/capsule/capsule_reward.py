@@ -113,10 +113,8 @@ class CapsuleReward(Reward):
     ) -> BoundCapsuleReward:
         """This reward with the models it asks.
 
-        Args:
-            *readers: The frozen readers.
-            encoder: The frozen encoder, which the semantics term needs.
-            stop_token_ids: Tokens that end a capsule, by which an unfinished one is told; empty: not checked.
+        The frozen encoder is for the semantics term; `stop_token_ids` end a capsule, and if empty an unfinished one is
+        not told.
 
         Raises:
             ValueError: There is no reader; or no encoder, and `semantics` is not 0.

@@ -26,9 +26,7 @@ class Question:
     """A question about a passage.
 
     Attributes:
-        text: The question.
         answer: The gold answer; None where there is none: then the reader's own on the passage is the reference.
-        accepted: Further right answers.
     """
 
     text: str
@@ -46,7 +44,6 @@ class Reference:
 
     Attributes:
         answer: The answer whose log-prob is taken.
-        full: Its log-prob on the passage, nats.
         none: Its log-prob without a context, nats.
         full_answer: The greedy answer on the passage; None where it was not asked for.
         none_answer: The greedy answer without a context; None likewise.
@@ -98,14 +95,7 @@ def kept_gain(log_prob: float, reference: Reference) -> float:
 
 
 class Judge:
-    """One reader's utility of capsules.
-
-    Args:
-        reader: The reader.
-        utility: How answers are compared, see `CapsuleReward`.
-        min_gain: Least gain of a question that is asked, nats.
-        helped_only: Ask only what the passage helps with.
-    """
+    """One reader's utility of capsules; `utility` and `helped_only` as in `CapsuleReward`, `min_gain` in nats."""
 
     def __init__(self, reader: Reader, utility: Utility, min_gain: float, helped_only: bool) -> None:
         self.reader, self.utility = reader, utility

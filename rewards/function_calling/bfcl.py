@@ -71,10 +71,8 @@ class BfclCall(Reward):
 def accepts(record: Mapping[str, Any], calls: Sequence[Call]) -> bool:
     """Whether BFCL takes these calls for right.
 
-    Args:
-        record: `category`, `functions` (documents in BFCL's types) and `answers`, its `ground_truth`; null where only
-            whether to call is known.
-        calls: As read from the reply.
+    The record has `category`, `functions` (documents in BFCL's types) and `answers`, its `ground_truth`; null where
+    only whether to call is known.
     """
     category, answers = record["category"], record["answers"]
     if answers is None:

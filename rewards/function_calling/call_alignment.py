@@ -19,8 +19,6 @@ class CallScore:
     """A gold call with the call that is matched to it, or one of the two alone.
 
     Attributes:
-        gold: The gold call; None for a surplus call.
-        found: The call of the reply; None for one that is missing.
         reason: "" if right, else arguments (they differ), missing, extra, duplicate (extra, and equal to another one),
             or hallucinated (extra, and no tool of the row has its name).
         arguments: Every argument of either call; empty unless there are both.

@@ -50,19 +50,11 @@ class Score:
     """The score of a reply against its row.
 
     Attributes:
-        decision: What it does: call, ask, refuse, answer; none if it is empty or cannot be read.
-        gold_decision: What was right.
-        decision_ok: Whether the decision is an accepted one.
         calls_ok: Whether its calls are the right ones, no more and no fewer; where none is right, that there is none.
-        exact: Whether everything is right.
         error: Label of the first error, a word of `ERRORS`; "" if exact.
-        calls: The gold calls with their matches, then the surplus calls.
-        hallucinated: Names that were called and are not among the tools.
         asked_right_slot: For a question where one is right: whether it names a missing parameter. None if not judged.
-        slots_named: Share of the missing parameters that it names, 0 to 1.
         grounded: For an answer where one is right: whether it states what it must. None if not judged.
         language_ok: Whether its words are of the row's language; None without words, without a language, or if unclear.
-        text: Its words outside of calls.
         problems: Problems of format, as in `data.function_calling.wire.calls.PROBLEMS`.
         tolerant_exact: `exact`, but read in any format and with repairs.
     """
@@ -85,12 +77,9 @@ class Score:
 
 
 def score(completion: str, row: Mapping[str, Any], format: str = "hermes") -> Score:
-    """Score a reply.
+    """Score a reply as generated, with tool tags and without special tokens, in a wire format of `FORMATS`.
 
-    Args:
-        completion: The assistant's turn as generated; tool tags in it, special tokens stripped.
-        row: A row with `gold`, and `tools`, `language`, `prompt` as far as it has them.
-        format: Wire format, one of `data.function_calling.wire.FORMATS`.
+    The row has `gold`, and `tools`, `language`, `prompt` as far as it has them.
 
     Raises:
         RowError: The row's gold or tools are malformed. No completion makes it raise.

@@ -19,7 +19,6 @@ class GoldCall:
     """A right call, with what else is right.
 
     Attributes:
-        call: The call.
         accepted: Further right values by parameter; `None` among them means that it may be left out.
         classes: Class of the value by parameter: verbatim, enum, iso, number, boolean, translit, translate, list or
             object.
@@ -35,7 +34,6 @@ class Gold:
     """The right reply; the columns of `gold` under their names.
 
     Attributes:
-        decision: The right decision.
         decisions: All accepted decisions, the right one first; more than one where a set does not tell them apart.
         calls: The right calls, in any order; none with the decision `call` means that any valid call will do.
         mentions: By missing parameter, the words that name it.

@@ -79,14 +79,10 @@ def only_statement(sql: str) -> str:
 
 @lru_cache(maxsize=4096)
 def spider_statement(sql: str, keep_distinct: bool = False) -> str:
-    """A query as Spider's test-suite script runs it.
+    """A query as Spider's test-suite script runs it, with its flag `keep_distinct`.
 
-    That is its first statement without any DISTINCT, the operators `> =`, `< =` and `! =` mended and the current
-    year fixed to 2020.
-
-    Args:
-        sql: Gold or predicted query.
-        keep_distinct: The script's flag of this name.
+    That is its first statement without any DISTINCT, the operators `> =`, `< =` and `! =` mended and the current year
+    fixed to 2020.
     """
     for broken in ("> =", "< =", "! ="):
         sql = sql.replace(broken, broken.replace(" ", ""))
@@ -232,9 +228,7 @@ _MOST_TRIES = 10_000  # columns tried while looking for a permutation; reached o
 class Ranking:
     """All rows that a gold query with ORDER BY chooses from, before LIMIT and OFFSET.
 
-    Attributes:
-        rows: In gold order, each with its rank as the last cell; rows of one rank have equal sort keys.
-        offset: The query's OFFSET.
+    In gold order, each with its rank as the last cell; rows of one rank have equal sort keys.
     """
 
     rows: list[Row]

@@ -264,11 +264,8 @@ _UNBOUNDED = ("printf", "format", "trim")
 def run_query(database: str, sql: str, limits: Limits, distinct: bool = False) -> Table:
     """Result of `sql` on the SQLite file `database`.
 
-    Args:
-        database: Path of the file; opened read-only, and without locks when no journal lies beside it.
-        sql: One SELECT statement.
-        limits: Bounds; the deadline holds within 0.2 s.
-        distinct: Keep one of equal rows, so that only distinct rows count towards the limits.
+    The file is opened read-only, and without locks when no journal lies beside it; the deadline holds within 0.2 s.
+    With `distinct` only distinct rows count towards the limits.
 
     Raises:
         QueryError: The query does not run, or is not allowed.
@@ -307,7 +304,8 @@ def _run_in_worker(database: str, sql: str, limits: Limits, distinct: bool) -> T
         raise DatabaseFailure(str(error)) from error
     if "failure" in reply:
         raise _FAILURES[reply["failure"]](reply["detail"])
-    return Table(reply["columns"], [tuple(map(_unpacked, row)) for row in reply["rows"]])
+    cells = ((bytes.fromhex(cell["hex"]) if isinstance(cell, dict) else cell for cell in row) for row in reply["rows"])
+    return Table(reply["columns"], list(map(tuple, cells)))
 
 
 _FAILURES = {cls.__name__: cls for cls in (QueryError, QueryTimeout, DatabaseFailure)}
@@ -320,13 +318,5 @@ def run_task(task: Mapping[str, Any]) -> dict[str, Any]:
         table = run_guarded(guarded, task["sql"], Limits(*task["limits"]), task["distinct"])
     except (QueryError, QueryTimeout, DatabaseFailure) as error:
         return {"failure": type(error).__name__, "detail": str(error)}
-    rows = [[_packed(cell) for cell in row] for row in table.rows]
+    rows = [[{"hex": cell.hex()} if isinstance(cell, bytes) else cell for cell in row] for row in table.rows]
     return {"columns": table.columns, "rows": rows}
-
-
-def _packed(cell: Cell) -> Any:
-    return {"hex": cell.hex()} if isinstance(cell, bytes) else cell
-
-
-def _unpacked(cell: Any) -> Cell:
-    return bytes.fromhex(cell["hex"]) if isinstance(cell, dict) else cell

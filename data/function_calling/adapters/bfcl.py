@@ -5,11 +5,10 @@ Questions and ``possible_answer`` files of the Berkeley Function-Calling Leaderb
 categories, or a group of them. Multi-turn, memory and web search are judged by running BFCL's own Python
 classes; they are not read here. Checked against all questions at gorilla's 6ea5797.
 
-The gold of a parameter is a list of accepted values. The first real one goes into ``gold.calls``, the
-others into ``gold.accepted``, and ``None`` there says that the parameter may be left out (BFCL: ``""`` or
-null). Where BFCL's rules and ours part: the ``""`` of a required text is a value, that of another required
-parameter is dropped, since leaving it out is wrong for BFCL too; alternatives inside an object are written
-out as whole objects.
+The gold of a parameter is a list of accepted values. The first real one goes into ``gold.calls``, the others into
+``gold.accepted``, and ``None`` there says that the parameter may be left out (BFCL: ``""`` or null). Where BFCL's rules
+and ours part: the ``""`` of a required text is a value, that of another required parameter is dropped, since leaving it
+out is wrong for BFCL too; alternatives inside an object are written out as whole objects.
 """
 
 from __future__ import annotations
@@ -57,8 +56,7 @@ def rows(split: str = "single_turn", size: int | None = None, seed: int = 0, *, 
     In ``live_relevance`` only the decision to call is known: ``gold.calls`` is empty.
 
     Args:
-        split: A category, or ``non_live``, ``live`` (those with gold calls) or ``single_turn`` (these and
-            irrelevance).
+        split: A category, or ``non_live``, ``live`` (those with gold calls) or ``single_turn`` (these and irrelevance).
         size: Number of rows, drawn with ``seed``; default all.
         seed: Seed of the draw.
         root: Folder of the set; default ``QUINCE_DATA``.

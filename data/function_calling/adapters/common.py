@@ -31,11 +31,8 @@ class Place:
     """Where a set is.
 
     Attributes:
-        kind: Name of the source.
         splits: Split names, each with the file stems that may hold it below a local folder.
         repo: Hub repository; None if the set is in local files only.
-        config: Our split name to the repository's configuration, where it has several.
-        hub_splits: Our split name to the repository's, where they differ.
     """
 
     kind: str
@@ -110,14 +107,7 @@ def convert(
 
 
 def training_source(place: Place, to_row: Convert, about: str, *columns: str) -> Source:
-    """The source function of a public set to train on.
-
-    Args:
-        place: Where it is.
-        to_row: Makes a row of a record.
-        about: One sentence about the set.
-        *columns: Columns of its rows that rewards read.
-    """
+    """The source function of a public set to train on."""
 
     @provides(*columns, splits=place.splits, about=about)
     def rows(

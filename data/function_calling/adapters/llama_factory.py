@@ -1,10 +1,9 @@
 """LLaMA-Factory's conversations: any file in that layout (kind ``llama_factory``), and APIGen-MT (``apigen_mt``).
 
-A record has ``conversations``, turns of ``human``, ``gpt``, ``function_call`` and ``observation``, a
-``tools`` text (a JSON list of ``{name, description, parameters}``) and perhaps ``system``. A
-``function_call`` holds one call, or a list of the calls made together. Checked against the two glaive demos
-of hiyouga/LLaMA-Factory: all 300 English rows are read, and 298 of 300 Chinese ones (two have a result
-without a call). Those sets have no parallel calls.
+A record has ``conversations``, turns of ``human``, ``gpt``, ``function_call`` and ``observation``, a ``tools`` text (a
+JSON list of ``{name, description, parameters}``) and perhaps ``system``. A ``function_call`` holds one call, or a list
+of the calls made together. Checked against the two glaive demos of hiyouga/LLaMA-Factory: all 300 English rows are
+read, and 298 of 300 Chinese ones (two have a result without a call). Those sets have no parallel calls.
 
 APIGen-MT (arXiv 2504.03601) is 5,000 verified dialogues of customer service. The licence (CC-BY-NC-4.0) forbids
 commercial use, and the Hub asks to accept it first. The layout is the one that two public converters of the set read;

@@ -51,11 +51,7 @@ def tools_from_server(
 ) -> list[dict[str, Any]]:
     """Tools that a live MCP server lists, in the inner shape; the server is stopped afterwards.
 
-    Args:
-        command: Program to start, for example ``python`` or ``npx``.
-        arguments: Its arguments.
-        environment: Variables to add to the safe ones.
-        timeout_s: Seconds that starting and listing may take together.
+    `environment` adds to the safe variables; `timeout_s` bounds starting and listing together.
 
     Raises:
         RowError: If the package ``mcp`` is missing, the server does not start, does not answer in time,

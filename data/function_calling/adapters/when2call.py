@@ -1,10 +1,9 @@
 """When2Call's test, 300 questions whose right reply is one of four kinds (kind ``when2call``); evaluation only.
 
-The set (NVIDIA/When2Call, Apache-2.0) has a reply of every kind for each question. Its labels are
-``direct``, ``tool_call``, ``request_for_info`` and ``cannot_answer``: decisions answer, call, ask and
-refuse. Where a call is right, its arguments are the set's own reply and the only ones it knows. Tools are
-BFCL documents as text. It is made from BFCL's live questions, so neither may be trained on to report the
-other. Checked against all 300 rows at ecc8d42.
+The set (NVIDIA/When2Call, Apache-2.0) has a reply of every kind for each question. Its labels are ``direct``,
+``tool_call``, ``request_for_info`` and ``cannot_answer``: decisions answer, call, ask and refuse. Where a call is
+right, its arguments are the set's own reply and the only ones it knows. Tools are BFCL documents as text. It is made
+from BFCL's live questions, so neither may be trained on to report the other. Checked against all 300 rows at ecc8d42.
 """
 
 from __future__ import annotations

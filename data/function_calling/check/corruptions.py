@@ -50,12 +50,7 @@ class Corruption:
 
 
 def corruptions(row: Mapping[str, Any], rng: random.Random) -> list[Corruption]:
-    """Wrong last turns of a row with gold, at most one a label, in the order of ``LABELS``.
-
-    Args:
-        row: A row with ``prompt`` or ``messages`` and ``gold``; without gold there are none.
-        rng: Source of chance; equal states give equal corruptions.
-    """
+    """Wrong last turns of a row with gold, at most one a label, in the order of ``LABELS``."""
     seen = view(row)
     if seen.gold is None:
         return []
@@ -68,10 +63,6 @@ def preference_rows(rows: Sequence[Mapping[str, Any]], seed: int = 0) -> list[Ro
 
     A row has ``prompt``, ``chosen`` and ``rejected`` (message lists), ``tools``, ``label``. Rows with
     ``prompt`` only give pairs where a call is right, since nothing says what else the right words are.
-
-    Args:
-        rows: Rows with ``gold``.
-        seed: Choice of the corruptions.
     """
     rng = random.Random(f"function_calling/preferences/{seed}")
     counts: Counter[str] = Counter()

@@ -56,12 +56,7 @@ _ALLOWED = {
 
 
 def fits(value: Any, schema: dict[str, Any]) -> bool:
-    """Whether a value is valid under a plain schema, strictly: no coercion, no unnamed keys.
-
-    Args:
-        value: A decoded JSON value.
-        schema: A schema for which ``is_plain`` holds.
-    """
+    """Whether a value is valid under a plain schema (`is_plain`), strictly: no coercion, no unnamed keys."""
     if "enum" in schema and value not in schema["enum"]:
         return False
     match schema["type"]:

@@ -19,16 +19,10 @@ DECISIONS: tuple[Decision, ...] = ("call", "ask", "refuse", "answer")
 
 @dataclass(frozen=True)
 class RowView:
-    """The parts of a row.
+    """The parts of a row; `where` is its id, for messages.
 
-    Attributes:
-        where: The row's id, for messages.
-        language: Language of the user, empty if unknown.
-        history: Messages before the judged turn.
-        turn: The judged turn; None in a row with ``prompt``.
-        tools: Listed tools, as they stand.
-        gold: What is right; None where that is not known.
-        provenance: How a generated row came about; empty for others.
+    The turn is the judged one, None in a row with ``prompt``; the gold is None where it is not known; the provenance
+    says how a generated row came about, and is empty for others.
     """
 
     where: str

@@ -89,11 +89,7 @@ def to_bfcl(tool: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_tool(tool: Any, where: str) -> dict[str, Any]:
-    """Check a tool of the inner shape and return it.
-
-    Args:
-        tool: The tool.
-        where: File and row for the message.
+    """Check a tool of the inner shape and return it; `where` is file and row, for the message.
 
     Raises:
         RowError: If the shape, the name or the schema is wrong; the message names the field.
@@ -118,9 +114,7 @@ def check_tool(tool: Any, where: str) -> dict[str, Any]:
 def argument_problems(arguments: Any, parameters: Mapping[str, Any]) -> list[str]:
     """What is wrong with the arguments of a call, in words; empty if nothing is.
 
-    Args:
-        arguments: The decoded arguments.
-        parameters: ``parameters`` of a tool that ``check_tool`` has passed.
+    `parameters` are those of a tool that ``check_tool`` has passed.
     """
     if not isinstance(arguments, Mapping):
         return [f"arguments: {shorten(arguments, 60)} is not an object"]

@@ -26,19 +26,11 @@ _ESCAPE = re.compile(r"\\u(?!00[0-7])[0-9a-fA-F]{4}")
 _MIN_SHARE = 0.4  # of a user's letters outside of values; earlier requests of a conversation have values, too
 
 
-def problems(
-    row: Mapping[str, Any],
-    *,
-    execute: Execute | None = None,
-    noisy: bool = False,
-) -> list[str]:
+def problems(row: Mapping[str, Any], *, execute: Execute | None = None, noisy: bool = False) -> list[str]:
     """What is wrong with a row; empty if nothing is.
 
-    Args:
-        row: A row with ``prompt`` or ``messages``.
-        execute: Runs a call given the library's tool id and parameter names, and returns its result;
-            a call that makes it raise is a problem, and so is a recorded result that is another one.
-        noisy: Whether users may type their language in letters of another script.
+    `execute` runs a call given the library's tool id and parameter names: a call that makes it raise, or whose recorded
+    result is another one, is a problem. With `noisy`, users may type in letters of another script.
     """
     where = str(row.get("id"))
     try:

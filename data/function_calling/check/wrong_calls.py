@@ -118,10 +118,6 @@ def _missing_call(view: RowView, rng: random.Random) -> Calls | None:
     return _replaced(view.gold_calls, rng.randrange(count)) if count > 1 else None
 
 
-def _duplicated_call(view: RowView, rng: random.Random) -> Calls | None:
-    return [*view.gold_calls, rng.choice(view.gold_calls)]
-
-
 def _extra_call(view: RowView, rng: random.Random) -> Calls | None:
     names = {name for call in view.gold_calls for name in call.arguments}
     other = nearest_function(view, names, rng)
@@ -170,14 +166,6 @@ def _said(*policies: str) -> _Change:
         return _NOTHING
 
     return change
-
-
-def _invented(view: RowView, rng: random.Random, call: Call, name: str) -> Any:
-    return invent(call.arguments[name], _schema(view, call, name), rng)
-
-
-def _left_out(view: RowView, rng: random.Random, call: Call, name: str) -> Any:
-    return None
 
 
 def _other_type(view: RowView, rng: random.Random, call: Call, name: str) -> Any:
@@ -233,12 +221,14 @@ MAKERS: dict[str, Maker] = {
     "wrong_tool": _wrong_tool,
     "untranslated_enum": _changed(_said("enum", "iso")),
     "untranslated_name": _changed(_said("translit", "translate")),
-    "invented_value": _changed(_invented),
+    "invented_value": _changed(
+        lambda view, rng, call, name: invent(call.arguments[name], _schema(view, call, name), rng)
+    ),
     "extra_null": _null,
     "missing_parallel_call": _missing_call,
     "extra_call": _extra_call,
-    "duplicated_call": _duplicated_call,
-    "missing_argument": _changed(_left_out),
+    "duplicated_call": lambda view, rng: [*view.gold_calls, rng.choice(view.gold_calls)],
+    "missing_argument": _changed(lambda view, rng, call, name: None),
     "unknown_argument": _unknown,
     "wrong_type": _changed(_other_type),
     "swapped_arguments": _swapped,

@@ -24,12 +24,8 @@ _WORD = re.compile(r"\w{4,}")
 def slip(text: str, kept: Iterable[str], informal: Mapping[str, str], rng: random.Random) -> str:
     """The text with one typing error: two letters swapped, no capital, no full stop, or a word in informal letters.
 
-    Args:
-        text: A user's text.
-        kept: Parts that stay as they are.
-        informal: How users type letters of the language without its keyboard; may be empty. Only one word is typed so,
-            so that the language of the text can still be told.
-        rng: Source of chance.
+    Parts in `kept` stay. `informal` is how users type the language without its keyboard; only one word is typed so, so
+    that the language can still be told.
     """
     longest = sorted({word for word in kept if word}, key=len, reverse=True)
     # Parts at even places may change; those between them are kept.
@@ -92,12 +88,8 @@ class Sentence:
 class Speaker:
     """Says requests in the language of a pack, within the split.
 
-    Args:
-        pack: The language.
-        rng: Source of chance.
-        paraphrases: Say only what the rules of training cannot say.
-        held_out: Say only texts kept out of training.
-        noise: Probability of a typing error in a text.
+    With `paraphrases` it says only what the rules of training cannot say, with `held_out` only texts kept out of
+    training.
     """
 
     def __init__(

@@ -28,10 +28,7 @@ class SlotKind:
     """What values a parameter takes and how a user's words become them.
 
     Attributes:
-        name: Key in ``tools.yaml``.
-        type: JSON type.
         policy: One of ``POLICIES``: how the value relates to what the user says.
-        sampler: Name of the sampler in ``slots.py``.
         description: The policy in two to five words.
         options: What the sampler needs: ``values``, ``minimum``, ``maximum``, ``of``, ``fields``, ...
     """

@@ -43,10 +43,8 @@ def mask_row(row: Mapping[str, Any], rng: random.Random, *, unseen: bool | None 
     object-valued parameters stay, and so do all parameters if a schema refers to one by its path.
     ``provenance.masked`` records ``{"names": {old: new}, "parameters": {old tool: {old: new}}}``.
 
-    Args:
-        row: A function-calling row; without tools it is returned as it is.
-        rng: Source of the names; equal states give equal rows.
-        unseen: Draw from the names that a checksum keeps out of training (true), from the others (false), or from all.
+    Equal states of `rng` give equal rows. `unseen` draws from the names that a checksum keeps out of training (true),
+    from the others (false), or from all.
 
     Raises:
         RowError: If the row is masked already.

@@ -40,10 +40,7 @@ _RANGES: dict[str, str] = {
 }
 
 # Letters of the script that the language does not have.
-_FOREIGN_LETTERS: dict[str, str] = {
-    "bg": "ЫыЭэЁёІіЇїЄєЎўҐґЈјЉљЊњЋћЂђЏџЃѓЌќЅѕ",
-    "ru": "ІіЇїЄєЎўҐґЈјЉљЊњЋћЂђЏџЃѓЌќЅѕ",
-}
+_FOREIGN_LETTERS: dict[str, str] = {"bg": "ЫыЭэЁёІіЇїЄєЎўҐґЈјЉљЊњЋћЂђЏџЃѓЌќЅѕ", "ru": "ІіЇїЄєЎўҐґЈјЉљЊњЋћЂђЏџЃѓЌќЅѕ"}
 
 # Frequent words that belong to one of these languages alone.
 FUNCTION_WORDS: dict[str, frozenset[str]] = {
@@ -71,15 +68,10 @@ def share(text: str, script: str) -> float:
 
 
 def foreign_words(text: str, language: str, ignore: Iterable[str] = ()) -> list[str]:
-    """Words that a text of the language should not hold.
+    """Words of a model's text that its language (two-letter code) should not hold, apart from those in `ignore`.
 
-    For a language of another script: words of three or more Latin letters. For a language of Latin
-    letters: words of any other script. In both: words with a letter that the language lacks.
-
-    Args:
-        text: What a model says to a person, without calls.
-        language: Two-letter code.
-        ignore: Texts whose words may come in any script: the user's text, names of tools, values.
+    For a language of another script: words of three or more Latin letters. For a language of Latin letters: words of
+    any other script. In both: words with a letter that the language lacks.
     """
     found = _foreign(SCRIPTS.get(language, "Latin"), language).findall(text)
     if not found:

@@ -30,14 +30,7 @@ def is_unseen(kind: str, value: Any) -> bool:
 
 
 def draw(kind: SlotKind, rng: random.Random, pack: Pack, unseen: bool) -> Any:
-    """A canonical value: what the call must hold.
-
-    Args:
-        kind: Kind of slot.
-        rng: Source of chance.
-        pack: Language of the user; the words of verbatim values are its own.
-        unseen: Draw from the values kept out of training.
-    """
+    """A canonical value: what the call must hold; with `unseen`, one kept out of training."""
     sampler = SAMPLERS[kind.sampler]
     if kind.sampler in CLOSED:
         return sampler(kind, rng, pack, unseen)
@@ -112,19 +105,6 @@ def _towns(pack: Pack) -> dict[str, str]:
     return invented | pack.section("towns")
 
 
-def _draw_town(kind: SlotKind, rng: random.Random, pack: Pack, unseen: bool) -> str:
-    # At least half of the towns exist.
-    return rng.choice(list(pack.section("towns") if rng.random() < 0.5 else _towns(pack)))
-
-
-def _draw_lexicon(kind: SlotKind, rng: random.Random, pack: Pack, unseen: bool) -> str:
-    return rng.choice(kind.options["values"])
-
-
-def _draw_boolean(kind: SlotKind, rng: random.Random, pack: Pack, unseen: bool) -> bool:
-    return rng.random() < 0.5
-
-
 def _draw_pieces(kind: SlotKind, rng: random.Random, pack: Pack, unseen: bool) -> str:
     pieces = pack.section("pieces", kind.name)
     return pieces["join"].join(map(rng.choice, pieces["parts"]))
@@ -138,22 +118,6 @@ def _draw_pattern(kind: SlotKind, rng: random.Random, pack: Pack, unseen: bool) 
 
 
 _CLASSES = {"c": "bdfgklmnprst", "v": "aeiou", "d": "123456789", "L": "ABCDEFGHKLMNPRST"}
-
-
-def _draw_date(kind: SlotKind, rng: random.Random, pack: Pack, unseen: bool) -> str:
-    return (FIRST_DAY + datetime.timedelta(days=rng.randrange(DAYS))).isoformat()
-
-
-def _draw_clock(kind: SlotKind, rng: random.Random, pack: Pack, unseen: bool) -> str:
-    return f"{rng.randrange(24):02}:{rng.choice((0, 0, 0, 15, 30, 45)):02}"
-
-
-def _draw_integer(kind: SlotKind, rng: random.Random, pack: Pack, unseen: bool) -> int:
-    return rng.randint(kind.options["minimum"], kind.options["maximum"])
-
-
-def _draw_decimal(kind: SlotKind, rng: random.Random, pack: Pack, unseen: bool) -> float:
-    return rng.randrange(kind.options["minimum"], kind.options["maximum"]) + 0.5
 
 
 def _draw_list(kind: SlotKind, rng: random.Random, pack: Pack, unseen: bool) -> list[str]:
@@ -172,15 +136,18 @@ def _draw_object(kind: SlotKind, rng: random.Random, pack: Pack, unseen: bool) -
 
 
 SAMPLERS: dict[str, Callable[[SlotKind, random.Random, Pack, bool], Any]] = {
-    "lexicon": _draw_lexicon,
-    "boolean": _draw_boolean,
+    "lexicon": lambda kind, rng, pack, unseen: rng.choice(kind.options["values"]),
+    "boolean": lambda kind, rng, pack, unseen: rng.random() < 0.5,
     "pieces": _draw_pieces,
     "pattern": _draw_pattern,
-    "town": _draw_town,
-    "date": _draw_date,
-    "clock": _draw_clock,
-    "integer": _draw_integer,
-    "decimal": _draw_decimal,
+    # At least half of the towns exist.
+    "town": lambda kind, rng, pack, unseen: rng.choice(
+        list(pack.section("towns") if rng.random() < 0.5 else _towns(pack))
+    ),
+    "date": lambda kind, rng, pack, unseen: (FIRST_DAY + datetime.timedelta(days=rng.randrange(DAYS))).isoformat(),
+    "clock": lambda kind, rng, pack, unseen: f"{rng.randrange(24):02}:{rng.choice((0, 0, 0, 15, 30, 45)):02}",
+    "integer": lambda kind, rng, pack, unseen: rng.randint(kind.options["minimum"], kind.options["maximum"]),
+    "decimal": lambda kind, rng, pack, unseen: rng.randrange(kind.options["minimum"], kind.options["maximum"]) + 0.5,
     "list": _draw_list,
     "object": _draw_object,
 }

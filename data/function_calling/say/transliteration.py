@@ -35,10 +35,6 @@ def latin(text: str, language: str) -> str:
     A capital that becomes several letters is all capitals inside a word of capitals (``ЩИТ`` is ``SHTIT``) and has one
     capital otherwise (``Щит`` is ``Shtit``, the initial ``Щ.`` is ``Sht.``).
 
-    Args:
-        text: A name or a phrase.
-        language: A key of ``TABLES``.
-
     Raises:
         RowError: If the language has no table, or if letters are left that are not Latin.
     """

@@ -23,12 +23,9 @@ class Call:
 
 @dataclass(frozen=True)
 class Parsed:
-    """A reply as it was read.
+    """A reply as it was read: its calls in order, none if there are problems, and the text outside of them, stripped.
 
-    Attributes:
-        calls: The calls in their order; empty if there are problems.
-        text: What is outside the call blocks, stripped.
-        problems: Why the calls cannot be read, each as `code: detail`, `code` one of `PROBLEMS`.
+    A problem is `code: detail`, `code` one of `PROBLEMS`.
     """
 
     calls: tuple[Call, ...]

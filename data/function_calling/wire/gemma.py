@@ -46,14 +46,11 @@ def _name(name: str) -> str:
 
 def _render(value: Any) -> str:
     if isinstance(value, dict):
-        return "{" + ",".join(f"{_key(key)}:{_render(item)}" for key, item in value.items()) + "}"
+        keys = (key if _BARE.fullmatch(key) else _text(key) for key in value)
+        return "{" + ",".join(f"{key}:{_render(item)}" for key, item in zip(keys, value.values(), strict=True)) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(_render, value)) + "]"
     return _text(value) if isinstance(value, str) else dump(value)
-
-
-def _key(key: str) -> str:
-    return key if _BARE.fullmatch(key) else _text(key)
 
 
 def _text(text: str) -> str:

@@ -52,12 +52,9 @@ class Table:
     """Rows of one data set; tables that are read together share their codes.
 
     Attributes:
-        schema: How the rows were read.
         codes: Values by code.
-        placed: The rows.
         inputs: [rows, slots] codes.
         outputs: [rows, outputs] codes, `NO_OUTPUT` or `UNKNOWN`.
-        texts: What the user says.
     """
 
     schema: Schema
@@ -139,11 +136,7 @@ def read_tables(
 ) -> list[Table]:
     """Slots and outputs of several data sets, with one code for one value.
 
-    Args:
-        schema: How to read them.
-        data: The rows of each set.
-        file: Name of the schema's file, for messages.
-        requests: Index of the data set whose rows may lack outputs.
+    The requests' data set, by index, may lack outputs.
 
     Raises:
         ProbeError: For the first value that is missing or does not fit, with file, row, field and fix.
