@@ -12,8 +12,9 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from quince.eval.compression import measures
@@ -128,8 +129,12 @@ def control_aims(pooled: Mapping[str, Results]) -> list[Aim]:
     found = []
     if (of := pooled.get("semantics")) and (start := pooled.get(START)):
         below = measures.gain(of, RANDOM_FACTS, of.readers[0])
-        aim = Aim("semantics: right minus random facts, points", _points(below), "at most 0", below.estimate <= 0)
-        found += [aim, _rise("semantics: cosine, start to end", *map(measures.similarity, (start, of)))]
+        found.append(
+            Aim("semantics: right minus random facts, points", _points(below), "at most 0", below.estimate <= 0)
+        )
+        old, new = map(measures.similarity, (start, of))
+        rises = old is not None and new is not None and new.low > old.high
+        found.append(Aim("semantics: cosine, start to end", f"{_ratio(old)} to {_ratio(new)}", "up", rises))
     if of := pooled.get("no_gate"):
         over = measures.over_budget(of)
         found.append(Aim("no gate: over the budget, %", _percent(over), "above 50", over.estimate > 0.5))
@@ -141,17 +146,10 @@ def control_aims(pooled: Mapping[str, Results]) -> list[Aim]:
 
 def grounding_aims(runs: Runs) -> list[Aim]:
     """What leaving the grounding penalty out does, against the start and against training with it."""
-    against = {
-        EARLY: "no grounding penalty: grounded, end less start, points",
-        "grounding": "grounded, without the penalty less with it, points",
-    }
+    against = {EARLY: "no grounding penalty: grounded, end less start, points"}
+    against["grounding"] = "grounded, without the penalty less with it, points"
     ends = runs.get("no_grounding", ())
     return [_fall(what, runs[name], ends) for name, what in against.items() if ends and name in runs]
-
-
-def _rise(what: str, before: Interval | None, after: Interval | None) -> Aim:
-    held = before is not None and after is not None and after.low > before.high
-    return Aim(what, f"{_ratio(before)} to {_ratio(after)}", "up", held)
 
 
 def _fall(what: str, starts: Sequence[Results], ends: Sequence[Results]) -> Aim:
@@ -223,20 +221,11 @@ def _at_least(interval: Interval | None, value: float) -> bool:
     return interval is not None and interval.estimate >= value
 
 
-def _shown(interval: Interval | None, text: Callable[[Interval], str]) -> str:
-    return "–" if interval is None else text(interval)
+def _percent(interval: Interval | None, kind: str = "proportion", signed: bool = False) -> str:
+    return "–" if interval is None else spread(interval, kind, signed=signed)
 
 
-def _percent(interval: Interval | None) -> str:
-    return _shown(interval, lambda i: spread(i, "proportion"))
-
-
-def _points(interval: Interval | None) -> str:
-    return _shown(interval, lambda i: spread(i, "proportion", signed=True))
-
-
-def _ratio(interval: Interval | None) -> str:
-    return _shown(interval, lambda i: spread(i, "reward"))
+_points, _ratio = partial(_percent, signed=True), partial(_percent, kind="reward")
 
 
 def _range(ends: tuple[float, float] | None) -> str:

@@ -33,11 +33,11 @@ def share(result: Result, name: str) -> float:
 
 
 def sizes(results: Sequence[Result], study: str) -> dict[int, list[Result]]:
-    found: dict[int, list[Result]] = {}
-    for result in results:
-        if result["study"] == study:
-            found.setdefault(result["data"]["task"]["rows"], []).append(result)
-    return dict(sorted(found.items()))
+    own = [result for result in results if result["study"] == study]
+    return {
+        rows: [result for result in own if result["data"]["task"]["rows"] == rows]
+        for rows in sorted({result["data"]["task"]["rows"] for result in own})
+    }
 
 
 def gap(result: Result, name: str, group: str = "type_0") -> float:
@@ -147,9 +147,9 @@ def judged(results: Sequence[Result]) -> list[tuple[str, bool | None, str]]:
     def of(need: str) -> Any:
         study, size = need.split()
         found = sizes(results, study)
-        return (
-            found if size == "all" else next(iter(found.values()), []) if size == "first" else found.get(int(size), [])
-        )
+        if size == "all":
+            return found
+        return next(iter(found.values()), []) if size == "first" else found.get(int(size), [])
 
     outcomes = []
     for claim, judge, needs in (entry.values() for entry in TABLE["claims"]):
@@ -161,7 +161,7 @@ def judged(results: Sequence[Result]) -> list[tuple[str, bool | None, str]]:
 
 def claims_text(results: Sequence[Result]) -> str:
     words = {True: "holds", False: "does not hold", None: "not measured"}
-    lines = []
-    for number, (claim, holds, text) in enumerate(judged(results), start=1):
-        lines.append(f"{number}. {claim}: **{words[holds]}**.{f' Measured: {text}.' if text else ''}\n")
-    return "".join(lines)
+    return "".join(
+        f"{number}. {claim}: **{words[holds]}**.{f' Measured: {text}.' if text else ''}\n"
+        for number, (claim, holds, text) in enumerate(judged(results), start=1)
+    )

@@ -254,12 +254,8 @@ def match_of_controls(found: Sequence[Comparison]) -> Claim:
         "Replay-SFT or true reverse KL matches DPH in Pass@16 at equal in-domain Pass@1 "
         f"(within {100 * MATCH:.0f} points)"
     )
-    parts = [
-        _part(comparison, suite)
-        for comparison in found
-        if comparison.dph == "mean of DPH" and comparison.place == "highest"
-        for suite in SUITES
-    ]
+    means = [one for one in found if (one.dph, one.place) == ("mean of DPH", "highest")]
+    parts = [_part(one, suite) for one in means for suite in SUITES]
     missing = Part("both", "not shown", "No control and DPH sweep with the same seeds share a range of Pass@1.")
     return Claim(statement, parts or [missing])
 

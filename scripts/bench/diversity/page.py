@@ -32,8 +32,7 @@ SAID["not shown"] = "cannot be told from DPH with this data, nor shown to match 
 
 def render(found: Results) -> str:
     settings, seeds = found["settings"], found["provenance"]["seeds"]
-    methods = len({setting["method"] for setting in settings} - {"base"})
-    claims = found["claims"]
+    methods, claims = len({setting["method"] for setting in settings} - {"base"}), found["claims"]
     whole = sum(claim["verdict"] == "holds" for claim in claims)
     warnings = []
     if missing := found["missing_runs"]:
@@ -98,10 +97,8 @@ def _suite(settings: Sequence[Figures], suite: str) -> str:
     rows = []
     for setting in settings:
         own = setting["suites"][suite]
-        row = [setting["setting"]]
-        for name, scale, digits, ends in COLUMNS:
-            row.append(_cell(own[name]["mean"], scale, digits, ends))
-        rows.append([*row, _change(own["pass@16"]["minus_base"])])
+        cells = [_cell(own[name]["mean"], *form) for name, *form in COLUMNS]
+        rows.append([setting["setting"], *cells, _change(own["pass@16"]["minus_base"])])
     head = "setting|Pass@1|@4|Pass@16|@64|greedy|distinct correct|idiom entropy|Pass@16 − base".split("|")
     return table(head, rows)
 

@@ -127,11 +127,6 @@ def split(job: dict[str, Any]) -> None:
 
 
 def report(results: Path = RUNS / "results") -> Results:
-    """Settings, claims and comparisons of the runs that there are, all judged on the same problems in the same order.
-
-    Raises:
-        ResultsError: There are no results, or they are not of the same problems.
-    """
     plan = [(job["method"], job["weight"], job["seed"]) for job in jobs()]
     settings = read_settings(results, list(dict.fromkeys((method, weight) for method, weight, _ in plan)))
     return summarise(settings, plan) | {"stamps": [_stamp(path) for path in sorted(results.glob("*.json"))]}
