@@ -54,10 +54,8 @@ def render(found: Results) -> str:
         correct, skipped = (one["outcomes"].get(name, 0) for name in ("correct", "skipped"))
         counts = [one["rows"], correct, skipped, one["rows"] - correct - skipped]
         rows.append([one["benchmark"], one["judged_by"], *counts, f"{one['accepted']:.2%}"])
-        listed += [
-            f"- {one['benchmark']}, {one['judged_by']}, {outcome}: {', '.join(ids)}"
-            for outcome, ids in one["not_accepted"].items()
-        ]
+        of = f"- {one['benchmark']}, {one['judged_by']}"
+        listed += [f"{of}, {outcome}: {', '.join(ids)}" for outcome, ids in one["not_accepted"].items()]
     judged, correct = sum(row[3] + row[5] for row in rows), sum(row[3] for row in rows)
     return f"""Of {judged:,} gold answers that the rewards judged, {correct:,} are accepted.
 Spider is judged by its own rule, on the rows whose database file is at hand, and a gold query that SQLite

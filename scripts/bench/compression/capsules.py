@@ -63,9 +63,7 @@ def training(name: str, folder: Path, seed: int) -> list[str]:
     overrides = [f"seed={seed}", f"output_dir={folder / name}"]
     if (start := TRAINED[name]) is not None:
         overrides += [f"model.id={folder / start / 'model'}", f"readers.0.model.id={folder / 'reader' / 'model'}"]
-    if name == "semantics":
-        overrides.append(f"encoder.id={folder / 'sft' / 'model'}")
-    return overrides
+    return [*overrides, f"encoder.id={folder / 'sft' / 'model'}"] if name == "semantics" else overrides
 
 
 def evaluation(name: str, folder: Path, record: Path) -> list[str]:
@@ -117,11 +115,10 @@ def read_aim(runs: Sequence[Results]) -> Aim:
 
 def time_aims(of: Results) -> list[Aim]:
     found = []
-    for reader, timings in of.timings.items():
-        for timing in timings:
-            pays = "never pays" if timing.reads_to_pay is None else f"pays from read {timing.reads_to_pay} on"
-            figure = f"{timing.ratio:.2f}, {pays}"
-            found.append(Aim(f"reader {reader} faster, batch {timing.batch}", figure, "at least 3", timing.ratio >= 3))
+    for reader, one in ((reader, one) for reader, timings in of.timings.items() for one in timings):
+        pays = "never pays" if one.reads_to_pay is None else f"pays from read {one.reads_to_pay} on"
+        what = f"reader {reader} faster, batch {one.batch}"
+        found.append(Aim(what, f"{one.ratio:.2f}, {pays}", "at least 3", one.ratio >= 3))
     return found
 
 
