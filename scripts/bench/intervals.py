@@ -76,10 +76,7 @@ def solved(rng: Random, chances: Array, n: int, k: int) -> Array:
 def rate(happens: Callable[[int], Sequence[bool]], draws: int, common: bool) -> float:
     """Share of draws in which something happens; what is close to its bound is drawn again, ten times as often.
 
-    Args:
-        happens: Returns it for a number of draws.
-        draws: The first number.
-        common: Whether it should happen in at least 95 % of draws, or else in at most 5 %.
+    It should happen in at least 95 % of draws if it is `common`, else in at most 5 %.
     """
     found = float(np.mean(happens(draws)))
     return float(np.mean(happens(10 * draws))) if (found < 0.945 if common else found > 0.045) else found

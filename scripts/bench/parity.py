@@ -1,9 +1,8 @@
 """The same loss however a step is cut: 1, 2 and 4 gloo processes, accumulation, checkpointing.
 
-Every run is a forked child of one process that has imported the libraries, so that a run costs its steps alone. What is
-compared is each logged loss and gradient norm of a run with those of one process that takes the whole batch at once,
-and the sampled completions, since a loss on other completions is another loss. What earlier calls found for other
-families and ways is kept, so that the page can be made in parts.
+Every run is a forked child of one process that has imported the libraries. Its losses, gradient norms and sampled
+completions are compared with those of one process that takes the whole batch at once. What earlier calls found for
+other families and ways is kept, so that the page can be made in parts.
 
     python scripts/bench/parity.py
     python scripts/bench/parity.py --steps 3 --ways "2 processes" --families DPO --out somewhere

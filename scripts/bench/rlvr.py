@@ -40,8 +40,8 @@ class PhaseClock:
 
     def attach(self, trainer: GRPOTrainer) -> GRPOTrainer:
         """Wrap the trainer's own methods; both trainers are measured by the same wrapper."""
-        trainer._generate = self._excluding(trainer._generate)
-        trainer._calculate_rewards = self._excluding(trainer._calculate_rewards)
+        for name in ("_generate", "_calculate_rewards"):
+            setattr(trainer, name, self._excluding(getattr(trainer, name)))
         step = trainer.training_step
 
         def timed(*args: Any, **kwargs: Any) -> Any:

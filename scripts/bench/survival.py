@@ -177,8 +177,7 @@ def measure(kills: int = 50, stops: int = 20) -> Results:
         killed = [kill_once(folder, draws, spread=step) for _ in range(kills)]
         stopped = [stop_once(folder, draws, spread=step) for _ in range(stops)]
         same = same_as_straight(folder, other)
-    before = [0, *(one["newest"] for one in killed)]
-    whole = sum(one["resumed_at"] == newest for one, newest in zip(killed[1:], before[1:], strict=False))
+    whole = sum(after["resumed_at"] == one["newest"] for one, after in itertools.pairwise(killed))
     return {
         "step_seconds": step,
         "kills": killed,

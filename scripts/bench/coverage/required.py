@@ -5,8 +5,7 @@
     python scripts/bench/coverage/required.py report              # the page
 
 N is required when type 0 is answered with `REACHED`. It is looked for on a grid of factor `STEP` from a first guess,
-and log N is interpolated linearly in the accuracy; where accuracies are more than `FAR` apart,
-`halve` adds a size between.
+and log N is interpolated linearly in the accuracy.
 """
 
 from __future__ import annotations
@@ -70,15 +69,13 @@ def sizes_to_try(guess: float) -> Generator[int, bool, None]:
 
 def bracket(measured: Measured) -> tuple[tuple[int, float], tuple[int, float]] | None:
     """The smallest size that is enough and the next smaller one, with their accuracies; None without both."""
-    shares = {rows: good / total for rows, (good, total) in sorted(measured.items())}
-    enough = [rows for rows, share in shares.items() if share >= REACHED]
-    less = [rows for rows in shares if enough and rows < enough[0]]
-    return ((less[-1], shares[less[-1]]), (enough[0], shares[enough[0]])) if less else None
+    shares = [(rows, good / total) for rows, (good, total) in sorted(measured.items())]
+    first = next((at for at, (_, share) in enumerate(shares) if share >= REACHED), 0)
+    return (shares[first - 1], shares[first]) if first else None
 
 
 def crossing(measured: Measured) -> float | None:
-    found = bracket(measured)
-    if found is None:
+    if (found := bracket(measured)) is None:
         return None
     (low, below), (high, above) = found
     return float(np.exp(np.log(low) + (REACHED - below) / (above - below) * np.log(high / low)))

@@ -175,9 +175,9 @@ def summarise(settings: list[Setting], plan: list[tuple[str, float | None, int]]
 def plain(value: Any) -> Any:
     if isinstance(value, Interval):
         value = asdict(value)
+    if isinstance(value, dict) and "estimate" in value:
+        return [round(value[key], 4) for key in ("estimate", "low", "high")]
     if isinstance(value, dict):
-        if "estimate" in value:
-            return [round(value[key], 4) for key in ("estimate", "low", "high")]
         return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [plain(inner) for inner in value]

@@ -107,9 +107,8 @@ def against_tucan(pairs: Sequence[tuple[Row, dict[str, Any]]]) -> Findings:
         calls = [wanted.call for wanted in read_gold(row).calls]
         if len(calls) > 1 or row["category"] == "live_relevance":
             continue
-        expected: dict[str, Any] = {"should_call_function": bool(calls)}
-        if calls:
-            expected |= {"expected_function": calls[0].name, "expected_parameters": calls[0].arguments}
+        names = ({"expected_function": one.name, "expected_parameters": one.arguments} for one in calls)
+        expected: dict[str, Any] = {"should_call_function": bool(calls), **next(names, {})}
 
         def verdict(reply: str, expected: dict[str, Any] = expected) -> str:
             return judge(expected, reply).removeprefix("CORRECT")

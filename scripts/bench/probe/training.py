@@ -24,9 +24,8 @@ POOL = "demonstrations/function_calls:size=20000,max_tools=2"
 SPLIT_SEED = 3  # Chosen by the split alone: of six, the one with most different inputs in its smallest status
 TEST_SIZE = 150  # Requests of each status
 REPAIRED = ("weak", "uncovered", "new-primitive")  # Statuses of the requests that rows are planned for
-REPEATS = 8  # How often an added row is written among the training rows
+REPEATS, EPOCHS = 8, 2.5  # How often an added row is written among the training rows
 REHEARSED = 4  # One training row in so many is among the added ones
-EPOCHS = 2.5
 COPYING = 4000  # Conversations of strings to repeat, before any call: names and values are copied
 ARMS = ("rows", "random")
 
@@ -122,17 +121,15 @@ split of `{found["pool"]}`, {found["epochs"]} times. Its greedy answers to
 answers, and output by output. Brackets are 95 % intervals over inputs; seeds are pooled, their own means stand beside.
 """
     shared = f"Of the planned rows {planned} have the input of a request that they were planned for, of the random rows"
-    parts_of_page = [
-        opening,
-        "## Claims\n\n" + numbered,
-        f"{shared} {random}.\n",
-        "## By status, % right\n\n" + _statuses(found),
-        "## By output and its own status, % right\n\n" + _outputs(made["outputs"]),
-        "## By k-cutoff, % right\n\n" + _cutoffs(made, parts),
-        "## What tells right answers from wrong ones\n\n" + _predictors(made, parts),
-        "## Planned rows against random ones\n\n" + _repair(found),
-    ]
-    return "\n".join(parts_of_page)
+    sections = {
+        "Claims": f"{numbered}\n{shared} {random}.\n",
+        "By status, % right": _statuses(found),
+        "By output and its own status, % right": _outputs(made["outputs"]),
+        "By k-cutoff, % right": _cutoffs(made, parts),
+        "What tells right answers from wrong ones": _predictors(made, parts),
+        "Planned rows against random ones": _repair(found),
+    }
+    return "\n".join([opening, *(f"## {title}\n\n{text}" for title, text in sections.items())])
 
 
 def judged(found: Results) -> list[tuple[str, bool, str]]:
