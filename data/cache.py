@@ -1,4 +1,4 @@
-"""Where generated files live, and how they are written: whole, by one writer, and readable after a crash."""
+"""Where generated files are, and how they are written: whole, by one writer, and readable after a crash."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,8 @@ def write_atomic(path: Path, content: bytes | str) -> Path:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        os.chmod(temporary, 0o666 & ~_umask())  # temporary files are private; this one is not
+        os.umask(mask := os.umask(0))  # a process can only read its mask by setting it
+        os.chmod(temporary, 0o666 & ~mask)  # temporary files are private; this one is not
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -52,8 +53,7 @@ def write_atomic(path: Path, content: bytes | str) -> Path:
 def one_writer(place: Path, what: str = "") -> Iterator[None]:
     """Keep other processes from writing into a folder while the block runs.
 
-    The lock is one of the operating system: it ends with the process, however that ends, so a lock file that a killed
-    process left behind keeps nobody out.
+    The operating system holds the lock and ends it with the process, so a lock file left by a killed one blocks nobody.
 
     Args:
         place: The folder, made if missing.
@@ -66,7 +66,7 @@ def one_writer(place: Path, what: str = "") -> Iterator[None]:
     file = place.resolve() / (f".{what}.lock" if what else LOCK_FILE)
     place = place / what
     if str(file) in _held:
-        raise FileError(_busy(place, {"pid": os.getpid(), "host": socket.gethostname()}))
+        raise FileError(_busy(place, _me()))
     handle = _locked(file, place)
     _held.add(str(file))
     try:
@@ -87,22 +87,21 @@ def _locked(file: Path, place: Path) -> int:
                 break
             os.close(handle)  # its writer has just ended and removed it
         except (BlockingIOError, PermissionError):
-            owner = _owner(os.pread(handle, 4096, 0))
+            content, owner = os.pread(handle, 4096, 0), {}
             os.close(handle)
+            with suppress(ValueError):  # it is being written at this moment
+                owner = dict(json.loads(content))
             raise FileError(_busy(place, owner)) from None
         except OSError as error:
             _log.warning("%s · the file system has no locks (%s): start nothing else that writes there", place, error)
             break
     os.ftruncate(handle, 0)
-    os.pwrite(handle, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
+    os.pwrite(handle, json.dumps(_me()).encode(), 0)
     return handle
 
 
-def _owner(content: bytes) -> dict[str, Any]:
-    try:
-        return dict(json.loads(content))
-    except ValueError:  # it is being written at this moment
-        return {}
+def _me() -> dict[str, Any]:
+    return {"pid": os.getpid(), "host": socket.gethostname()}
 
 
 def _busy(place: Path, owner: dict[str, Any]) -> str:
@@ -143,10 +142,3 @@ def read_log(path: Path, mend: bool = False) -> list[Any]:
             if mend and values and not line.endswith(b"\n"):
                 file.write(b"\n")
     return values
-
-
-def _umask() -> int:
-    """The process's file mode mask; it can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -1,8 +1,8 @@
-"""Copying drills: conversations in which the assistant repeats a short string without meaning.
+"""Copying drills: conversations in which the assistant repeats a short meaningless string.
 
-A model that has never had to copy what it has not seen before learns it slowly from tool calls, where names and values
-are a few tokens among many. On short strings of random letters it learns it at once (the induction heads of
-https://arxiv.org/abs/2209.11895), and tool calls then only have to teach what to copy.
+A model learns slowly to copy new strings from tool calls, where names and values are a few tokens among many, and
+quickly from short strings of random letters (the induction heads of https://arxiv.org/abs/2209.11895). Tool calls then
+only have to teach what to copy.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ KEYS = ("name arguments city date time price query language amount currency from
 
 
 def demonstrations(split: Literal["pretrain"] = "pretrain", size: int = 1000, seed: int = 0) -> list[Row]:
-    """Word salads of both languages with a tool call, as SFT rows; for the tokenizer, not to be learned."""
+    """Random words of both languages with a tool call, as SFT rows; for the tokenizer, not to be learned."""
     rng = random.Random(f"{seed}/{split}")
     rows: list[Row] = []
     for index in range(size):

@@ -1,55 +1,63 @@
-"""Data sets from the Hugging Face Hub: one thin call, data only, at a named revision."""
+"""Public data sets, from a local folder or from the Hugging Face Hub: data only, at a named revision."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from . import files
 from .rows import RowError
 
 
-def load_split(
-    task: str,
-    splits: Mapping[str, tuple[str, ...]],
-    split: str,
-    repo: str,
-    *,
-    configs: Sequence[str | None] = (None,),
-    hub_splits: Mapping[str, str],
-    root: str | None,
-    revision: str | None,
-) -> list[tuple[str, dict[str, Any]]]:
-    """Records of one split of a public set, each with its place for messages: from a local folder, else the Hub.
+@dataclass(frozen=True)
+class PublicSet:
+    """Where the records of a public set are: in a local folder where one is named, else on the Hub.
 
-    Args:
+    Attributes:
         task: Name of the source.
         splits: Split names, each with the file stems that may hold it in a local folder.
-        split: One of them.
         repo: Hub repository.
-        configs: Configurations of the repository that make up a split together.
+        configs: Configurations of the repository that make up a split together; `{split}` stands for our split.
         hub_splits: Our split name to the repository's, where they differ.
-        root: Local folder; otherwise the one that ``QUINCE_DATA`` names, if any.
-        revision: Commit on the Hub.
-
-    Raises:
-        RowError: If the split is unknown or the records cannot be had.
+        revision: Commit of the repository; None is the newest.
+        about: One sentence about the set.
     """
-    if split not in splits:
-        raise RowError(f"data · {task} · split · found {split!r} · one of {', '.join(splits)}")
-    folder = files.data_root(root)
-    if folder is not None:
-        path = files.find_file(folder, splits[split], f"data · {task}[{split}]")
-        return [(f"{path}:{number}", record) for number, record in files.read_records(path)]
-    otherwise = f"or name a folder by root or {files.ROOT_VARIABLE}: {files.wanted(splits[split])}"
-    records = []
-    for config in configs:
-        place = f"{repo}{f'/{config}' if config else ''}[{split}]"
-        loaded = load_records(
-            repo, config=config, split=hub_splits.get(split, split), revision=revision, otherwise=otherwise
-        )
-        records += [(f"{place}:{number}", record) for number, record in loaded]
-    return records
+
+    task: str
+    splits: Mapping[str, tuple[str, ...]]
+    repo: str
+    _: KW_ONLY
+    configs: tuple[str | None, ...] = (None,)
+    hub_splits: Mapping[str, str] = field(default_factory=dict)
+    revision: str | None = None
+    about: str = ""
+
+    def records(self, split: str, root: str | None, revision: str | None) -> list[tuple[str, dict[str, Any]]]:
+        """Records of a split, each with its place for messages.
+
+        Raises:
+            RowError: If the split is unknown or the records cannot be had.
+        """
+        if split not in self.splits:
+            raise RowError(f"data · {self.task} · split · found {split!r} · one of {', '.join(self.splits)}")
+        stems = self.splits[split]
+        folder = files.data_root(root)
+        if folder is not None:
+            path = files.find_file(folder, stems, f"data · {self.task}[{split}]")
+            return [(f"{path}:{number}", record) for number, record in files.read_records(path)]
+        found = []
+        for config in (config and config.format(split=split) for config in self.configs):
+            loaded = load_records(
+                self.repo,
+                config=config,
+                split=self.hub_splits.get(split, split),
+                revision=revision or self.revision,
+                otherwise=f"or name a folder by root or {files.ROOT_VARIABLE}: {files.wanted(stems)}",
+            )
+            place = f"{self.repo}{f'/{config}' if config else ''}[{split}]"
+            found += [(f"{place}:{number}", record) for number, record in loaded]
+        return found
 
 
 def load_records(

@@ -1,10 +1,9 @@
 """Killable worker processes for slow or hostile grading.
 
-A worker is a fresh interpreter (not a copy of the trainer: no CUDA context, no re-import of `__main__`, a
-scrubbed environment, its own session) that imports its handler once and then forks the process that does
-the work. At the deadline that process is killed, whatever it is in, and the next fork, with everything
-imported, takes milliseconds. Tasks and replies are JSON lines over pipes, so nothing that a hostile task
-makes of its process is unpickled here. POSIX only, like the training stack.
+A worker is a fresh interpreter (no CUDA context, no re-import of `__main__`, few environment variables, its own
+session) that imports its handler once and then forks the process that does the work. At the deadline that process is
+killed, whatever it is doing; the next fork has everything imported and takes milliseconds. Tasks and replies are JSON
+lines over pipes, so nothing from a hostile task is unpickled here. POSIX only, like the training stack.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ _PASSED_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
 
 
 class TaskTimeout(Exception):
-    """The task ran into its limit of time, memory or depth: the doing of whoever wrote the task's answer."""
+    """The task ran into its limit of time, memory or depth, which its answer caused."""
 
 
 class TaskFailed(Exception):
-    """The handler raised, or its process was ended from outside: nobody's answer is at fault."""
+    """The handler raised, or its process was ended from outside: no fault of the answer."""
 
 
 class Worker:
@@ -132,8 +131,7 @@ class Worker:
         descriptor = self._process.stdout.fileno()  # type: ignore[union-attr]
         searched = 0
         while True:
-            end = self._buffer.find(b"\n", searched)
-            if end >= 0:
+            if (end := self._buffer.find(b"\n", searched)) >= 0:
                 line = bytes(self._buffer[:end])
                 del self._buffer[: end + 1]
                 searched = 0
@@ -189,13 +187,10 @@ class WorkerPool:
 
     def close(self) -> None:
         """End all workers that are not busy."""
-        while True:
-            try:
-                worker = self._idle.get_nowait()
-            except queue.Empty:
-                return
-            if worker is not None:
-                worker.close()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                if worker := self._idle.get_nowait():
+                    worker.close()
 
 
 _pools: dict[tuple[int, str, int, int], WorkerPool] = {}
@@ -236,9 +231,8 @@ def main(target: str, memory_bytes: int) -> None:
 
 def _work(handler: Callable[[Any], Any], output: int, memory_bytes: int) -> None:
     os.setpgid(0, 0)  # what the handler starts dies with it
-    limits = {resource.RLIMIT_AS: memory_bytes, resource.RLIMIT_FSIZE: 0, resource.RLIMIT_CORE: 0}
-    for limit, value in limits.items():
-        resource.setrlimit(limit, (value, value))
+    for limit, most in ((resource.RLIMIT_AS, memory_bytes), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
+        resource.setrlimit(limit, (most, most))
     _discard_input()
     _write(output, {"ready": os.getpid()})
     with open(0, "rb") as tasks:
@@ -263,10 +257,8 @@ def _discard_input() -> None:
 def _reply(handler: Callable[[Any], Any], task: Any) -> dict[str, Any]:
     try:
         return {"result": handler(task)}
-    except MemoryError:
-        return {"limit": "out of memory"}
-    except RecursionError:
-        return {"limit": "nested too deeply"}
+    except (MemoryError, RecursionError) as error:
+        return {"limit": "out of memory" if isinstance(error, MemoryError) else "nested too deeply"}
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"[:500]}
 

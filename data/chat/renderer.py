@@ -18,7 +18,7 @@ from ..rows import RowError
 _STEERING = re.compile(r"<\|.*\|>|</?(?:think|tools?|tool_\w+|function\w*|\w+_of_turn)>|\[/?[A-Z_]+\]")
 """Added tokens that steer a conversation even if the template at hand does not write them; `<table>` does not."""
 _STAND_INS = range(0x100000, 0x10FFFE)
-"""Private-use characters, which no text has a meaning for."""
+"""Private-use characters."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _control_tokens(tokenizer: Any, template: str, size: int) -> ControlTokens:
 
 @dataclass
 class Escape:
-    """Takes control tokens out of the texts of one row; each is stood in for by a character the row does not use.
+    """Replaces each control token in the texts of one row by a character that the row does not use.
 
     Attributes:
         tokens: What to look for.
@@ -106,10 +106,9 @@ class Escape:
         return tools and self._walk(tools, self.tokens.for_others)
 
     def _message(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        author = message["role"] in ("system", "assistant")
-        patterns = {"tool_calls": self.tokens.for_others}
-        own = self.tokens.for_authors if author else self.tokens.for_others
-        texts = {key: self._walk(value, patterns.get(key, own)) for key, value in message.items()}
+        others = self.tokens.for_others
+        own = self.tokens.for_authors if message["role"] in ("system", "assistant") else others
+        texts = {key: self._walk(value, others if key == "tool_calls" else own) for key, value in message.items()}
         return texts | {"role": message["role"]}
 
     def _walk(self, value: Any, pattern: re.Pattern[str]) -> Any:
@@ -120,10 +119,8 @@ class Escape:
         return [self._walk(item, pattern) for item in value] if isinstance(value, list) else value
 
     def _stand_in(self, match: re.Match[str]) -> str:
-        for character, text in self.found.items():
-            if text == match.group():
-                return character
-        character = next(self.free)
+        known = (character for character, text in self.found.items() if text == match.group())
+        character = next(known, None) or next(self.free)
         self.found[character] = match.group()
         return character
 
@@ -138,12 +135,9 @@ def escape_for(tokens: ControlTokens, *values: Any) -> Escape | None:
 
 def pieces(text: str, stand_ins: Mapping[str, str], cuts: Sequence[int] = ()) -> Iterator[tuple[int, str]]:
     """Cut a rendered text at stand-ins, which are pieces of their own, and at `cuts`; yields (start, piece)."""
-    places = {0, len(text), *cuts}
-    for index, character in enumerate(text) if stand_ins else ():
-        if character in stand_ins:
-            places |= {index, index + 1}
-    ordered = sorted(places)
-    for start, end in pairwise(ordered):
+    found = [index for index, character in enumerate(text) if character in stand_ins] if stand_ins else []
+    places = {0, len(text), *cuts, *found, *(index + 1 for index in found)}
+    for start, end in pairwise(sorted(places)):
         yield start, text[start:end]
 
 
@@ -296,13 +290,12 @@ class Renderer:
         for start, part in parts:
             if part in escaped:
                 string, tokens = escaped[part]
-                spelled = tokens.spell(string)
-                ids += spelled
-                offsets += [(start, start + 1)] * len(spelled)
+                more = tokens.spell(string)
+                places = [(0, 1)] * len(more)
             else:
                 more, places = next(ordinary)
-                ids += more
-                offsets += [(start + first, start + last) for first, last in places]
+            ids += more
+            offsets += [(start + first, start + last) for first, last in places]
         return Rendered(ids, _inside(offsets, spans))
 
     def _encode(self, texts: list[str]) -> list[tuple[list[int], list[Span]]]:

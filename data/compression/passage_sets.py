@@ -14,8 +14,8 @@ import hashlib
 import json
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -37,43 +37,18 @@ PROMPT_INSTRUCTION = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Set:
-    """Where the records of a set are, and how a row is made of a text.
+class _Set(hub.PublicSet):
+    """A set from which rows of one text each are made.
 
     Attributes:
-        task: Name of the source.
-        splits: Split names, each with the file stems that may hold it in a local folder.
-        repo: Hub repository.
-        config: Configuration of the repository; `{split}` stands for our split.
-        hub_splits: Our split name to the repository's, where they differ.
         budget: Usual budget, tokens: Nano-Capsulator's (hf.co/papers/2402.18700) where it has the set.
         instruction: What follows the passage; `{budget}` stands for the budget.
-        about: One sentence about the set.
     """
 
     provides: ClassVar[tuple[str, ...]] = ("passage", "budget", "questions")
 
-    task: str
-    splits: Mapping[str, tuple[str, ...]]
-    repo: str
-    config: str | None = None
-    hub_splits: Mapping[str, str] = field(default_factory=dict)
     budget: int = 150
     instruction: str = INSTRUCTION
-    about: str = ""
-
-    def records(self, split: str, root: str | None, revision: str | None) -> Placed:
-        """Records of a split, each with its place for messages."""
-        return hub.load_split(
-            self.task,
-            self.splits,
-            split,
-            self.repo,
-            configs=(self.config and self.config.format(split=split),),
-            hub_splits=self.hub_splits,
-            root=root,
-            revision=revision,
-        )
 
     def row(self, name: str, text: str, asked: list[Question], budget: int | None) -> Row:
         """The row of a text with its questions."""
@@ -211,7 +186,7 @@ multirc = PassageSet(
     about="MultiRC: questions on short passages, with several right answers each (in SuperGLUE).",
     splits={"train": ("multirc/train",), "dev": ("multirc/dev", "multirc/val")},
     repo="aps/super_glue",
-    config="multirc",
+    configs=("multirc",),
     hub_splits={"dev": "validation"},
     passages=passage_records.multirc,
 )
@@ -237,7 +212,7 @@ xquad = PassageSet(
     about="SQuAD passages in twelve languages, for evaluation (hf.co/papers/1910.11856); the split is the language.",
     splits={name: (f"xquad/xquad.{name}",) for name in "en ar de el es hi ro ru th tr vi zh".split()},
     repo="google/xquad",
-    config="xquad.{split}",
+    configs=("xquad.{split}",),
     hub_splits=dict.fromkeys("en ar de el es hi ro ru th tr vi zh".split(), "validation"),
     passages=passage_records.squad,
 )
@@ -247,7 +222,7 @@ qmsum = PassageSet(
     about="Meetings with queries that paragraphs answer (hf.co/papers/2104.05938).",
     splits={"train": ("qmsum/train",), "dev": ("qmsum/val", "qmsum/dev"), "test": ("qmsum/test", "longbench/qmsum")},
     repo="Xnhyacinth/LongBench",
-    config="qmsum",
+    configs=("qmsum",),
     budget=300,
     passages=passage_records.qmsum,
 )
@@ -256,7 +231,7 @@ triviaqa_long = PassageSet(
     about="TriviaQA as LongBench has it (hf.co/papers/2308.14508).",
     splits={"test": ("longbench/triviaqa",)},
     repo="Xnhyacinth/LongBench",
-    config="triviaqa",
+    configs=("triviaqa",),
     budget=500,
     passages=passage_records.long_bench,
 )
@@ -265,7 +240,7 @@ gsm8k_prompt = PromptSet(
     about="Few-shot chain-of-thought prompts for GSM8K, each compressed once and used for many questions.",
     splits={"train": ("gsm8k/train",), "test": ("gsm8k/test",)},
     repo="openai/gsm8k",
-    config="main",
+    configs=("main",),
     budget=350,
     instruction=PROMPT_INSTRUCTION,
     pairs=passage_records.gsm8k,

@@ -30,34 +30,21 @@ def _asked(record: Record, where: str) -> str:
 
 
 @dataclass(frozen=True)
-class Benchmark:
+class Benchmark(hub.PublicSet):
     """A data source: where one benchmark is, and how one of its records becomes a row.
 
     Attributes:
-        task: Name of the source and of the rows' ``task``.
-        splits: Split names, each with the file stems that may hold it in a local folder.
-        repo: Hub repository.
         gold: Final answer of a record, given the record and its place.
         question: Question of a record, given the same.
         columns: Further columns of the row.
-        configs: Configurations of the repository that make up a split together.
-        hub_splits: Our split name to the repository's, where they differ.
-        revision: Commit of the repository; None is the newest.
-        about: One sentence about the set.
     """
 
     provides: ClassVar[tuple[str, ...]] = ("answer",)
 
-    task: str
-    splits: Mapping[str, tuple[str, ...]]
-    repo: str
     gold: Callable[[Record, str], str]
     question: Callable[[Record, str], str] = _asked
     columns: Callable[[Record], dict[str, str]] = lambda record: {}
-    configs: tuple[str | None, ...] = (None,)
-    hub_splits: Mapping[str, str] = field(default_factory=dict)
-    revision: str | None = None
-    about: str = "A public set of math problems with final answers, for evaluation."
+    about: str = field(default="A public set of math problems with final answers, for evaluation.", kw_only=True)
 
     def __call__(
         self,
@@ -84,17 +71,7 @@ class Benchmark:
         """
         rows: list[Row] = []
         copies: dict[str, int] = {}
-        records = hub.load_split(
-            self.task,
-            self.splits,
-            split,
-            self.repo,
-            configs=self.configs,
-            hub_splits=self.hub_splits,
-            root=root,
-            revision=revision or self.revision,
-        )
-        for where, record in records:
+        for where, record in self.records(split, root, revision):
             question = self.question(record, where)
             digest = hashlib.sha256(question.encode()).hexdigest()[:12]
             copies[digest] = copy = copies.get(digest, 0) + 1

@@ -65,7 +65,7 @@ def fitting(
     context = context_length(model)
     if context is None:
         return list(rows), None
-    most = context - answer
+    most = context - answer + 1  # the last token of an answer is never read
     if most < 1:
         raise RowError(f"{where} · answers of {answer} tokens · the context of {model.id} has {context} · lower them")
     lengths = [len(ids) for ids in render_prompts(rows, tokenizer, **template)]

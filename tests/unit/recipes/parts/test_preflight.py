@@ -147,26 +147,26 @@ def fit(random_model, monkeypatch):
 
 def test_prompts_up_to_the_context_fit(fit, random_model):
     assert context_length(Model(id=str(random_model))) == 256
-    assert fit([1, 200], "refuse") == (["r1", "r200"], None)
+    assert fit([1, 201], "refuse") == (["r1", "r201"], None)
 
 
 def test_a_longer_prompt_is_refused_with_its_row_its_tokens_and_the_limit(fit):
-    words = r"^data · 2 of 3 prompts are too long, the longest is r900 with 900 tokens · 200 fit: .* has 256, .* to 56"
+    words = r"^data · 2 of 3 prompts are too long, the longest is r900 with 900 tokens · 201 fit: .* has 256, .* to 56"
     with pytest.raises(RowError, match=words):
-        fit([1, 201, 900], "refuse")
+        fit([1, 202, 900], "refuse")
 
 
 def test_longer_prompts_are_dropped_or_cut_as_the_recipe_says(fit, capsys):
-    assert fit([1, 201, 900], "drop") == (["r1"], None)
-    assert fit([1, 201, 900], "cut_left") == (["r1", "r201", "r900"], 200)
+    assert fit([1, 202, 900], "drop") == (["r1"], None)
+    assert fit([1, 202, 900], "cut_left") == (["r1", "r202", "r900"], 201)
     assert capsys.readouterr().out.count("2 of 3 prompts are too long") == 2
     with pytest.raises(RowError, match="2 of 2"):
-        fit([201, 900], "drop")
+        fit([202, 900], "drop")
 
 
 def test_a_context_that_holds_no_answer_is_refused(fit):
-    with pytest.raises(RowError, match="answers of 256 tokens"):
-        fit([1], "cut_left", answer=256)
+    with pytest.raises(RowError, match="answers of 257 tokens"):
+        fit([1], "cut_left", answer=257)
 
 
 @pytest.mark.parametrize(
