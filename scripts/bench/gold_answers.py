@@ -8,7 +8,6 @@ answer is judged boxed through the whole reward, and by algebra alone, without t
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from quince.data.rows import Row
@@ -23,14 +22,13 @@ MATH = {"math500": "test", "gsm8k": "test", "aime24": "test"}
 
 def count(benchmark: str, judged_by: str, rows: Sequence[Row], verdicts: Sequence[Verdict]) -> Results:
     """Rows by outcome, the share of `correct` among those that are not skipped, and the ids of the others."""
-    outcomes = Counter(verdict.outcome for verdict in verdicts)
-    rejected: dict[str, list[str]] = {}
+    ids: dict[str, list[str]] = {}
     for row, verdict in zip(rows, verdicts, strict=True):
-        if verdict.outcome != "correct":
-            rejected.setdefault(verdict.outcome, []).append(row["id"])
-    found = {"benchmark": benchmark, "judged_by": judged_by, "rows": len(rows), "outcomes": dict(outcomes)}
-    accepted = outcomes["correct"] / (len(rows) - outcomes["skipped"])
-    return found | {"accepted": accepted, "not_accepted": rejected}
+        ids.setdefault(verdict.outcome, []).append(row["id"])
+    outcomes = {outcome: len(own) for outcome, own in ids.items()}
+    found = {"benchmark": benchmark, "judged_by": judged_by, "rows": len(rows), "outcomes": outcomes}
+    accepted = len(ids.pop("correct", [])) / (len(rows) - outcomes.get("skipped", 0))
+    return found | {"accepted": accepted, "not_accepted": ids}
 
 
 def measure() -> Results:

@@ -69,7 +69,6 @@ def cells() -> Iterator[tuple[str, float, int, int, Draw]]:
 
 
 def solved(rng: Random, chances: Array, n: int, k: int) -> Array:
-    """Pass@k of problems from n samples each."""
     return pass_at_k(n, rng.binomial(n, chances), k)
 
 
@@ -83,7 +82,6 @@ def rate(happens: Callable[[int], Sequence[bool]], draws: int, common: bool) -> 
 
 
 def of_problems(draws: int) -> list[Row]:
-    """Coverage of Pass@k over problems."""
     rng = np.random.default_rng(SEED)
 
     def held(cell: tuple[str, float, int, int, Draw], size: int, count: int) -> list[bool]:
@@ -129,7 +127,6 @@ def _clusters(rng: Random, draws: int, kind: str, average: float, groups: int, s
 
 
 def of_shares() -> list[Row]:
-    """Exact coverage of a share of independent trials."""
     chances, rows = np.linspace(0.03, 0.97, 95), []
     for trials in (5, *SIZES, 200, 1000):
         ends = np.array([(one.low, one.high) for one in (proportion(right, trials) for right in range(trials + 1))])
@@ -213,7 +210,6 @@ def _clusters_apart(rng: Random, average: float, labels: NDArray[np.int64], n: i
 
 
 def of_boards(draws: int) -> list[Row]:
-    """How often a board of equal models shows more than one rank."""
     rng, rows = np.random.default_rng(SEED + 4), []
     for models, size, n, groups in product(MODELS, (10, 50, 100), (1, 16), (0, 10)):
         several = rate(partial(_several_ranks, rng, models, size, n, groups), max(20, 2 * draws // models), False)

@@ -161,8 +161,8 @@ def render(found: Results) -> str:
     within = sum(abs(ratio - 1) <= 0.15 for ratio in ratios)
 
     def sizes(one: dict[str, Any], unit: float) -> list[str]:
-        numbers = (one["predicted"] / unit, one["measured"] / unit, one["predicted"] / one["measured"])
-        return [f"{number:.2f}" for number in numbers]
+        predicted, measured = one["predicted"], one["measured"]
+        return [f"{number:.2f}" for number in (predicted / unit, measured / unit, predicted / measured)]
 
     modes = [[one["model"], one["mode"], "yes" if one["checkpointing"] else "no", *sizes(one, 1e9)] for one in peaks]
     files = [[one["model"], one["mode"], *sizes(one, 1e6)] for one in saved]

@@ -157,7 +157,6 @@ def calibrate(folder: Path) -> float:
 
 
 def same_as_straight(folder: Path, other: Path) -> bool:
-    """Whether the weights of the last checkpoint are those of a run that nobody disturbed, to the last bit."""
     straight = toy_trainer(other, save_strategy="no")
     straight.add_callback(EndsAt(newest_step(folder)))
     train(straight, "straight", None)

@@ -94,10 +94,12 @@ def main_aims(of: Results) -> list[Aim]:
     gained, kept = measures.gain(of, RANDOM_FACTS, first), measures.retention(of, first)
     cut, over = measures.length_cut(of, first), measures.over_budget(of)
     right = f"right minus random facts, reader {first}, points"
-    found = [Aim("length cut, %", _percent(cut), "at least 80", cut.estimate >= 0.8)]
-    found.append(Aim("capsules written over the budget, %", _percent(over), "0", over.estimate == 0))
-    found.append(Aim(right, _points(gained), "at least 20", gained.estimate >= 0.2))
-    found.append(Aim(f"kept of full accuracy, reader {first}, %", _percent(kept), "at least 85", _at_least(kept, 0.85)))
+    found = [
+        Aim("length cut, %", _percent(cut), "at least 80", cut.estimate >= 0.8),
+        Aim("capsules written over the budget, %", _percent(over), "0", over.estimate == 0),
+        Aim(right, _points(gained), "at least 20", gained.estimate >= 0.2),
+        Aim(f"kept of full accuracy, reader {first}, %", _percent(kept), "at least 85", _at_least(kept, 0.85)),
+    ]
     for reader in of.readers:
         leak, what = measures.leak(of, reader), f"swapped minus nothing, reader {reader}, points"
         found.append(Aim(what, _points(leak), "at most 2", leak.estimate <= 0.02))

@@ -60,7 +60,6 @@ def _mean_known(values: Sequence[float | None]) -> float | None:
 
 
 def _timings(runs: Sequence[list[Timing]]) -> list[Timing]:
-    """Medians over runs, batch by batch."""
     return [
         Timing(same[0].batch, *(median(getattr(t, name) for t in same) for name in ("compress", "full", "capsule")))
         for same in zip(*runs, strict=True)

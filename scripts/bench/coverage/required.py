@@ -157,7 +157,6 @@ def _model(name: str, result: dict[str, Any]) -> dict[str, Any]:
 
 
 def law(models: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
-    """Required N of every point of a study, and the fitted exponent where there are enough of them."""
     points_of = [(values, seed, crossing(own)) for (values, seed), own in sorted(points(models, name).items())]
     found: dict[str, Any] = {"points": points_of, "exponent": None, "r_squared": None}
     known = [(values, rows) for values, _, rows in points_of if rows is not None]

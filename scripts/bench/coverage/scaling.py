@@ -67,7 +67,6 @@ def measure() -> Results:
 
 
 def render(found: Results) -> str:
-    """Fitted exponents of the smallest N that covers, with what the theory and the paper's training give."""
     rows = []
     for family, one in found["families"].items():
         for k, law in ((k, one[k]) for k in one if k.isdigit()):

@@ -61,7 +61,6 @@ TYPES = ("type_0", "type_1", "type_2", "type_3")
 
 
 def by_type(results: Sequence[Result], study: str) -> str:
-    """Accuracy of each type by size, mean over seeds, with the baseline of the best single slot."""
     rows = []
     for size, seeds in sizes(results, study).items():
         contexts = over_seeds([seed["shared_contexts"] for seed in seeds], 1)

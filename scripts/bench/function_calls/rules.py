@@ -69,10 +69,9 @@ def _lenient(case: Case) -> str:
 def _plain(case: Case, found: Call) -> Call:
     """The call with every value replaced by that of any gold call which the other takes for the same."""
     arguments = dict(found.arguments)
-    for wanted in read_gold(case.row).calls:
-        for name, value in wanted.call.arguments.items():
-            if name in arguments and case.same(arguments[name], value):
-                arguments[name] = value
+    for name, value in (pair for wanted in read_gold(case.row).calls for pair in wanted.call.arguments.items()):
+        if name in arguments and case.same(arguments[name], value):
+            arguments[name] = value
     return replace(found, arguments=arguments)
 
 

@@ -96,7 +96,6 @@ def summary(model: str, reports: dict[str, Report]) -> list[Line]:
 
 
 def old_skills(records: Path) -> dict[str, dict[str, Any]]:
-    """Pass@1 of the skills from before, by model and suite, in percent with its interval."""
     found: dict[str, dict[str, Any]] = {}
     for file in sorted(records.glob("*_old/*/record.json")):
         results = read(file)["evaluation_results"]
