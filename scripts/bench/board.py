@@ -113,9 +113,8 @@ def render(found: Results) -> str:
     rows, sizes, medians = [], [], []
     for name, one in found["shapes"].items():
         for view in VIEWS:
-            rows.append(
-                [f"10,000, {name}", view, *(spread(one[view][k]) for k in ("load_ms", "load_cpu_ms", "search_ms"))]
-            )
+            times = [spread(one[view][key]) for key in ("load_ms", "load_cpu_ms", "search_ms")]
+            rows.append([f"10,000, {name}", view, *times])
             medians.append(statistics.median(one[view]["load_ms"]) / 1e3)
         sizes.append(
             f"- {name}: page {one['page_bytes'] / 1e3:,.0f} kB, questions and answers {one['script_bytes'] / 1e6:,.1f}"

@@ -21,6 +21,7 @@ _FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --disable-extensions --no-first-run "
     "--disable-background-networking --disable-component-update --hide-scrollbars --remote-debugging-pipe"
 ).split()
+_CODES = {"ArrowDown": 40, "ArrowUp": 38, "Home": 36, "End": 35}
 
 
 class BrowserError(RuntimeError):
@@ -34,21 +35,19 @@ def find_chromium() -> str | None:
 @contextmanager
 def new_page(executable: str, seconds: float = 120) -> Iterator[Page]:
     """A page of a fresh browser, which ends with the block; any one answer may take so many seconds."""
-    to_browser, from_browser = os.pipe(), os.pipe()
+    (commands, write), (read, answers) = os.pipe(), os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        command = [executable, *_FLAGS, f"--user-data-dir={profile}", "about:blank"]
-        # The shell gives the pipes the numbers 3 and 4.
-        line = f'exec "$@" 3<&{to_browser[0]} 4>&{from_browser[1]}'
+        line = f'exec "$@" 3<&{commands} 4>&{answers}'  # the shell gives the pipes the numbers 3 and 4
+        command = ["bash", "-c", line, "bash", executable, *_FLAGS, f"--user-data-dir={profile}", "about:blank"]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        ends = (to_browser[0], from_browser[1])
-        process = subprocess.Popen(["bash", "-c", line, "bash", *command], pass_fds=ends, **quiet)
-        os.close(to_browser[0])
-        os.close(from_browser[1])
+        process = subprocess.Popen(command, pass_fds=(commands, answers), **quiet)
+        os.close(commands)
+        os.close(answers)
         try:
-            yield Page(to_browser[1], from_browser[0], seconds)
+            yield Page(write, read, seconds)
         finally:
-            os.close(to_browser[1])  # ends the browser
-            os.close(from_browser[0])
+            os.close(write)  # ends the browser
+            os.close(read)
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
@@ -57,29 +56,23 @@ def new_page(executable: str, seconds: float = 120) -> Iterator[Page]:
 
 
 class Page:
-    """One tab.
-
-    Attributes:
-        errors: What the page threw or logged as an error.
-        requests: Addresses that it asked for.
-    """
+    """One tab, with the `errors` that it threw or logged, and the addresses that it asked for (`requests`)."""
 
     def __init__(self, write: int, read: int, seconds: float) -> None:
         self.errors: list[str] = []
         self.requests: list[str] = []
         self._write, self._read, self._seconds = write, read, seconds
-        self._buffer, self._id, self._session = b"", 0, None
+        self._buffer, self._id, self._loaded = b"", 0, False
+        self._session: str | None = None
         target = next(t for t in self._call("Target.getTargets")["targetInfos"] if t["type"] == "page")
-        attached = self._call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
-        self._session = attached["sessionId"]
+        self._session = self._call("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self._call(f"{domain}.enable")
 
     def view(self, width: int, height: int = 900, dark: bool = False) -> None:
         """Set the size in CSS pixels, and whether the reader prefers dark pages."""
-        self._call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
-        )
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self._call("Emulation.setDeviceMetricsOverride", **size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._call("Emulation.setEmulatedMedia", features=[scheme])
 
@@ -88,14 +81,11 @@ class Page:
         self._loaded = False
         if error := self._call("Page.navigate", url=address).get("errorText"):
             raise BrowserError(f"{address} · {error}")
-        self._until(lambda: self._loaded, address)
+        while not self._loaded:
+            self._receive(address)
 
     def evaluate(self, script: str) -> Any:
-        """Value of an expression, which may be a promise.
-
-        Raises:
-            BrowserError: It threw.
-        """
+        """Value of an expression, which may be a promise; raises `BrowserError` if it throws."""
         answer = self._call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in answer:
             raise BrowserError(_of_exception(answer["exceptionDetails"]))
@@ -112,11 +102,7 @@ class Page:
 
     def cpu_seconds(self) -> float:
         """CPU time of all processes of the browser so far; unlike time on the clock it does not wait for others."""
-        session, self._session = self._session, None
-        try:
-            return sum(process["cpuTime"] for process in self._call("SystemInfo.getProcessInfo")["processInfo"])
-        finally:
-            self._session = session
+        return sum(process["cpuTime"] for process in self._call("SystemInfo.getProcessInfo")["processInfo"])
 
     def key(self, name: str) -> None:
         """Press a key, such as ArrowDown."""
@@ -125,33 +111,28 @@ class Page:
 
     def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._id += 1
-        message = {"id": self._id, "method": method, "params": parameters}
-        if self._session:
+        message: dict[str, Any] = {"id": self._id, "method": method, "params": parameters}
+        if self._session and not method.startswith("SystemInfo"):  # which asks the browser, not the tab
             message["sessionId"] = self._session
         data = json.dumps(message).encode() + b"\0"
         while data:
             data = data[os.write(self._write, data) :]
-        self._answer: dict[str, Any] | None = None
-        self._until(lambda: self._answer is not None, method)
-        assert self._answer is not None
-        if "error" in self._answer:
-            raise BrowserError(f"{method} · {self._answer['error']['message']}")
-        return self._answer["result"]
+        while (answer := self._receive(method)).get("id") != self._id:
+            pass
+        if "error" in answer:
+            raise BrowserError(f"{method} · {answer['error']['message']}")
+        return answer["result"]
 
-    def _until(self, done: Any, what: str) -> None:
+    def _receive(self, what: str) -> dict[str, Any]:
+        """The next message; events are noted."""
         end = time.monotonic() + self._seconds
-        while not done():
+        while b"\0" not in self._buffer:
             ready, _, _ = select.select([self._read], [], [], max(0.0, end - time.monotonic()))
-            data = os.read(self._read, 1 << 16) if ready else b""
-            if not data:
+            if not (data := os.read(self._read, 1 << 16) if ready else b""):
                 raise BrowserError(f"{what} · no answer within {self._seconds:g} s")
-            *messages, self._buffer = (self._buffer + data).split(b"\0")
-            for message in messages:
-                self._receive(json.loads(message))
-
-    def _receive(self, message: dict[str, Any]) -> None:
-        if message.get("id") == self._id:
-            self._answer = message
+            self._buffer += data
+        text, _, self._buffer = self._buffer.partition(b"\0")
+        message = json.loads(text)
         parameters = message.get("params", {})
         match message.get("method"):
             case "Page.loadEventFired":
@@ -164,9 +145,7 @@ class Page:
                 self.errors.append(parameters["entry"]["text"])
             case "Runtime.consoleAPICalled" if parameters["type"] in ("error", "assert"):
                 self.errors.append(str([a.get("value", a.get("description")) for a in parameters["args"]]))
-
-
-_CODES = {"ArrowDown": 40, "ArrowUp": 38, "Home": 36, "End": 35, "Tab": 9, "Enter": 13}
+        return message
 
 
 def _of_exception(details: dict[str, Any]) -> str:

@@ -60,10 +60,8 @@ def host_overhead(pairs: int) -> dict[str, Any]:
 
     rows, texts = questions(np.random.default_rng(0))
     tokenizer = AutoTokenizer.from_pretrained(files("quince.data") / "tiny")
-    ready = {
-        asked: [Completion(t, tuple(map(ord, t)), (-1.0,) * len(t), "stop") for t in some]
-        for asked, some in texts.items()
-    }
+    said = lambda text: Completion(text, tuple(map(ord, text)), (-1.0,) * len(text), "stop")  # noqa: E731
+    ready = {asked: list(map(said, some)) for asked, some in texts.items()}
     reward, sampling = reward_class("exact_match")(), Sampling(n=SAMPLES)
     with tempfile.TemporaryDirectory() as folder:
         ours = lambda: our_evaluation(Path(folder) / "ours", rows, reward, Table(tokenizer, ready), sampling)  # noqa: E731
@@ -129,16 +127,13 @@ def pass_at_k_times(pairs: int) -> dict[str, Any]:
         found["loop"] = np.array([[product_loop(PASS_N, int(c), k) for k in PASS_KS] for c in correct])
 
     seconds = in_turns(pairs, ours=ours, loop=loop)
-    exact = {
-        c: [1 - Fraction(comb(PASS_N - c, k), comb(PASS_N, k)) for k in PASS_KS] for c in sorted(set(map(int, correct)))
-    }
     errors = {}
     for name, values in found.items():
-        pairs = [
-            (v, e) for row, c in zip(values, correct, strict=True) for v, e in zip(row, exact[int(c)], strict=True)
-        ]
-        errors[name] = max(abs(Fraction(float(value)) - right) for value, right in pairs)
-    return {"seconds": seconds, "error": {name: float(e) for name, e in errors.items()}, "n": PASS_N, "ks": PASS_KS}
+        cells = zip(np.repeat(correct, len(PASS_KS)), PASS_KS * PASS_PROBLEMS, values.ravel(), strict=True)
+        each = {(int(c), k, float(value)) for c, k, value in cells}
+        exact = {(c, k): 1 - Fraction(comb(PASS_N - c, k), comb(PASS_N, k)) for c, k, _ in each}
+        errors[name] = float(max(abs(Fraction(value) - exact[c, k]) for c, k, value in each))
+    return {"seconds": seconds, "error": errors, "n": PASS_N, "ks": PASS_KS}
 
 
 def median(values: list[float]) -> str:
@@ -146,8 +141,7 @@ def median(values: list[float]) -> str:
 
 
 def measure(pairs: int = 5) -> Results:
-    found = {"host": host_overhead(pairs), "pass_at_k": pass_at_k_times(pairs)}
-    return {"pairs": pairs} | found
+    return {"pairs": pairs, "host": host_overhead(pairs), "pass_at_k": pass_at_k_times(pairs)}
 
 
 def render(found: Results) -> str:

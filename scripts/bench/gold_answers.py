@@ -8,7 +8,6 @@ answer is judged boxed through the whole reward, and by algebra alone, without t
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from quince.data.rows import Row
@@ -23,14 +22,13 @@ MATH = {"math500": "test", "gsm8k": "test", "aime24": "test"}
 
 def count(benchmark: str, judged_by: str, rows: Sequence[Row], verdicts: Sequence[Verdict]) -> Results:
     """Rows by outcome, the share of `correct` among those that are not skipped, and the ids of the others."""
-    outcomes = Counter(verdict.outcome for verdict in verdicts)
-    rejected: dict[str, list[str]] = {}
+    ids: dict[str, list[str]] = {}
     for row, verdict in zip(rows, verdicts, strict=True):
-        if verdict.outcome != "correct":
-            rejected.setdefault(verdict.outcome, []).append(row["id"])
-    found = {"benchmark": benchmark, "judged_by": judged_by, "rows": len(rows), "outcomes": dict(outcomes)}
-    accepted = outcomes["correct"] / (len(rows) - outcomes["skipped"])
-    return found | {"accepted": accepted, "not_accepted": rejected}
+        ids.setdefault(verdict.outcome, []).append(row["id"])
+    outcomes = {outcome: len(own) for outcome, own in ids.items()}
+    found = {"benchmark": benchmark, "judged_by": judged_by, "rows": len(rows), "outcomes": outcomes}
+    accepted = len(ids.pop("correct", [])) / (len(rows) - outcomes.get("skipped", 0))
+    return found | {"accepted": accepted, "not_accepted": ids}
 
 
 def measure() -> Results:
@@ -54,10 +52,8 @@ def render(found: Results) -> str:
         correct, skipped = (one["outcomes"].get(name, 0) for name in ("correct", "skipped"))
         counts = [one["rows"], correct, skipped, one["rows"] - correct - skipped]
         rows.append([one["benchmark"], one["judged_by"], *counts, f"{one['accepted']:.2%}"])
-        listed += [
-            f"- {one['benchmark']}, {one['judged_by']}, {outcome}: {', '.join(ids)}"
-            for outcome, ids in one["not_accepted"].items()
-        ]
+        of = f"- {one['benchmark']}, {one['judged_by']}"
+        listed += [f"{of}, {outcome}: {', '.join(ids)}" for outcome, ids in one["not_accepted"].items()]
     judged, correct = sum(row[3] + row[5] for row in rows), sum(row[3] for row in rows)
     return f"""Of {judged:,} gold answers that the rewards judged, {correct:,} are accepted.
 Spider is judged by its own rule, on the rows whose database file is at hand, and a gold query that SQLite

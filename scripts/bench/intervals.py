@@ -69,49 +69,42 @@ def cells() -> Iterator[tuple[str, float, int, int, Draw]]:
 
 
 def solved(rng: Random, chances: Array, n: int, k: int) -> Array:
-    """Pass@k of problems from n samples each."""
     return pass_at_k(n, rng.binomial(n, chances), k)
 
 
 def rate(happens: Callable[[int], Sequence[bool]], draws: int, common: bool) -> float:
     """Share of draws in which something happens; what is close to its bound is drawn again, ten times as often.
 
-    Args:
-        happens: Returns it for a number of draws.
-        draws: The first number.
-        common: Whether it should happen in at least 95 % of draws, or else in at most 5 %.
+    It should happen in at least 95 % of draws if it is `common`, else in at most 5 %.
     """
     found = float(np.mean(happens(draws)))
     return float(np.mean(happens(10 * draws))) if (found < 0.945 if common else found > 0.045) else found
 
 
 def of_problems(draws: int) -> list[Row]:
-    """Coverage of Pass@k over problems."""
     rng = np.random.default_rng(SEED)
-    return [_problems(rng, draws, *cell, size) for cell, size in product(list(cells()), SIZES)]
 
-
-def _problems(rng: Random, draws: int, kind: str, true: float, n: int, k: int, draw: Draw, size: int) -> Row:
-    def held(count: int) -> list[bool]:
+    def held(cell: tuple[str, float, int, int, Draw], size: int, count: int) -> list[bool]:
+        _, true, n, k, draw = cell
         return [bounded_mean(v).contains(true) for v in solved(rng, draw(rng, (count, size)), n, k)]
 
-    covered = rate(held, draws, True)
-    return {"kind": kind, "mean": true, "n": n, "k": k, "size": size, "covered": covered}
+    return [
+        dict(zip(("kind", "mean", "n", "k"), cell[:-1], strict=True))
+        | {"size": size, "covered": rate(partial(held, cell, size), draws, True)}
+        for cell, size in product(list(cells()), SIZES)
+    ]
 
 
 def of_clusters(draws: int) -> list[Row]:
     """Coverage over clusters, whose difficulty is shared to some degree, of equal and of unequal sizes."""
     rng = np.random.default_rng(SEED + 1)
     cases = product(SHARED, MEANS, GROUPS, ("equal", "unequal"), ((1, 1), (16, 1), (16, 16)))
-    rows = [_clusters(rng, draws, *case) for case in cases]
-    return [row for row in rows if row]
+    return [row for case in cases if (row := _clusters(rng, draws, *case))]
 
 
-def _clusters(
-    rng: Random, draws: int, kind: str, average: float, groups: int, sizes: str, drawn: tuple[int, int]
-) -> Row:
+def _clusters(rng: Random, draws: int, kind: str, average: float, groups: int, sizes: str, nk: tuple[int, int]) -> Row:
     """One case; empty where its true mean is too near 0 or 1."""
-    n, k = drawn
+    n, k = nk
     counts = np.full(groups, 10) if sizes == "equal" else np.round(np.geomspace(2, 40, groups)).astype(int)
     labels = np.repeat(np.arange(groups), counts)
     level = average if k == 1 else 1 - (1 - average) ** (1 / 16)
@@ -134,16 +127,13 @@ def _clusters(
 
 
 def of_shares() -> list[Row]:
-    """Exact coverage of a share of independent trials."""
     chances, rows = np.linspace(0.03, 0.97, 95), []
     for trials in (5, *SIZES, 200, 1000):
-        ends = [proportion(right, trials) for right in range(trials + 1)]
-        held = np.array([(one.low <= chances) & (chances <= one.high) for one in ends])
+        ends = np.array([(one.low, one.high) for one in (proportion(right, trials) for right in range(trials + 1))])
+        held = (ends[:, :1] <= chances) & (chances <= ends[:, 1:])
         covered = (binom.pmf(np.arange(trials + 1)[:, None], trials, chances) * held).sum(0)
-        rows += [
-            {"size": trials, "mean": round(float(c), 2), "covered": round(float(p), 4)}
-            for c, p in zip(chances, covered, strict=True)
-        ]
+        pairs = zip(chances.round(2).tolist(), covered.round(4).tolist(), strict=True)
+        rows += [{"size": trials, "mean": mean, "covered": share} for mean, share in pairs]
     return rows
 
 
@@ -171,9 +161,8 @@ def _others_of(rng: Random, draws: int, average: float, size: int) -> dict[str, 
         return [bounded_mean(v, bounds=(0, 2 * v.max())).contains(1 + 7 * average) for v in kinds]
 
     def divergence(count: int) -> list[bool]:
-        return [
-            mean(values).contains(1.0) for values in rng.gamma(2 + 8 * average, 1 / (2 + 8 * average), (count, size))
-        ]
+        shape = 2 + 8 * average
+        return [mean(values).contains(1.0) for values in rng.gamma(shape, 1 / shape, (count, size))]
 
     def tokens(count: int) -> list[bool]:
         spread = 1.2 - average
@@ -221,7 +210,6 @@ def _clusters_apart(rng: Random, average: float, labels: NDArray[np.int64], n: i
 
 
 def of_boards(draws: int) -> list[Row]:
-    """How often a board of equal models shows more than one rank."""
     rng, rows = np.random.default_rng(SEED + 4), []
     for models, size, n, groups in product(MODELS, (10, 50, 100), (1, 16), (0, 10)):
         several = rate(partial(_several_ranks, rng, models, size, n, groups), max(20, 2 * draws // models), False)
@@ -243,103 +231,88 @@ def _several_ranks(rng: Random, models: int, size: int, n: int, groups: int, cou
 
 
 def measure(draws: int = 300) -> Results:
-    """Simulate everything."""
-    return {
-        "draws": draws,
-        "problems": of_problems(draws),
-        "clusters": of_clusters(draws),
-        "shares": of_shares(),
-        "others": of_others(draws),
-        "differences": of_differences(draws),
-        "boards": of_boards(draws),
-    }
+    found = {"draws": draws, "problems": of_problems(draws), "clusters": of_clusters(draws), "shares": of_shares()}
+    return found | {"others": of_others(draws), "differences": of_differences(draws), "boards": of_boards(draws)}
 
 
-def summary(rows: Sequence[Row], what: str = "covered") -> tuple[float, float, float]:
-    """Least, mean and largest value of some cells."""
-    values = [row[what] for row in rows]
-    return min(values), float(np.mean(values)), max(values)
+def least_and_mean(values: Sequence[float]) -> str:
+    return f"{100 * min(values):.1f} / {100 * float(np.mean(values)):.1f}"
+
+
+def mean_and_most(values: Sequence[float]) -> str:
+    return f"{100 * float(np.mean(values)):.1f} / {100 * max(values):.1f}"
 
 
 def render(found: Results) -> str:
-    """The page."""
-    both = [*found["problems"], *found["clusters"]]
-    least, average, _ = summary(both)
-    worst = max(row["false"] for row in found["differences"])
-    boards = max(row["several"] for row in found["boards"])
+    of = {name: [row["covered"] for row in found[name]] for name in ("problems", "clusters")}
+    both = [*of["problems"], *of["clusters"]]
+    worst, boards = max(row["false"] for row in found["differences"]), max(row["several"] for row in found["boards"])
+    others = {"share of independent trials": found["shares"]} | found["others"]
+    boards_of = [row | {"kind": _board(row)} for row in found["boards"]]
     lines = [
-        f"A 95 % interval of Pass@k holds the true mean in at least {100 * least:.1f} % of draws in each of "
-        f"{len(both)} simulated cases, in {100 * average:.1f} % on average. Two equal models differ in at most "
-        f"{100 * worst:.1f} % of draws, and of boards of up to {MODELS[-1]} equal models at most {100 * boards:.1f} % "
-        "show several ranks.",
+        f"A 95 % interval of Pass@k holds the true mean in at least {100 * min(both):.1f} % of draws in each of "
+        f"{len(both)} simulated cases, in {100 * float(np.mean(both)):.1f} % on average. Two equal models differ in at "
+        f"most {100 * worst:.1f} % of draws, and of boards of up to {MODELS[-1]} equal models at most "
+        f"{100 * boards:.1f} % show several ranks.",
         f"Every case is drawn {found['draws']:,} times. One with less than 94.5 % (or more than 4.5 % of errors) is "
         "drawn again ten times as often, and only that counts. The mean is "
-        f"{100 * summary(found['problems'])[1]:.1f} % over problems and "
-        f"{100 * summary(found['clusters'])[1]:.1f} % over clusters. How intervals and p-values are computed stands in "
+        f"{100 * float(np.mean(of['problems'])):.1f} % over problems and {100 * float(np.mean(of['clusters'])):.1f} % "
+        "over clusters. How intervals and p-values are computed stands in "
         "`eval/measure/statistics.py`, ranks in `eval/measure/compare.py`.",
         "## Pass@k over problems",
         "Least coverage and mean coverage, in %. True means are .03 to .97; Pass@1 of 1, 16 and 64 samples and Pass@16 "
         "of 16 and 64. Few problems that are all alike give intervals that are too wide: ten problems do not show "
         "whether there are rare exceptions among those that were not drawn.",
-        _by_size(found["problems"], "problems"),
+        grid("difficulty, problems", _with_all(found["problems"])),
         "## Pass@k over clusters",
         "Problems of one cluster share nothing, little, half or all of their difficulty; clusters have 10 problems "
         "each, or 2 to 40. Fewer than three clusters have no interval.",
-        _by_size(found["clusters"], "clusters"),
+        grid("difficulty, clusters", _with_all(found["clusters"])),
         "## Other figures",
         "Shares of independent trials are computed exactly, the others drawn. Numbers without a "
         "bound are taken to reach twice the largest at hand.",
-        _others(found),
+        grid("figure, units", [row | {"kind": name} for name, rows in others.items() for row in rows]),
         "## Two equal models",
         "Draws in which p < 0.05, in %: mean and largest of all cases. Over one or two units a difference is refused.",
-        _differences(found["differences"]),
+        grid(
+            "over",
+            found["differences"],
+            lambda v: f"{100 * float(np.mean(v)):.1f} / {100 * max(v):.1f}",
+            "over",
+            "false",
+        ),
         "## Boards of equal models",
         "Boards that show more than one rank, in %.",
-        _boards(found["boards"]),
+        grid("board", boards_of, lambda v: f"{100 * v[0]:.1f}", "kind", "several", "models", " models"),
     ]
     return "\n\n".join(lines)
 
 
-def _by_size(rows: Sequence[Row], unit: str) -> str:
-    kinds, sizes = (list(dict.fromkeys(row[key] for row in rows)) for key in ("kind", "size"))
-
-    def cell(own: Sequence[Row]) -> str:
-        least, average, _ = summary(own)
-        return f"{100 * least:.1f} / {100 * average:.1f}"
-
-    body = [[kind, *(cell([r for r in rows if (r["kind"], r["size"]) == (kind, s)]) for s in sizes)] for kind in kinds]
-    body.append(["every case", *(cell([r for r in rows if r["size"] == s]) for s in sizes)])
-    return table([f"difficulty, {unit}", *map(str, sizes)], body)
-
-
-def _others(found: Results) -> str:
-    sizes = sorted({row["size"] for row in found["shares"]})
-    body = []
-    for name, rows in ({"share of independent trials": found["shares"]} | found["others"]).items():
-        own = [[row for row in rows if row["size"] == size] for size in sizes]
-        ends = [summary(some) if some else None for some in own]
-        body.append([name, *("–" if end is None else f"{100 * end[0]:.1f} / {100 * end[1]:.1f}" for end in ends)])
-    return table(["figure, units", *map(str, sizes)], body)
+def grid(
+    head: str,
+    rows: Sequence[Row],
+    show: Callable[[list[float]], str] = least_and_mean,
+    name: str = "kind",
+    value: str = "covered",
+    column: str = "size",
+    unit: str = "",
+) -> str:
+    """A line for each name and a column for each size, with what is to be shown of the values of such rows."""
+    columns, cells = sorted({row[column] for row in rows}), defaultdict(list)
+    for row in rows:
+        cells[row[name], row[column]].append(row[value])
+    names = dict.fromkeys(row[name] for row in rows)
+    body = [[one, *(show(cells[one, at]) if (one, at) in cells else "–" for at in columns)] for one in names]
+    return table([head, *(f"{at}{unit}" for at in columns)], body)
 
 
-def _differences(rows: Sequence[Row]) -> str:
-    sizes = sorted({row["size"] for row in rows})
-    body = []
-    for over in ("problems", "clusters"):
-        own = [[row for row in rows if (row["over"], row["size"]) == (over, size)] for size in sizes]
-        ends = [summary(some, "false") if some else None for some in own]
-        body.append([over, *("–" if end is None else f"{100 * end[1]:.1f} / {100 * end[2]:.1f}" for end in ends)])
-    return table(["over", *map(str, sizes)], body)
+def _with_all(rows: Sequence[Row]) -> list[Row]:
+    return [*rows, *(row | {"kind": "every case"} for row in rows)]
 
 
-def _boards(rows: Sequence[Row]) -> str:
-    kinds = list(dict.fromkeys((row["size"], row["n"], row["clusters"]) for row in rows))
-    body = []
-    for size, n, groups in kinds:
-        own = [row["several"] for row in rows if (row["size"], row["n"], row["clusters"]) == (size, n, groups)]
-        where = f"{size} problems, {n} sample{'s' if n > 1 else ''}" + (f", {groups} clusters" if groups else "")
-        body.append([where, *(f"{100 * value:.1f}" for value in own)])
-    return table(["board", *(f"{models} models" for models in MODELS)], body)
+def _board(row: Row) -> str:
+    clusters = f", {row['clusters']} clusters" if row["clusters"] else ""
+    return f"{row['size']} problems, {row['n']} sample{'s' * (row['n'] > 1)}{clusters}"
 
 
 PAGE = Page("intervals", "Intervals and ranks", render, [SEED])

@@ -3,34 +3,29 @@
     python scripts/bench/mutations.py                 # all of mutations.yaml
     python scripts/bench/mutations.py --only KL --out FOLDER
 
-The package is copied to a temporary folder, which is what tests there import, in forked children of this process. Each
-mutation replaces one text and runs the tests that should catch it; the same tests must pass without any.
+The package is copied to a temporary folder, which is what tests there import, in processes of their own. Each mutation
+replaces one text and runs the tests that should catch it; the same tests must pass without any.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import resource
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from quince.scripts.bench.pages import ROOT, Page, Results, bench, table
 
 TABLE = Path(__file__).with_suffix(".yaml")
 PASSED, FAILED = 0, 1  # Exit codes of pytest; any other means that the tests could not run
 SECONDS = 300
-LIBRARIES = ("datasets", "peft", *(f"trl.trainer.{name}_trainer" for name in ("dpo", "grpo", "sft")))
 
 
 @dataclass(frozen=True)
@@ -64,52 +59,37 @@ def copy_package(parent: Path) -> Path:
     return copy
 
 
-def in_copy(copy: Path, action: Callable[[], int]) -> tuple[int | None, str, float]:
-    """Do something in a child whose folder is the copy and whose `quince` is it.
-
-    Returns exit code (None: it did not end in time), what it wrote, and its CPU seconds.
-    """
-    output = copy.parent / "output"
-    child = os.fork()
-    if child == 0:
-        code = 3
-        try:
-            written = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(written, 1)
-            os.dup2(written, 2)
-            os.chdir(copy)
-            sys.path.insert(0, str(copy.parent))
-            os.environ["PYTHONPATH"] = str(copy.parent)
-            for name in [name for name in sys.modules if name.partition(".")[0] == "quince"]:
-                del sys.modules[name]
-            code = action()
-            sys.stdout.flush()
-        finally:
-            os._exit(code)
-    end, done = time.monotonic() + SECONDS, 0
-    while not done and time.monotonic() < end:
-        time.sleep(0.05)
-        done, status, used = os.wait4(child, os.WNOHANG)
-    if not done:
-        os.kill(child, signal.SIGKILL)
-        _, _, used = os.wait4(child, 0)
-    code = os.waitstatus_to_exitcode(status) if done else None
-    return code, output.read_text(encoding="utf-8", errors="replace"), used.ru_utime + used.ru_stime
+def in_copy(copy: Path, *arguments: str) -> tuple[int, str]:
+    """Exit code and output of Python with these arguments, whose folder is the copy and whose `quince` is it."""
+    environment = os.environ | {"PYTHONPATH": str(copy.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    form = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8", "errors": "replace"}
+    command = [sys.executable, "-P", *arguments]
+    try:
+        done = subprocess.run(command, cwd=copy, env=environment, timeout=SECONDS, check=False, **form)
+    except subprocess.TimeoutExpired:
+        return FAILED, "FAILED (no end)"
+    return done.returncode, done.stdout
 
 
 def require_copy(copy: Path) -> None:
-    _, found, _ = in_copy(copy, lambda: print(import_module("quince.recipes").__file__) or PASSED)
+    _, found = in_copy(copy, "-c", "import quince.recipes; print(quince.recipes.__file__)")
     if not found.startswith(str(copy)):
         raise RuntimeError(f"tests would import {found} · must be in {copy}")
 
 
+def cpu_seconds() -> float:
+    """Of all processes that have ended under this one."""
+    return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+
+
 def run_tests(copy: Path, tests: list[str]) -> dict[str, Any]:
-    code, text, used = in_copy(copy, lambda: int(pytest.main(["-x", "--tb=no", "-rfE", *tests])))
-    code, text = (FAILED, "FAILED (no end)") if code is None else (code, text)
+    before = cpu_seconds()
+    code, text = in_copy(copy, "-m", "pytest", "-x", "--tb=no", "-rfE", *tests)
     if code not in (PASSED, FAILED):
         raise RuntimeError(f"pytest {' '.join(tests)} · exit code {code}\n{text[-2000:]}")
     failed = re.search(r"^(?:FAILED|ERROR) (.*?)(?: - .*)?$", text, re.MULTILINE)
-    return {"caught": code == FAILED, "by": failed and failed[1].rsplit("/", 1)[-1], "cpu_seconds": round(used, 1)}
+    used = round(cpu_seconds() - before, 1)
+    return {"caught": code == FAILED, "by": failed and failed[1].rsplit("/", 1)[-1], "cpu_seconds": used}
 
 
 def try_mutation(copy: Path, mutation: Mutation) -> dict[str, Any]:
@@ -137,10 +117,6 @@ def try_all(mutations: list[Mutation]) -> list[dict[str, Any]]:
 
 
 def measure(only: str = "") -> Results:
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-    sys.dont_write_bytecode = True
-    for library in LIBRARIES:
-        import_module(library)
     found = try_all([mutation for mutation in read_table(TABLE) if only in mutation.bug])
     return {"cpu_seconds": sum(row["cpu_seconds"] for row in found), "mutations": found}
 

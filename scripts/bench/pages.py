@@ -46,15 +46,11 @@ Results = dict[str, Any]
 
 @dataclass(frozen=True)
 class Page:
-    """A page of docs/results.
-
-    Attributes:
-        render: The generated part from the contents of the JSON file; it opens with two sentences.
-    """
+    """A page of docs/results."""
 
     name: str  # Path without suffix, from the folder of results
     title: str  # First line
-    render: Callable[[Results], str]
+    render: Callable[[Results], str]  # The generated part from the JSON file; it opens with two sentences
     seeds: Sequence[int] = ()  # Of random numbers, where they are the same in every run of the bench
     needs: str = ""  # Folder that `QUINCE_DATA` has to name
     draw: Callable[[Results, Path], None] | None = None  # Writes the pictures that the page shows into a folder
@@ -65,8 +61,8 @@ def stamp() -> dict[str, Any]:
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     command = ["git", "-C", str(ROOT), "status", "--porcelain", "--", ".", ":!docs/results"]
-    changed = subprocess.run(command, capture_output=True, text=True).stdout.strip()
-    return stamped(environment(), date.today().isoformat(), bool(changed), f"{memory:.0f} GiB, ")
+    changed = bool(subprocess.run(command, capture_output=True).stdout.strip())
+    return stamped(environment(), date.today().isoformat(), changed, f"{memory:.0f} GiB, ")
 
 
 def stamped(here: Mapping[str, Any], day: str, modified: bool | None = None, memory: str = "") -> dict[str, Any]:
@@ -162,13 +158,9 @@ def dumped(value: Any, width: int = 120, indent: int = 0) -> str:
     line = json.dumps(value, ensure_ascii=False)
     if not isinstance(value, dict | list) or not value or len(line) + indent <= width:
         return line
-    pad = " " * (indent + 1)
-    if isinstance(value, dict):
-        begin, end = "{}"
-        parts = [f"{json.dumps(str(key))}: {dumped(item, width, indent + 1)}" for key, item in value.items()]
-    else:
-        begin, end = "[]"
-        parts = [dumped(item, width, indent + 1) for item in value]
+    pad, (begin, end) = " " * (indent + 1), "{}" if isinstance(value, dict) else "[]"
+    items = value.items() if isinstance(value, dict) else [("", item) for item in value]
+    parts = [(f"{json.dumps(str(k))}: " if begin == "{" else "") + dumped(v, width, indent + 1) for k, v in items]
     return f"{begin}\n{pad}" + f",\n{pad}".join(parts) + f"\n{' ' * indent}{end}"
 
 
@@ -191,16 +183,12 @@ def index() -> str:
     for file in files():
         made = json.loads(file.read_text(encoding="utf-8"))["provenance"]
         text = file.with_suffix(".md").read_text(encoding="utf-8")
-        name = file.relative_to(RESULTS).with_suffix(".md")
+        title = text.partition("\n")[0].removeprefix("# ")
+        link = f"[{title}]({file.relative_to(RESULTS).with_suffix('.md')})"
         commit = "not recorded" if made["commit"] is None else ", ".join(c[:12] for c in made["commit"].split(", "))
-        modified = " (modified)" if made["modified"] else ""
-        rows.append([f"[{title(text)}]({name})", sentences(opening(text))[0], f"`{made['command']}`", made["date"]])
-        rows[-1].append(commit + modified)
+        commit += " (modified)" if made["modified"] else ""
+        rows.append([link, sentences(opening(text))[0], f"`{made['command']}`", made["date"], commit])
     return INDEX + table(["page", "what it says", "command", "measured", "commit"], rows)
-
-
-def title(text: str) -> str:
-    return text.partition("\n")[0].removeprefix("# ")
 
 
 def opening(text: str) -> str:
@@ -241,14 +229,9 @@ def in_turns(rounds: int, **sides: Callable[[], object]) -> dict[str, list[float
 
 
 def bench(page: Page, measure: Callable[..., Results] | None = None, **verbs: Callable[..., Results | None]) -> None:
-    """The command line of a bench: options are the parameters of what is called, `--help` runs nothing.
+    """The command line of a bench: options are the parameters of `measure` or of a verb, `--help` runs nothing.
 
-    A parameter `out` is given the folder of the page, for figures of its own.
-
-    Args:
-        page: What is written with the results.
-        measure: Returns the results; called where no verb is given.
-        **verbs: Other functions by name; what returns results writes the page.
+    Results that it returns are written with the page; a parameter `out` is given the folder of the page.
     """
     arguments = sys.argv[1:]
     chosen = verbs.get(arguments[0]) if arguments else None

@@ -1,9 +1,8 @@
 """The same loss however a step is cut: 1, 2 and 4 gloo processes, accumulation, checkpointing.
 
-Every run is a forked child of one process that has imported the libraries, so that a run costs its steps alone. What is
-compared is each logged loss and gradient norm of a run with those of one process that takes the whole batch at once,
-and the sampled completions, since a loss on other completions is another loss. What earlier calls found for other
-families and ways is kept, so that the page can be made in parts.
+Every run is a forked child of one process that has imported the libraries. Its losses, gradient norms and sampled
+completions are compared with those of one process that takes the whole batch at once. What earlier calls found for
+other families and ways is kept, so that the page can be made in parts.
 
     python scripts/bench/parity.py
     python scripts/bench/parity.py --steps 3 --ways "2 processes" --families DPO --out somewhere
@@ -66,7 +65,8 @@ def run_way(file: Path, family: str, way: tuple[int, int, bool], folder: Path) -
         overrides.append(f"trainer.gradient_accumulation_steps={accumulation}")
     if checkpointing:
         overrides.append("trainer.gradient_checkpointing=true")
-    port = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
     children = [fork(file, overrides, rank, processes, port, folder) for rank in range(processes)]
     codes = [os.waitpid(child, 0)[1] for child in children]
     if any(codes):
@@ -86,9 +86,8 @@ def fork(file: Path, overrides: Sequence[str], rank: int, processes: int, port: 
         return child
     code = 1
     try:
-        quiet = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(quiet, 1)
-        os.dup2(quiet, 2)
+        for stream in (1, 2):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
         if processes > 1:
             names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "MASTER_PORT": port}
             os.environ.update({name: str(value) for name, value in names.items()} | {"MASTER_ADDR": "127.0.0.1"})
@@ -117,12 +116,6 @@ def train(file: Path, overrides: Sequence[str]) -> None:
 
     Path(loaded.recipe.output_dir).mkdir(parents=True, exist_ok=True)
     build_trainer(loaded).train()
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def compare(families: Sequence[str], ways: Sequence[str], steps: int, folder: Path) -> list[Results]:

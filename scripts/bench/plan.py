@@ -8,7 +8,6 @@ from __future__ import annotations
 import tempfile
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,23 +71,13 @@ class LiveBytes(TorchDispatchMode):
         self.now -= self.sizes.pop(key, 0)
 
 
-@contextmanager
-def weights_in(dtype: torch.dtype) -> Iterator[None]:
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(torch.float32)
-
-
 def build(shape: Shape, kind: str, precision: str, adapter: bool, checkpointing: bool) -> Any:
     sizes = {"hidden_size": shape.hidden, "intermediate_size": shape.intermediate, "vocab_size": shape.vocab}
     heads = {"num_attention_heads": shape.heads, "num_key_value_heads": shape.kv_heads, "head_dim": shape.head_dim}
     depth = {"num_hidden_layers": shape.layers, "max_position_embeddings": shape.context}
     kinds = {"tie_word_embeddings": shape.tied, "attn_implementation": "sdpa", "use_cache": False}
     config = AutoConfig.for_model(kind, **sizes, **heads, **depth, **kinds)
-    with weights_in(torch.float32 if precision == MIXED else torch.bfloat16):
-        model = AutoModelForCausalLM.from_config(config)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32 if precision == MIXED else torch.bfloat16)
     if checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     if adapter:
@@ -106,9 +95,8 @@ def allocate(model: Any) -> float:
             states = inner.model(input_ids=ids, use_cache=False).last_hidden_state
             scored = states[:, -SCORED // ROWS - 1 : -1].reshape(-1, states.shape[-1])
             targets = ids[:, : SCORED // ROWS].reshape(-1)
-            log_probs = ChunkedLogProbFunction.apply(
-                scored, inner.lm_head.weight, None, targets, 1.0, 8192, None, 1.0, ("entropy",)
-            )[0]
+            options = (1.0, 8192, None, 1.0, ("entropy",))
+            log_probs = ChunkedLogProbFunction.apply(scored, inner.lm_head.weight, None, targets, *options)[0]
         log_probs.sum().backward()
     return float(live.peak)
 
@@ -173,8 +161,8 @@ def render(found: Results) -> str:
     within = sum(abs(ratio - 1) <= 0.15 for ratio in ratios)
 
     def sizes(one: dict[str, Any], unit: float) -> list[str]:
-        numbers = (one["predicted"] / unit, one["measured"] / unit, one["predicted"] / one["measured"])
-        return [f"{number:.2f}" for number in numbers]
+        predicted, measured = one["predicted"], one["measured"]
+        return [f"{number:.2f}" for number in (predicted / unit, measured / unit, predicted / measured)]
 
     modes = [[one["model"], one["mode"], "yes" if one["checkpointing"] else "no", *sizes(one, 1e9)] for one in peaks]
     files = [[one["model"], one["mode"], *sizes(one, 1e6)] for one in saved]

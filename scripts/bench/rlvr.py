@@ -8,16 +8,25 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from datasets import Dataset
+from quince.data.chat.renderer import render_prompt
+from quince.data.sources import load_rows
+from quince.recipes.config.pretrain import Architecture
 from quince.recipes.methods.advantages import Group
 from quince.recipes.methods.divergences import ForwardKL
+from quince.recipes.parts.models import model_path
+from quince.recipes.pretrain.train import new_model
 from quince.recipes.rlvr.rehearsal import Rehearsal
 from quince.recipes.rlvr.store import Origin, RehearsalRow, RehearsalStore, write_store
 from quince.recipes.rlvr.trainer import RlvrTrainer
 from quince.scripts.bench.pages import Page, Results, bench, table
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer
 
 ROLLOUTS, GROUP, TOKENS = 64, 8, 48
@@ -31,8 +40,8 @@ class PhaseClock:
 
     def attach(self, trainer: GRPOTrainer) -> GRPOTrainer:
         """Wrap the trainer's own methods; both trainers are measured by the same wrapper."""
-        trainer._generate = self._excluding(trainer._generate)
-        trainer._calculate_rewards = self._excluding(trainer._calculate_rewards)
+        for name in ("_generate", "_calculate_rewards"):
+            setattr(trainer, name, self._excluding(getattr(trainer, name)))
         step = trainer.training_step
 
         def timed(*args: Any, **kwargs: Any) -> Any:
@@ -64,11 +73,6 @@ def parity_reward(prompts: Any, completions: Any, completion_ids: list[list[int]
 
 
 def make_model(folder: Path) -> Any:
-    from quince.recipes.config.pretrain import Architecture
-    from quince.recipes.parts.models import model_path
-    from quince.recipes.pretrain.train import new_model
-    from transformers import AutoTokenizer
-
     tokenizer = AutoTokenizer.from_pretrained(model_path("tiny"), padding_side="left")
     torch.manual_seed(0)
     sizes = {"hidden_size": 192, "layers": 6, "heads": 6, "kv_heads": 2, "intermediate_size": 576}
@@ -78,19 +82,8 @@ def make_model(folder: Path) -> Any:
     return tokenizer
 
 
-def dataset(count: int) -> Any:
-    from datasets import Dataset
-    from quince.data.sources import load_rows
-
-    return Dataset.from_list([{"prompt": row["prompt"]} for row in load_rows("sql_idioms", split="train", size=count)])
-
-
 def store(folder: Path, tokenizer: Any, rows: int) -> RehearsalStore:
     """Answers as long as the rollouts, so that a rehearsed row costs what a rollout row costs."""
-    import numpy as np
-    from quince.data.chat.renderer import render_prompt
-    from quince.data.sources import load_rows
-
     rng = np.random.default_rng(0)
     made = []
     for row in load_rows("sql_idioms", split="train", size=rows):
@@ -112,8 +105,6 @@ def config(folder: Path, steps: int, **more: Any) -> GRPOConfig:
 
 def run(folder: Path, steps: int, rows: Any, share: float | None = None) -> PhaseClock:
     """TRL's own GRPO with beta > 0, or ours with forward KL on stored completions, so many of a step's rollouts."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     tokenizer = AutoTokenizer.from_pretrained(folder / "model", padding_side="left")
     model = AutoModelForCausalLM.from_pretrained(folder / "model", dtype="float32")
     given = {"model": model, "reward_funcs": parity_reward, "train_dataset": rows, "processing_class": tokenizer}
@@ -130,21 +121,19 @@ def run(folder: Path, steps: int, rows: Any, share: float | None = None) -> Phas
 
 
 def train_phase(folder: Path, pairs: int, steps: int) -> dict[str, Any]:
-    rows = dataset(64)
+    rows = Dataset.from_list([{"prompt": row["prompt"]} for row in load_rows("sql_idioms", split="train", size=64)])
     found: dict[str, Any] = {"pairs": pairs, "steps_per_run": steps, "rollout_tokens_per_step": ROLLOUTS * TOKENS}
-    clocks: dict[str, list[PhaseClock]] = {"trl": [], "0.125": [], "0.25": []}
-    for _ in range(pairs):
-        clocks["trl"].append(run(folder, steps, rows))
-        for share in (0.125, 0.25):
-            clocks[str(share)].append(run(folder, steps, rows, share))
+    shares = {"trl": None, "0.125": 0.125, "0.25": 0.25}
+    clocks: dict[str, list[PhaseClock]] = {name: [] for name in shares}
+    for _, (name, share) in product(range(pairs), shares.items()):
+        clocks[name].append(run(folder, steps, rows, share))
     medians = {name: [statistics.median(clock.steps[1:]) for clock in runs] for name, runs in clocks.items()}
     found["trl_cpu_seconds"] = medians["trl"]
     found["trl_reference_tokens"] = clocks["trl"][0].reference_tokens
-    for share in ("0.125", "0.25"):
-        ratios = [ours / theirs for ours, theirs in zip(medians[share], medians["trl"], strict=True)]
-        tokens = sum(clock.reference_tokens for clock in clocks[share])
-        found[share] = {"cpu_seconds": medians[share], "ratios": ratios, "median_ratio": statistics.median(ratios)}
-        found[share]["reference_tokens"] = tokens
+    for name in list(shares)[1:]:
+        ratios = [ours / theirs for ours, theirs in zip(medians[name], medians["trl"], strict=True)]
+        found[name] = {"cpu_seconds": medians[name], "ratios": ratios, "median_ratio": statistics.median(ratios)}
+        found[name]["reference_tokens"] = sum(clock.reference_tokens for clock in clocks[name])
     return found
 
 

@@ -51,11 +51,9 @@ def make_trainer(kind: type[SFTTrainer], tokenizer: Any, dataset: Any, folder: s
 
 def variants(tokenizer: Any, made: Sequence[Example], folder: str) -> dict[str, tuple[SFTTrainer, Any]]:
     padded = make_dataset(made, False, None, 0)
-    found = {BASELINE: SFTTrainer, "padded batch of 8, loss on labels only": SftTrainer}
-    trainers = {
-        name: (make_trainer(kind, tokenizer, padded, folder, max_length=None, per_device_train_batch_size=8), padded)
-        for name, kind in found.items()
-    }
+    trainers, options = {}, {"max_length": None, "per_device_train_batch_size": 8}
+    for name, kind in {BASELINE: SFTTrainer, "padded batch of 8, loss on labels only": SftTrainer}.items():
+        trainers[name] = (make_trainer(kind, tokenizer, padded, folder, **options), padded)
     for length in LENGTHS:
         packed = make_dataset(made, True, length, 0)
         options = {"max_length": length, "packing": True, "per_device_train_batch_size": STEP_TOKENS // length}
@@ -72,13 +70,11 @@ def variants(tokenizer: Any, made: Sequence[Example], folder: str) -> dict[str, 
 
 def batches(trainer: SFTTrainer, dataset: Any, tokens: int) -> list[tuple[dict[str, Any], int]]:
     """Collated batches from the start of a dataset, with their real tokens, until there are enough."""
-    size, made, total = trainer.args.per_device_train_batch_size, [], 0
+    size, made = trainer.args.per_device_train_batch_size, []
     for start in range(0, len(dataset) - size, size):
         rows = [dataset[index] for index in range(start, start + size)]
-        real = sum(len(row["input_ids"]) for row in rows)
-        made.append((trainer.data_collator(rows), real))
-        total += real
-        if total >= tokens:
+        made.append((trainer.data_collator(rows), sum(len(row["input_ids"]) for row in rows)))
+        if sum(real for _, real in made) >= tokens:
             break
     return made
 
@@ -104,10 +100,8 @@ def rates(trainers: dict[str, tuple[SFTTrainer, Any]], tokens: int) -> dict[str,
     found = {}
     for name, made in prepared.items():
         real, slots = sum(real for _, real in made), sum(batch["input_ids"].numel() for batch, _ in made)
-        found[name] = {
-            "tokens_per_cpu_second": statistics.median(real / spent for spent in seconds[name]),
-            "real_share": real / slots,
-        }
+        rate = statistics.median(real / spent for spent in seconds[name])
+        found[name] = {"tokens_per_cpu_second": rate, "real_share": real / slots}
     return found
 
 
@@ -129,10 +123,8 @@ def measure() -> Results:
 def render(found: Results) -> str:
     rates, tokens = {name: one["tokens_per_cpu_second"] for name, one in found["variants"].items()}, found["tokens"]
     base, best = rates[BASELINE], max(rates, key=lambda name: rates[name])
-    rows = [
-        [name, f"{one['real_share']:.1%}", f"{rates[name]:,.0f}", f"{rates[name] / base:.2f}x"]
-        for name, one in found["variants"].items()
-    ]
+    real = {name: f"{one['real_share']:.1%}" for name, one in found["variants"].items()}
+    rows = [[name, real[name], f"{rate:,.0f}", f"{rate / base:.2f}x"] for name, rate in rates.items()]
     return f"""Packing trains on {rates[best] / base:.1f} times the real tokens per CPU second of TRL's padded batches
 ({best}).
 Of the tokens in a padded batch of TRL {found["variants"][BASELINE]["real_share"]:.0%} are real.

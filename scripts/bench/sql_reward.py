@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -34,15 +35,14 @@ Samples = tuple[list[str], list[dict[str, Any]]]
 
 def make_database(path: Path) -> None:
     rng = random.Random(0)
-    connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE customer (id INTEGER PRIMARY KEY, name TEXT, city TEXT, age INTEGER)")
-    connection.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY, customer_id INTEGER, total REAL, year INTEGER)")
     customers = [(i, f"name {i % 997}", f"city {rng.randrange(50)}", rng.randrange(18, 90)) for i in range(5_000)]
     orders = [(i, rng.randrange(5_000), rng.random() * 100, rng.randrange(2015, 2025)) for i in range(20_000)]
-    connection.executemany("INSERT INTO customer VALUES (?, ?, ?, ?)", customers)
-    connection.executemany("INSERT INTO orders VALUES (?, ?, ?, ?)", orders)
-    connection.commit()
-    connection.close()
+    tables = {"customer": ("name TEXT, city TEXT, age INTEGER", customers)}
+    tables["orders"] = ("customer_id INTEGER, total REAL, year INTEGER", orders)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for name, (columns, rows) in tables.items():
+            connection.execute(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, {columns})")
+            connection.executemany(f"INSERT INTO {name} VALUES (?, ?, ?, ?)", rows)
 
 
 def make_samples(database: Path, distinct: bool) -> Samples:
@@ -94,11 +94,9 @@ class Scorer(BaseHTTPRequestHandler):
 
 
 def score_by_http(port: int, completion: str, row: Mapping[str, Any]) -> float:
-    connection = http.client.HTTPConnection("127.0.0.1", port)
-    connection.request("PUT", "/score", json.dumps({"response": completion, "gold_sql": row["gold_sql"]}))
-    score = json.loads(connection.getresponse().read())["score"]
-    connection.close()
-    return score
+    with closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+        connection.request("PUT", "/score", json.dumps({"response": completion, "gold_sql": row["gold_sql"]}))
+        return json.loads(connection.getresponse().read())["score"]
 
 
 def paired(ours: Callable[[], Any], other: Callable[[], Any]) -> dict[str, float]:
@@ -114,8 +112,7 @@ def compare(database: Path) -> dict[str, dict[str, float]]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     for name, distinct in (("all different", True), ("half repeated", False)):
         samples = make_samples(database, distinct)
-        judge = partial(_judge, reward, samples)
-        by_http = partial(_by_http, server.server_port, samples)
+        judge, by_http = partial(_judge, reward, samples), partial(_by_http, server.server_port, samples)
         if judge() != by_http():
             raise SystemExit("the patterns disagree on a score, so their costs are not comparable")
         results[f"HTTP and gold re-run per sample / ours, {name}"] = paired(judge, by_http)

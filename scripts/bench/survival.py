@@ -68,8 +68,7 @@ class EndsAt(TrainerCallback):
     def __init__(self, step: int) -> None:
         self.step = step
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Stop training there."""
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: D102
         control.should_training_stop = state.global_step >= self.step
 
 
@@ -118,6 +117,10 @@ def steps_in(lines: list[str]) -> list[int]:
     return [int(line.split()[1]) for line in lines if line.startswith("step")]
 
 
+def newest_step(folder: Path) -> int:
+    return int(newest_whole_checkpoint(folder).name.removeprefix("checkpoint-"))
+
+
 def kill_once(folder: Path, draws: random.Random, spread: float) -> dict[str, Any]:
     """Let a child resume and do a few steps, kill it at a random moment after a save has begun, and look."""
     child = Child(folder)
@@ -126,8 +129,8 @@ def kill_once(folder: Path, draws: random.Random, spread: float) -> dict[str, An
     time.sleep(draws.uniform(0, spread))
     _, rest = child.end(signal.SIGKILL)
     last = [*done, *steps_in(rest)][-1]
-    newest = int(newest_whole_checkpoint(folder).name.removeprefix("checkpoint-"))
-    return {"resumed_at": began, "killed_at": last, "newest": newest, "while_saving": (folder / STAGING).exists()}
+    found = {"resumed_at": began, "killed_at": last, "newest": newest_step(folder)}
+    return found | {"while_saving": (folder / STAGING).exists()}
 
 
 def stop_once(folder: Path, draws: random.Random, spread: float) -> dict[str, Any]:
@@ -137,9 +140,8 @@ def stop_once(folder: Path, draws: random.Random, spread: float) -> dict[str, An
     time.sleep(draws.uniform(0, spread))
     started = time.monotonic()
     code, rest = child.end(signal.SIGTERM)
-    newest = int(newest_whole_checkpoint(folder).name.removeprefix("checkpoint-"))
-    done = steps_in(rest)
-    lost = max(done, default=newest) - newest
+    newest = newest_step(folder)
+    lost = max(steps_in(rest), default=newest) - newest
     return {"exit_code": code, "seconds": time.monotonic() - started, "lost_steps": lost, "newest": newest}
 
 
@@ -155,13 +157,11 @@ def calibrate(folder: Path) -> float:
 
 
 def same_as_straight(folder: Path, other: Path) -> bool:
-    """Whether the weights of the last checkpoint are those of a run that nobody disturbed, to the last bit."""
-    newest = newest_whole_checkpoint(folder)
     straight = toy_trainer(other, save_strategy="no")
-    straight.add_callback(EndsAt(int(newest.name.removeprefix("checkpoint-"))))
+    straight.add_callback(EndsAt(newest_step(folder)))
     train(straight, "straight", None)
     straight.save_model(str(other / "model"))
-    one, two = (load_file(path / "model.safetensors") for path in (newest, other / "model"))
+    one, two = (load_file(at / "model.safetensors") for at in (newest_whole_checkpoint(folder), other / "model"))
     return all(torch.equal(one[name], two[name]) for name in two)
 
 
@@ -176,8 +176,7 @@ def measure(kills: int = 50, stops: int = 20) -> Results:
         killed = [kill_once(folder, draws, spread=step) for _ in range(kills)]
         stopped = [stop_once(folder, draws, spread=step) for _ in range(stops)]
         same = same_as_straight(folder, other)
-    before = [0, *(one["newest"] for one in killed)]
-    whole = sum(one["resumed_at"] == newest for one, newest in zip(killed[1:], before[1:], strict=False))
+    whole = sum(after["resumed_at"] == one["newest"] for one, after in itertools.pairwise(killed))
     return {
         "step_seconds": step,
         "kills": killed,

@@ -12,8 +12,9 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from quince.eval.compression import measures
@@ -62,9 +63,7 @@ def training(name: str, folder: Path, seed: int) -> list[str]:
     overrides = [f"seed={seed}", f"output_dir={folder / name}"]
     if (start := TRAINED[name]) is not None:
         overrides += [f"model.id={folder / start / 'model'}", f"readers.0.model.id={folder / 'reader' / 'model'}"]
-    if name == "semantics":
-        overrides.append(f"encoder.id={folder / 'sft' / 'model'}")
-    return overrides
+    return [*overrides, f"encoder.id={folder / 'sft' / 'model'}"] if name == "semantics" else overrides
 
 
 def evaluation(name: str, folder: Path, record: Path) -> list[str]:
@@ -95,10 +94,12 @@ def main_aims(of: Results) -> list[Aim]:
     gained, kept = measures.gain(of, RANDOM_FACTS, first), measures.retention(of, first)
     cut, over = measures.length_cut(of, first), measures.over_budget(of)
     right = f"right minus random facts, reader {first}, points"
-    found = [Aim("length cut, %", _percent(cut), "at least 80", cut.estimate >= 0.8)]
-    found.append(Aim("capsules written over the budget, %", _percent(over), "0", over.estimate == 0))
-    found.append(Aim(right, _points(gained), "at least 20", gained.estimate >= 0.2))
-    found.append(Aim(f"kept of full accuracy, reader {first}, %", _percent(kept), "at least 85", _at_least(kept, 0.85)))
+    found = [
+        Aim("length cut, %", _percent(cut), "at least 80", cut.estimate >= 0.8),
+        Aim("capsules written over the budget, %", _percent(over), "0", over.estimate == 0),
+        Aim(right, _points(gained), "at least 20", gained.estimate >= 0.2),
+        Aim(f"kept of full accuracy, reader {first}, %", _percent(kept), "at least 85", _at_least(kept, 0.85)),
+    ]
     for reader in of.readers:
         leak, what = measures.leak(of, reader), f"swapped minus nothing, reader {reader}, points"
         found.append(Aim(what, _points(leak), "at most 2", leak.estimate <= 0.02))
@@ -116,11 +117,10 @@ def read_aim(runs: Sequence[Results]) -> Aim:
 
 def time_aims(of: Results) -> list[Aim]:
     found = []
-    for reader, timings in of.timings.items():
-        for timing in timings:
-            pays = "never pays" if timing.reads_to_pay is None else f"pays from read {timing.reads_to_pay} on"
-            figure = f"{timing.ratio:.2f}, {pays}"
-            found.append(Aim(f"reader {reader} faster, batch {timing.batch}", figure, "at least 3", timing.ratio >= 3))
+    for reader, one in ((reader, one) for reader, timings in of.timings.items() for one in timings):
+        pays = "never pays" if one.reads_to_pay is None else f"pays from read {one.reads_to_pay} on"
+        what = f"reader {reader} faster, batch {one.batch}"
+        found.append(Aim(what, f"{one.ratio:.2f}, {pays}", "at least 3", one.ratio >= 3))
     return found
 
 
@@ -128,8 +128,12 @@ def control_aims(pooled: Mapping[str, Results]) -> list[Aim]:
     found = []
     if (of := pooled.get("semantics")) and (start := pooled.get(START)):
         below = measures.gain(of, RANDOM_FACTS, of.readers[0])
-        aim = Aim("semantics: right minus random facts, points", _points(below), "at most 0", below.estimate <= 0)
-        found += [aim, _rise("semantics: cosine, start to end", *map(measures.similarity, (start, of)))]
+        found.append(
+            Aim("semantics: right minus random facts, points", _points(below), "at most 0", below.estimate <= 0)
+        )
+        old, new = map(measures.similarity, (start, of))
+        rises = old is not None and new is not None and new.low > old.high
+        found.append(Aim("semantics: cosine, start to end", f"{_ratio(old)} to {_ratio(new)}", "up", rises))
     if of := pooled.get("no_gate"):
         over = measures.over_budget(of)
         found.append(Aim("no gate: over the budget, %", _percent(over), "above 50", over.estimate > 0.5))
@@ -141,17 +145,10 @@ def control_aims(pooled: Mapping[str, Results]) -> list[Aim]:
 
 def grounding_aims(runs: Runs) -> list[Aim]:
     """What leaving the grounding penalty out does, against the start and against training with it."""
-    against = {
-        EARLY: "no grounding penalty: grounded, end less start, points",
-        "grounding": "grounded, without the penalty less with it, points",
-    }
+    against = {EARLY: "no grounding penalty: grounded, end less start, points"}
+    against["grounding"] = "grounded, without the penalty less with it, points"
     ends = runs.get("no_grounding", ())
     return [_fall(what, runs[name], ends) for name, what in against.items() if ends and name in runs]
-
-
-def _rise(what: str, before: Interval | None, after: Interval | None) -> Aim:
-    held = before is not None and after is not None and after.low > before.high
-    return Aim(what, f"{_ratio(before)} to {_ratio(after)}", "up", held)
 
 
 def _fall(what: str, starts: Sequence[Results], ends: Sequence[Results]) -> Aim:
@@ -223,20 +220,11 @@ def _at_least(interval: Interval | None, value: float) -> bool:
     return interval is not None and interval.estimate >= value
 
 
-def _shown(interval: Interval | None, text: Callable[[Interval], str]) -> str:
-    return "–" if interval is None else text(interval)
+def _percent(interval: Interval | None, kind: str = "proportion", signed: bool = False) -> str:
+    return "–" if interval is None else spread(interval, kind, signed=signed)
 
 
-def _percent(interval: Interval | None) -> str:
-    return _shown(interval, lambda i: spread(i, "proportion"))
-
-
-def _points(interval: Interval | None) -> str:
-    return _shown(interval, lambda i: spread(i, "proportion", signed=True))
-
-
-def _ratio(interval: Interval | None) -> str:
-    return _shown(interval, lambda i: spread(i, "reward"))
+_points, _ratio = partial(_percent, signed=True), partial(_percent, kind="reward")
 
 
 def _range(ends: tuple[float, float] | None) -> str:

@@ -32,6 +32,7 @@ from quince.scripts.bench.pages import Page, Results, bench, stamp, table
 LANGUAGES = ("en", "ru", "el", "ro", "tr")
 LIMITS: tuple[dict[str, Any], ...] = ({"rate": 0.3}, {"target_token": 600})
 BATCH = 16  # Prompts that a model writes for together
+Readers = dict[str, Any]
 INSTRUCTION, QUESTION = "Read the text and answer the question.", "What was decided, and by whom?"
 
 
@@ -58,10 +59,6 @@ def tokenizers() -> dict[str, Any]:
     return {"tiny": shipped, "bytes": by_bytes, "words": by_words}
 
 
-def counts(readers: dict[str, Any], text: str) -> dict[str, int]:
-    return {name: len(reader.encode(text, add_special_tokens=False).ids) for name, reader in readers.items()}
-
-
 def prompts() -> Iterator[Prompt]:
     rng = random.Random(0)
     for row in load_rows("qmsum", split="test", max_words=10**6):
@@ -69,10 +66,9 @@ def prompts() -> Iterator[Prompt]:
     for language in LANGUAGES:
         for row in load_rows("xquad", split=language, size=31, seed=0):
             yield with_literals(f"xquad {language}", row["passage"], rng)
-    folder = files.data_root(None)
-    if folder is None:
+    if (folder := files.data_root(None)) is None:
         raise SystemExit("name the folder of the sets in QUINCE_DATA")
-    for file in sorted([*folder.glob("fewshot_prompts/**/*.md"), *folder.glob("fewshot_prompts/**/*.txt")]):
+    for file in sorted(path for path in folder.glob("fewshot_prompts/**/*") if path.suffix in (".md", ".txt")):
         yield with_literals("few-shot", file.read_text(encoding="utf-8"), rng)
 
 
@@ -98,7 +94,7 @@ def with_literals(source: str, text: str, rng: random.Random) -> Prompt:
 
 
 def compressed(
-    some: Sequence[Prompt], model: str, limit: dict[str, Any], readers: dict[str, Any], batch: int
+    some: Sequence[Prompt], model: str, limit: dict[str, Any], readers: Readers, batch: int
 ) -> Iterator[CompressedPrompt | Exception]:
     """Results or what was raised, in order; a batch in which one call raises is done again one by one."""
     wanted = {comparable(prompt.text): prompt.must_keep for prompt in some}
@@ -106,12 +102,10 @@ def compressed(
     def own(text: str) -> list[str]:
         return [literal.text for literal in required(text, wanted[text])[0]]
 
+    options = limit | {"model": model, "readers": readers, "must_keep": [own]}
     for at in range(0, len(some), batch):
-        texts = [prompt.text for prompt in some[at : at + batch]]
         try:
-            yield from compress_prompts(
-                texts, INSTRUCTION, QUESTION, model=model, readers=readers, must_keep=[own], **limit
-            )
+            yield from compress_prompts([p.text for p in some[at : at + batch]], INSTRUCTION, QUESTION, **options)
         except Exception as error:  # counted: it is what must not be
             if batch > 1:
                 yield from compressed(some[at : at + batch], model, limit, readers, 1)
@@ -119,9 +113,7 @@ def compressed(
                 yield error
 
 
-def compress(
-    source: str, some: Sequence[Prompt], model: str, limit: dict[str, Any], readers: dict[str, Any]
-) -> Results:
+def compress(source: str, some: Sequence[Prompt], model: str, limit: dict[str, Any], readers: Readers) -> Results:
     tally, over = Counter[str](), dict.fromkeys(readers, 0)
     results: list[CompressedPrompt] = []
     batch = 1 if model == "extractive" else BATCH
@@ -130,10 +122,11 @@ def compress(
             print(f"{source}: {type(result).__name__}: {result}")
             tally["too_small" if isinstance(result, BudgetError) else "exceptions"] += 1
             continue
-        after = counts(readers, result.compressed_prompt.encode("utf-8", "ignore").decode())
-        for name in readers:
-            binding = not result.skipped or "target_token" in limit  # a short prompt is left as it is at any rate
-            over[name] += binding and after[name] > result.tokens[name].limit
+        after = result.compressed_prompt.encode("utf-8", "ignore").decode()
+        binding = not result.skipped or "target_token" in limit  # a short prompt is left as it is at any rate
+        for name, reader in readers.items():
+            length = len(reader.encode(after, add_special_tokens=False).ids)
+            over[name] += binding and length > result.tokens[name].limit
         literals, _ = required(prompt.text, prompt.must_keep)
         tally.update(kept=len(literals), lost=len(missing(result.compressed_prompt, literals)), skipped=result.skipped)
         tally["cut"] += any("one was cut" in warning for warning in result.warnings)

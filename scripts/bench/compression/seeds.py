@@ -18,20 +18,13 @@ class SeedsError(ValueError):
 
 
 def pool(runs: Sequence[Results]) -> Results:
-    """Return the mean over runs of what each passage's capsule is worth; the unit stays the passage.
+    """Return the mean over runs of what each passage's capsule is worth; intervals of it are about other passages.
 
-    Intervals of the result are about other passages, not about other seeds; see `over_seeds` for those. What is counted
-    over capsules (budget, ends, the compressor's tokens) is counted over the capsules of all runs.
-
-    Raises:
-        SeedsError: The runs differ in passages, readers or sources.
+    What is counted over capsules (budget, ends, the compressor's tokens) is counted over those of all runs.
     """
     first = runs[0]
-    for run in runs[1:]:
-        if (run.ids, run.readers, run.sources) != (first.ids, first.readers, first.sources):
-            raise SeedsError(
-                "runs of several seeds · passages, readers or sources differ · evaluate all with one recipe"
-            )
+    if any((run.ids, run.readers, run.sources) != (first.ids, first.readers, first.sources) for run in runs):
+        raise SeedsError("runs of several seeds · passages, readers or sources differ · evaluate all with one recipe")
     counted: dict[str, Any] = {name: list(chain.from_iterable(getattr(run, name) for run in runs)) for name in _COUNTED}
     return replace(
         first,
@@ -67,7 +60,6 @@ def _mean_known(values: Sequence[float | None]) -> float | None:
 
 
 def _timings(runs: Sequence[list[Timing]]) -> list[Timing]:
-    """Medians over runs, batch by batch."""
     return [
         Timing(same[0].batch, *(median(getattr(t, name) for t in same) for name in ("compress", "full", "capsule")))
         for same in zip(*runs, strict=True)

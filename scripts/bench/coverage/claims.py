@@ -33,11 +33,11 @@ def share(result: Result, name: str) -> float:
 
 
 def sizes(results: Sequence[Result], study: str) -> dict[int, list[Result]]:
-    found: dict[int, list[Result]] = {}
-    for result in results:
-        if result["study"] == study:
-            found.setdefault(result["data"]["task"]["rows"], []).append(result)
-    return dict(sorted(found.items()))
+    own = [result for result in results if result["study"] == study]
+    return {
+        rows: [result for result in own if result["data"]["task"]["rows"] == rows]
+        for rows in sorted({result["data"]["task"]["rows"] for result in own})
+    }
 
 
 def gap(result: Result, name: str, group: str = "type_0") -> float:
@@ -72,10 +72,7 @@ def _rises(study: dict[int, list[Result]]) -> Outcome:
             continue
         counts = [(int(k), *pair) for seed in seeds for k, pair in seed["by_cutoff"].items()]
         middle = np.median(np.repeat([k for k, _, _ in counts], [total for _, _, total in counts]))
-        low, high = (
-            np.sum([(good, total) for k, good, total in counts if (k > middle) == above], axis=0)
-            for above in (False, True)
-        )
+        low, high = (np.sum([pair for k, *pair in counts if (k > middle) == above], axis=0) for above in (False, True))
         difference = high[0] / high[1] - low[0] / low[1]
         spread = sum(good / total * (1 - good / total) / total for good, total in (low, high)) ** 0.5
         half = norm.ppf(0.975) * spread
@@ -125,12 +122,12 @@ def _perpendicular_two_hop(decay: list[Result], perpendicular: list[Result]) -> 
 
 def _gained(seeds: list[Result]) -> Outcome:
     """Rows that a property gives away against those that nothing does, within types 1 to 3."""
-    gains, texts = [], []
-    for number in (1, 2, 3):
-        known, rest = (np.array(mechanism(seeds, f"type_{number}", name)) for name in ("property", "neither"))
-        gains.append(known - rest)
-        texts.append(f"type {number} {over_seeds(known)} against {over_seeds(rest)}")
-    return bool(np.mean(gains, axis=0).min() >= 0.1), "; ".join(texts)
+    known, rest = (
+        np.array([mechanism(seeds, f"type_{n}", name) for n in (1, 2, 3)]) for name in ("property", "neither")
+    )
+    pairs = enumerate(zip(known, rest, strict=True), start=1)
+    text = "; ".join(f"type {n} {over_seeds(one)} against {over_seeds(other)}" for n, (one, other) in pairs)
+    return bool((known - rest).mean(0).min() >= 0.1), text
 
 
 def _ignored(seeds: list[Result]) -> Outcome:
@@ -147,9 +144,9 @@ def judged(results: Sequence[Result]) -> list[tuple[str, bool | None, str]]:
     def of(need: str) -> Any:
         study, size = need.split()
         found = sizes(results, study)
-        return (
-            found if size == "all" else next(iter(found.values()), []) if size == "first" else found.get(int(size), [])
-        )
+        if size == "all":
+            return found
+        return next(iter(found.values()), []) if size == "first" else found.get(int(size), [])
 
     outcomes = []
     for claim, judge, needs in (entry.values() for entry in TABLE["claims"]):
@@ -161,7 +158,7 @@ def judged(results: Sequence[Result]) -> list[tuple[str, bool | None, str]]:
 
 def claims_text(results: Sequence[Result]) -> str:
     words = {True: "holds", False: "does not hold", None: "not measured"}
-    lines = []
-    for number, (claim, holds, text) in enumerate(judged(results), start=1):
-        lines.append(f"{number}. {claim}: **{words[holds]}**.{f' Measured: {text}.' if text else ''}\n")
-    return "".join(lines)
+    return "".join(
+        f"{number}. {claim}: **{words[holds]}**.{f' Measured: {text}.' if text else ''}\n"
+        for number, (claim, holds, text) in enumerate(judged(results), start=1)
+    )

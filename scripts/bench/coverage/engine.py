@@ -51,8 +51,7 @@ def analyse(job: str, path: Path) -> dict[str, Any]:
     if job.startswith("closure"):
         largest, smallest = (2, 2) if job.endswith("2") else (20, 1)
         result = reach(observations, data["queries"], largest_k=largest, smallest_k=smallest)
-        assert not result.capped
-        assert not result.undecided.any()
+        assert not result.capped and not result.undecided.any()
         found["covered"] = [int((result.cutoffs >= k).sum()) for k in range(smallest, min(largest, 6) + 1)]
     else:
         k = int(job[-1])
@@ -60,12 +59,9 @@ def analyse(job: str, path: Path) -> dict[str, Any]:
         family = smallest_k(observations, pairs).supported(k)
         result = determine(observations, data["queries"], k, family, pairs=pairs)
         unknown = determine(observations, data["unknown"], k, classes=result.classes)
-        found |= {
-            "predicted": int((result.labels >= 0).sum()),
-            "right": int((result.labels == data["answers"]).sum()),
-            "unknown_predicted": int((unknown.labels >= 0).sum()),
-            "subsets": [list(subset) for subset in family],
-        }
+        right = int((result.labels == data["answers"]).sum())
+        found |= {"predicted": int((result.labels >= 0).sum()), "right": right}
+        found |= {"unknown_predicted": int((unknown.labels >= 0).sum()), "subsets": list(map(list, family))}
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return found | {"cpu_seconds": usage.ru_utime + usage.ru_stime, "peak_mb": peak_kib() / 1024}
 
@@ -82,14 +78,10 @@ def in_processes(job: str, path: Path, rounds: int) -> dict[str, Any]:
     runs = []
     for _ in range(rounds):
         command = [sys.executable, __file__, "job", job, str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        runs.append(json.loads(done.stdout))
-    seconds = [run["cpu_seconds"] for run in runs]
-    return runs[0] | {
-        "cpu_seconds": round(statistics.median(seconds), 2),
-        "cpu_seconds_of_rounds": [round(value, 2) for value in seconds],
-        "peak_mb": round(max(run["peak_mb"] for run in runs)),
-    }
+        runs.append(json.loads(subprocess.run(command, capture_output=True, check=True).stdout))
+    seconds, peak = [run["cpu_seconds"] for run in runs], round(max(run["peak_mb"] for run in runs))
+    costs = {"cpu_seconds": round(statistics.median(seconds), 2), "peak_mb": peak}
+    return runs[0] | costs | {"cpu_seconds_of_rounds": [round(value, 2) for value in seconds]}
 
 
 def job(name: str, data: Path) -> None:

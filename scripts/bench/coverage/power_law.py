@@ -22,11 +22,7 @@ PAPER_EXPONENTS = {
 
 
 def theory_exponent(k: int) -> float:
-    """The paper's exponent for two-hop where k shared contexts make two fragments equivalent.
-
-    Raises:
-        ValueError: k is below 1.
-    """
+    """The paper's exponent for two-hop where k shared contexts, at least one, make two fragments equivalent."""
     if k < 1:
         raise ValueError(f"theory exponent: k = {k}, evidence starts at 1")
     return 2.5 - 0.5 / k
@@ -34,30 +30,14 @@ def theory_exponent(k: int) -> float:
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """N = factor * n^exponent, fitted on logarithms.
-
-    Attributes:
-        exponent: With its interval.
-        factor: Rows at n = 1.
-        r_squared: Share of the variance of log N that is explained.
-    """
+    """N = factor * n^exponent, fitted on logarithms."""
 
     exponent: Interval
-    factor: float
-    r_squared: float
-
-    def __call__(self, values: float) -> float:
-        """Rows that the law gives for a number of values."""
-        return self.factor * values**self.exponent.estimate
+    r_squared: float  # Share of the variance of log N that is explained
 
 
 def fit_power_law(values: ArrayLike, rows: ArrayLike, level: float = 0.95) -> PowerLaw:
-    """Fit log N = log factor + exponent * log n by least squares, with Student's interval of the slope.
-
-    Args:
-        values: |X| of each measurement; several seeds of one |X| are several measurements.
-        rows: Rows needed at each, above 0.
-        level: Coverage of the interval.
+    """Fit log N to log n, the |X| of each measurement, by least squares, with Student's interval of the slope.
 
     Raises:
         StatisticsError: Fewer than three measurements, one |X| only, or a number that has no logarithm.
@@ -72,4 +52,4 @@ def fit_power_law(values: ArrayLike, rows: ArrayLike, level: float = 0.95) -> Po
     fit = linregress(np.log(x), np.log(y))
     slope, half = float(fit.slope), float(student.ppf(0.5 + level / 2, len(x) - 2) * fit.stderr)
     explained = float(fit.rvalue**2) if np.ptp(y) else 1.0
-    return PowerLaw(Interval(slope, slope - half, slope + half, level), float(np.exp(fit.intercept)), explained)
+    return PowerLaw(Interval(slope, slope - half, slope + half, level), explained)

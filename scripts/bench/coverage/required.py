@@ -5,14 +5,15 @@
     python scripts/bench/coverage/required.py report              # the page
 
 N is required when type 0 is answered with `REACHED`. It is looked for on a grid of factor `STEP` from a first guess,
-and log N is interpolated linearly in the accuracy; where accuracies are more than `FAR` apart,
-`halve` adds a size between.
+and log N is interpolated linearly in the accuracy.
 """
 
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -68,15 +69,13 @@ def sizes_to_try(guess: float) -> Generator[int, bool, None]:
 
 def bracket(measured: Measured) -> tuple[tuple[int, float], tuple[int, float]] | None:
     """The smallest size that is enough and the next smaller one, with their accuracies; None without both."""
-    shares = {rows: good / total for rows, (good, total) in sorted(measured.items())}
-    enough = [rows for rows, share in shares.items() if share >= REACHED]
-    less = [rows for rows in shares if enough and rows < enough[0]]
-    return ((less[-1], shares[less[-1]]), (enough[0], shares[enough[0]])) if less else None
+    shares = [(rows, good / total) for rows, (good, total) in sorted(measured.items())]
+    first = next((at for at, (_, share) in enumerate(shares) if share >= REACHED), 0)
+    return (shares[first - 1], shares[first]) if first else None
 
 
 def crossing(measured: Measured) -> float | None:
-    found = bracket(measured)
-    if found is None:
+    if (found := bracket(measured)) is None:
         return None
     (low, below), (high, above) = found
     return float(np.exp(np.log(low) + (REACHED - below) / (above - below) * np.log(high / low)))
@@ -94,11 +93,10 @@ def halve_point(runs: Path, name: str, values: int, seed: int) -> None:
 
 
 def points(models: Iterable[dict[str, Any]], name: str) -> dict[tuple[int, int], Measured]:
-    found: dict[tuple[int, int], Measured] = {}
+    found: dict[tuple[int, int], Measured] = defaultdict(dict)
     for model in models:
         if model["study"] == name:
-            own = found.setdefault((model["values"], model["seed"]), {})
-            own[model["rows"]] = (model["right"], model["tested"])
+            found[model["values"], model["seed"]][model["rows"]] = (model["right"], model["tested"])
     return found
 
 
@@ -106,14 +104,12 @@ def search(runs: Path, name: str, values: int, seed: int) -> None:
     """Train until the required N is bracketed, more compositions do not exist, or the steps are used up."""
     study, folder = STUDIES[name], point_folder(runs, name, values, seed)
     sizes = sizes_to_try(study.guess(values))
-    rows: int | None = next(sizes)
-    while rows is not None:
-        good, total = trained(folder, study, values, seed, rows)
-        print(f"{folder}: {rows} rows, {good} of {total}", flush=True)
-        try:
+    rows = next(sizes)
+    with suppress(StopIteration):
+        while True:
+            good, total = trained(folder, study, values, seed, rows)
+            print(f"{folder}: {rows} rows, {good} of {total}", flush=True)
             rows = sizes.send(not total or good / total >= REACHED)
-        except StopIteration:
-            rows = None
 
 
 def trained(folder: Path, study: Study, values: int, seed: int, rows: int) -> tuple[int, int]:
@@ -126,10 +122,10 @@ def trained(folder: Path, study: Study, values: int, seed: int, rows: int) -> tu
     out = folder / f"rows_{rows}"
     if not (out / RESULT).is_file():
         try:
-            made = generate(Task(study.family, values, rows, seed=seed))
+            enough = len(generate(Task(study.family, values, rows, seed=seed)).test.get(0, ())) >= LEAST_TESTED
         except CompositionError:
-            return 0, 0
-        if len(made.test.get(0, ())) < LEAST_TESTED:
+            enough = False
+        if not enough:
             return 0, 0
         torch.set_num_threads(1)
         data = [f"data.family={study.family}", f"data.target={study.target}", f"data.values={values}"]
@@ -144,7 +140,6 @@ def point_folder(runs: Path, name: str, values: int, seed: int) -> Path:
 
 
 def collect(runs: Path) -> Iterator[dict[str, Any]]:
-    """Every model: study, |X|, seed, N, right answers, rows of type 0, steps and CPU seconds."""
     earlier = json.loads((RESULTS / "coverage.json").read_text(encoding="utf-8"))["runs"]
     for name, study in STUDIES.items():
         for result in earlier:
@@ -162,19 +157,14 @@ def _model(name: str, result: dict[str, Any]) -> dict[str, Any]:
 
 
 def law(models: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
-    """Required N of every point of a study, and the fitted exponent where there are enough of them."""
-    found = [(values, seed, crossing(own)) for (values, seed), own in sorted(points(models, name).items())]
-    known = [(values, rows) for values, _, rows in found if rows is not None]
-    try:
-        fitted = fit_power_law(*zip(*known, strict=True)) if known else None
-    except StatisticsError:
-        fitted = None
-    return {
-        "points": found,
-        "exponent": fitted.exponent.as_dict() if fitted else None,
-        "r_squared": fitted.r_squared if fitted else None,
-        "paper_trained": PAPER_EXPONENTS[STUDIES[name].family, STUDIES[name].target],
-    }
+    points_of = [(values, seed, crossing(own)) for (values, seed), own in sorted(points(models, name).items())]
+    found: dict[str, Any] = {"points": points_of, "exponent": None, "r_squared": None}
+    known = [(values, rows) for values, _, rows in points_of if rows is not None]
+    with suppress(StatisticsError):
+        if known:
+            fitted = fit_power_law(*zip(*known, strict=True))
+            found |= {"exponent": fitted.exponent.as_dict(), "r_squared": fitted.r_squared}
+    return found | {"paper_trained": PAPER_EXPONENTS[STUDIES[name].family, STUDIES[name].target]}
 
 
 def each(
@@ -200,10 +190,8 @@ def render(found: Results) -> str:
     laws, points, said = [], [], []
     for name, one in found["laws"].items():
         shown = name.replace("_", " ")
-        by_values: dict[int, list[float | None]] = {}
-        for values, _, needed in one["points"]:
-            by_values.setdefault(values, []).append(needed)
-        for values, seeds in by_values.items():
+        for values in dict.fromkeys(values for values, _, _ in one["points"]):
+            seeds = [needed for size, _, needed in one["points"] if size == values]
             reached = [rows for rows in seeds if rows is not None]
             contexts = [f"{kappa(rows, values):.1f}" for rows in reached] if name.startswith("two_hop") else []
             listed = [", ".join(f"{rows:,.0f}" for rows in reached) or "-", ", ".join(contexts) or "-"]

@@ -22,7 +22,11 @@ TOLERANCE = 0.02  # Of log N
 
 
 def shares(family: str, values: int, rows: int, seed: int) -> np.ndarray:
-    data = generate(Task(family, values, rows, test_size=500, seed=seed))
+    """Share of held-out compositions that are covered, for each k; all where too few are left to hold out."""
+    try:
+        data = generate(Task(family, values, rows, test_size=500, seed=seed))
+    except CompositionError:
+        return np.ones(len(KS))
     if 0 not in data.test:
         return np.ones(len(KS))
     observed = observe(data.train.inputs, data.train.answers, (values,) * data.task.program.slots)
@@ -37,10 +41,7 @@ def needed(family: str, values: int, k: int, seed: int, known: dict[int, np.ndar
     while high - low > TOLERANCE:
         rows = round(np.exp((low + high) / 2))
         if rows not in known:
-            try:
-                known[rows] = shares(family, values, rows, seed)
-            except CompositionError:
-                known[rows] = np.ones(len(KS))
+            known[rows] = shares(family, values, rows, seed)
         if known[rows][KS.index(k)] >= COVERED:
             high = np.log(rows)
         else:
@@ -66,7 +67,6 @@ def measure() -> Results:
 
 
 def render(found: Results) -> str:
-    """Fitted exponents of the smallest N that covers, with what the theory and the paper's training give."""
     rows = []
     for family, one in found["families"].items():
         for k, law in ((k, one[k]) for k in one if k.isdigit()):

@@ -19,18 +19,8 @@ from typing import Any
 import numpy as np
 from quince.eval.measure.statistics import proportion
 from quince.recipes.coverage.study import draw
-from quince.scripts.bench.coverage.claims import (
-    TABLE,
-    Result,
-    claims_text,
-    gap,
-    held_out,
-    judged,
-    mechanism,
-    over_seeds,
-    share,
-    sizes,
-)
+from quince.scripts.bench.coverage import claims
+from quince.scripts.bench.coverage.claims import TABLE, Result, gap, held_out, over_seeds, share, sizes
 from quince.scripts.bench.pages import Page, Results, bench, span, stamp_of, table
 
 RUNS = Path("runs/bench/coverage")
@@ -71,7 +61,6 @@ TYPES = ("type_0", "type_1", "type_2", "type_3")
 
 
 def by_type(results: Sequence[Result], study: str) -> str:
-    """Accuracy of each type by size, mean over seeds, with the baseline of the best single slot."""
     rows = []
     for size, seeds in sizes(results, study).items():
         contexts = over_seeds([seed["shared_contexts"] for seed in seeds], 1)
@@ -113,14 +102,13 @@ SWAPS = TABLE["swaps"]
 def by_mechanism(results: Sequence[Result]) -> str:
     rows = []
     for study, name in TABLE["tables"].items():
-        for seeds in sizes(results, study).values():
-            for kind in TYPES:
-                cells = []
-                for how in ("equivalence", "property", "neither"):
-                    total = sum(seed["by_mechanism"][kind][how][1] for seed in seeds)
-                    cells.append(f"{over_seeds(mechanism(seeds, kind, how))} [{total:,}]" if total else "-")
-                base = over_seeds([seed["marginal_baseline"].get(kind) for seed in seeds])
-                rows.append([name, kind.replace("_", " "), *cells, base, str(len(seeds))])
+        for seeds, kind in product(sizes(results, study).values(), TYPES):
+            cells = []
+            for how in ("equivalence", "property", "neither"):
+                total = sum(seed["by_mechanism"][kind][how][1] for seed in seeds)
+                cells.append(f"{over_seeds(claims.mechanism(seeds, kind, how))} [{total:,}]" if total else "-")
+            base = over_seeds([seed["marginal_baseline"].get(kind) for seed in seeds])
+            rows.append([name, kind.replace("_", " "), *cells, base, str(len(seeds))])
     header = ["tables", "rows", "equivalence", "property", "neither", "one-slot baseline", "seeds"]
     return table(header, rows) if rows else "Not run.\n"
 
@@ -162,13 +150,12 @@ def report(out: Path, runs: Path = RUNS) -> Results:
 
 def render(found: Results) -> str:
     results = found["runs"]
-    first = claims_text(results).partition("**.")[0].removeprefix("1. ") + "**."
-    outcomes = [holds for _, holds, _ in judged(results)]
+    text, outcomes = claims.claims_text(results), [holds for _, holds, _ in claims.judged(results)]
     counts = [outcomes.count(outcome) for outcome in (True, False, None)]
-    opening = "Of {} claims about what small models compose, {} hold, {} do not, and {} are not measured.\n{}\n"
+    opening = "Of {} claims about what small models compose, {} hold, {} do not, and {} are not measured.\n{}**.\n"
     parts = [
-        opening.format(len(outcomes), *counts, first),
-        "## Claims\n\n" + claims_text(results),
+        opening.format(len(outcomes), *counts, text.partition("**.")[0].removeprefix("1. ")),
+        "## Claims\n\n" + text,
         "![Accuracy by k-cutoff and by kappa](coverage.png)\n",
         "## Two-hop by type\n\n" + by_type(results, "two_hop"),
         "## Two-hop by k-cutoff\n\n" + by_cutoff(results, "two_hop"),

@@ -6,29 +6,22 @@ Methods are compared at equal in-domain Pass@1, on the line through the strength
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from quince.eval.measure.statistics import Interval
-from quince.scripts.bench.diversity.resampling import (
-    SUITES,
-    Array,
-    Resampled,
-    Setting,
-    difference,
-    interpolate,
-    interval,
-    resample,
-    sweep,
-)
+from quince.scripts.bench.diversity import resampling
+from quince.scripts.bench.diversity.resampling import SUITES, Array, Resampled, Setting, difference, interval, resample
 
 Verdict = Literal["holds", "does not hold", "not shown"]
 GAIN = 0.10
 LOSS = 0.05
 KEPT_GAIN = 0.70
 TOLERATED_LOSS = 0.01
+MATCH = 0.02
+PLACES = ("highest", "middle")  # Pass@1 at which sweeps are compared, of the range that both cover
 
 
 @dataclass(frozen=True)
@@ -63,8 +56,11 @@ def points(figure: Interval | Sequence[float] | None) -> str:
     if figure is None:
         return "no figure"
     numbers = (figure.estimate, figure.low, figure.high) if isinstance(figure, Interval) else figure
-    estimate, low, high = (f"{100 * v:+.1f}".replace("-", "−") for v in numbers)
-    return f"{estimate} points ({low} to {high})"
+    return "{} points ({} to {})".format(*map(_signed, numbers))
+
+
+def _signed(value: float) -> str:
+    return f"{100 * value:+.1f}".replace("-", "−")
 
 
 def judge(figure: Interval | None, at_least: float) -> Verdict:
@@ -76,40 +72,39 @@ def judge(figure: Interval | None, at_least: float) -> Verdict:
     return "does not hold" if figure.high < at_least else "not shown"
 
 
-def _missing(
-    names: Sequence[str], sentence: str = "There are no runs of the base and GRPO with the same seed."
-) -> list[Part]:
+NO_RUNS = "There are no runs of the base and GRPO with the same seed."
+
+
+def _missing(names: Iterable[str], sentence: str = NO_RUNS) -> list[Part]:
     return [Part(name, "not shown", sentence) for name in names]
 
 
 def _each_seed(setting: Setting, base: Setting, suite: str, metric: str) -> str:
     seeds = [seed for seed in setting.seeds if seed in base.seeds]
     gaps = np.nanmean(setting.of(suite, metric, seeds), 1) - np.nanmean(base.of(suite, metric, seeds), 1)
-    return "; by seed " + ", ".join(f"{100 * gap:+.1f}" for gap in gaps).replace("-", "−")
+    return "; by seed " + ", ".join(map(_signed, gaps))
+
+
+def _of_grpo(base: Setting | None, grpo: Setting | None, suite: str, k: int, at_least: float) -> Part:
+    """Change of Pass@k by GRPO in a suite, judged as a loss where `at_least` is negative."""
+    figure = difference(grpo, base, suite, f"pass@{k}") if grpo else None
+    if figure is None or grpo is None or base is None:
+        return Part(SUITES[suite], "not shown", NO_RUNS)
+    drop = Interval(-figure.estimate, -figure.high, -figure.low, figure.level)
+    sure = "; the whole interval is above the mark" if 0 < at_least <= figure.low else ""
+    sentence = f"Pass@{k} changes by {points(figure)}{_each_seed(grpo, base, suite, f'pass@{k}')}{sure}."
+    verdict = judge(figure if at_least > 0 else drop, abs(at_least))
+    return Part(SUITES[suite], verdict, sentence, {"difference": figure})
 
 
 def gain_of_grpo(base: Setting | None, grpo: Setting | None) -> Claim:
     statement = f"GRPO raises in-domain Pass@1 by at least {100 * GAIN:.0f} points over the base"
-    figure = difference(grpo, base, "in_domain", "pass@1") if grpo else None
-    if figure is None or grpo is None or base is None:
-        return Claim(statement, _missing(["in-domain"]))
-    sure = "; the whole interval is above the mark" if figure.low >= GAIN else ""
-    sentence = f"Pass@1 changes by {points(figure)}{_each_seed(grpo, base, 'in_domain', 'pass@1')}{sure}."
-    return Claim(statement, [Part("in-domain", judge(figure, GAIN), sentence, {"difference": figure})])
+    return Claim(statement, [_of_grpo(base, grpo, "in_domain", 1, GAIN)])
 
 
 def loss_of_grpo(base: Setting | None, grpo: Setting | None) -> Claim:
     statement = f"GRPO lowers cross-domain or old-skill Pass@16 by at least {100 * LOSS:.0f} points under the base"
-    parts = []
-    for suite in ("cross_domain", "old_skill"):
-        figure = difference(grpo, base, suite, "pass@16") if grpo else None
-        if figure is None or grpo is None or base is None:
-            parts += _missing([SUITES[suite]])
-            continue
-        drop = Interval(-figure.estimate, -figure.high, -figure.low, figure.level)
-        sentence = f"Pass@16 changes by {points(figure)}{_each_seed(grpo, base, suite, 'pass@16')}."
-        parts.append(Part(SUITES[suite], judge(drop, LOSS), sentence, {"difference": figure}))
-    return Claim(statement, parts)
+    return Claim(statement, [_of_grpo(base, grpo, suite, 16, -LOSS) for suite in ("cross_domain", "old_skill")])
 
 
 @dataclass(frozen=True)
@@ -119,10 +114,6 @@ class Candidate:
     setting: Setting
     share: Interval
     change: Interval
-
-    def might_keep(self) -> bool:
-        """Whether its intervals allow that it keeps both."""
-        return self.share.high >= KEPT_GAIN and self.change.high >= -TOLERATED_LOSS
 
 
 def best_of_both(settings: Sequence[Setting], base: Setting | None, grpo: Setting | None) -> Claim:
@@ -136,11 +127,9 @@ def best_of_both(settings: Sequence[Setting], base: Setting | None, grpo: Settin
     together = resample([base, grpo, *several]) if base and grpo and several else None
     gain = difference(grpo, base, "in_domain", "pass@1") if grpo else None
     if together is None or base is None or grpo is None or gain is None:
-        return Claim(
-            statement, _missing(list(places), "There are no runs of base, GRPO and every DPH setting to compare.")
-        )
+        return Claim(statement, _missing(places, "There are no runs of base, GRPO and every DPH setting to compare."))
     if gain.low <= 0:
-        return Claim(statement, _missing(list(places), f"GRPO has no clear gain to keep: {points(gain)}."))
+        return Claim(statement, _missing(places, f"GRPO has no clear gain to keep: {points(gain)}."))
     parts = [_kept(name, suites, several, base, grpo, together) for name, suites in places.items()]
     return Claim(statement, parts)
 
@@ -154,15 +143,15 @@ def _kept(
     if min(best.share.estimate, share) >= KEPT_GAIN and min(best.change.estimate, change) >= -TOLERATED_LOSS:
         verdict: Verdict = "holds"
     else:
-        verdict = "not shown" if any(c.might_keep() for c in candidates) else "does not hold"
+        open_ = any(c.share.high >= KEPT_GAIN and c.change.high >= -TOLERATED_LOSS for c in candidates)
+        verdict = "not shown" if open_ else "does not hold"
     worst = " in the worst of the three" if len(suites) > 1 else ""
     kept = f"{best.share.estimate:.0%} of the gain ({best.share.low:.0%} to {best.share.high:.0%})".replace("%", " %")
     others = "other seeds and other problems" if len(together.seeds) > 1 else "other problems"
-    fold = f"{100 * change:+.1f}".replace("-", "−")
     sentence = (
         f"{best.setting.label} keeps {kept}, and Pass@16{worst} changes by {points(best.change)}. Best of "
         f"{len(several)} settings on the data that it is judged by; chosen on {others} than those "
-        f"that judge, the choice keeps {100 * share:.0f} % with {fold} points (most often "
+        f"that judge, the choice keeps {100 * share:.0f} % with {_signed(change)} points (most often "
         f"{picks.most_common(1)[0][0]}, {picks.most_common(1)[0][1]} of {picks.total()} times)."
     )
     figures = {"gain_kept": best.share, "change": best.change, "held_out_gain_kept": share, "held_out_change": change}
@@ -210,10 +199,6 @@ def held_out(
     return float(gain / of_grpo), float(change), picks
 
 
-MATCH = 0.02
-PLACES = ("highest", "middle")  # Pass@1 at which sweeps are compared, of the range that both cover
-
-
 @dataclass(frozen=True)
 class Comparison:
     """A DPH sweep minus a control sweep in Pass@16, where both have the same in-domain Pass@1."""
@@ -226,13 +211,13 @@ class Comparison:
 
 
 def controls_and_dph(settings: Sequence[Setting]) -> tuple[list[str], list[str]]:
-    names = [name for name in dict.fromkeys(s.method for s in settings) if len(sweep(settings, name)) > 1]
+    names = [name for name in dict.fromkeys(s.method for s in settings) if len(resampling.sweep(settings, name)) > 1]
     return [n for n in names if n.startswith(("replay", "reverse KL"))], [n for n in names if n.startswith("DPH-")]
 
 
 def compare(settings: Sequence[Setting], control: str, family: Sequence[str], place: str) -> list[Comparison]:
     """The control beside each DPH sweep that shares a range of Pass@1 with it, and beside their mean."""
-    sweeps = [sweep(settings, name) for name in (control, *family)]
+    sweeps = [resampling.sweep(settings, name) for name in (control, *family)]
     together = resample([setting for own in sweeps for setting in own])
     if together is None:
         return []
@@ -245,16 +230,13 @@ def compare(settings: Sequence[Setting], control: str, family: Sequence[str], pl
             continue
         # The level is drawn with the data: where two sweeps meet is itself an estimate.
         level = top if place == "highest" else (top + bottom) / 2
-        lines = {t: [interpolate(pass1[j], pass16[t][j], level) for j in (i, 0)] for t in SUITES}
+        lines = {t: [resampling.interpolate(pass1[j], pass16[t][j], level) for j in (i, 0)] for t in SUITES}
         drawn[name] = (float(level[0]), {t: own - other for t, (own, other) in lines.items()})
     if drawn:
         pooled = {t: np.mean([gaps[t] for _, gaps in drawn.values()], axis=0) for t in SUITES}
         drawn["mean of DPH"] = (float(np.mean([level for level, _ in drawn.values()])), pooled)
-    return [Comparison(control, name, place, at, _intervals(gaps)) for name, (at, gaps) in drawn.items()]
-
-
-def _intervals(gaps: dict[str, Array]) -> dict[str, Interval]:
-    return {suite: found for suite, values in gaps.items() if (found := interval(values))}
+    intervals = {name: {t: i for t, gap in gaps.items() if (i := interval(gap))} for name, (_, gaps) in drawn.items()}
+    return [Comparison(control, name, place, at, intervals[name]) for name, (at, _) in drawn.items()]
 
 
 def comparisons(settings: Sequence[Setting]) -> list[Comparison]:
@@ -264,9 +246,7 @@ def comparisons(settings: Sequence[Setting]) -> list[Comparison]:
 
 def matches(gap: Interval) -> Verdict:
     """Whether a control is as good as DPH: not behind beyond doubt, and not possibly behind by more than the margin."""
-    if gap.low > 0:
-        return "does not hold"
-    return "holds" if gap.high < MATCH else "not shown"
+    return "does not hold" if gap.low > 0 else "holds" if gap.high < MATCH else "not shown"
 
 
 def match_of_controls(found: Sequence[Comparison]) -> Claim:
@@ -274,24 +254,16 @@ def match_of_controls(found: Sequence[Comparison]) -> Claim:
         "Replay-SFT or true reverse KL matches DPH in Pass@16 at equal in-domain Pass@1 "
         f"(within {100 * MATCH:.0f} points)"
     )
-    parts = [
-        _part(comparison, suite)
-        for comparison in found
-        if comparison.dph == "mean of DPH" and comparison.place == "highest"
-        for suite in SUITES
-    ]
+    means = [one for one in found if (one.dph, one.place) == ("mean of DPH", "highest")]
+    parts = [_part(one, suite) for one in means for suite in SUITES]
     missing = Part("both", "not shown", "No control and DPH sweep with the same seeds share a range of Pass@1.")
     return Claim(statement, parts or [missing])
 
 
 def _part(comparison: Comparison, suite: str) -> Part:
     gap = comparison.gaps[suite]
-    verdict = matches(gap)
-    said = {
-        "does not hold": f"{comparison.control} is behind DPH",
-        "holds": f"{comparison.control} {'is ahead of' if gap.high < 0 else 'matches'} DPH",
-        "not shown": "the interval leaves both open",
-    }[verdict]
-    level = f"{100 * comparison.level:.1f} %"
-    sentence = f"At Pass@1 = {level}, the mean of DPH minus {comparison.control} is {points(gap)}: {said}."
-    return Part(f"{comparison.control}, {SUITES[suite]}", verdict, sentence, {"difference": gap})
+    verdict, control = matches(gap), comparison.control
+    place = "is behind" if verdict == "does not hold" else "is ahead of" if gap.high < 0 else "matches"
+    said = "the interval leaves both open" if verdict == "not shown" else f"{control} {place} DPH"
+    sentence = f"At Pass@1 = {100 * comparison.level:.1f} %, the mean of DPH minus {control} is {points(gap)}: {said}."
+    return Part(f"{control}, {SUITES[suite]}", verdict, sentence, {"difference": gap})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,12 +26,13 @@ MEANING = {
 METHODS: Figures = yaml.safe_load(Path(__file__).with_name("methods.yaml").read_text(encoding="utf-8"))
 STYLES = {name: (one["colour"], one["mark"]) for name, one in METHODS.items()}
 OTHER = ("#6b5b95", "p")
+SAID = {"holds": f"matches DPH (within {100 * MATCH:.0f} points, or better)", "does not hold": "is behind DPH"}
+SAID["not shown"] = "cannot be told from DPH with this data, nor shown to match it"
 
 
 def render(found: Results) -> str:
     settings, seeds = found["settings"], found["provenance"]["seeds"]
-    methods = len({setting["method"] for setting in settings} - {"base"})
-    claims = found["claims"]
+    methods, claims = len({setting["method"] for setting in settings} - {"base"}), found["claims"]
     whole = sum(claim["verdict"] == "holds" for claim in claims)
     warnings = []
     if missing := found["missing_runs"]:
@@ -47,13 +49,9 @@ Every run starts from the shipped tiny model and trains on `sql_idioms` with rew
 {len(settings)} settings with the base, {len(seeds)} seeds. Each is judged on {found["samples_per_problem"]} samples a
 problem at temperature 1 and top-p 1, and once greedily, on the same problems ({counts}).
 """
-    parts = [
-        opening,
-        *warnings,
-        "![Frontiers of Pass@16 against in-domain Pass@1, and Pass@k curves](diversity.png)\n",
-        "## Claims\n\n" + _claims(claims),
-        "## At equal Pass@1\n\n" + _equal(found["at_equal_pass1"], claims[-1]),
-    ]
+    picture = "![Frontiers of Pass@16 against in-domain Pass@1, and Pass@k curves](diversity.png)\n"
+    parts = [opening, *warnings, picture, "## Claims\n\n" + _claims(claims)]
+    parts.append("## At equal Pass@1\n\n" + _equal(found["at_equal_pass1"], claims[-1]))
     for suite, name in SUITES.items():
         parts.append(f"## {name[0].upper()}{name[1:]}\n\n{MEANING[suite]}\n\n{_suite(settings, suite)}")
     runs = []
@@ -82,19 +80,11 @@ def _equal(found: Sequence[Figures], claim: Figures) -> str:
         [c["control"], c["dph"], f"{100 * c['level']:.1f} ({c['place']})", *(_change(c["gaps"][s]) for s in SUITES)]
         for c in found
     ]
-    lines = []
+    lines, verdicts = [], {part["name"]: part["verdict"] for part in claim["parts"]}
     for control in dict.fromkeys(c["control"] for c in found):
-        places = {f"{control}, {place}": place for place in SUITES.values()}
-        own = {places[part["name"]]: part["verdict"] for part in claim["parts"] if part["name"] in places}
-        said = []
-        for verdict, words in (
-            ("holds", f"matches DPH (within {100 * MATCH:.0f} points, or better)"),
-            ("does not hold", "is behind DPH"),
-            ("not shown", "cannot be told from DPH with this data, nor shown to match it"),
-        ):
-            if there := [place for place, judged in own.items() if judged == verdict]:
-                said.append(f"{words}: {', '.join(there)}")
-        lines.append(f"- **{control}** at the highest common Pass@1: {'; '.join(said)}.\n")
+        places = {v: [p for p in SUITES.values() if verdicts.get(f"{control}, {p}") == v] for v in SAID}
+        said = "; ".join(f"{SAID[verdict]}: {', '.join(there)}" for verdict, there in places.items() if there)
+        lines.append(f"- **{control}** at the highest common Pass@1: {said}.\n")
     return f"""Strengths move every method along a line between the base and GRPO, so methods are compared where their
 lines have the
 same in-domain Pass@1. Figures are Pass@16 of the DPH method minus that of the control, in points.
@@ -107,10 +97,8 @@ def _suite(settings: Sequence[Figures], suite: str) -> str:
     rows = []
     for setting in settings:
         own = setting["suites"][suite]
-        row = [setting["setting"]]
-        for name, scale, digits, ends in COLUMNS:
-            row.append(_cell(own[name]["mean"], scale, digits, ends))
-        rows.append([*row, _change(own["pass@16"]["minus_base"])])
+        cells = [_cell(own[name]["mean"], *form) for name, *form in COLUMNS]
+        rows.append([setting["setting"], *cells, _change(own["pass@16"]["minus_base"])])
     head = "setting|Pass@1|@4|Pass@16|@64|greedy|distinct correct|idiom entropy|Pass@16 − base".split("|")
     return table(head, rows)
 
@@ -144,11 +132,10 @@ def draw(found: Results, out: Path) -> None:
             _curves(curves, [s for s in settings if s["setting"] in shown], suite)
         panels[0].set_ylabel("Pass@16, %")
         panels[3].set_ylabel("Pass@k, %")
-        methods = [method for method in dict.fromkeys(s["method"] for s in settings) if method not in ("base", "GRPO")]
         keys = []
-        for method in methods:
+        for method, count in Counter(s["method"] for s in settings if s["method"] not in ("base", "GRPO")).items():
             color, marker = STYLES.get(method, OTHER)
-            line = "-" if sum(s["method"] == method for s in settings) > 1 else ""
+            line = "-" if count > 1 else ""
             keys.append(Line2D([], [], color=color, marker=marker, markersize=8, linestyle=line, label=method))
         plain = {"frameon": False, "handletextpad": 0.5, "columnspacing": 1.6, "borderaxespad": 0}
         place = (0.052, 0.925)

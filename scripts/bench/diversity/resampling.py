@@ -32,7 +32,7 @@ class ResultsError(ValueError):
 class Setting:
     """One method at one strength, over its seeds; values by suite and metric, `[seeds, problems]`, NaN if undefined."""
 
-    method: str  # Name of the method
+    method: str
     weight: float | None  # Strength of its remedy, None where it has none
     recipe: str | None  # What it was trained by, None for the base
     seeds: tuple[int, ...]  # In rising order
@@ -61,10 +61,10 @@ def read_settings(results: Path, order: Sequence[tuple[str, float | None]]) -> l
 
 
 def _setting(runs: list[dict[str, Any]]) -> Setting:
-    runs = sorted(runs, key=lambda run: run["seed"])
-    first, seeds = runs[0], tuple(run["seed"] for run in runs)
+    first, *_ = runs = sorted(runs, key=lambda run: run["seed"])
     cost = float(np.mean([run["train_cpu_seconds"] for run in runs]))
     values = {suite: {metric: _table(runs, suite, metric) for metric in METRICS} for suite in SUITES}
+    seeds = tuple(run["seed"] for run in runs)
     return Setting(first["method"], first["weight"], first.get("recipe"), seeds, cost, values)
 
 
@@ -100,12 +100,9 @@ def resample(settings: Sequence[Setting], draws: int = DRAWS) -> Resampled | Non
     if not seeds:
         return None
     # A generator per suite: the problems of two suites are drawn independently, whatever their numbers.
-    problems = {suite: settings[0].values[suite]["pass@1"].shape[1] for suite in SUITES}
-    return Resampled(
-        seeds=seeds,
-        seed_counts=_counts(len(seeds), draws, 0),
-        problem_counts={suite: _counts(size, draws, 1 + i) for i, (suite, size) in enumerate(problems.items())},
-    )
+    sizes = [settings[0].values[suite]["pass@1"].shape[1] for suite in SUITES]
+    problems = {suite: _counts(size, draws, 1 + i) for i, (suite, size) in enumerate(zip(SUITES, sizes, strict=True))}
+    return Resampled(seeds, _counts(len(seeds), draws, 0), problems)
 
 
 @cache
@@ -137,13 +134,8 @@ def difference(setting: Setting, other: Setting | None, suite: str, metric: str)
 
 def interpolate(x: Array, y: Array, at: Array) -> Array:
     """Height of the line through points `[points, draws]` at `at [draws]`; level beyond its ends."""
-    order = np.argsort(x, axis=0)
-    x, y = np.take_along_axis(x, order, 0), np.take_along_axis(y, order, 0)
-    right = np.clip((x < at).sum(axis=0), 1, len(x) - 1)
-    draw = np.arange(x.shape[1])
-    x0, x1, y0, y1 = x[right - 1, draw], x[right, draw], y[right - 1, draw], y[right, draw]
-    share = np.clip((at - x0) / np.maximum(x1 - x0, 1e-12), 0, 1)
-    return y0 + share * (y1 - y0)
+    columns, order = np.arange(x.shape[1]), np.argsort(x, axis=0)
+    return np.array([np.interp(at[c], x[order[:, c], c], y[order[:, c], c]) for c in columns])
 
 
 def sweep(settings: Sequence[Setting], method: str) -> list[Setting]:

@@ -15,17 +15,12 @@ import os
 import time
 from dataclasses import asdict
 from datetime import date
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from quince.eval.measure.statistics import Interval
-from quince.scripts.bench.diversity.claims import (
-    best_of_both,
-    comparisons,
-    gain_of_grpo,
-    loss_of_grpo,
-    match_of_controls,
-)
+from quince.scripts.bench.diversity import claims as judging
 from quince.scripts.bench.diversity.page import KS, METHODS, draw, render
 from quince.scripts.bench.diversity.resampling import DRAWS, METRICS, Setting, average, difference, find, read_settings
 from quince.scripts.bench.pages import Page, Results, bench, stamp
@@ -46,12 +41,10 @@ SWEEPS = {name: (one["recipe"], one["weights"]) for name, one in METHODS.items()
 
 def jobs() -> list[dict[str, Any]]:
     found = [{"name": f"base-{seed}", "method": "base", "weight": None, "seed": seed} for seed in SEEDS]
-    for seed in SEEDS:
-        for method, (recipe, weights) in SWEEPS.items():
-            for weight in weights or (None,):
-                slug = f"{recipe.removeprefix('rlvr/tiny_')}{'' if weight is None else f'-{weight:g}'}"
-                name = f"{slug}-{seed}"
-                found.append({"name": name, "method": method, "weight": weight, "seed": seed, "recipe": recipe})
+    for seed, (method, (recipe, weights)) in product(SEEDS, SWEEPS.items()):
+        for weight in weights or (None,):
+            name = f"{recipe.removeprefix('rlvr/tiny_')}{'' if weight is None else f'-{weight:g}'}-{seed}"
+            found.append({"name": name, "method": method, "weight": weight, "seed": seed, "recipe": recipe})
     return found
 
 
@@ -134,11 +127,6 @@ def split(job: dict[str, Any]) -> None:
 
 
 def report(results: Path = RUNS / "results") -> Results:
-    """Settings, claims and comparisons of the runs that there are, all judged on the same problems in the same order.
-
-    Raises:
-        ResultsError: There are no results, or they are not of the same problems.
-    """
     plan = [(job["method"], job["weight"], job["seed"]) for job in jobs()]
     settings = read_settings(results, list(dict.fromkeys((method, weight) for method, weight, _ in plan)))
     return summarise(settings, plan) | {"stamps": [_stamp(path) for path in sorted(results.glob("*.json"))]}
@@ -153,18 +141,19 @@ def _stamp(path: Path) -> dict[str, Any]:
 def summarise(settings: list[Setting], plan: list[tuple[str, float | None, int]]) -> Results:
     done = {(setting.method, setting.weight, seed) for setting in settings for seed in setting.seeds}
     base, grpo = find(settings, "base"), find(settings, "GRPO")
-    found = comparisons(settings)
-    claims = [gain_of_grpo(base, grpo), loss_of_grpo(base, grpo), best_of_both(settings, base, grpo)]
-    claims.append(match_of_controls(found))
-    against = {"mean": average, "minus_base": lambda *a: difference(a[0], base, *a[1:])}
-    against["minus_grpo"] = lambda *a: difference(a[0], grpo, *a[1:])
+    found = judging.comparisons(settings)
+    claims = [judging.gain_of_grpo(base, grpo), judging.loss_of_grpo(base, grpo)]
+    claims += [judging.best_of_both(settings, base, grpo), judging.match_of_controls(found)]
+
+    def against(s: Setting, suite: str, metric: str) -> dict[str, Interval | None]:
+        gaps = {f"minus_{name}": difference(s, one, suite, metric) for name, one in (("base", base), ("grpo", grpo))}
+        return {"mean": average(s, suite, metric)} | gaps
+
     rows = [
         {
             **{"setting": s.label, "method": s.method, "weight": s.weight, "recipe": s.recipe, "seeds": s.seeds},
             "train_cpu_seconds": round(s.cpu_seconds, 1),
-            "suites": {
-                suite: {m: {name: of(s, suite, m) for name, of in against.items()} for m in METRICS} for suite in SUITES
-            },
+            "suites": {suite: {metric: against(s, suite, metric) for metric in METRICS} for suite in SUITES},
         }
         for s in settings
     ]
@@ -186,9 +175,9 @@ def summarise(settings: list[Setting], plan: list[tuple[str, float | None, int]]
 def plain(value: Any) -> Any:
     if isinstance(value, Interval):
         value = asdict(value)
+    if isinstance(value, dict) and "estimate" in value:
+        return [round(value[key], 4) for key in ("estimate", "low", "high")]
     if isinstance(value, dict):
-        if "estimate" in value:
-            return [round(value[key], 4) for key in ("estimate", "low", "high")]
         return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [plain(inner) for inner in value]

@@ -12,32 +12,25 @@ import importlib
 import io
 import sys
 import types
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from quince.data.function_calling.check.schema import to_bfcl
 from quince.data.function_calling.wire.calls import Call
+from quince.scripts.bench.function_calls.rules import mapped
 
 _MODELS = "bfcl_eval.constants.model_config"
-
-
-class _AnyModel(dict):
-    """BFCL's table of models: whatever is asked for keeps the dots in names."""
-
-    def __missing__(self, key: str) -> Any:
-        return types.SimpleNamespace(underscore_to_dot=False)
 
 
 def bfcl_judge() -> Callable[[Mapping[str, Any], Sequence[Call]], str]:
     """BFCL's verdict on calls: "" if valid, else its error type.
 
     The record is a row of its question files with `answers` (its `ground_truth`) and `category`.
-
-    Raises:
-        ImportError: bfcl-eval is not installed.
     """
     stand_in = types.ModuleType(_MODELS)
-    stand_in.MODEL_CONFIG_MAPPING = _AnyModel()  # type: ignore[attr-defined]
+    any_model = defaultdict(lambda: types.SimpleNamespace(underscore_to_dot=False))  # keeps the dots in names
+    stand_in.MODEL_CONFIG_MAPPING = any_model  # type: ignore[attr-defined]
     sys.modules.setdefault(_MODELS, stand_in)
     checker = importlib.import_module("bfcl_eval.eval_checker.ast_eval.ast_checker").ast_checker
     python = importlib.import_module("bfcl_eval.constants.enums").Language.PYTHON
@@ -60,31 +53,19 @@ def bfcl_same() -> Callable[[Any, Any], bool]:
     plain = importlib.import_module("bfcl_eval.eval_checker.ast_eval.ast_checker").standardize_string
 
     def normal(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: normal(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [normal(item) for item in value]
-        return plain(value) if isinstance(value, str) else value
+        return mapped(lambda item: plain(item) if isinstance(item, str) else item, value)
 
     return lambda one, other: normal(one) == normal(other)
 
 
 def bfcl_functions(record: Mapping[str, Any], tools: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The function documents for the checker.
-
-    BFCL's own, but those of Java and JavaScript with Python's types: calls on the wire are JSON, not source text.
-    """
-    if record["category"] in ("simple_java", "simple_javascript"):
-        return [to_bfcl(tool) for tool in tools]
-    return list(record["function"])
+    """BFCL's, but those of Java and JavaScript with Python's types: calls on the wire are JSON, not source text."""
+    foreign = record["category"] in ("simple_java", "simple_javascript")
+    return [to_bfcl(tool) for tool in tools] if foreign else list(record["function"])
 
 
 def tucan_judge() -> Callable[[Mapping[str, Any], str], str]:
-    """Tucan-Eval's verdict on a reply: its error type, or "raises ..." where its run would end.
-
-    Raises:
-        ImportError: tucan-eval is not installed (it imports torch and transformers).
-    """
+    """Tucan-Eval's verdict on a reply: its error type, or "raises ..." where its run would end."""
     evaluator = importlib.import_module("tucan.evaluation").FunctionCallEvaluator()
 
     def judge(expected: Mapping[str, Any], reply: str) -> str:

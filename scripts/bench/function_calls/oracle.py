@@ -31,11 +31,8 @@ from quince.scripts.bench.function_calls.predictions import misformatted, predic
 from quince.scripts.bench.function_calls.rules import Case, explain
 from quince.scripts.bench.pages import Page, Results, bench, table
 
-FIXED = {
-    "mute": "says nothing",
-    "words": "always refuses, in words",
-    "some_call": "calls the first tool without arguments",
-}
+FIXED = {"mute": "says nothing", "words": "always refuses, in words"}
+FIXED |= {"some_call": "calls the first tool without arguments"}
 CATEGORIES = (*bfcl.GROUPS["single_turn"], "live_relevance")
 
 
@@ -58,7 +55,7 @@ class Findings:
 
     def add(self, case: Case) -> None:
         """Count one reply."""
-        ours, theirs, label = case.ours.exact, case.theirs == "", case.prediction.label
+        ours, theirs, label, name = case.ours.exact, case.theirs == "", case.prediction.label, case.row["id"]
         counts = self.changes.setdefault(label, [0, 0, 0, 0])
         self.changes[label] = [sum(pair) for pair in zip(counts, (1, ours != theirs, ours, theirs), strict=True)]
         self.replies += 1
@@ -67,12 +64,11 @@ class Findings:
         self.raises[label] += case.theirs.startswith("raises")
         if label == "gold":
             self.golds += 1
-            self.our_golds += [] if ours else [case.row["id"]]
-            self.their_golds += [] if theirs else [case.row["id"]]
+            self.our_golds += [name] * (not ours)
+            self.their_golds += [name] * (not theirs)
         if ours != theirs:
             rule = explain(case)
-            if not rule:
-                self.unexplained.append(f"{case.row['id']} {label}")
+            self.unexplained += [f"{name} {label}"] * (not rule)
             self.rules.setdefault(rule or "unexplained", Counter())["ours" if ours else "other"] += 1
 
 
@@ -111,9 +107,8 @@ def against_tucan(pairs: Sequence[tuple[Row, dict[str, Any]]]) -> Findings:
         calls = [wanted.call for wanted in read_gold(row).calls]
         if len(calls) > 1 or row["category"] == "live_relevance":
             continue
-        expected: dict[str, Any] = {"should_call_function": bool(calls)}
-        if calls:
-            expected |= {"expected_function": calls[0].name, "expected_parameters": calls[0].arguments}
+        names = ({"expected_function": one.name, "expected_parameters": one.arguments} for one in calls)
+        expected: dict[str, Any] = {"should_call_function": bool(calls), **next(names, {})}
 
         def verdict(reply: str, expected: dict[str, Any] = expected) -> str:
             return judge(expected, reply).removeprefix("CORRECT")
@@ -141,9 +136,8 @@ def render(found: Results) -> str:
     for one in judges:
         agree = f"{one['agree']:,} ({one['agree'] / one['replies']:.2%})"
         lists = [len(one[key]) for key in ("their_golds", "our_golds", "unexplained")]
-        rows.append(
-            [one["judge"], f"{one['replies']:,}", agree, f"{one['both_accept']:,}", f"{one['golds']:,}", *lists]
-        )
+        both, golds = f"{one['both_accept']:,}", f"{one['golds']:,}"
+        rows.append([one["judge"], f"{one['replies']:,}", agree, both, golds, *lists])
     head = ["judge", "replies", "agree", "both accept", "gold answers", "it rejects", "we reject", "unexplained"]
     return f"""Of {total:,} judgements, {open_:,} differ from ours without a rule of the list below that explains it.
 Where a rule can be undone for one reply, the two judges must agree once it is.

@@ -75,23 +75,25 @@ def misformatted(row: Row) -> Iterator[Prediction]:
 def _changed_calls(wanted: GoldCall, tools: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Call]]:
     call = wanted.call
     properties = tools.get(call.name, {}).get("properties") or {}
+
+    def given(name: str, value: Any) -> Call:
+        return replace(call, arguments=call.arguments | {name: value})
+
     for name, value in call.arguments.items():
         accepted = wanted.accepted.get(name) or []
-        others = dict(call.arguments)
         for other in [value for value in accepted if value is not None][:MOST_ALTERNATIVES]:
-            yield "accepted_value", replace(call, arguments=others | {name: other})
+            yield "accepted_value", given(name, other)
         left = {key: other for key, other in call.arguments.items() if key != name}
         yield "optional_left_out" if None in accepted else "left_out", replace(call, arguments=left)
         for label, other in _changed_values(value):
-            yield label, replace(call, arguments=others | {name: other})
+            yield label, given(name, other)
     for name, schema in properties.items():
         if name not in call.arguments:
-            yield "null_given", replace(call, arguments=call.arguments | {name: None})
-            if "default" in schema:
-                yield "default_given", replace(call, arguments=call.arguments | {name: schema["default"]})
-            else:
-                yield "extra_given", replace(call, arguments=call.arguments | {name: _example(schema)})
-    yield "unknown_parameter", replace(call, arguments=call.arguments | {"no_such_parameter": 1})
+            yield "null_given", given(name, None)
+            default = "default" in schema
+            label, value = ("default_given", schema["default"]) if default else ("extra_given", _example(schema))
+            yield label, given(name, value)
+    yield "unknown_parameter", given("no_such_parameter", 1)
     another = next((name for name in tools if name != call.name), f"{call.name}_x")
     yield "wrong_tool", replace(call, name=another)
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 from quince.data.function_calling.wire.calls import Call, Parsed, dump
@@ -28,9 +29,9 @@ from quince.scripts.bench.function_calls.predictions import Prediction
 class Case:
     """One reply with both verdicts."""
 
-    row: Row  # The row
-    prediction: Prediction  # The reply
-    ours: Score  # Our score
+    row: Row
+    prediction: Prediction
+    ours: Score
     theirs: str  # The other's error, "" if it accepts
     again: Callable[[Sequence[Call]], str]  # The other's verdict on other calls for the same row
     same: Callable[[Any, Any], bool]  # Whether the other takes the first value for the second one
@@ -68,10 +69,9 @@ def _lenient(case: Case) -> str:
 def _plain(case: Case, found: Call) -> Call:
     """The call with every value replaced by that of any gold call which the other takes for the same."""
     arguments = dict(found.arguments)
-    for wanted in read_gold(case.row).calls:
-        for name, value in wanted.call.arguments.items():
-            if name in arguments and case.same(arguments[name], value):
-                arguments[name] = value
+    for name, value in (pair for wanted in read_gold(case.row).calls for pair in wanted.call.arguments.items()):
+        if name in arguments and case.same(arguments[name], value):
+            arguments[name] = value
     return replace(found, arguments=arguments)
 
 
@@ -128,50 +128,41 @@ def _strict(case: Case) -> str:
 
 
 def _snapped(case: Case, call: Call) -> dict[str, Any]:
-    gold = [number for wanted in read_gold(case.row).calls for number in _numbers(wanted.call.arguments)]
-    gold += [number for wanted in read_gold(case.row).calls for number in _numbers(dict(wanted.accepted))]
+    gold: list[Any] = []
+    for values in ("call.arguments", "accepted"):
+        for wanted in read_gold(case.row).calls:
+            mapped(gold.append, dict(attrgetter(values)(wanted)))
+    gold = [number for number in gold if type(number) in (int, float)]
 
     def snap(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: snap(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [snap(item) for item in value]
-        if isinstance(value, float):
-            return next((number for number in gold if math.isclose(value, number, rel_tol=1e-9)), value)
-        return value
+        close = (number for number in gold if math.isclose(value, number, rel_tol=1e-9))
+        return next(close, value) if isinstance(value, float) else value
 
-    return snap(call.arguments)
-
-
-def _numbers(value: Any) -> Iterator[float]:
-    if isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _numbers(item)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield value
+    return mapped(snap, call.arguments)
 
 
 def _off_type(case: Case) -> bool:
     tools = read_tools(case.row)
-    for wanted in read_gold(case.row).calls:
-        properties = tools[wanted.call.name].get("properties") or {}
-        typed = all("type" in properties.get(name, {}) for name in wanted.call.arguments)
-        if not typed or schema_problems(wanted.call, tools):
-            return True
-    return False
+
+    def typed(call: Call) -> bool:
+        properties = tools[call.name].get("properties") or {}
+        return all("type" in properties.get(name, {}) for name in call.arguments)
+
+    return any(not typed(w.call) or schema_problems(w.call, tools) for w in read_gold(case.row).calls)
 
 
 def _without(row: Row, key: str) -> Row:
     """The row with the defaults of its tools, or the further right values of its gold, taken away."""
     column = "tools" if key == "default" else "gold"
-    return row | {column: dump(_dropped(json.loads(row[column]), key))}
-
-
-def _dropped(value: Any, key: str) -> Any:
-    if isinstance(value, dict):
-        return {name: _dropped(item, key) for name, item in value.items() if name != key}
-    return [_dropped(item, key) for item in value] if isinstance(value, list) else value
+    return row | {column: dump(mapped(lambda value: value, json.loads(row[column]), key))}
 
 
 def _exact(row: Row, calls: Sequence[Call]) -> bool:
     return score_parsed(Parsed(tuple(calls), ""), row).exact
+
+
+def mapped(change: Callable[[Any], Any], value: Any, without: str | None = None) -> Any:
+    """The value with everything inside that is neither list nor object changed, and without a key of objects."""
+    if isinstance(value, dict):
+        return {key: mapped(change, item, without) for key, item in value.items() if key != without}
+    return [mapped(change, item, without) for item in value] if isinstance(value, list) else change(value)

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from itertools import zip_longest
+from itertools import product, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -63,24 +63,24 @@ def report(records: Path, out: Path, models: Sequence[str] = ()) -> Results:
     suites = {name: [Entry(f.name, reports[f][name], i) for i, f in enumerate(folders)] for name in SUITES}
     write(DETAILS, details(suites, out / "function_calling") | {"stamps": stamps, "seeds": [0]}, out)
     tokens = {folder: trained_tokens(model_of(folder)) for folder in found if folder.name not in CONTROLS}
-    below = {
-        folder.name: [
-            f"{at}: {scenario}" for at in ("test", "names") for scenario in below_baselines(reports[folder][at])
-        ]
-        for folder in folders
-    }
+    below: dict[str, list[str]] = {folder.name: [] for folder in folders}
+    for folder, at in product(folders, ("test", "names")):
+        below[folder.name] += [f"{at}: {scenario}" for scenario in below_baselines(reports[folder][at])]
     found = {"stamps": stamps, "summary": [line for folder in folders for line in lines[folder]]}
     curve = [[count, lines[folder]] for folder, count in sorted(tokens.items(), key=lambda i: i[1]) if count]
     return found | {"old_skills": old_skills(records), "below_trivial_baselines": below, "curve": curve}
 
 
+def read(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
 def read_report(folder: Path) -> Report:
-    data = json.loads((folder / "analysis.json").read_text(encoding="utf-8"))["data"]
-    return Report(tuple(Case.from_dict(case) for case in data))
+    return Report(tuple(Case.from_dict(case) for case in read(folder / "analysis.json")["data"]))
 
 
 def model_of(folder: Path) -> Path:
-    return Path(json.loads((folder / "test" / "record.json").read_text(encoding="utf-8"))["model_info"]["id"])
+    return Path(read(folder / "test" / "record.json")["model_info"]["id"])
 
 
 def summary(model: str, reports: dict[str, Report]) -> list[Line]:
@@ -96,10 +96,9 @@ def summary(model: str, reports: dict[str, Report]) -> list[Line]:
 
 
 def old_skills(records: Path) -> dict[str, dict[str, Any]]:
-    """Pass@1 of the skills from before, by model and suite, in percent with its interval."""
     found: dict[str, dict[str, Any]] = {}
     for file in sorted(records.glob("*_old/*/record.json")):
-        results = json.loads(file.read_text(encoding="utf-8"))["evaluation_results"]
+        results = read(file)["evaluation_results"]
         score = next(r["score_details"] for r in results if r["metric_config"]["metric_name"] == "pass@1")
         bounds = score["uncertainty"]["confidence_interval"]
         figures = (score["score"], bounds["lower"], bounds["upper"])
@@ -180,10 +179,7 @@ def draw(found: Results, out: Path) -> None:
                 continue
             lines = [own[index] for _, own in found["curve"]]
             values = [line["percent"] for line in lines]
-            ends = [
-                [line["percent"] - line["low"] for line in lines],
-                [line["high"] - line["percent"] for line in lines],
-            ]
+            ends = [[abs(line["percent"] - line[end]) for line in lines] for end in ("low", "high")]
             panel.errorbar([n / 1e6 for n, _ in found["curve"]], values, ends, marker="o", color="#0072b2", capsize=3)
             if lines[0]["aim"] != "-":
                 panel.axhline(float(lines[0]["aim"]), color=GREY, linestyle="--", linewidth=1)

@@ -27,23 +27,18 @@ NOISE = 0.8
 
 
 def cases(benchmarks: bool) -> list[tuple[str, str, str, str | None, float | None]]:
-    own = "demonstrations/function_calls:size=3000,languages=[en]"
+    calls, own = "function_calls", "demonstrations/function_calls:size=3000"
     found: list[tuple[str, str, str, str | None, float | None]] = [
-        (f"function calls → {split}", "function_calls", "demonstrations/function_calls:size=3000", rows, None)
-        for split in SPLITS[1:]
-        for rows in [f"function_calls:split={split},size=300"]
+        (f"function calls → {split}", calls, own, f"{calls}:split={split},size=300", None) for split in SPLITS[1:]
     ]
     english = "function calls, English only → test"
-    found.append((english, "function_calls", own, "function_calls:split=test,size=300", None))
-    if benchmarks:
+    found.append((english, calls, f"{own},languages=[en]", f"{calls}:split=test,size=300", None))
+    for agreement, kind in ((None, "strict"), (NOISE, "noise")) if benchmarks else ():
         spider = ("spider", "spider:split=train,style=compact", "spider:split=dev,style=compact")
-        for agreement in (None, NOISE):
-            kind = "strict" if agreement is None else "noise"
-            found.append((f"Spider train → dev, {kind}", *spider, agreement))
-            found.append(
-                (f"BFCL single turn, a fifth held out, {kind}", "bfcl", "bfcl:split=single_turn", None, agreement)
-            )
-            found.append((f"BFCL non-live → live, {kind}", "bfcl", "bfcl:split=non_live", "bfcl:split=live", agreement))
+        found.append((f"Spider train → dev, {kind}", *spider, agreement))
+        fifth = f"BFCL single turn, a fifth held out, {kind}"
+        found.append((fifth, "bfcl", "bfcl:split=single_turn", None, agreement))
+        found.append((f"BFCL non-live → live, {kind}", "bfcl", "bfcl:split=non_live", "bfcl:split=live", agreement))
     return found
 
 
@@ -86,19 +81,18 @@ def render(found: Results) -> str:
     main, rights, baselines, blocks = [], [], [], []
     for one in analyses:
         counts = [one["statuses"][name] for name in STATUSES]
-        main.append(
-            [one["name"], one["training_rows"], one["requests"], *counts, _share(one["right"]), one["cpu_seconds"]]
-        )
+        figures = [*counts, _share(one["right"]), one["cpu_seconds"]]
+        main.append([one["name"], one["training_rows"], one["requests"], *figures])
         rights.append([one["name"], *_rights(one)])
         base = one["baselines"]
         shares = [f"{100 * base[name]:.1f} %" for name in ("same_slots", "two_way", "three_way", "ngrams")]
         baselines.append([one["name"], *shares, f"{base['atoms']:.3f}", f"{base['compounds']:.3f}"])
         if one["name"].startswith(("Spider", "BFCL", "function calls → test")):
             blocks.append(f"\n## {one['name']}\n\n{_outputs(one)}")
-    own, public = (
-        [one["right"] for one in analyses if one["name"].startswith("function") is kind] for kind in (True, False)
-    )
-    pooled = [_share([sum(column) for column in zip(*some, strict=True)] or [0, 0]) for some in (own, public)]
+    pooled = []
+    for generated in (True, False):
+        some = [one["right"] for one in analyses if one["name"].startswith("function") is generated]
+        pooled.append(_share([sum(column) for column in zip(*some, strict=True)] or [0, 0]))
     head = ["data", "same slots", "2-way", "3-way", "trigrams", "atom div.", "compound div."]
     longest = max(one["cpu_seconds"] for one in analyses)
     return f"""Outputs that follow from the training rows are the request's own in {pooled[0]} of the generated

@@ -10,7 +10,7 @@ that `quince probe plan` takes from the rest, or with as many random ones.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,8 @@ POOL = "demonstrations/function_calls:size=20000,max_tools=2"
 SPLIT_SEED = 3  # Chosen by the split alone: of six, the one with most different inputs in its smallest status
 TEST_SIZE = 150  # Requests of each status
 REPAIRED = ("weak", "uncovered", "new-primitive")  # Statuses of the requests that rows are planned for
-REPEATS = 8  # How often an added row is written among the training rows
+REPEATS, EPOCHS = 8, 2.5  # How often an added row is written among the training rows
 REHEARSED = 4  # One training row in so many is among the added ones
-EPOCHS = 2.5
 COPYING = 4000  # Conversations of strings to repeat, before any call: names and values are copied
 ARMS = ("rows", "random")
 
@@ -76,8 +75,7 @@ def prepare() -> None:
     learned = (split / "train.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)[::REHEARSED]
     for arm in ARMS:
         lines = (plan / f"{arm}.jsonl").read_text(encoding="utf-8").splitlines()
-        copies = [json.loads(line) | {"copy": copy} for line in lines for copy in range(REPEATS)]
-        rows = [row | {"id": f"{row['id']}/{row.pop('copy')}"} for row in copies]
+        rows = [row | {"id": f"{row['id']}/{copy}"} for row in map(json.loads, lines) for copy in range(REPEATS)]
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         (plan / f"{arm}_repeated.jsonl").write_text(text + "".join(learned), encoding="utf-8")
 
@@ -113,9 +111,7 @@ def render(found: Results) -> str:
     made, parts = found["calibration"], found["calibration"]["parts"]
     claims = judged(found)
     planned, random = (found["with_a_wanted_input"][arm] for arm in ("rows", "random"))
-    numbered = "".join(
-        f"{n}. {text}: {_holds(held)}. {measured}.\n" for n, (text, held, measured) in enumerate(claims, 1)
-    )
+    numbered = "".join(f"{n}. {text}: {_holds(held)}. {shown}.\n" for n, (text, held, shown) in enumerate(claims, 1))
     opening = f"""For a model trained on function-calling rows {sum(held for _, held, _ in claims)} of {len(claims)}
 claims about verdicts hold. {claims[2][0]}: {_holds(claims[2][1])}.
 
@@ -125,17 +121,15 @@ split of `{found["pool"]}`, {found["epochs"]} times. Its greedy answers to
 answers, and output by output. Brackets are 95 % intervals over inputs; seeds are pooled, their own means stand beside.
 """
     shared = f"Of the planned rows {planned} have the input of a request that they were planned for, of the random rows"
-    parts_of_page = [
-        opening,
-        "## Claims\n\n" + numbered,
-        f"{shared} {random}.\n",
-        "## By status, % right\n\n" + _statuses(found),
-        "## By output and its own status, % right\n\n" + _outputs(made["outputs"]),
-        "## By k-cutoff, % right\n\n" + _cutoffs(made, parts),
-        "## What tells right answers from wrong ones\n\n" + _predictors(made, parts),
-        "## Planned rows against random ones\n\n" + _repair(found),
-    ]
-    return "\n".join(parts_of_page)
+    sections = {
+        "Claims": f"{numbered}\n{shared} {random}.\n",
+        "By status, % right": _statuses(found),
+        "By output and its own status, % right": _outputs(made["outputs"]),
+        "By k-cutoff, % right": _cutoffs(made, parts),
+        "What tells right answers from wrong ones": _predictors(made, parts),
+        "Planned rows against random ones": _repair(found),
+    }
+    return "\n".join([opening, *(f"## {title}\n\n{text}" for title, text in sections.items())])
 
 
 def judged(found: Results) -> list[tuple[str, bool, str]]:
@@ -167,12 +161,10 @@ def _statuses(found: Results) -> str:
     rows = []
     for name in [name for name in ORDER if name in made["statuses"]]:
         calls = found["where_a_call_is_right"].get(name)
-        by_seed = {
-            kind: ", ".join(f"{100 * seed[kind][name]:.0f}" for seed in found["by_seed"]) for kind in ("whole", "parts")
-        }
-        whole = [made["counts"][name], _percent(made["statuses"][name]), by_seed["whole"]]
+        seeds = {k: ", ".join(f"{100 * seed[k][name]:.0f}" for seed in found["by_seed"]) for k in ("whole", "parts")}
+        whole = [made["counts"][name], _percent(made["statuses"][name]), seeds["whole"]]
         whole.append(f"{_percent(calls)} of {found['call_is_right'][name]}" if calls else "–")
-        outputs = [parts["counts"].get(name, 0), _percent(parts["statuses"].get(name)), by_seed["parts"]]
+        outputs = [parts["counts"].get(name, 0), _percent(parts["statuses"].get(name)), seeds["parts"]]
         rows.append([name, *whole, *outputs])
     head = ["status", "requests", "whole", "by seed", "whole, where a call is right", "outputs", "right", "by seed"]
     asked = found["requests"]["seen"] - found["call_is_right"]["seen"]
@@ -189,19 +181,16 @@ def _cutoffs(made: Results, parts: Results) -> str:
     for name, share in parts["cutoffs"].items():
         known = name in made["cutoffs"]
         whole = f"{_percent(made['cutoffs'][name])} of {made['counts'].get(name, 0)}" if known else "–"
-        rows.append(
-            [name, whole, f"{_percent(share)} of {parts['counts'][name]}" if name != "seen" else _percent(share)]
-        )
+        rows.append([name, whole, _percent(share) + ("" if name == "seen" else f" of {parts['counts'][name]}")])
     return table(["k-cutoff", "whole answers", "outputs"], rows)
 
 
 def _predictors(made: Results, parts: Results) -> str:
-    head = ["figure", "all", "behind", "not seen", "behind"]
-    keys = ("auc", "behind", "auc_unseen", "behind_unseen")
     blocks = []
     for title, scale in (("outputs", parts), ("whole answers", made)):
+        keys = ("auc", "behind", "auc_unseen", "behind_unseen")
         rows = [[part["name"], *(_area(part[key]) for key in keys)] for part in scale["predictors"]]
-        blocks.append(table([f"{head[0]}, {title}", *head[1:]], rows))
+        blocks.append(table([f"figure, {title}", "all", "behind", "not seen", "behind"], rows))
     return "\n".join(blocks)
 
 
@@ -226,16 +215,8 @@ def _holds(held: bool) -> str:
     return "**holds**" if held else "**does not hold**"
 
 
-def _percent(value: Sequence[float] | Mapping[str, float] | None) -> str:
-    return span(value, "{:.0f}", 100)
-
-
-def _points(value: Sequence[float]) -> str:
-    return span(value, "{:+.1f}", 100)
-
-
-def _area(value: Mapping[str, float] | None) -> str:
-    return span(value, "{:.3f}")
+_percent, _points = partial(span, form="{:.0f}", scale=100), partial(span, form="{:+.1f}", scale=100)
+_area = partial(span, form="{:.3f}")
 
 
 PAGE = Page("probe_training", "Do verdicts on function-calling rows hold for a trained model?", render)

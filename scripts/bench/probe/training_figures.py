@@ -47,9 +47,7 @@ def figures(runs: Path, seeds: Sequence[Path], tests: Sequence[Path], arms: Sequ
         "call_is_right": {name: int(calls[found.worst == place].sum()) for place, name in enumerate(STATUSES)},
         "calibration": calibration_summary(calibrate(found, "tiny", joined)),
         "where_a_call_is_right": {name: share.as_dict() for name, share in where_calls.items()},
-        "by_seed": [
-            {"whole": _estimates(made["statuses"]), "parts": _estimates(made["parts"]["statuses"])} for made in own
-        ],
+        "by_seed": [{"whole": _estimates(m["statuses"]), "parts": _estimates(m["parts"]["statuses"])} for m in own],
         "steps": [_step(right, found.statuses, clusters, *pair) for pair in pairwise(ORDER)],
         "planned_rows": len((runs / "plan" / "rows.jsonl").read_text(encoding="utf-8").splitlines()),
         "with_a_wanted_input": {arm: _shared(runs, arm) for arm in arms},
@@ -92,13 +90,8 @@ def _step(right: FloatArray, status: Any, clusters: Any, firm: str, less: str) -
         used.append(int(many[0] + others[0]))
     gap = np.divide(total, norm, out=np.full(len(total), np.nan), where=norm > 0)
     ends = np.nanquantile(gap[1:], [0.025, 0.975]) if used else (np.nan, np.nan)
-    return {
-        "firm": firm,
-        "less": less,
-        "outputs": len(used),
-        "answers": sum(used),
-        "gap": [*map(float, (gap[0], *ends))],
-    }
+    found = {"firm": firm, "less": less, "outputs": len(used), "answers": sum(used)}
+    return found | {"gap": [*map(float, (gap[0], *ends))]}
 
 
 def _repair(runs: Path, found: Analysis, replies: Runs, clusters: Any) -> list[dict[str, Any]]:
@@ -132,27 +125,25 @@ def _arms(values: dict[str, FloatArray], clusters: list[int]) -> dict[str, Any]:
     for arm, own in values.items():
         share = bounded_mean(own, clusters)
         made[arm] = [share.estimate, share.low, share.high]
-    for name, before, after in (
-        ("gain", "random", "rows"),
-        ("planned", "calls", "rows"),
-        ("random_gain", "calls", "random"),
-    ):
-        change = paired_difference(values[before], values[after], clusters=clusters)
+    for name, before in (("gain", "random"), ("planned", "calls")):
+        change = paired_difference(values[before], values["rows"], clusters=clusters)
         made[name] = [change.estimate, change.low, change.high]
     return made
 
 
+def _sets(runs: Path, pool: str) -> Any:
+    return read_sets(str(runs / "split/train.jsonl"), "function_calls", str(runs / "wanted.jsonl"), str(runs / pool))
+
+
 def _planned(runs: Path) -> tuple[set[str], set[str]]:
     """Ids of the requests that rows were planned for, and of those that the plan says it pins down."""
-    files = (runs / "split" / "train.jsonl", runs / "wanted.jsonl", runs / "split" / "rest.jsonl")
-    train, test, pool = read_sets(str(files[0]), "function_calls", str(files[1]), str(files[2]))
+    train, test, pool = _sets(runs, "split/rest.jsonl")
     made = plan(analyse(train, test), 200, pool)
     return set(test.ids), {name for name, worst in zip(test.ids, made.after.worst, strict=True) if worst <= DETERMINED}
 
 
 def _shared(runs: Path, arm: str) -> int:
-    files = (runs / "split" / "train.jsonl", runs / "wanted.jsonl", runs / "plan" / f"{arm}.jsonl")
-    train, test, added = read_sets(str(files[0]), "function_calls", str(files[1]), str(files[2]))
+    train, test, added = _sets(runs, f"plan/{arm}.jsonl")
     slots = sorted({slot for part in components(train) for slot in part.slots})
     wanted = set(map(tuple, test.inputs[:, slots].tolist()))
     return sum(tuple(values) in wanted for values in added.inputs[:, slots].tolist())
