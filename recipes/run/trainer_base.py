@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .checkpoints import STAGING, DiskFullError, checkpoint_bytes, full_message, is_full, publish
-from .clock import Clock, TimesUpdates
+from .clock import OTHER, Clock, TimesUpdates
 
 if TYPE_CHECKING:
     from transformers import Trainer as _Base
@@ -92,7 +92,8 @@ class TrainerBase(_Base):
         if stopped or self.state.global_step >= self.state.max_steps:
             self.control.should_training_stop = True
         else:
-            super()._run_epoch(*args, **kwargs)
+            with self.clock.phase(OTHER):  # so that what follows the last phase of an epoch counts as well
+                super()._run_epoch(*args, **kwargs)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         if self._saved == self.state.global_step:
