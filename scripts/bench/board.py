@@ -42,7 +42,7 @@ def made_up(problems: int, n: int, share: float, seed: int, characters: int = 40
     """Problems with n different answers each, of about this length, a share of them right."""
     draw = random.Random(seed)
 
-    def text(length: int) -> str:
+    def text(length: int, draw: random.Random = draw) -> str:
         return " ".join(draw.choices(WORDS, k=length // 4))
 
     def answer() -> Answer:
@@ -51,7 +51,7 @@ def made_up(problems: int, n: int, share: float, seed: int, characters: int = 40
         return Answer(text(characters), 1, float(right), outcome, right, None, characters // 4, -9.0, False)
 
     return [
-        Problem(f"made-up/{i}", "made_up", text(200), {"answer": str(i)}, tuple(answer() for _ in range(n)))
+        Problem(f"made-up/{i}", "made_up", text(200, random.Random(i)), {"answer": str(i)}, tuple(answer() for _ in range(n)))
         for i in range(problems)
     ]
 
