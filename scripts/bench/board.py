@@ -50,8 +50,11 @@ def made_up(problems: int, n: int, share: float, seed: int, characters: int = 40
         outcome = "correct" if right else "wrong"
         return Answer(text(characters), 1, float(right), outcome, right, None, characters // 4, -9.0, False)
 
+    def answers() -> tuple[Answer, ...]:
+        return tuple(answer() for _ in range(n))
+
     return [
-        Problem(f"made-up/{i}", "made_up", text(200, random.Random(i)), {"answer": str(i)}, tuple(answer() for _ in range(n)))
+        Problem(f"made-up/{i}", "made_up", text(200, random.Random(i)), {"answer": str(i)}, answers())
         for i in range(problems)
     ]
 
