@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -96,6 +96,34 @@ def decode(tokenizer: Any, rows: Sequence[tuple[int, ...]]) -> list[str]:
     texts = tokenizer.batch_decode(distinct, skip_special_tokens=True)
     table = dict(zip(distinct, texts, strict=True))
     return [table[row] for row in rows]
+
+
+@dataclass(frozen=True)
+class Request:
+    """Completions of one prompt that are decoded together."""
+
+    index: int
+    prompt: Sequence[int]
+    key: int
+    first_sample: int
+    samples: int
+
+
+def batches(
+    requests: list[Request], rows_that_fit: Callable[[int], int], sampling: Sampling
+) -> Iterator[list[Request]]:
+    """Group requests with equal sample counts, longest first: a batch is as wide as its first row."""
+    batch: list[Request] = []
+    rows = 0
+    for request in requests:
+        if batch and (request.samples != batch[0].samples or len(batch) * request.samples + request.samples > rows):
+            yield batch
+            batch = []
+        if not batch:
+            rows = rows_that_fit(len(request.prompt) + sampling.max_tokens)
+        batch.append(request)
+    if batch:
+        yield batch
 
 
 def _mix(z: np.ndarray) -> np.ndarray:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from ...rewards.base import Reward
     from ..config.loader import LoadedRecipe
     from ..config.rlvr import RlvrRecipe
-    from .rehearsal import Rehearsal
     from .split import SplitResult
+    from .store import Rehearsal
     from .trainer import RlvrTrainer
 
 
@@ -139,8 +139,7 @@ def make_rehearsal(recipe: RlvrRecipe, split: SplitResult | None, policy: Any, t
 
     from ..parts.fingerprint import model_fingerprint, tokenizer_fingerprint
     from ..parts.models import whole_weights
-    from .rehearsal import Rehearsal
-    from .store import Origin, RehearsalStore
+    from .store import Origin, Rehearsal, RehearsalStore
 
     if split is None or not isinstance(recipe.divergence, RehearsalTerm):
         return None

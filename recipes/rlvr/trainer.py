@@ -24,11 +24,10 @@ from ..methods.advantages import Advantage
 from ..methods.divergences import Divergence, NoDivergence
 from ..run.trainer_base import TrainerBase
 from . import objective, rollouts
-from .judging import GraderWatch, Judge, judged, passes_at_k
 from .memory import FitsMemory, is_memory_full
-from .rehearsal import MeasuresReference, MicroBatch, Rehearsal
-from .rollouts import Batch
+from .rollouts import Batch, GraderWatch, Judge, judged, passes_at_k
 from .shared_prompts import shared_log_probs
+from .store import MeasuresReference, MicroBatch, Rehearsal
 
 
 class RlvrTrainer(FitsMemory, TrainerBase, GRPOTrainer):

@@ -22,8 +22,7 @@ from quince.recipes.methods.advantages import Group
 from quince.recipes.methods.divergences import ForwardKL
 from quince.recipes.parts.models import model_path
 from quince.recipes.pretrain.train import new_model
-from quince.recipes.rlvr.rehearsal import Rehearsal
-from quince.recipes.rlvr.store import Origin, RehearsalRow, RehearsalStore, write_store
+from quince.recipes.rlvr.store import Origin, Rehearsal, RehearsalRow, RehearsalStore, write_store
 from quince.recipes.rlvr.trainer import RlvrTrainer
 from quince.scripts.bench.pages import Page, Results, bench, table
 from transformers import AutoModelForCausalLM, AutoTokenizer

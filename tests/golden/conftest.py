@@ -86,7 +86,7 @@ def spent() -> list[float]:
 @pytest.fixture
 def seconds(libraries, monkeypatch) -> dict[str, float]:
     """Of the training that this test did: seconds between its first step and its end, and those of all phases."""
-    from quince.recipes.run.clock import Clock
+    from quince.recipes.run.trainer_base import Clock
     from transformers import Trainer
 
     run_epoch, summary = Trainer._run_epoch, Clock.summary

@@ -24,7 +24,6 @@ SMALL = [
 ]
 
 
-@pytest.mark.xfail(reason="22 files: 6 of the SQL reward, 3 of the engine and 3 of data are the most", strict=True)
 def test_a_step_runs_through_few_files(tmp_path, monkeypatch):
     from quince.recipes.config import load_recipe
     from quince.recipes.rlvr.train import build_trainer

@@ -5,8 +5,7 @@ import pytest
 import torch
 from quince.eval.engines import EngineError, Sampling, load_engine
 from quince.eval.engines.base import choose, prompt_key, stream_keys, uniforms
-from quince.eval.engines.decoders import SHARED_PREFIX_MODELS, Expanded, SharedPrefix
-from quince.eval.engines.transformers import TransformersEngine
+from quince.eval.engines.transformers import SHARED_PREFIX_MODELS, Expanded, SharedPrefix, TransformersEngine
 from transformers import AutoConfig, AutoModelForCausalLM
 
 PROMPTS = [[5, 6, 7], [9, 8, 7, 6, 5, 4, 11], [12], [30, 31, 32, 33, 34]]

@@ -18,9 +18,8 @@ from quince.recipes.export.verl.step import STORED_SCORE, Step
 from quince.recipes.methods.advantages import Group
 from quince.recipes.parts.loading import load_sources
 from quince.recipes.rlvr import rollouts
-from quince.recipes.rlvr.rehearsal import MicroBatch
 from quince.recipes.rlvr.split import ensure_split
-from quince.recipes.rlvr.store import RehearsalStore
+from quince.recipes.rlvr.store import MicroBatch, RehearsalStore
 from quince.recipes.rlvr.train import build_trainer
 from torch.nn.utils.rnn import pad_sequence
 

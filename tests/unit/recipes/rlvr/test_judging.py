@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import pytest
 import torch
-from quince.recipes.rlvr.judging import GraderError, GraderWatch, Judge, applicable, combine, correctness, judged
+from quince.recipes.rlvr.rollouts import GraderError, GraderWatch, Judge, applicable, combine, correctness, judged
 from quince.rewards.answers.text import ExactMatch, Format
 from quince.rewards.base import Reward, Verdict, time_limit
 

@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 import torch
 from quince.recipes.methods.divergences import ForwardKL, JensenShannon
-from quince.recipes.rlvr.rehearsal import MicroBatch, Rehearsal
-from quince.recipes.rlvr.store import Origin, RehearsalOrder, RehearsalRow, RehearsalStore, StoreError, write_store
+from quince.recipes.rlvr.store import (
+    MicroBatch,
+    Origin,
+    Rehearsal,
+    RehearsalOrder,
+    RehearsalRow,
+    RehearsalStore,
+    StoreError,
+    write_store,
+)
 
 ORIGIN = Origin("tiny", "model-a", "tokenizer-a", "float32", {"temperature": 1.0})
 

@@ -45,7 +45,7 @@ def test_rows_are_tried_before_a_model_is_loaded(exact, monkeypatch):
 
 def test_prompts_are_measured_before_a_model_is_loaded(exact, monkeypatch):
     monkeypatch.setattr("quince.recipes.parts.models.load_policy", no_model)
-    with pytest.raises(RowError, match=r"1 of 5 prompts are too long, the longest is r4 with \d+ tokens · 248 fit"):
+    with pytest.raises(RowError, match=r"1 of 5 prompts are too long, the longest is r4 with \d+ tokens · 249 fit"):
         run(exact([*(row(i) for i in range(4)), row(4, 400)]))
 
 

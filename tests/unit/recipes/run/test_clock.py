@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from quince.recipes.run import clock as module
-from quince.recipes.run.clock import Clock
+from quince.recipes.run import trainer_base as module
+from quince.recipes.run.trainer_base import Clock
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from quince.recipes.config import RecipeErrors, load_recipe
-from quince.recipes.rlvr.judging import passes_at_k
+from quince.recipes.rlvr.rollouts import passes_at_k
 from quince.recipes.run.held_out import BEST_FOLDER, KeepsBest, evaluation_options
 
 SFT = """kind: sft
