@@ -25,10 +25,8 @@ Draw = Callable[[Random, tuple[int, int]], Array]
 MEANS = (0.03, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97)
 SIZES = (10, 20, 50, 100)
 GROUPS = (5, 10, 30)
-SAMPLES = {1: (1,), 16: (1, 16), 64: (1, 16)}
-"""Pass@k of each number of samples."""
-SHARED = {"nothing shared": 1e6, "little shared": 10.0, "half shared": 1.0, "all shared": 0.01}
-"""How alike the problems of a cluster are, as the concentration of a beta distribution over clusters."""
+SAMPLES = {1: (1,), 16: (1, 16), 64: (1, 16)}  # k of each number of samples
+SHARED = {"nothing shared": 1e6, "little shared": 10.0, "half shared": 1.0, "all shared": 0.01}  # concentration
 MODELS = (2, 5, 10, 20)
 SEED = 20_261_201
 
@@ -73,10 +71,7 @@ def solved(rng: Random, chances: Array, n: int, k: int) -> Array:
 
 
 def rate(happens: Callable[[int], Sequence[bool]], draws: int, common: bool) -> float:
-    """Share of draws in which something happens; what is close to its bound is drawn again, ten times as often.
-
-    It should happen in at least 95 % of draws if it is `common`, else in at most 5 %.
-    """
+    """Share of draws in which something happens; near its bound (95 % if `common`, else 5 %) it is drawn ten times more."""
     found = float(np.mean(happens(draws)))
     return float(np.mean(happens(10 * draws))) if (found < 0.945 if common else found > 0.045) else found
 

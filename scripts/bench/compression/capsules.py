@@ -21,10 +21,10 @@ from quince.eval.compression import measures
 from quince.eval.compression.capsule_analysis import READING, figures
 from quince.eval.compression.capsule_tables import Entry, suite_grids
 from quince.eval.compression.results import CAPSULE, RANDOM_FACTS, SWAPPED, Results
+from quince.eval.compression.seeds import over_seeds, pool
 from quince.eval.measure.statistics import Interval, paired_difference, proportion
 from quince.eval.show.tables import Grid, markdown, spread
 from quince.scripts.bench import pages
-from quince.scripts.bench.compression.seeds import over_seeds, pool
 from quince.scripts.bench.pages import Page, bench, quince, stamp_of
 
 MAIN, START, EARLY = "grpo", "sft", "early"

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from quince.eval.coverage.power_law import PAPER_EXPONENTS, fit_power_law
 from quince.eval.coverage.scaling import kappa, rows_for
 from quince.eval.measure.statistics import StatisticsError
-from quince.scripts.bench.coverage.power_law import PAPER_EXPONENTS, fit_power_law
 from quince.scripts.bench.pages import RESULTS, Page, Results, bench, span, stamp_of, table
 
 RUNS = Path("runs/bench/coverage_required")

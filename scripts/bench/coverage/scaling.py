@@ -11,7 +11,7 @@ import numpy as np
 from quince.data.compositional.generate import CompositionError, Task, generate
 from quince.eval.coverage.closure import k_cutoffs
 from quince.eval.coverage.observations import observe
-from quince.scripts.bench.coverage.power_law import PAPER_EXPONENTS, fit_power_law, theory_exponent
+from quince.eval.coverage.power_law import PAPER_EXPONENTS, fit_power_law, theory_exponent
 from quince.scripts.bench.pages import Page, Results, bench, span, table
 
 VALUES = {"two_hop": (16, 24, 36, 54, 80), "parallel": (8, 11, 15, 20), "three_hop": (8, 11, 15, 20)}

@@ -7,10 +7,10 @@ import pytest
 from quince.eval.compression import measures
 from quince.eval.compression.costs import Timing
 from quince.eval.compression.results import CAPSULE, FULL, NONE, RANDOM_FACTS, SWAPPED, Results
+from quince.eval.compression.seeds import SeedsError, over_seeds, pool
 from quince.eval.measure.statistics import bounded_mean
 from quince.eval.show.tables import spread
 from quince.scripts.bench.compression import capsules
-from quince.scripts.bench.compression.seeds import SeedsError, over_seeds, pool
 
 
 def run(right: float, written: int = 12, grounded: float | None = 1.0, seconds: float = 2.0) -> Results:

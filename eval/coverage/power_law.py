@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from quince.eval.measure.statistics import Interval, StatisticsError
 from scipy.stats import linregress
 from scipy.stats import t as student
+
+from ..measure.statistics import Interval, StatisticsError
 
 PAPER_EXPONENTS = {
     ("two_hop", "direct"): 2.26,

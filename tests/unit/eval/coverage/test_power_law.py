@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from quince.eval.coverage.power_law import PAPER_EXPONENTS, fit_power_law, theory_exponent
 from quince.eval.measure.statistics import StatisticsError
-from quince.scripts.bench.coverage.power_law import PAPER_EXPONENTS, fit_power_law, theory_exponent
 
 
 def test_theory_rises_to_two_and_a_half():

@@ -9,8 +9,9 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from quince.eval.compression.costs import Timing
-from quince.eval.compression.results import Results
+
+from .costs import Timing
+from .results import Results
 
 
 class SeedsError(ValueError):
