@@ -71,7 +71,7 @@ def solved(rng: Random, chances: Array, n: int, k: int) -> Array:
 
 
 def rate(happens: Callable[[int], Sequence[bool]], draws: int, common: bool) -> float:
-    """Share of draws in which something happens; near its bound (95 % if `common`, else 5 %) it is drawn ten times more."""
+    """Share of draws in which something happens; near its bound (95 % if `common`, else 5 %) drawn ten times more."""
     found = float(np.mean(happens(draws)))
     return float(np.mean(happens(10 * draws))) if (found < 0.945 if common else found > 0.045) else found
 
