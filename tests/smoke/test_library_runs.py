@@ -235,8 +235,8 @@ def small(recipe: RlvrRecipe, architectures: dict[str, Path]) -> list[str]:
         return [*SHORT, *spider, *split, *rehearsal, *old, "trainer.max_completion_length=24"]
     split = [LUCK, "split={rollouts: 4, threshold: 2, engine: {kind: transformers}}"] if recipe.split else []
     sizes = [f"data.{index}.size=24" for index, source in enumerate(recipe.data) if source.size]
-    # A random reader is helped by no passage, so that its log-probs would leave every capsule unjudged.
-    sizes += [f"rewards.{i}.utility=agreement" for i, reward in enumerate(recipe.rewards) if reward.kind == "capsule"]
+    # A random reader is helped by no passage, which would leave every capsule unjudged.
+    sizes += [f"rewards.{i}.utility=none" for i, reward in enumerate(recipe.rewards) if reward.kind == "capsule"]
     return [*SHORT, *ONE_CPU, *split, *sizes, *old, f"model.id={architectures[recipe.model.id]}"]
 
 
