@@ -34,6 +34,7 @@ kind: rlvr
 model: {id: MODEL, dtype: float32}
 readers: [{name: a, model: {id: MODEL, dtype: float32}, max_tokens: 4}]
 data: [{kind: passages, size: 16}]
+long_prompts: cut_left
 rewards: [{kind: capsule, gate: cut, utility: agreement}]
 objective: {kind: capsulator}
 trainer:
